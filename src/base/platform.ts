@@ -1,0 +1,114 @@
+import { KilnError } from './errors.ts';
+
+/** An OCI platform. `variant` is normalised: `amd64` has none, `arm64` defaults to `v8`, `arm` to `v7`. */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+  readonly osVersion?: string;
+  readonly osFeatures?: readonly string[];
+}
+
+const architectures: Readonly<Record<string, readonly [string, string?]>> = {
+  x86_64: ['amd64'],
+  'x86-64': ['amd64'],
+  i386: ['386'],
+  i486: ['386'],
+  i586: ['386'],
+  i686: ['386'],
+  aarch64: ['arm64', 'v8'],
+  armhf: ['arm', 'v7'],
+  armel: ['arm', 'v6'],
+};
+
+/** Node's `process.arch` names that are not Go's. */
+const nodeArchitectures: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  ia32: '386',
+  ppc64: 'ppc64le',
+  loong64: 'loong64',
+};
+
+export function normalizePlatform(platform: Platform): Platform {
+  const os = platform.os.toLowerCase() === 'macos' ? 'darwin' : platform.os.toLowerCase();
+  const lower = platform.architecture.toLowerCase();
+  const [architecture, implied] = architectures[lower] ?? [lower];
+  let variant = platform.variant?.toLowerCase() || implied;
+  if (architecture === 'amd64' && variant === 'v1') variant = undefined;
+  if (architecture === '386') variant = undefined;
+  if (architecture === 'arm64')
+    variant = variant === undefined || variant === '8' || variant === 'v8' ? 'v8' : variant;
+  if (architecture === 'arm') {
+    if (variant === undefined) variant = 'v7';
+    else if (/^[5-8]$/.test(variant)) variant = `v${variant}`;
+  }
+  return {
+    os,
+    architecture,
+    ...(variant ? { variant } : {}),
+    ...(platform.osVersion ? { osVersion: platform.osVersion } : {}),
+    ...(platform.osFeatures?.length ? { osFeatures: platform.osFeatures } : {}),
+  };
+}
+
+/** The machine's own platform. */
+export function hostPlatform(): Platform {
+  return normalizePlatform({ os: 'linux', architecture: nodeArchitectures[process.arch] ?? process.arch });
+}
+
+/** Parses `os[/arch[/variant]]`, a lone architecture, or `local`. Throws `invalid_argument`. */
+export function parsePlatform(text: string): Platform {
+  if (text === 'local') return hostPlatform();
+  const parts = text.split('/');
+  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_.-]+(\([A-Za-z0-9_.-]+\))?$/.test(part))) {
+    throw new KilnError('invalid_argument', `invalid platform ${JSON.stringify(text)}`, {
+      hint: 'write it as os/architecture[/variant], for example linux/arm64',
+    });
+  }
+  const [, osName = '', osVersion] = /^([^(]+)(?:\((.+)\))?$/.exec(parts[0]!) ?? [];
+  if (parts.length === 1) {
+    if (/^(linux|windows|darwin|freebsd|macos|wasip1)$/i.test(osName)) {
+      return normalizePlatform({ os: osName, architecture: hostPlatform().architecture, osVersion });
+    }
+    if (
+      !/^(amd64|arm64|arm|386|riscv64|ppc64le|s390x|mips64le|mips64|loong64|wasm|x86_64|x86-64|i[3-6]86|aarch64|armhf|armel)$/i.test(
+        osName,
+      )
+    ) {
+      throw new KilnError(
+        'invalid_argument',
+        `unknown operating system or architecture in platform ${JSON.stringify(text)}`,
+        {
+          hint: 'write it as os/architecture[/variant], for example linux/arm64',
+        },
+      );
+    }
+    return normalizePlatform({ os: 'linux', architecture: osName });
+  }
+  return normalizePlatform({ os: osName, architecture: parts[1]!, variant: parts[2], osVersion });
+}
+
+/** `os/arch[/variant]`; `arm64`'s `v8` is left out, as everywhere in the field. */
+export function formatPlatform(platform: Platform): string {
+  const { os, architecture, variant, osVersion } = normalizePlatform(platform);
+  const shown = architecture === 'arm64' && variant === 'v8' ? undefined : variant;
+  return [osVersion ? `${os}(${osVersion})` : os, architecture, shown].filter(Boolean).join('/');
+}
+
+/** How well `candidate` serves `wanted`: 0 not at all, higher is better (an exact variant is best). */
+export function platformScore(wanted: Platform, candidate: Platform): number {
+  const want = normalizePlatform(wanted);
+  const have = normalizePlatform(candidate);
+  if (want.os !== have.os || want.architecture !== have.architecture) return 0;
+  if (want.osVersion && have.osVersion && !have.osVersion.startsWith(want.osVersion)) return 0;
+  if (want.variant === have.variant) return 100;
+  if (want.architecture === 'arm') {
+    const level = (variant: string | undefined) => Number(variant?.slice(1) ?? 7);
+    return level(have.variant) <= level(want.variant) ? 50 + level(have.variant) : 0;
+  }
+  if (want.architecture === 'amd64') {
+    const level = (variant: string | undefined) => Number(variant?.slice(1) ?? 1);
+    return level(have.variant) <= level(want.variant) ? 50 + level(have.variant) : 0;
+  }
+  return 0;
+}

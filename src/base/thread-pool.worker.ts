@@ -1,0 +1,23 @@
+import { parentPort, type Transferable } from 'node:worker_threads';
+import { asKilnError, KilnError } from './errors.ts';
+import type { FromWorker, Task, ToWorker } from './thread-pool.ts';
+
+const port = parentPort!;
+const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>
+  port.postMessage(message, transfer as Transferable[]);
+
+port.on('message', async ({ id, module, input, cancelled }: ToWorker) => {
+  try {
+    const { default: task } = (await import(module)) as { default: Task<unknown, unknown, unknown> };
+    const output = await task(input, {
+      throwIfAborted() {
+        if (Atomics.load(cancelled, 0) !== 0) throw new KilnError('canceled', 'canceled');
+      },
+      emit: (event, transfer) => post({ id, kind: 'event', event }, transfer),
+    });
+    post({ id, kind: 'done', output });
+  } catch (cause) {
+    const { code, message, hint, details, stack } = asKilnError(cause);
+    post({ id, kind: 'failed', error: { code, message, hint, details, stack } });
+  }
+});

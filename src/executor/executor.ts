@@ -1,0 +1,78 @@
+import type { SnapshotMount } from '../snapshot/snapshot.ts';
+
+/** One process in one container. */
+export interface ProcessSpec {
+  /** A short unique name (`[a-z0-9]+`); the container's and cgroup's id. */
+  readonly id: string;
+  readonly rootfs: SnapshotMount;
+  /** Mounts in the order they are made. `dest` is absolute in the container; missing mount points are made, and removed afterwards when the process left them empty. */
+  readonly mounts: readonly ProcessMount[];
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  /** `user[:group]` by name or number, looked up in the rootfs; empty is root. */
+  readonly user: string;
+  readonly hostname: string;
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly network: 'host' | 'none' | 'sandbox';
+  readonly security: 'sandbox' | 'insecure';
+  readonly readonlyRoot: boolean;
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent: string;
+  readonly resources?: {
+    readonly memory: number;
+    readonly memorySwap: number;
+    readonly cpuShares: number;
+    readonly cpuPeriod: number;
+    readonly cpuQuota: number;
+    readonly cpusetCpus: string;
+    readonly cpusetMems: string;
+  };
+  readonly validExitCodes: readonly number[];
+  readonly removeMountStubsRecursive: boolean;
+}
+
+export type ProcessMount =
+  /** `selector` is a path inside the mounted tree, resolved without leaving it. */
+  | {
+      readonly kind: 'tree';
+      readonly dest: string;
+      readonly mount: SnapshotMount;
+      readonly selector: string;
+      readonly readonly: boolean;
+    }
+  /** `size` in bytes, 0 for no limit. */
+  | { readonly kind: 'tmpfs'; readonly dest: string; readonly size: number }
+  /** A secret: a file on a tmpfs, never on disk. */
+  | {
+      readonly kind: 'file';
+      readonly dest: string;
+      readonly data: Uint8Array;
+      readonly uid: number;
+      readonly gid: number;
+      readonly mode: number;
+    }
+  /** A socket or file of the host, bound as it is. */
+  | { readonly kind: 'host'; readonly dest: string; readonly source: string; readonly readonly: boolean };
+
+export interface ProcessIo {
+  /** `stream` 1 is standard output, 2 standard error. Called in the order the bytes came. */
+  onOutput(stream: 1 | 2, data: Uint8Array): void;
+  /** Aborting ends the process: SIGKILL to everything in the container. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs steps in containers.
+ *
+ * `run` resolves when the process ended with a valid exit code and everything it used is unmounted and gone. It throws
+ * `unknown` with an `exit` detail for another exit code or a signal (`oom` set when the kernel's OOM killer did
+ * it), `canceled` on abort, `not_found` when the command does not exist in the rootfs, and `failed_precondition` when no OCI
+ * runtime is installed, saying how to get one.
+ */
+export interface Executor {
+  readonly name: string;
+  run(spec: ProcessSpec, io: ProcessIo): Promise<void>;
+  /** Removes what a killed daemon left: containers, cgroups, mounts, bundles. Called once at start. */
+  recover(): Promise<void>;
+}

@@ -1,0 +1,43 @@
+import type { Platform } from '../base/platform.ts';
+import type { ProgressWriter } from '../base/progress.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+
+/** What a build gives to its exporters. Refs are borrowed; undefined is the empty tree. */
+export interface ExportInput {
+  /** One entry for a plain build, one per platform otherwise. `key` is the platform's id (`linux/amd64`), empty for a plain one. */
+  readonly results: readonly PlatformResult[];
+  /** The frontend's metadata (`containerimage.config`, `refs.platforms`, …), for all platforms. */
+  readonly metadata: Readonly<Record<string, Uint8Array>>;
+}
+
+export interface PlatformResult {
+  readonly key: string;
+  readonly platform: Platform;
+  readonly ref: ImmutableRef | undefined;
+  /** The image config (JSON) as the frontend made it; undefined for a bare LLB build. */
+  readonly config: Uint8Array | undefined;
+  /** A minimal cache manifest to put into the image config (`moby.buildkit.cache.v0`). */
+  readonly inlineCache?: (layers: readonly { readonly digest: string }[]) => Promise<Uint8Array | undefined>;
+}
+
+export interface ExportContext {
+  readonly signal: AbortSignal;
+  readonly progress: ProgressWriter;
+  /** The session of the client that asked for the export. */
+  readonly sessionId: string;
+  /** Position among the build's exporters: clients match their outputs by it. */
+  readonly index: number;
+}
+
+/** An output type. `open` parses the string attributes once (unknown values: `invalid_argument`). */
+export interface ExporterType {
+  readonly type: string;
+  open(attrs: Readonly<Record<string, string>>): Exporter;
+}
+
+export interface Exporter {
+  /** For the progress line: `exporting to image`. */
+  readonly name: string;
+  /** Answers the exporter response (`containerimage.digest`, `image.name`, …). */
+  export(input: ExportInput, context: ExportContext): Promise<Readonly<Record<string, string>>>;
+}

@@ -1,0 +1,24 @@
+import type { FileChange } from '../llb/op.ts';
+
+/** A tree that an action reads: directories, bottom first, whose overlay is the tree; or one mounted directory. */
+export interface FileTree {
+  readonly path: string;
+}
+
+/** One action with everything it needs already visible at host paths. */
+export interface PreparedAction {
+  /** The root of the tree that is changed. */
+  readonly target: string;
+  /** For a copy: the root of the tree that is read. Never written, and never changed while the op runs. */
+  readonly source?: FileTree;
+  readonly change: FileChange;
+  /** Trees in which owner names are looked up, by the `input` number of the owner. */
+  readonly owners: Readonly<Record<number, FileTree>>;
+  /** Whether files of `source` may be hard-linked into `target` when the copy would not differ from the original (same file system, `target` never written in place). */
+  readonly linkable: boolean;
+}
+
+/** Applies file actions in order, in a thread. Every path is resolved inside its root: links cannot lead out of it. */
+export interface FileOps {
+  apply(actions: readonly PreparedAction[], signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,98 @@
+import type { Digest } from '../base/digest.ts';
+import type { Platform } from '../base/platform.ts';
+import type { WarningEvent } from '../base/progress.ts';
+import type { Definition } from '../llb/op.ts';
+
+/** Turns a request (a Dockerfile and options) into a result. Everything it needs of the engine comes through the bridge. */
+export interface Frontend {
+  /** As clients name it: `dockerfile.v0`, `gateway.v0`. */
+  readonly name: string;
+  solve(bridge: Bridge, request: FrontendRequest, signal: AbortSignal): Promise<FrontendResult>;
+}
+
+export interface FrontendRequest {
+  /** As the client sent them; the frontend parses them once. */
+  readonly options: Readonly<Record<string, string>>;
+  readonly inputs: ReadonlyMap<string, Definition>;
+  readonly sessionId: string;
+}
+
+/** One ref per platform key; a plain build has the key ''. An undefined ref is the empty tree. */
+export interface FrontendResult {
+  readonly refs: ReadonlyMap<string, SolvedRef | undefined>;
+  readonly metadata: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What frontends (the built-in one, and images over the gateway) can ask of the engine. */
+export interface Bridge {
+  /** Resolves an image reference to its config without pulling layers; shown as a vertex named `logName`. */
+  resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage>;
+  /** Solves lazily: nothing runs until the result is read, evaluated or exported. */
+  solve(request: BridgeSolve): Promise<FrontendResult>;
+  warn(vertex: Digest, warning: WarningEvent): void;
+  /** Frontends' inputs of the client (`buildctl … --opt` contexts of kind `input:`). */
+  readonly workers: readonly WorkerInfo[];
+}
+
+export interface WorkerInfo {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly platforms: readonly Platform[];
+}
+
+export interface ResolveImageOptions {
+  readonly platform: Platform;
+  readonly resolveMode: 'default' | 'pull' | 'local';
+  readonly logName?: string;
+  readonly ociLayout?: { readonly sessionId: string; readonly storeId: string };
+}
+
+export interface ResolvedImage {
+  readonly ref: string;
+  readonly digest: Digest;
+  readonly config: Uint8Array;
+}
+
+export interface BridgeSolve {
+  /** Either a definition … */
+  readonly definition?: Definition;
+  /** … or a frontend with its options. */
+  readonly frontend?: string;
+  readonly options?: Readonly<Record<string, string>>;
+  readonly inputs?: ReadonlyMap<string, Definition>;
+  readonly cacheImports?: readonly {
+    readonly type: string;
+    readonly attrs: Readonly<Record<string, string>>;
+  }[];
+  /** Run it now instead of when somebody looks. */
+  readonly evaluate?: boolean;
+}
+
+/** A lazily solved filesystem. */
+export interface SolvedRef {
+  readonly id: string;
+  readonly definition: Definition | undefined;
+  evaluate(signal: AbortSignal): Promise<void>;
+  /** Throws `not_found`; paths are absolute in the tree, links resolved inside it. `length` 0 reads to the end. */
+  readFile(
+    path: string,
+    range?: { readonly offset: number; readonly length: number },
+    signal?: AbortSignal,
+  ): Promise<Uint8Array>;
+  readDir(path: string, includePattern?: string, signal?: AbortSignal): Promise<readonly FileStat[]>;
+  statFile(path: string, signal?: AbortSignal): Promise<FileStat>;
+}
+
+/** fsutil's stat. `mode` has Go's file-type bits; `modTime` in nanoseconds since 1970. */
+export interface FileStat {
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: bigint;
+  readonly modTime: bigint;
+  readonly linkname: string;
+  readonly devmajor: bigint;
+  readonly devminor: bigint;
+  readonly xattrs: Readonly<Record<string, Uint8Array>>;
+}

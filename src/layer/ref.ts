@@ -1,0 +1,178 @@
+import type { Digest } from '../base/digest.ts';
+import type { ProgressWriter } from '../base/progress.ts';
+import type { Compression, Descriptor } from '../oci/descriptor.ts';
+import type { SnapshotChanges, SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
+
+/** The name of a record in the ref store. */
+export type RefId = string & { readonly __ref: true };
+
+export type RecordType =
+  | 'regular'
+  | 'internal'
+  | 'frontend'
+  | 'source.local'
+  | 'source.git.checkout'
+  | 'exec.cachemount';
+
+export interface RecordOptions {
+  readonly description: string;
+  readonly type?: RecordType;
+}
+
+/** Files made visible at `path`. Disposing unmounts; a bind view of a plain directory costs nothing. */
+export interface MountedView extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** A layer that is known by its blob and perhaps not here yet. */
+export interface LayerBlob {
+  readonly descriptor: Descriptor;
+  /** The digest of the uncompressed tar. */
+  readonly diffId: Digest;
+  readonly createdAt?: Date;
+  readonly description?: string;
+}
+
+/** Brings blobs of lazy layers into the content store; asked at most once at a time per blob. */
+export interface BlobProvider {
+  fetch(
+    descriptor: Descriptor,
+    context: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
+  ): Promise<void>;
+}
+
+/**
+ * A handle to an immutable file tree. Handles are counted: the record stays alive (never pruned, its files kept)
+ * until every handle is released. A released handle must not be used.
+ */
+export interface ImmutableRef {
+  readonly id: RefId;
+  /** Another handle to the same record. */
+  clone(): ImmutableRef;
+  release(): Promise<void>;
+  /** The snapshot with the files; pulls and unpacks lazy layers first. */
+  snapshot(context?: UnlazyContext): Promise<SnapshotId>;
+  /** A read-only view. */
+  mount(context?: UnlazyContext): Promise<MountedView>;
+  /** Directories, bottom first, whose overlay gives the tree: what content checksums and copies read without a mount. */
+  layerDirs(context?: UnlazyContext): Promise<readonly string[]>;
+  /** The layers from the bottom up; one entry per layer blob that an image of this ref has. */
+  layers(): readonly LayerInfo[];
+  readonly description: string;
+}
+
+export interface UnlazyContext {
+  readonly signal?: AbortSignal;
+  readonly progress?: ProgressWriter;
+}
+
+export interface LayerInfo {
+  /** The record that holds this layer; equal ids mean equal layers. */
+  readonly id: RefId;
+  /** Blobs known so far, by compression. */
+  readonly blobs: readonly LayerBlob[];
+  readonly createdAt: Date;
+  readonly description: string;
+}
+
+/** A handle to a tree that can be written, held by one owner. Released without `commit`, it is removed (unless retained). */
+export interface MutableRef {
+  readonly id: RefId;
+  mount(): Promise<MountedView>;
+  /** For the executor, which mounts it itself. */
+  snapshotMount(): Promise<SnapshotMount>;
+  /** A directory to write to without a mount, if this ref has no parent; undefined otherwise. */
+  plainDir(): Promise<string | undefined>;
+  commit(): Promise<ImmutableRef>;
+  release(): Promise<void>;
+}
+
+/** The store of refs: snapshots and blobs with their records, parents, sizes and uses. Every state change is one transaction. */
+export interface RefStore {
+  createMutable(parent: ImmutableRef | undefined, options: RecordOptions): Promise<MutableRef>;
+  /** A handle to an existing record, or undefined when it is gone. */
+  get(id: RefId): Promise<ImmutableRef | undefined>;
+  /** The tree of these layers, bottom first, extracted only when somebody needs the files. Equal chains share records. */
+  fromBlobs(
+    layers: readonly LayerBlob[],
+    provider: BlobProvider,
+    options: RecordOptions,
+  ): Promise<ImmutableRef>;
+  merge(refs: readonly ImmutableRef[], options: RecordOptions): Promise<ImmutableRef>;
+  diff(
+    lower: ImmutableRef | undefined,
+    upper: ImmutableRef | undefined,
+    options: RecordOptions,
+  ): Promise<ImmutableRef>;
+  /** The empty tree. */
+  scratch(): Promise<ImmutableRef>;
+  /**
+   * The blobs of `ref`'s layers, made (differed, compressed) where missing, in parallel. `force`: convert layers that
+   * have another compression already. Lazy layers that need no conversion stay where they are.
+   */
+  blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]>;
+  /** Brings a blob returned by `blobs` into the content store if it is not there yet. */
+  ensureBlob(ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void>;
+  /** Mutable trees that outlive builds under a key (cache mounts, local sources). See `named-mutable`. */
+  acquireNamed(
+    key: string,
+    parent: ImmutableRef | undefined,
+    options: RecordOptions & { readonly exclusive: boolean },
+  ): Promise<NamedMutable>;
+  usage(filters?: readonly string[]): Promise<readonly UsageRecord[]>;
+  prune(options: PruneOptions): AsyncIterable<UsageRecord>;
+}
+
+export interface BlobOptions {
+  readonly compression: Compression;
+  /** Compression level, undefined for the format's default. */
+  readonly level?: number;
+  readonly force?: boolean;
+  /** Clamp file times that are later than this (seconds since 1970). */
+  readonly epoch?: number;
+  readonly ociMediaTypes: boolean;
+  readonly signal: AbortSignal;
+  readonly progress: ProgressWriter;
+}
+
+/** `SnapshotChanges` of each layer over `base`; what the differ needs. */
+export interface LayerChanges {
+  readonly id: RefId;
+  readonly changes: SnapshotChanges;
+}
+
+/** A named tree, held. `release` keeps its files for the next build. */
+export interface NamedMutable {
+  readonly id: RefId;
+  /** True when the tree was just created (from `parent`, or empty). */
+  readonly fresh: boolean;
+  readonly snapshotId: SnapshotId;
+  mount(): Promise<MountedView>;
+  release(): Promise<void>;
+}
+
+export interface UsageRecord {
+  readonly id: RefId;
+  readonly type: RecordType;
+  readonly mutable: boolean;
+  readonly inUse: boolean;
+  /** Bytes. */
+  readonly size: number;
+  readonly parents: readonly RefId[];
+  readonly createdAt: Date;
+  readonly lastUsedAt?: Date;
+  readonly usageCount: number;
+  readonly description: string;
+  readonly shared: boolean;
+}
+
+/** Sizes in bytes, ages in milliseconds; zero or undefined: no such limit. */
+export interface PruneOptions {
+  readonly filters?: readonly string[];
+  readonly all?: boolean;
+  readonly keepDuration?: number;
+  readonly reservedSpace?: number;
+  readonly maxUsedSpace?: number;
+  readonly minFreeSpace?: number;
+  readonly signal?: AbortSignal;
+}

@@ -1,0 +1,76 @@
+/** A snapshot's name: short, unique for the life of the root, chosen by the caller (`[a-z0-9]+`). */
+export type SnapshotId = string & { readonly __snapshot: true };
+
+export function snapshotId(text: string): SnapshotId {
+  return text as SnapshotId;
+}
+
+/** How a snapshot is made visible. Nothing is mounted until somebody needs to see the files (see `linux/mount.ts`). */
+export type SnapshotMount =
+  /** The tree is plainly there. */
+  | { readonly kind: 'bind'; readonly source: string; readonly readonly: boolean }
+  /** Lower directories, topmost first; without an upper one the mount is read-only. */
+  | {
+      readonly kind: 'overlay';
+      readonly lowerDirs: readonly string[];
+      readonly upperDir?: string;
+      readonly workDir?: string;
+    };
+
+/** What a snapshot changed against its parent, as the differ reads it. */
+export type SnapshotChanges =
+  /** `dir` is in overlayfs form (0/0 devices are whiteouts, `trusted.overlay.opaque` directories); `lowerDirs` topmost first. */
+  | { readonly kind: 'overlay'; readonly dir: string; readonly lowerDirs: readonly string[] }
+  /** Two whole trees; no `lower` means everything is new. */
+  | { readonly kind: 'trees'; readonly lower?: string; readonly upper: string };
+
+/**
+ * A copy-on-write store of file trees.
+ *
+ *   prepare ──► active ──commit──► committed ──► parent of further snapshots
+ *                 │                    │
+ *                 └──────remove────────┘     (a snapshot that has children cannot be removed)
+ *
+ * An active snapshot can be written through its mount; a committed one never changes. `merge` and `diff` make
+ * committed snapshots directly. State survives a crash: whatever `list` returns after a restart is whole, except
+ * that active snapshots may be half-written.
+ */
+export interface Snapshotter {
+  readonly name: 'overlay' | 'native';
+  /** Creates an active snapshot that starts as `parent` (empty without one). Throws `already_exists`, `not_found`. */
+  prepare(id: SnapshotId, parent?: SnapshotId): Promise<void>;
+  commit(id: SnapshotId): Promise<void>;
+  /** A committed snapshot that shows the layers of `parents` one on top of the other, first at the bottom. */
+  merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void>;
+  /** A committed snapshot of what `upper` changed against `lower`, deletions included. */
+  diff(id: SnapshotId, lower: SnapshotId | undefined, upper: SnapshotId): Promise<void>;
+  /** Active snapshots mount writable unless `readonly`; committed ones always read-only. */
+  mount(id: SnapshotId, options?: { readonly readonly?: boolean }): Promise<SnapshotMount>;
+  /**
+   * The snapshot's own layers, bottom first: directories whose overlay gives the whole tree. An overlay
+   * snapshotter answers one per ancestor, a copying one a single directory. Read-only for the caller.
+   */
+  layerDirs(id: SnapshotId): Promise<readonly string[]>;
+  /** One entry per layer that lies over `base` (all without one), bottom first. */
+  changes(id: SnapshotId, base?: SnapshotId): Promise<readonly SnapshotChanges[]>;
+  /** Where the layer's own files are written directly without a mount (for an active snapshot, by the extractor of a layer). */
+  writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }>;
+  /** Throws `failed_precondition` while children exist; removing what does not exist is no error. */
+  remove(id: SnapshotId): Promise<void>;
+  stat(id: SnapshotId): Promise<SnapshotInfo | undefined>;
+  list(): AsyncIterable<SnapshotInfo>;
+  /** What removing the snapshot would free. */
+  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage>;
+}
+
+export interface SnapshotInfo {
+  readonly id: SnapshotId;
+  readonly state: 'active' | 'committed';
+  readonly parents: readonly SnapshotId[];
+}
+
+export interface SnapshotUsage {
+  /** Bytes on disk (allocated blocks). */
+  readonly size: number;
+  readonly inodes: number;
+}

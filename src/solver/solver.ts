@@ -1,0 +1,125 @@
+import type { Digest } from '../base/digest.ts';
+import type {
+  ProgressGroup,
+  ProgressWriter,
+  StatusEvent,
+  VertexEvent,
+  WarningEvent,
+} from '../base/progress.ts';
+
+/**
+ * The solver's world: vertices with operations, results it cannot look into, keys under which results are found again.
+ * It depends on `base/` only: what runs, where results live and who asked are behind these types.
+ */
+
+/** A node of the graph. Equal digests mean equal work; the first vertex seen for a digest is the one that runs. */
+export interface Vertex<R, C> {
+  readonly digest: Digest;
+  readonly name: string;
+  readonly inputs: readonly Edge<R, C>[];
+  readonly operation: Operation<R, C>;
+  /** Execute although a result is known. */
+  readonly ignoreCache: boolean;
+  readonly group?: ProgressGroup;
+}
+
+/** Output `index` of a vertex. */
+export interface Edge<R, C> {
+  readonly vertex: Vertex<R, C>;
+  readonly index: number;
+}
+
+/** What a vertex does. `R`: the result handle, `C`: what a job carries (its session, say). */
+export interface Operation<R, C> {
+  /** How the vertex is identified in the key store; asked once per shared vertex. */
+  cacheMap(context: OperationContext<C>): Promise<CacheMap<R, C>>;
+  /** Runs it. One result per output (all of them), owned by the caller. Inputs are borrowed. */
+  execute(context: OperationContext<C>, inputs: readonly R[]): Promise<readonly R[]>;
+  /** Executing vertices hold a slot of `max-parallelism` unless they say that they cost nothing. */
+  readonly weightless?: boolean;
+}
+
+export interface CacheMap<R, C> {
+  /** The operation's own identity: everything that decides its output besides its inputs. */
+  readonly digest: Digest;
+  /** One per input of the vertex. */
+  readonly inputs: readonly CacheInput<R, C>[];
+}
+
+export interface CacheInput<R, C> {
+  /** The part of the input that is used, as far as the definition tells. */
+  readonly selector?: Digest;
+  /** A digest of what is really read of the input's files. Without it the input counts by its definition only. */
+  readonly contentKey?: (input: R, context: OperationContext<C>) => Promise<Digest>;
+  /** The definition alone never identifies this input (a local source, whose files change under one name). */
+  readonly contentOnly?: boolean;
+}
+
+/** The running vertex's surroundings. */
+export interface OperationContext<C> {
+  /** Aborts when no job needs the vertex any more. */
+  readonly signal: AbortSignal;
+  readonly progress: ProgressWriter;
+  /** The contexts of the jobs that want this vertex now; never empty while it runs, changes as jobs come and go. */
+  jobs(): readonly C[];
+}
+
+/** How the solver handles results: counted handles to something outside. */
+export interface ResultTraits<R> {
+  clone(result: R): R;
+  release(result: R): Promise<void>;
+  /** A name under which the result store finds it again, or undefined for a result that cannot be kept. */
+  idOf(result: R): string | undefined;
+}
+
+/** Finds results by the id that `ResultTraits.idOf` gave. */
+export interface ResultStore<R> {
+  /** A new handle, or undefined when the result is gone (pruned). */
+  load(id: string): Promise<R | undefined>;
+}
+
+export interface SolverEvents {
+  vertex(event: VertexEvent): void;
+  status(vertex: Digest, event: StatusEvent): void;
+  log(vertex: Digest, stream: 1 | 2, data: Uint8Array, time: Date): void;
+  warning(vertex: Digest, event: WarningEvent): void;
+}
+
+/** A vertex's outcome: the result with the key-store ids under which it is known. */
+export interface Solved<R> {
+  readonly result: R;
+  /** Ids in the key store, for exporting cache. */
+  readonly keys: readonly string[];
+  readonly cached: boolean;
+}
+
+/** One build. All running jobs of a solver share one graph: equal vertices run once. */
+export interface Job<R, C> {
+  readonly id: string;
+  readonly context: C;
+  /** Solves one edge; the caller owns (and releases) the result. Fails with the vertex's error, or `canceled` when `signal` or the job ends. */
+  build(edge: Edge<R, C>, signal?: AbortSignal): Promise<Solved<R>>;
+  /** Runs work that is not a vertex of the graph (an export, an image config look-up) and shows it as one. */
+  inProgress<T>(
+    vertex: { readonly digest: Digest; readonly name: string },
+    work: (context: OperationContext<C>) => Promise<T>,
+  ): Promise<T>;
+  /** Ends the job: what only it needed is cancelled; waits until nothing of it runs. */
+  close(): Promise<void>;
+}
+
+export interface Solver<R, C> {
+  /** `events` gets everything about the vertices the job needs, also when another job started them earlier. */
+  createJob(id: string, context: C, events: SolverEvents): Job<R, C>;
+  /** What every unfinished vertex waits for. */
+  inspect(): readonly VertexInspection[];
+  close(): Promise<void>;
+}
+
+export interface VertexInspection {
+  readonly digest: Digest;
+  readonly name: string;
+  readonly jobs: readonly string[];
+  readonly state: string;
+  readonly waitsFor: readonly string[];
+}

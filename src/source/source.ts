@@ -1,0 +1,60 @@
+import type { Digest } from '../base/digest.ts';
+import type { Platform } from '../base/platform.ts';
+import type { ProgressWriter } from '../base/progress.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+import type { SourceOp } from '../llb/op.ts';
+
+export interface SourceContext {
+  readonly signal: AbortSignal;
+  readonly progress: ProgressWriter;
+  /** Sessions of the builds that want this, first one first; changes as builds come and go. */
+  sessions(): readonly string[];
+}
+
+/**
+ * A kind of place that files come from, chosen by the scheme of the op's identifier. Three steps, each only when
+ * needed: `open` checks the identifier and attributes (throws `invalid_argument`), `key` finds out what exactly it names now
+ * (an image's digest, a commit) without bringing it here, `snapshot` brings it (as lazily as it can).
+ */
+export interface Source {
+  /** Without `://`: `local`, `docker-image`. */
+  readonly schemes: readonly string[];
+  open(op: SourceOp, platform: Platform): SourceInstance;
+}
+
+export interface SourceInstance {
+  key(context: SourceContext): Promise<SourceKey>;
+  /** Called after `key`, with the same instance. */
+  snapshot(context: SourceContext): Promise<ImmutableRef>;
+}
+
+export interface SourceKey {
+  /** Equal digests mean equal files. */
+  readonly digest: Digest;
+  /** The key says nothing about the files (a local directory): consumers have to look at content. */
+  readonly contentOnly: boolean;
+  /** What the identifier was resolved to, for provenance and pinning: a digest, a commit. */
+  readonly pin?: string;
+}
+
+/** An image's config as a frontend asks for it. */
+export interface ImageMetadata {
+  /** The canonical reference, with the digest it resolved to. */
+  readonly ref: string;
+  readonly digest: Digest;
+  readonly config: Uint8Array;
+}
+
+export type ResolveMode = 'default' | 'pull' | 'local';
+
+export interface ImageMetadataOptions {
+  readonly platform: Platform;
+  readonly resolveMode: ResolveMode;
+  /** For oci-layout references. */
+  readonly ociLayout?: { readonly sessionId: string; readonly storeId: string };
+}
+
+/** Sources that name images answer for their config without pulling layers. */
+export interface ImageResolver {
+  resolveConfig(ref: string, options: ImageMetadataOptions, context: SourceContext): Promise<ImageMetadata>;
+}
