@@ -1,0 +1,102 @@
+import { constants } from 'node:os';
+import { bindIfPresent, check, lastErrno, pathBytes, SystemError } from './libc.ts';
+import { mount } from './mount.ts';
+import { mountFlags } from './mount-flags.ts';
+
+/** An overlayfs mount. Paths are absolute. */
+export interface OverlayOptions {
+  /** Topmost first, at least one. */
+  readonly lowerDirs: readonly string[];
+  /** Where changes go; without it the mount is read-only. */
+  readonly upperDir?: string;
+  /** An empty directory on the file system of `upperDir`; needed with it. */
+  readonly workDir?: string;
+}
+
+const fsopen = bindIfPresent('int fsopen(const char *type, unsigned int flags)');
+const fsconfig = bindIfPresent(
+  'int fsconfig(int fd, unsigned int command, const char *key, const void *value, int aux)',
+);
+const fsmount = bindIfPresent('int fsmount(int fd, unsigned int flags, unsigned int attributes)');
+const moveMount = bindIfPresent(
+  'int move_mount(int fromFd, const char *from, int toFd, const void *to, unsigned int flags)',
+);
+const close = bindIfPresent('int close(int fd)');
+
+const closeOnExec = 1;
+const setFlag = 0;
+const setString = 1;
+const create = 6;
+const fromEmptyPath = 4;
+const currentDirectory = -100;
+const attributeReadOnly = 1;
+
+/**
+ * What keeps a layer directory self-contained: a renamed directory is copied, not redirected to another layer; a changed
+ * mode copies the file; no index of origins is kept. The kernel refuses those it was built without.
+ */
+const selfContained = [
+  ['redirect_dir', 'off'],
+  ['metacopy', 'off'],
+  ['index', 'off'],
+] as const;
+
+/**
+ * Mounts an overlay at `target`. With the kernel's newer mount interface (5.2; `lowerdir+` since 6.7) the number
+ * and length of the layers is limited by the kernel only (500); with mount(2) their paths must fit in a page.
+ * A single lower directory without an upper one is not an overlay for the kernel: bind it instead.
+ */
+export function mountOverlay(options: OverlayOptions, target: string): void {
+  if (!mountStepwise(options, target)) mountAtOnce(options, target);
+}
+
+/** Answers false when the kernel or libc lacks the interface, or `lowerdir+`. */
+function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): boolean {
+  if (!fsopen || !fsconfig || !fsmount || !moveMount || !close) return false;
+  const context = fsopen('overlay', closeOnExec);
+  if (context === -1) {
+    if (lastErrno() === constants.errno.ENOSYS || lastErrno() === constants.errno.EPERM) return false;
+    throw new SystemError('fsopen', lastErrno(), target);
+  }
+  try {
+    const set = (key: string, value: string) => fsconfig(context, setString, key, pathBytes(value), 0);
+    for (const [key, value] of selfContained) set(key, value);
+    for (const [index, dir] of lowerDirs.entries()) {
+      if (set('lowerdir+', dir) === 0) continue;
+      const errno = lastErrno();
+      if (index === 0 && errno === constants.errno.EINVAL) return false;
+      throw new SystemError('fsconfig', errno, dir);
+    }
+    if (upperDir !== undefined) {
+      if (set('upperdir', upperDir) === -1) throw new SystemError('fsconfig', lastErrno(), upperDir);
+      if (set('workdir', workDir ?? '') === -1) throw new SystemError('fsconfig', lastErrno(), workDir);
+    } else check(fsconfig(context, setFlag, 'ro', null, 0), 'fsconfig', target);
+    if (fsconfig(context, create, null, null, 0) === -1)
+      throw new SystemError('fsconfig', lastErrno(), target);
+    const tree = fsmount(context, closeOnExec, upperDir === undefined ? attributeReadOnly : 0);
+    if (tree === -1) throw new SystemError('fsmount', lastErrno(), target);
+    try {
+      check(moveMount(tree, '', currentDirectory, pathBytes(target), fromEmptyPath), 'move_mount', target);
+    } finally {
+      close(tree);
+    }
+    return true;
+  } finally {
+    close(context);
+  }
+}
+
+function mountAtOnce({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): void {
+  const escape = (dir: string) => dir.replace(/[\\:,]/g, '\\$&');
+  const base = [`lowerdir=${lowerDirs.map(escape).join(':')}`];
+  if (upperDir !== undefined) base.push(`upperdir=${escape(upperDir)}`, `workdir=${escape(workDir ?? '')}`);
+  const flags = upperDir === undefined ? mountFlags.rdonly : 0;
+  const attempt = (data: readonly string[]) =>
+    mount({ source: 'overlay', target, type: 'overlay', flags, data: data.join(',') });
+  try {
+    attempt([...base, ...selfContained.map((pair) => pair.join('='))]);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.code !== 'EINVAL') throw error;
+    attempt(base);
+  }
+}
