@@ -1,0 +1,44 @@
+import type { Digest } from '../base/digest.ts';
+import type { FileAction, Op, OpMetadata } from './op.ts';
+import { noIndex } from './op.ts';
+
+/** The description key with which a client names a vertex for display. */
+export const customNameKey = 'llb.customname';
+
+/** What a progress display calls a vertex: the name its client gave it, or one made of what it does, as BuildKit makes it. */
+export function vertexName(op: Op, metadata: OpMetadata, nameOf: (input: Digest) => string): string {
+  return metadata.description[customNameKey] ?? opName(op, nameOf);
+}
+
+function opName({ action, inputs }: Op, nameOf: (input: Digest) => string): string {
+  const inputName = (index: number) => (index === noIndex ? 'scratch' : `(${nameOf(inputs[index]!.digest)})`);
+  switch (action.kind) {
+    case 'exec':
+      return action.meta.args.join(' ');
+    case 'source':
+      return action.identifier;
+    case 'file':
+      return action.actions.map(({ change }) => changeName(change)).join(', ');
+    case 'build':
+      return 'build';
+    case 'merge':
+      return `merge (${inputs.map(({ digest }) => nameOf(digest)).join(', ')})`;
+    case 'diff':
+      return `diff ${inputName(action.lower)} -> ${inputName(action.upper)}`;
+    case 'passthrough':
+      return `passthrough ${action.id}`;
+  }
+}
+
+function changeName(change: FileAction['change']): string {
+  switch (change.kind) {
+    case 'copy':
+      return `copy ${change.src} ${change.dest}`;
+    case 'mkfile':
+    case 'mkdir':
+    case 'rm':
+      return `${change.kind} ${change.path}`;
+    case 'symlink':
+      return `symlink ${change.newPath} -> ${change.oldPath}`;
+  }
+}
