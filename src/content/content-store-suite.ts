@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Digest, digestOf } from '../base/digest.ts';
+import { type ErrorCode, KilnError } from '../base/errors.ts';
+import { type BlobInfo, type ContentStore, writeBlob } from './content.ts';
+
+/** A store to test, gone after `dispose`. */
+export interface ContentStoreFixture extends AsyncDisposable {
+  readonly store: ContentStore;
+}
+
+const hasCode = (code: ErrorCode) => (error: unknown) => error instanceof KilnError && error.code === code;
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  return await Array.fromAsync(items);
+}
+
+/** What every content store does; run it in the test file of each. */
+export function contentStoreSuite(name: string, open: () => Promise<ContentStoreFixture>): void {
+  const it = (title: string, body: (store: ContentStore) => Promise<void>) =>
+    test(`${name}: ${title}`, async () => {
+      await using fixture = await open();
+      await body(fixture.store);
+    });
+
+  it('a blob is found by its digest, whole and in ranges', async (store) => {
+    const data = bytes('hello, world');
+    const info = await writeBlob(store, data);
+    assert.deepEqual(info, { digest: digestOf(data), size: data.length });
+    assert.deepEqual(await store.stat(info.digest), info);
+    assert.deepEqual(Buffer.from(await store.readAll(info.digest)), Buffer.from(data));
+    const range = async (offset?: number, length?: number) =>
+      Buffer.concat(await collect(store.read(info.digest, { offset, length }))).toString();
+    assert.equal(await range(), 'hello, world');
+    assert.equal(await range(7), 'world');
+    assert.equal(await range(0, 5), 'hello');
+    assert.equal(await range(7, 100), 'world');
+    assert.equal(await range(100), '');
+    assert.equal(await range(3, 0), '');
+  });
+
+  it('the empty blob is a blob', async (store) => {
+    const info = await writeBlob(store, new Uint8Array());
+    assert.equal(info.size, 0);
+    assert.deepEqual(await collect(store.read(info.digest)), []);
+    assert.equal((await store.readAll(info.digest)).length, 0);
+  });
+
+  it('a blob written in pieces of any size reads back the same', async (store) => {
+    const data = Buffer.alloc(5_000_001, 'some text that repeats, ');
+    await using writer = await store.writer({ digest: digestOf(data), size: data.length });
+    for (let at = 0, step = 1; at < data.length; at += step, step = step * 3 + 1) {
+      await writer.write(data.subarray(at, at + step));
+    }
+    const { digest } = await writer.commit();
+    assert.ok(Buffer.concat(await collect(store.read(digest))).equals(data));
+  });
+
+  it('what is not there is undefined to stat and not_found to read', async (store) => {
+    const digest = digestOf('absent');
+    assert.equal(await store.stat(digest), undefined);
+    await assert.rejects(store.readAll(digest), hasCode('not_found'));
+    await assert.rejects(collect(store.read(digest)), hasCode('not_found'));
+    await store.delete(digest);
+  });
+
+  it('bytes that are not what was expected never become a blob', async (store) => {
+    const data = bytes('data');
+    await assert.rejects(writeBlob(store, data, { digest: digestOf('other') }), hasCode('data_loss'));
+    await assert.rejects(writeBlob(store, data, { size: 3 }), hasCode('data_loss'));
+    await assert.rejects(writeBlob(store, data, { size: 5 }), hasCode('data_loss'));
+    assert.deepEqual(await collect(store.list()), []);
+    assert.deepEqual(await readdir(store.temporaryDirectory), []);
+  });
+
+  it('nothing is seen before the commit, and nothing stays of a writer that was only disposed', async (store) => {
+    const digest = digestOf('data');
+    {
+      await using writer = await store.writer();
+      await writer.write(bytes('data'));
+      assert.equal(await store.stat(digest), undefined);
+    }
+    assert.equal(await store.stat(digest), undefined);
+    assert.deepEqual(await readdir(store.temporaryDirectory), []);
+  });
+
+  it('a writer is used once', async (store) => {
+    await using writer = await store.writer();
+    await writer.commit();
+    await assert.rejects(writer.write(bytes('more')), hasCode('failed_precondition'));
+    await assert.rejects(writer.commit(), hasCode('failed_precondition'));
+  });
+
+  it('several writers of one blob all succeed', async (store) => {
+    const data = bytes('shared');
+    const infos = await Promise.all(
+      Array.from({ length: 5 }, () => writeBlob(store, data, { digest: digestOf(data) })),
+    );
+    assert.equal(new Set(infos.map((info) => info.digest)).size, 1);
+    assert.deepEqual(await collect(store.list()), [infos[0]]);
+    assert.deepEqual(await readdir(store.temporaryDirectory), []);
+  });
+
+  it('a finished temporary file is adopted, once and again', async (store) => {
+    const data = bytes('made by a thread');
+    const info: BlobInfo = { digest: digestOf(data), size: data.length };
+    for (const file of ['one', 'two']) {
+      const path = join(store.temporaryDirectory, file);
+      await writeFile(path, data);
+      await store.adopt(path, info);
+    }
+    assert.deepEqual(Buffer.from(await store.readAll(info.digest)), Buffer.from(data));
+    assert.deepEqual(await readdir(store.temporaryDirectory), []);
+  });
+
+  it('a temporary file of another size than said is not adopted', async (store) => {
+    const path = join(store.temporaryDirectory, 'short');
+    await writeFile(path, 'abc');
+    await assert.rejects(store.adopt(path, { digest: digestOf('abc'), size: 4 }), hasCode('data_loss'));
+    assert.equal(await store.stat(digestOf('abc')), undefined);
+  });
+
+  it('list names every blob and delete removes one, also while it is read', async (store) => {
+    const infos = [];
+    for (const text of ['one', 'two', 'three']) infos.push(await writeBlob(store, bytes(text)));
+    const order = (items: readonly BlobInfo[]) => items.map((item): Digest => item.digest).sort();
+    assert.deepEqual(order(await collect(store.list())), order(infos));
+    const reading = store.read(infos[0]!.digest)[Symbol.asyncIterator]();
+    assert.equal((await reading.next()).done, false);
+    await store.delete(infos[0]!.digest);
+    assert.equal((await reading.next()).done, true);
+    assert.deepEqual(order(await collect(store.list())), order(infos.slice(1)));
+  });
+}

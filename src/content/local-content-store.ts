@@ -1,0 +1,219 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
+import { type Digest, Digester, digestHex, isDigest } from '../base/digest.ts';
+import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
+import type { BlobExpectation, BlobInfo, BlobWriter, ContentStore } from './content.ts';
+
+/** How much is hashed or read in one turn of the event loop: sha256 takes under a millisecond for it. Bytes. */
+const chunkSize = 1 << 20;
+
+export interface LocalContentStoreOptions {
+  /**
+   * Flush each blob to the disk before it gets its name, so that blobs also survive a crash of the machine and not only
+   * of the process. Off by default: what the store holds can be made or pulled again.
+   */
+  readonly durable?: boolean;
+}
+
+/**
+ * A content store in a directory of one daemon:
+ *
+ *     <root>/blobs/sha256/<hex>    whole blobs, as in an OCI layout
+ *     <root>/ingest/               temporary files; what a crash left there is removed when the store opens
+ */
+export async function openLocalContentStore(
+  root: string,
+  options: LocalContentStoreOptions = {},
+): Promise<ContentStore> {
+  const blobs = join(resolve(root), 'blobs', 'sha256');
+  const ingest = join(resolve(root), 'ingest');
+  await rm(ingest, { recursive: true, force: true });
+  await mkdir(ingest, { recursive: true, mode: 0o700 });
+  await mkdir(blobs, { recursive: true, mode: 0o700 });
+  return new LocalContentStore(blobs, ingest, options.durable ?? false);
+}
+
+class LocalContentStore implements ContentStore {
+  readonly #blobs: string;
+  readonly temporaryDirectory: string;
+  readonly #durable: boolean;
+  #nextTemporary = 0;
+
+  constructor(blobs: string, ingest: string, durable: boolean) {
+    this.#blobs = blobs;
+    this.temporaryDirectory = ingest;
+    this.#durable = durable;
+  }
+
+  localPath(digest: Digest): string {
+    return join(this.#blobs, digestHex(digest));
+  }
+
+  async stat(digest: Digest): Promise<BlobInfo | undefined> {
+    try {
+      return { digest, size: (await stat(this.localPath(digest))).size };
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw asKilnError(error);
+    }
+  }
+
+  async *read(
+    digest: Digest,
+    { offset = 0, length }: { readonly offset?: number; readonly length?: number } = {},
+  ): AsyncIterable<Uint8Array> {
+    await using file = await this.#open(digest);
+    const end = length === undefined ? Number.POSITIVE_INFINITY : offset + length;
+    for (let at = offset; at < end; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(chunkSize, end - at));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+
+  async readAll(digest: Digest): Promise<Uint8Array> {
+    try {
+      return await readFile(this.localPath(digest));
+    } catch (error) {
+      throw missing(digest, error);
+    }
+  }
+
+  async writer(expected: BlobExpectation = {}): Promise<BlobWriter> {
+    const path = join(this.temporaryDirectory, `write-${this.#nextTemporary++}`);
+    const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
+      (error) => Promise.reject(asKilnError(error)),
+    );
+    return new LocalBlobWriter(file, path, expected, (info) => this.#place(path, info, file));
+  }
+
+  async adopt(path: string, info: BlobInfo): Promise<void> {
+    if (!resolve(path).startsWith(this.temporaryDirectory + sep)) {
+      throw new KilnError(
+        'invalid_argument',
+        `cannot adopt ${path}: it is not in the store's temporary directory ${this.temporaryDirectory}`,
+      );
+    }
+    await using file = await open(path, 'r').catch((error) => Promise.reject(asKilnError(error)));
+    const { size } = await file.stat();
+    if (size !== info.size) throw wrongSize(info.digest, info.size, size);
+    await this.#place(path, info, file);
+  }
+
+  async delete(digest: Digest): Promise<void> {
+    await rm(this.localPath(digest), { force: true });
+  }
+
+  async *list(): AsyncIterable<BlobInfo> {
+    for await (const entry of await opendir(this.#blobs)) {
+      const digest = `sha256:${entry.name}`;
+      if (!isDigest(digest)) continue;
+      const info = await this.stat(digest);
+      if (info) yield info;
+    }
+  }
+
+  async #place(path: string, info: BlobInfo, file: FileHandle): Promise<void> {
+    try {
+      if (await this.stat(info.digest)) {
+        await unlink(path);
+        return;
+      }
+      if (this.#durable) await file.datasync();
+      await rename(path, this.localPath(info.digest));
+    } catch (error) {
+      throw asKilnError(error);
+    }
+  }
+
+  async #open(digest: Digest): Promise<FileHandle> {
+    try {
+      return await open(this.localPath(digest), 'r');
+    } catch (error) {
+      throw missing(digest, error);
+    }
+  }
+}
+
+class LocalBlobWriter implements BlobWriter {
+  readonly #file: FileHandle;
+  readonly #path: string;
+  readonly #expected: BlobExpectation;
+  readonly #place: (info: BlobInfo) => Promise<void>;
+  readonly #digester = new Digester();
+  #size = 0;
+  #state: 'open' | 'committed' | 'disposed' = 'open';
+
+  constructor(
+    file: FileHandle,
+    path: string,
+    expected: BlobExpectation,
+    place: (info: BlobInfo) => Promise<void>,
+  ) {
+    this.#file = file;
+    this.#path = path;
+    this.#expected = expected;
+    this.#place = place;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + chunkSize);
+      this.#digester.update(part);
+      for (let done = 0; done < part.length; ) {
+        const { bytesWritten } = await this.#file
+          .write(part, done)
+          .catch((error) => Promise.reject(asKilnError(error)));
+        done += bytesWritten;
+      }
+      at += part.length;
+      this.#size += part.length;
+      if (this.#expected.size !== undefined && this.#size > this.#expected.size) {
+        throw wrongSize(this.#expected.digest, this.#expected.size, this.#size);
+      }
+    }
+  }
+
+  async commit(): Promise<BlobInfo> {
+    this.#assertOpen();
+    const info: BlobInfo = { digest: this.#digester.digest(), size: this.#size };
+    const { digest, size } = this.#expected;
+    if (size !== undefined && size !== info.size) throw wrongSize(digest, size, info.size);
+    if (digest !== undefined && digest !== info.digest) {
+      throw new KilnError('data_loss', `blob has digest ${info.digest}, expected ${digest}`);
+    }
+    await this.#place(info);
+    this.#state = 'committed';
+    await this.#file.close();
+    return info;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'disposed';
+    await this.#file.close();
+    await rm(this.#path, { force: true });
+  }
+
+  #assertOpen(): void {
+    if (this.#state !== 'open') {
+      throw new KilnError('failed_precondition', `this blob writer is ${this.#state} already`);
+    }
+  }
+}
+
+function missing(digest: Digest, error: unknown): KilnError {
+  if (errnoOf(error) !== 'ENOENT') return asKilnError(error);
+  return new KilnError('not_found', `blob ${digest} is not in the content store`, { cause: error });
+}
+
+function wrongSize(digest: Digest | undefined, expected: number, actual: number): KilnError {
+  return new KilnError(
+    'data_loss',
+    `blob${digest ? ` ${digest}` : ''} has ${actual} bytes or more, expected ${expected}`,
+  );
+}
