@@ -1,0 +1,113 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { rootCertificates } from 'node:tls';
+import { asKilnError, errnoOf } from '../base/errors.ts';
+
+/** `[registry."host"]` of the daemon's configuration. */
+export interface HostConfig {
+  /** `host[:port][/path]`, asked before the host itself, for reading only. */
+  readonly mirrors?: readonly string[];
+  /** Plain HTTP. Without a word, this machine's own addresses are spoken to in plain HTTP and all others in TLS. */
+  readonly http?: boolean;
+  /** TLS without verifying the certificate. */
+  readonly insecure?: boolean;
+  /** Files with PEM certificates that are trusted besides the public ones. */
+  readonly ca?: readonly string[];
+  /** Client certificates: files in PEM. */
+  readonly keypair?: readonly { readonly key: string; readonly cert: string }[];
+  /** Directories of `*.crt` (trusted) and `*.cert` with `*.key` (client certificates), as in `/etc/docker/certs.d`. */
+  readonly tlsConfigDir?: readonly string[];
+}
+
+export type RegistryHosts = Readonly<Record<string, HostConfig>>;
+
+/** A server that holds a repository. */
+export interface Endpoint {
+  /** `host[:port]`. */
+  readonly host: string;
+  /** `/v2`, or longer for a mirror under a path. */
+  readonly prefix: string;
+  readonly mirror: boolean;
+  /** Tried in this order; the first that speaks is kept. */
+  readonly schemes: readonly ('https' | 'http')[];
+  readonly verify: boolean;
+  readonly config: HostConfig;
+}
+
+/** The servers for the repositories of `domain`, mirrors first. Those that can only be read from are left out for writing. */
+export function endpointsFor(
+  domain: string,
+  hosts: RegistryHosts,
+  use: { readonly write: boolean; readonly insecure: boolean },
+): readonly Endpoint[] {
+  const config = hosts[domain] ?? {};
+  const mirrors = use.write
+    ? []
+    : (config.mirrors ?? []).map((mirror) => {
+        const [host = '', ...segments] = mirror.replace(/^https?:\/\//, '').split('/');
+        const prefix = path.posix.join('/v2', ...segments).replace(/\/$/, '');
+        return endpoint(host, prefix, true, hosts[host] ?? {}, false);
+      });
+  const host = domain === 'docker.io' ? 'registry-1.docker.io' : domain;
+  return [...mirrors, endpoint(host, '/v2', false, config, use.insecure)];
+}
+
+function endpoint(
+  host: string,
+  prefix: string,
+  mirror: boolean,
+  config: HostConfig,
+  insecure: boolean,
+): Endpoint {
+  const plain = config.http ?? (insecure || isLocalhost(host));
+  const unverified = insecure || config.insecure === true;
+  return {
+    host,
+    prefix,
+    mirror,
+    schemes: unverified ? (plain ? ['https', 'http'] : ['https']) : plain ? ['http'] : ['https'],
+    verify: !unverified,
+    config,
+  };
+}
+
+/** Loopback addresses and `localhost`, with or without a port. */
+export function isLocalhost(host: string): boolean {
+  const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : host.replace(/:\d+$/, '');
+  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
+}
+
+/** What Node's TLS takes. */
+export interface TlsFiles {
+  readonly ca?: string[];
+  readonly cert?: string[];
+  readonly key?: string[];
+}
+
+/** Reads the certificates of a host. Throws with the name of the file that cannot be read. */
+export async function loadTlsFiles(config: HostConfig): Promise<TlsFiles> {
+  const authorities = [...(config.ca ?? [])];
+  const pairs = [...(config.keypair ?? [])];
+  for (const directory of config.tlsConfigDir ?? []) {
+    const names = await readdir(directory).catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'EACCES') return [];
+      throw error;
+    });
+    for (const name of names.sort()) {
+      const file = path.join(directory, name);
+      if (name.endsWith('.crt')) authorities.push(file);
+      if (name.endsWith('.cert')) pairs.push({ cert: file, key: file.replace(/\.cert$/, '.key') });
+    }
+  }
+  const read = (file: string) =>
+    readFile(file, 'utf8').catch((error: unknown) => {
+      throw asKilnError(error).wrap(`cannot read the TLS file ${file}`);
+    });
+  const ca = await Promise.all(authorities.map(read));
+  const cert = await Promise.all(pairs.map((pair) => read(pair.cert)));
+  const key = await Promise.all(pairs.map((pair) => read(pair.key)));
+  return {
+    ...(ca.length > 0 ? { ca: [...rootCertificates, ...ca] } : {}),
+    ...(cert.length > 0 ? { cert, key } : {}),
+  };
+}

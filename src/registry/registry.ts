@@ -1,0 +1,97 @@
+import type { ContentStore } from '../content/content.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { ImageReference } from '../oci/reference.ts';
+
+/** Who asks: where credentials come from while a request is made for some client. */
+export interface RegistryAuth {
+  /** Tokens and credentials are kept per identity: one client's are never used for another. */
+  readonly identity: string;
+  /** Credentials for `host`; undefined when there are none. An empty username means that the secret is an identity token. */
+  credentials(
+    host: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly username: string; readonly secret: string } | undefined>;
+  /** A bearer token that the client fetched itself; undefined when it cannot do that. */
+  token(request: BearerRequest, signal: AbortSignal): Promise<BearerToken | undefined>;
+}
+
+/** What a token server is asked for (the distribution project's token authentication specification). */
+export interface BearerRequest {
+  readonly host: string;
+  readonly realm: string;
+  readonly service: string;
+  readonly clientId: string;
+  readonly scopes: readonly string[];
+}
+
+export interface BearerToken {
+  readonly token: string;
+  /** Seconds. */
+  readonly expiresIn: number;
+  readonly issuedAt?: Date;
+}
+
+export interface RegistryContext {
+  readonly signal: AbortSignal;
+  readonly auth: RegistryAuth;
+  /** Talk to the registry without verifying its certificate, and over plain HTTP if it has no TLS. */
+  readonly insecure?: boolean;
+}
+
+/** Where the bytes of a blob come from when it has to be uploaded. */
+export interface BlobBody {
+  /** From the first byte; called once for every attempt. */
+  open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+}
+
+export type PushOutcome = 'exists' | 'mounted' | 'uploaded';
+
+/**
+ * A client of the OCI distribution protocol. Reads go to a host's mirrors first. Transient failures are tried again with
+ * a growing delay; whatever remains is thrown as a KilnError that names host, repository and status:
+ * `not_found`, `unauthenticated`, `permission_denied`, `unavailable`, `data_loss` (bytes that are not what their digest says).
+ */
+export interface Registry {
+  /** What a tag or digest names now. The descriptor's media type is the registry's word. */
+  resolve(reference: ImageReference, context: RegistryContext): Promise<Descriptor>;
+  /** A manifest or index, checked against the descriptor's digest. */
+  fetchManifest(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    context: RegistryContext,
+  ): Promise<Uint8Array>;
+  /** Brings a blob into `store`, resuming where a connection broke. `onProgress` gets the number of bytes so far. */
+  fetchBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    store: ContentStore,
+    context: RegistryContext & { readonly onProgress?: (bytes: number) => void },
+  ): Promise<void>;
+  /**
+   * Makes the repository of `reference` have the blob: nothing to do when it exists, mounted from one of `mountFrom`
+   * (repositories of the same host) when the registry allows, uploaded otherwise.
+   */
+  pushBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    body: BlobBody,
+    context: RegistryContext & {
+      readonly mountFrom?: readonly string[];
+      readonly onProgress?: (bytes: number) => void;
+    },
+  ): Promise<PushOutcome>;
+  /** Puts a manifest or index under the reference's tag, or under its digest when it has none. */
+  pushManifest(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    context: RegistryContext,
+  ): Promise<void>;
+}
+
+/** No credentials at all. */
+export const anonymousAuth: RegistryAuth = {
+  identity: '',
+  credentials: async () => undefined,
+  token: async () => undefined,
+};

@@ -1,0 +1,41 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { asKilnError } from '../base/errors.ts';
+import { abortError } from '../base/lifetime.ts';
+
+/** How often something that may pass by itself is tried again. */
+export interface RetryPolicy {
+  /** How many times in all. */
+  readonly attempts: number;
+  /** Milliseconds before the second attempt; doubles each time. */
+  readonly firstDelay: number;
+}
+
+export const defaultRetry: RetryPolicy = { attempts: 5, firstDelay: 500 };
+
+/** Waits before attempt `attempt + 1` (the first is 1), a random half longer so that clients do not come back together. */
+export async function backOff(policy: RetryPolicy, attempt: number, signal: AbortSignal): Promise<void> {
+  const base = policy.firstDelay * 2 ** (attempt - 1);
+  try {
+    await delay(base * (1 + Math.random() / 2), undefined, { signal });
+  } catch {
+    throw abortError(signal);
+  }
+}
+
+/** Runs `work` until it succeeds, fails with something that `retriable` says is final, or has used its attempts. */
+export async function withRetry<T>(
+  policy: RetryPolicy,
+  signal: AbortSignal,
+  retriable: (error: unknown) => boolean,
+  work: (attempt: number) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work(attempt);
+    } catch (error) {
+      if (signal.aborted) throw abortError(signal);
+      if (attempt >= policy.attempts || !retriable(error)) throw asKilnError(error);
+    }
+    await backOff(policy, attempt, signal);
+  }
+}
