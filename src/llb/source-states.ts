@@ -1,0 +1,221 @@
+import type { Digest } from '../base/digest.ts';
+import { type Capability, capabilities } from './capabilities.ts';
+import { joinPath } from './clean-path.ts';
+import { parseGitUrl } from './git-url.ts';
+import { unmarshalDefinition } from './graph.ts';
+import type { Definition } from './op.ts';
+import { State } from './state.ts';
+import { opVertex, type VertexOptions } from './vertex.ts';
+
+/** The empty tree. */
+export function scratch(): State {
+  return State.empty;
+}
+
+export interface ImageOptions extends VertexOptions {
+  /** `pull` asks the registry even if the image is known, `local` prefers a local image. */
+  readonly resolveMode?: 'default' | 'pull' | 'local';
+  /** Unpack only this many layers from the bottom. */
+  readonly layerLimit?: number;
+  /** Fail unless the image has this digest. */
+  readonly checksum?: Digest;
+}
+
+/** An image in a registry. `ref` is complete: `docker.io/library/alpine:latest`. */
+export function image(ref: string, options: ImageOptions = {}): State {
+  const needs: Capability[] = [capabilities.image];
+  const attrs: Record<string, string> = {};
+  if (options.resolveMode && options.resolveMode !== 'default') {
+    attrs['image.resolvemode'] = options.resolveMode;
+    if (options.resolveMode === 'pull') needs.push(capabilities.imageResolveMode);
+  }
+  if (options.layerLimit !== undefined) {
+    attrs['image.layerlimit'] = String(options.layerLimit);
+    needs.push(capabilities.imageLayerLimit);
+  }
+  if (options.checksum) {
+    attrs['image.checksum'] = options.checksum;
+    needs.push(capabilities.imageChecksum);
+  }
+  return source(`docker-image://${ref}`, attrs, needs, options);
+}
+
+export interface OciLayoutOptions extends VertexOptions {
+  /** The session whose client has the layout; any session of the build by default. */
+  readonly sessionId?: string;
+  /** The client's name for the layout. */
+  readonly storeId?: string;
+  readonly layerLimit?: number;
+}
+
+/** An image in an OCI layout on the client: `name@sha256:…`. */
+export function ociLayout(ref: string, options: OciLayoutOptions = {}): State {
+  const attrs: Record<string, string> = {};
+  if (options.sessionId) attrs['oci.session'] = options.sessionId;
+  if (options.storeId) attrs['oci.store'] = options.storeId;
+  if (options.layerLimit !== undefined) attrs['oci.layerlimit'] = String(options.layerLimit);
+  return source(`oci-layout://${ref}`, attrs, [capabilities.ociLayout], options);
+}
+
+export interface LocalOptions extends VertexOptions {
+  readonly sessionId?: string;
+  readonly includePatterns?: readonly string[];
+  readonly excludePatterns?: readonly string[];
+  /** Only these paths, their parents, and what symbolic links on the way lead to. */
+  readonly followPaths?: readonly string[];
+  /** Transfers with the same hint start from each other's files. */
+  readonly sharedKeyHint?: string;
+  /** `none` sends every file again; `metadata` (the default) those whose metadata changed. */
+  readonly differ?: 'none' | 'metadata';
+}
+
+/** A directory of the client, by the name the client serves it under. */
+export function local(name: string, options: LocalOptions = {}): State {
+  const needs: Capability[] = [];
+  const attrs: Record<string, string> = {};
+  const list = (key: string, values: readonly string[] | undefined, need: Capability) => {
+    if (!values?.length) return;
+    attrs[key] = JSON.stringify(values);
+    needs.push(need);
+  };
+  if (options.sessionId) {
+    attrs['local.session'] = options.sessionId;
+    needs.push(capabilities.localSessionId);
+  }
+  list('local.includepattern', options.includePatterns, capabilities.localIncludePatterns);
+  list('local.followpaths', options.followPaths, capabilities.localFollowPaths);
+  list('local.excludepatterns', options.excludePatterns, capabilities.localExcludePatterns);
+  if (options.sharedKeyHint) {
+    attrs['local.sharedkeyhint'] = options.sharedKeyHint;
+    needs.push(capabilities.localSharedKeyHint);
+  }
+  if (options.differ) attrs['local.differ'] = options.differ;
+  needs.push(capabilities.local);
+  if (options.sessionId) return source(`local://${name}`, attrs, needs, options);
+  needs.push(capabilities.localUnique);
+  return State.of(
+    opVertex([], options, needs, ({ localUniqueId }) => ({
+      inputs: [],
+      constraints: options.constraints ?? [],
+      action: {
+        kind: 'source',
+        identifier: `local://${name}`,
+        attrs: { ...attrs, 'local.unique': localUniqueId },
+      },
+    })),
+  );
+}
+
+export interface GitOptions extends VertexOptions {
+  /** Branch, tag or commit; the remote's default branch if empty. */
+  readonly ref?: string;
+  readonly subdir?: string;
+  readonly keepGitDir?: boolean;
+  /** Fail unless the commit starts with this. */
+  readonly checksum?: string;
+  readonly skipSubmodules?: boolean;
+  /** `commit` gives files the time of the commit. */
+  readonly mtime?: 'checkout' | 'commit';
+  /** Trust `checksum` as the commit to fetch, without asking the remote what `ref` is. */
+  readonly fetchByCommit?: boolean;
+  /** Names of the secrets with credentials for HTTP. */
+  readonly authTokenSecret?: string;
+  readonly authHeaderSecret?: string;
+  readonly knownSshHosts?: string;
+  /** The id of the SSH agent to use. */
+  readonly sshSocket?: string;
+}
+
+/** A checkout of a git repository. `remote` is a URL, or `user@host:path`; without a protocol it means https. */
+export function git(remote: string, options: GitOptions = {}): State {
+  const url = parseGitUrl(remote) ?? parseGitUrl(`https://${remote}`);
+  const needs: Capability[] = [capabilities.gitFullUrl];
+  const attrs: Record<string, string> = { 'git.fullurl': url?.remote ?? remote };
+  const flag = (on: boolean | undefined, key: string, need: Capability, value = 'true') => {
+    if (!on) return;
+    attrs[key] = value;
+    needs.push(need);
+  };
+  flag(options.keepGitDir, 'git.keepgitdir', capabilities.gitKeepDir);
+  attrs['git.authtokensecret'] = options.authTokenSecret ?? 'GIT_AUTH_TOKEN';
+  attrs['git.authheadersecret'] = options.authHeaderSecret ?? 'GIT_AUTH_HEADER';
+  if (options.authTokenSecret || options.authHeaderSecret) needs.push(capabilities.gitHttpAuth);
+  if (url?.scheme === 'ssh') {
+    if (options.knownSshHosts) attrs['git.knownsshhosts'] = options.knownSshHosts;
+    attrs['git.mountsshsock'] = options.sshSocket || 'default';
+    needs.push(capabilities.gitKnownSshHosts, capabilities.gitMountSshSock);
+  }
+  flag(Boolean(options.checksum), 'git.checksum', capabilities.gitChecksum, options.checksum);
+  flag(options.skipSubmodules, 'git.skipsubmodules', capabilities.gitSkipSubmodules);
+  flag(Boolean(options.mtime), 'git.mtime', capabilities.gitMtime, options.mtime);
+  flag(options.fetchByCommit, 'git.fetchbycommit', capabilities.gitFetchByCommit);
+  needs.push(capabilities.git);
+  const { ref = '', subdir = '' } = options;
+  const fragment = ref || subdir ? `#${ref}${subdir ? `:${subdir}` : ''}` : '';
+  // Without its protocol, so that a repository is the same one over https and ssh.
+  const id = url ? url.host + joinPath('/', url.path) + fragment : remote;
+  return source(`git://${id}`, attrs, needs, options);
+}
+
+export interface HttpOptions extends VertexOptions {
+  readonly checksum?: Digest;
+  /** What the file is called in the tree; its name in the URL if empty. */
+  readonly filename?: string;
+  /** Permission bits. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly authHeaderSecret?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A tree with one file that is downloaded. */
+export function http(url: string, options: HttpOptions = {}): State {
+  const needs: Capability[] = [capabilities.http];
+  const attrs: Record<string, string> = {};
+  if (options.checksum) {
+    attrs['http.checksum'] = options.checksum;
+    needs.push(capabilities.httpChecksum);
+  }
+  if (options.filename) attrs['http.filename'] = options.filename;
+  if (options.mode) {
+    attrs['http.perm'] = `0${options.mode.toString(8)}`;
+    needs.push(capabilities.httpPerm);
+  }
+  if (options.uid) attrs['http.uid'] = String(options.uid);
+  if (options.gid) attrs['http.gid'] = String(options.gid);
+  if (options.uid || options.gid) needs.push(capabilities.httpUidGid);
+  if (options.authHeaderSecret) {
+    attrs['http.authheadersecret'] = options.authHeaderSecret;
+    needs.push(capabilities.httpAuth);
+  }
+  for (const [name, value] of Object.entries(options.headers ?? {})) {
+    attrs[`http.header.${name.toLowerCase()}`] = value;
+    needs.push(capabilities.httpHeader);
+  }
+  return source(url, attrs, needs, options);
+}
+
+/** What an already marshalled definition results in. Throws `invalid_argument` when it is not a valid one. */
+export function fromDefinition(definition: Definition): State {
+  const { result } = unmarshalDefinition(definition);
+  return result ? State.of({ kind: 'definition', definition, result }) : scratch();
+}
+
+function source(
+  identifier: string,
+  attrs: Readonly<Record<string, string>>,
+  needs: readonly Capability[],
+  options: VertexOptions,
+): State {
+  const platformed = identifier.startsWith('docker-image://') || identifier.startsWith('oci-layout://');
+  const state = State.of(
+    opVertex([], options, needs, (names) => ({
+      inputs: [],
+      ...(platformed && { platform: options.platform ?? names.platform }),
+      constraints: options.constraints ?? [],
+      action: { kind: 'source', identifier, attrs },
+    })),
+  );
+  return options.platform ? state.platform(options.platform) : state;
+}

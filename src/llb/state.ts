@@ -1,0 +1,246 @@
+import { KilnError } from '../base/errors.ts';
+import { normalizePlatform, type Platform } from '../base/platform.ts';
+import { type Capability, capabilities } from './capabilities.ts';
+import { joinPath } from './clean-path.ts';
+import { type ExecOptions, execVertex, type MountSpec } from './exec-vertex.ts';
+import { type FileActions, parseOwner } from './file-actions.ts';
+import type { FileAction, NetworkMode, Op, SecurityMode } from './op.ts';
+import { noIndex } from './op.ts';
+import { fixedOutput, InputList, type Output, opVertex, type Vertex, type VertexOptions } from './vertex.ts';
+
+/** What processes that are run on a tree inherit. */
+export interface StateSettings {
+  /** In the order of their last assignment. */
+  readonly env: ReadonlyMap<string, string>;
+  /** Absolute. */
+  readonly dir: string;
+  readonly user: string;
+  readonly platform?: Platform;
+  readonly hostname: string;
+  readonly network: NetworkMode;
+  readonly security: SecurityMode;
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent: string;
+}
+
+const defaultSettings: StateSettings = Object.freeze({
+  env: new Map(),
+  dir: '/',
+  user: '',
+  hostname: '',
+  network: 'sandbox',
+  security: 'sandbox',
+  extraHosts: [],
+  ulimits: [],
+  cgroupParent: '',
+});
+
+/**
+ * A tree of files that a definition describes, and the settings of processes run on it. Immutable: every method returns
+ * a new state. Nothing is done until the definition made of it is solved.
+ */
+export class State {
+  static readonly empty: State = new State(undefined, defaultSettings);
+
+  /** Undefined for the empty tree. */
+  readonly output: Output | undefined;
+  readonly settings: StateSettings;
+
+  private constructor(output: Output | undefined, settings: StateSettings) {
+    this.output = output;
+    this.settings = settings;
+    Object.freeze(this);
+  }
+
+  static of(vertex: Vertex): State {
+    const index = vertex.kind === 'definition' ? vertex.result.index : 0;
+    return new State({ kind: 'fixed', vertex, index }, defaultSettings);
+  }
+
+  /** A tree that is decided when the definition is made: which files of a context are needed, for example. Asked once. */
+  static late(resolve: () => State): State {
+    let resolved: { readonly output: Output | undefined } | undefined;
+    return new State(
+      {
+        kind: 'late',
+        resolve: () => {
+          resolved ??= { output: fixedOutput(resolve().output) };
+          return resolved.output;
+        },
+      },
+      defaultSettings,
+    );
+  }
+
+  /** The same settings over the files of another tree. */
+  withTree(other: State): State {
+    return new State(other.output, this.settings);
+  }
+
+  env(name: string, value: string): State {
+    const env = new Map(this.settings.env);
+    env.delete(name);
+    env.set(name, value);
+    return this.#with({ env });
+  }
+
+  /** Relative to the present working directory. */
+  dir(path: string): State {
+    return this.#with({ dir: path.startsWith('/') ? path : joinPath(this.settings.dir, path) });
+  }
+
+  /** `user[:group]`; empty for root. */
+  user(user: string): State {
+    return this.#with({ user });
+  }
+
+  platform(platform: Platform): State {
+    return this.#with({ platform: normalizePlatform(platform) });
+  }
+
+  hostname(hostname: string): State {
+    return this.#with({ hostname });
+  }
+
+  network(network: NetworkMode): State {
+    return this.#with({ network });
+  }
+
+  security(security: SecurityMode): State {
+    return this.#with({ security });
+  }
+
+  extraHost(host: string, ip: string): State {
+    return this.#with({ extraHosts: [...this.settings.extraHosts, { host, ip }] });
+  }
+
+  ulimit(name: string, soft: number, hard: number): State {
+    return this.#with({ ulimits: [...this.settings.ulimits, { name, soft, hard }] });
+  }
+
+  cgroupParent(cgroupParent: string): State {
+    return this.#with({ cgroupParent });
+  }
+
+  /** Runs a process on the tree; the result is the tree as it left it. */
+  run(args: readonly string[], options: ExecOptions = {}): ExecState {
+    const { vertex, outputs } = execVertex(this, args, options);
+    const tree = (index: number | undefined, fallback: State): State =>
+      index === undefined ? fallback : new State({ kind: 'fixed', vertex, index }, this.settings);
+    return new ExecState(
+      options.readonlyRoot ? this : tree(outputs.get('/'), this),
+      new Map(
+        (options.mounts ?? []).map((mount) => [
+          mount.dest,
+          mountResult(mount, tree, outputs.get(mount.dest)),
+        ]),
+      ),
+    );
+  }
+
+  /** Changes files of the tree. */
+  file(changes: FileActions, options: VertexOptions = {}): State {
+    if (changes.actions.length === 0) {
+      throw new KilnError('invalid_argument', 'a file op needs at least one change');
+    }
+    const needs = new Set<Capability>([capabilities.fileBase]);
+    for (const action of changes.actions) for (const need of action.needs) needs.add(need);
+    const sources = changes.actions.map(({ from }) => from?.output);
+    const vertex = opVertex([this.output, ...sources], options, needs, (names): Op => {
+      const inputs = new InputList(names);
+      const base = inputs.add(this.output);
+      const from = sources.map((output) => inputs.add(output));
+      const last = changes.actions.length - 1;
+      const actions = changes.actions.map(
+        (action, at): FileAction => ({
+          input: at === 0 ? base : inputs.list.length + at - 1,
+          secondaryInput: action.from ? from[at]! : noIndex,
+          output: at === last ? 0 : noIndex,
+          change: action.change(this.settings.dir, (spec) => (spec ? parseOwner(spec, base) : undefined)),
+        }),
+      );
+      return {
+        inputs: inputs.list,
+        constraints: options.constraints ?? [],
+        action: { kind: 'file', actions },
+      };
+    });
+    return new State({ kind: 'fixed', vertex, index: 0 }, this.settings);
+  }
+
+  #with(settings: Partial<StateSettings>): State {
+    return new State(this.output, Object.freeze({ ...this.settings, ...settings }));
+  }
+}
+
+/** The tree after a process, and what it left in its mounts. */
+export class ExecState {
+  readonly root: State;
+  readonly #mounts: ReadonlyMap<string, State>;
+
+  constructor(root: State, mounts: ReadonlyMap<string, State>) {
+    this.root = root;
+    this.#mounts = mounts;
+  }
+
+  /** Throws `invalid_argument` for a destination that has no mount, or one that yields no tree (a cache, tmpfs or secret). */
+  mount(dest: string): State {
+    const state = this.#mounts.get(dest);
+    if (state) return state;
+    throw new KilnError(
+      'invalid_argument',
+      `the process has no mount at ${dest} whose files can be used further`,
+    );
+  }
+}
+
+function mountResult(
+  mount: MountSpec,
+  tree: (index: number | undefined, fallback: State) => State,
+  index: number | undefined,
+): State {
+  return tree(index, mount.from ?? State.empty);
+}
+
+/** The trees laid over each other, the first at the bottom. Empty ones do not count. Settings are the first one's. */
+export function merge(states: readonly State[], options: VertexOptions = {}): State {
+  const layers = states.filter(({ output }) => output !== undefined);
+  const [first] = layers;
+  if (!first) return State.empty;
+  if (layers.length === 1) return first;
+  const vertex = opVertex(
+    layers.map(({ output }) => output),
+    options,
+    [capabilities.merge],
+    (names): Op => {
+      const inputs = layers.map(({ output }) => names.input(output)).filter((input) => input !== undefined);
+      return {
+        inputs,
+        constraints: options.constraints ?? [],
+        action: { kind: 'merge', inputs: inputs.map((_, at) => at) },
+      };
+    },
+  );
+  return first.withTree(State.of(vertex));
+}
+
+/** What has to be laid over `lower` to get `upper`. */
+export function diff(lower: State, upper: State, options: VertexOptions = {}): State {
+  if (!lower.output) return upper;
+  const vertex = opVertex([lower.output, upper.output], options, [capabilities.diff], (names): Op => {
+    const below = names.input(lower.output);
+    const above = names.input(upper.output);
+    const inputs = [below, above].filter((input) => input !== undefined);
+    return {
+      inputs,
+      constraints: options.constraints ?? [],
+      action: {
+        kind: 'diff',
+        lower: below ? 0 : noIndex,
+        upper: above ? inputs.length - 1 : noIndex,
+      },
+    };
+  });
+  return lower.withTree(State.of(vertex));
+}

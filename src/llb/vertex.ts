@@ -1,0 +1,113 @@
+import type { Range } from '../base/errors.ts';
+import type { Platform } from '../base/platform.ts';
+import type { ProgressGroup } from '../base/progress.ts';
+import type { Capability } from './capabilities.ts';
+import type { Definition, Input, LinuxResources, Op, OpMetadata, SourceFile } from './op.ts';
+import { customNameKey } from './op-name.ts';
+
+/** Where in a text a vertex was written. Locations that share their `file` object share it in the definition too. */
+export interface SourceLocation {
+  readonly file: SourceFile;
+  readonly ranges: readonly Range[];
+}
+
+/** What can be said about any vertex. */
+export interface VertexOptions {
+  /** What progress displays call it. */
+  readonly name?: string;
+  readonly description?: Readonly<Record<string, string>>;
+  readonly ignoreCache?: boolean;
+  /** Whether its result goes into exported caches; undefined leaves it to the exporter. */
+  readonly exportCache?: boolean;
+  readonly progressGroup?: ProgressGroup;
+  /** Part of the vertex's identity where the platform matters: images and processes. */
+  readonly platform?: Platform;
+  /** containerd-style filters that a worker must match; part of the vertex's identity. */
+  readonly constraints?: readonly string[];
+  readonly locations?: readonly SourceLocation[];
+}
+
+/** A node of the graph under construction. Immutable. */
+export type Vertex =
+  | {
+      readonly kind: 'op';
+      /** Every output that `build` asks the name of, in the order in which their ops are to be written. */
+      readonly inputs: readonly Output[];
+      /** Makes the op once its inputs have names. */
+      build(names: InputNames): Op;
+      readonly metadata: OpMetadata;
+      readonly locations: readonly SourceLocation[];
+    }
+  /** A graph that came already marshalled; its outputs have the index of the definition's result. */
+  | { readonly kind: 'definition'; readonly definition: Definition; readonly result: Input };
+
+export interface InputNames {
+  /** Undefined for the empty tree. */
+  input(output: Output | undefined): Input | undefined;
+  /** The platform of a vertex that says nothing about it. */
+  readonly platform: Platform;
+  /** Tells this marshalling's local sources from other clients' where no session is named. */
+  readonly localUniqueId: string;
+}
+
+/** One of a vertex's results. `late` ones are decided when the definition is made. */
+export type Output =
+  | { readonly kind: 'fixed'; readonly vertex: Vertex; readonly index: number }
+  | { readonly kind: 'late'; resolve(): Output | undefined };
+
+/** Follows late outputs to the fixed one; undefined for the empty tree. */
+export function fixedOutput(output: Output | undefined): (Output & { kind: 'fixed' }) | undefined {
+  let at = output;
+  while (at?.kind === 'late') at = at.resolve();
+  return at;
+}
+
+export function opVertex(
+  inputs: readonly (Output | undefined)[],
+  options: VertexOptions & { readonly resources?: LinuxResources },
+  needs: Iterable<Capability>,
+  build: (names: InputNames) => Op,
+): Vertex {
+  const description = {
+    ...options.description,
+    ...(options.name !== undefined && { [customNameKey]: options.name }),
+  };
+  return Object.freeze({
+    kind: 'op',
+    inputs: Object.freeze(inputs.filter((input) => input !== undefined)),
+    build,
+    metadata: Object.freeze({
+      ignoreCache: options.ignoreCache ?? false,
+      description,
+      caps: Object.fromEntries([...needs].map((capability) => [capability, true])),
+      ...(options.exportCache !== undefined && { exportCache: options.exportCache }),
+      ...(options.progressGroup && { progressGroup: options.progressGroup }),
+      ...(options.resources && { resources: options.resources }),
+    }),
+    locations: options.locations ?? [],
+  });
+}
+
+/** The inputs of one op, each once, numbered in the order of their first use. */
+export class InputList {
+  readonly #names: InputNames;
+  readonly #inputs: Input[] = [];
+
+  constructor(names: InputNames) {
+    this.#names = names;
+  }
+
+  /** The number of the input, or `noIndex` for the empty tree. */
+  add(output: Output | undefined): number {
+    const input = this.#names.input(output);
+    if (!input) return -1;
+    const known = this.#inputs.findIndex(
+      ({ digest, index }) => digest === input.digest && index === input.index,
+    );
+    return known >= 0 ? known : this.#inputs.push(input) - 1;
+  }
+
+  get list(): readonly Input[] {
+    return this.#inputs;
+  }
+}
