@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
@@ -29,6 +29,7 @@ export function lockRoot(root: string): Disposable {
       { hint: 'stop that daemon, or name another root with --root' },
     );
   }
+  ftruncateSync(fd);
   writeSync(fd, `${process.pid}\n`);
   return { [Symbol.dispose]: () => closeSync(fd) };
 }

@@ -87,9 +87,9 @@ function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target:
 }
 
 function mountAtOnce({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): void {
-  const escape = (dir: string) => dir.replace(/[\\:,]/g, '\\$&');
-  const base = [`lowerdir=${lowerDirs.map(escape).join(':')}`];
-  if (upperDir !== undefined) base.push(`upperdir=${escape(upperDir)}`, `workdir=${escape(workDir ?? '')}`);
+  const escaped = (dir: string) => dir.replace(/[\\:,]/g, '\\$&');
+  const base = [`lowerdir=${lowerDirs.map(escaped).join(':')}`];
+  if (upperDir !== undefined) base.push(`upperdir=${escaped(upperDir)}`, `workdir=${escaped(workDir ?? '')}`);
   const flags = upperDir === undefined ? mountFlags.rdonly : 0;
   const attempt = (data: readonly string[]) =>
     mount({ source: 'overlay', target, type: 'overlay', flags, data: data.join(',') });

@@ -35,7 +35,7 @@ export type SnapshotChanges =
  * committed snapshots directly. State survives a crash: whatever `list` returns after a restart is whole, except
  * that active snapshots may be half-written.
  */
-export interface Snapshotter {
+export interface Snapshotter extends AsyncDisposable {
   readonly name: 'overlay' | 'native';
   /** Creates an active snapshot that starts as `parent` (empty without one). Throws `already_exists`, `not_found`. */
   prepare(id: SnapshotId, parent?: SnapshotId): Promise<void>;

@@ -1,0 +1,207 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { KilnError } from '../base/errors.ts';
+import type { ThreadPool } from '../base/thread-pool.ts';
+import { layersAbove, stackLayers } from './layer-list.ts';
+import type { MaterializeInput } from './materialize.task.ts';
+import {
+  type SnapshotChanges,
+  type SnapshotId,
+  type SnapshotInfo,
+  type SnapshotMount,
+  type Snapshotter,
+  type SnapshotUsage,
+  snapshotId,
+} from './snapshot.ts';
+import { SnapshotIndex } from './snapshot-index.ts';
+import type { SnapshotterOptions } from './snapshotter-options.ts';
+import { Trash } from './trash.ts';
+import type { WriteChangesInput } from './write-changes.task.ts';
+import type { ChangesToWrite } from './write-changes.ts';
+
+/**
+ * A snapshotter for file systems that overlayfs does not work on: every snapshot is a whole tree, copied from its
+ * parent's (by sharing blocks, where the file system can).
+ *
+ *   <root>/s/<id>    the tree
+ *   <root>/t         trash
+ *
+ * A layer is the step from one tree to another, named `<lower>:<upper>` by their ids; the first one has no lower.
+ */
+export function openNativeSnapshotter(options: SnapshotterOptions): Snapshotter {
+  return new NativeSnapshotter(options);
+}
+
+class NativeSnapshotter implements Snapshotter {
+  readonly name = 'native';
+  readonly #dir: string;
+  readonly #pool: ThreadPool;
+  readonly #index: SnapshotIndex;
+  readonly #trash: Trash;
+
+  constructor({ root, database, pool }: SnapshotterOptions) {
+    this.#dir = path.join(root, 's');
+    this.#pool = pool;
+    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    this.#trash = new Trash(path.join(root, 't'), pool);
+    this.#index = new SnapshotIndex(database, this.name);
+    this.#recover();
+  }
+
+  async prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+    const parents = parent === undefined ? [] : [parent];
+    await this.#create(id, parents, async () => {
+      await this.#makeTree(id, parent);
+      return { id, state: 'active', parents };
+    });
+  }
+
+  async commit(id: SnapshotId): Promise<void> {
+    this.#index.commit(id);
+  }
+
+  async merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
+    await this.#create(id, parents, async () => {
+      const layers = stackLayers(parents.map((parent) => this.#layers(parent)));
+      const first = parents[0];
+      const above = first === undefined ? undefined : layersAbove(this.#layers(first), layers);
+      await this.#makeTree(id, above && first);
+      await this.#applyLayers(id, above ?? layers);
+      return { id, state: 'committed', parents, layers };
+    });
+  }
+
+  async diff(id: SnapshotId, lower: SnapshotId | undefined, upper: SnapshotId): Promise<void> {
+    const parents = lower === undefined ? [upper] : [lower, upper];
+    await this.#create(id, parents, async () => {
+      const below = lower === undefined ? [] : this.#layers(lower);
+      const layers = layersAbove(below, this.#layers(upper)) ?? [layerName(lower, upper)];
+      await this.#makeTree(id, undefined);
+      await this.#applyLayers(id, layers);
+      return { id, state: 'committed', parents, layers };
+    });
+  }
+
+  async mount(id: SnapshotId, options: { readonly readonly?: boolean } = {}): Promise<SnapshotMount> {
+    const { state } = this.#index.require(id);
+    return {
+      kind: 'bind',
+      source: this.#tree(id),
+      readonly: state === 'committed' || options.readonly === true,
+    };
+  }
+
+  async layerDirs(id: SnapshotId): Promise<readonly string[]> {
+    this.#index.require(id);
+    return [this.#tree(id)];
+  }
+
+  async changes(id: SnapshotId, base?: SnapshotId): Promise<readonly SnapshotChanges[]> {
+    const above = layersAbove(base === undefined ? [] : this.#layers(base), this.#layers(id));
+    if (!above) {
+      throw new KilnError('failed_precondition', `snapshot ${id} is not built on snapshot ${base}`);
+    }
+    return above.map((layer) => ({ kind: 'trees', ...this.#treesOf(layer) }));
+  }
+
+  async writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'tree' }> {
+    if (this.#index.require(id).state !== 'active') {
+      throw new KilnError('failed_precondition', `snapshot ${id} is committed: it cannot be written to`);
+    }
+    return { dir: this.#tree(id), form: 'tree' };
+  }
+
+  async remove(id: SnapshotId): Promise<void> {
+    if (this.#index.delete(id)) this.#trash.discard(this.#tree(id));
+  }
+
+  async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {
+    return this.#index.get(id);
+  }
+
+  async *list(): AsyncIterable<SnapshotInfo> {
+    yield* this.#index.all();
+  }
+
+  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage> {
+    this.#index.require(id);
+    return this.#pool.run<readonly string[], SnapshotUsage>(
+      new URL('./measure.task.ts', import.meta.url),
+      [this.#tree(id)],
+      { signal },
+    );
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#trash.empty();
+  }
+
+  #create(
+    id: SnapshotId,
+    parents: readonly SnapshotId[],
+    make: Parameters<SnapshotIndex['create']>[2],
+  ): Promise<void> {
+    return this.#index.create(id, parents, make, () => this.#trash.discard(this.#tree(id)));
+  }
+
+  #tree(id: SnapshotId): string {
+    return path.join(this.#dir, id);
+  }
+
+  #layers(id: SnapshotId): string[] {
+    const own: string[] = [];
+    for (let at: SnapshotId | undefined = id; at !== undefined; ) {
+      const { layers, parents } = this.#index.require(at);
+      if (layers) return [...layers, ...own.reverse()];
+      own.push(layerName(parents[0], at));
+      at = parents[0];
+    }
+    return own.reverse();
+  }
+
+  #treesOf(layer: string): { readonly lower?: string; readonly upper: string } {
+    const [lower, upper] = layer.split(':');
+    return {
+      ...(lower === '' ? {} : { lower: this.#tree(snapshotId(lower!)) }),
+      upper: this.#tree(snapshotId(upper!)),
+    };
+  }
+
+  async #makeTree(id: SnapshotId, from: SnapshotId | undefined): Promise<void> {
+    const target = this.#tree(id);
+    if (from === undefined) mkdirSync(target, { mode: 0o755 });
+    else {
+      await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
+        dirs: [this.#tree(from)],
+        target,
+        method: 'copy',
+      });
+    }
+  }
+
+  async #applyLayers(id: SnapshotId, layers: readonly string[]): Promise<void> {
+    const steps = layers.map((layer): ChangesToWrite => {
+      const { lower, upper } = this.#treesOf(layer);
+      return {
+        lower: lower === undefined ? [] : [lower],
+        upper: [upper],
+        target: this.#tree(id),
+        deletions: 'apply',
+        method: 'copy',
+      };
+    });
+    await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), steps);
+  }
+
+  /** Drops trees without a record, and records whose tree did not survive. */
+  #recover(): void {
+    const present = new Set(readdirSync(this.#dir));
+    this.#index.dropUnless(({ id }) => present.has(id));
+    for (const { id } of this.#index.all()) present.delete(id);
+    for (const name of present) this.#trash.discard(path.join(this.#dir, name));
+  }
+}
+
+function layerName(lower: SnapshotId | undefined, upper: SnapshotId): string {
+  return `${lower ?? ''}:${upper}`;
+}

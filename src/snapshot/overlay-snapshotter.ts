@@ -1,0 +1,290 @@
+import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { KilnError } from '../base/errors.ts';
+import type { ThreadPool } from '../base/thread-pool.ts';
+import { utimens } from '../linux/utimens.ts';
+import { FlattenedLayers } from './flattened-layers.ts';
+import { layersAbove, stackLayers } from './layer-list.ts';
+import type {
+  SnapshotChanges,
+  SnapshotId,
+  SnapshotInfo,
+  SnapshotMount,
+  Snapshotter,
+  SnapshotUsage,
+} from './snapshot.ts';
+import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
+import type { SnapshotterOptions } from './snapshotter-options.ts';
+import { Trash } from './trash.ts';
+import type { TrimWhiteoutsInput } from './trim-whiteouts.task.ts';
+import type { WriteChangesInput } from './write-changes.task.ts';
+
+/**
+ * A snapshotter on the kernel's overlayfs. Each snapshot has one layer directory, a merge only names its parents'.
+ *
+ *   <root>/s/<id>/fs      the layer, in overlayfs form
+ *   <root>/s/<id>/work    overlayfs's scratch directory, while active
+ *   <root>/s/<id>/<n>     a layer of a merge that had to be adapted (see `trim-whiteouts`)
+ *   <root>/f/<n>          flattened layers (see `flattened-layers`)
+ *   <root>/t              trash
+ *
+ * A layer's name is its path below `s`.
+ */
+export function openOverlaySnapshotter(options: SnapshotterOptions): Snapshotter {
+  return new OverlaySnapshotter(options);
+}
+
+class OverlaySnapshotter implements Snapshotter {
+  readonly name = 'overlay';
+  readonly #dir: string;
+  readonly #emptyDir: string;
+  readonly #pool: ThreadPool;
+  readonly #index: SnapshotIndex;
+  readonly #trash: Trash;
+  readonly #flats: FlattenedLayers;
+  /** Whether a committed layer holds whiteouts, as far as somebody wanted to know. */
+  readonly #whiteouts = new Map<string, boolean>();
+
+  constructor({ root, database, pool }: SnapshotterOptions) {
+    this.#dir = path.join(root, 's');
+    this.#emptyDir = path.join(root, 'empty');
+    this.#pool = pool;
+    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    mkdirSync(this.#emptyDir, { recursive: true, mode: 0o755 });
+    this.#trash = new Trash(path.join(root, 't'), pool);
+    this.#flats = new FlattenedLayers(path.join(root, 'f'), pool, this.#trash);
+    this.#index = new SnapshotIndex(database, this.name);
+    this.#recover();
+  }
+
+  async prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+    const parents = parent === undefined ? [] : [parent];
+    await this.#index.create(
+      id,
+      parents,
+      () => {
+        const dir = this.#ownDir(id);
+        const fs = path.join(dir, 'fs');
+        mkdirSync(fs, { recursive: true });
+        const top = parent === undefined ? undefined : this.#view(parent).at(-1);
+        if (top === undefined) chmodSync(fs, 0o755);
+        else {
+          mkdirSync(path.join(dir, 'work'), { mode: 0o711 });
+          copyRootMetadata(this.#layerPath(top), fs);
+        }
+        return { id, state: 'active', parents };
+      },
+      () => this.#discard(id),
+    );
+  }
+
+  async commit(id: SnapshotId): Promise<void> {
+    this.#index.commit(id);
+    rmSync(path.join(this.#ownDir(id), 'work'), { recursive: true, force: true });
+  }
+
+  async merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
+    await this.#index.create(
+      id,
+      parents,
+      async () => {
+        const layers = stackLayers(parents.map((parent) => this.#layers(parent)));
+        const first = parents[0];
+        const above = first === undefined ? undefined : layersAbove(this.#layers(first), layers);
+        const view = above
+          ? await this.#viewOf(id, this.#view(first!), above)
+          : await this.#viewOf(id, [], layers);
+        return { id, state: 'committed', parents, layers, view };
+      },
+      () => this.#discard(id),
+    );
+  }
+
+  async diff(id: SnapshotId, lower: SnapshotId | undefined, upper: SnapshotId): Promise<void> {
+    const parents = lower === undefined ? [upper] : [lower, upper];
+    await this.#index.create(
+      id,
+      parents,
+      async () => {
+        const below = lower === undefined ? [] : this.#layers(lower);
+        const layers = layersAbove(below, this.#layers(upper)) ?? [await this.#makeDiff(id, lower, upper)];
+        return { id, state: 'committed', parents, layers, view: await this.#viewOf(id, [], layers) };
+      },
+      () => this.#discard(id),
+    );
+  }
+
+  async mount(id: SnapshotId, options: { readonly readonly?: boolean } = {}): Promise<SnapshotMount> {
+    const record = this.#index.require(id);
+    const dirs = this.#view(id).map((layer) => this.#layerPath(layer));
+    if (record.state === 'active' && !options.readonly) {
+      const upperDir = dirs.pop()!;
+      if (dirs.length === 0) return { kind: 'bind', source: upperDir, readonly: false };
+      const lowers = await this.#flats.shorten(id, dirs);
+      const workDir = path.join(this.#ownDir(id), 'work');
+      return { kind: 'overlay', lowerDirs: lowers.toReversed(), upperDir, workDir };
+    }
+    const lowers = await this.#flats.shorten(id, dirs);
+    if (lowers.length > 1) return { kind: 'overlay', lowerDirs: lowers.toReversed() };
+    return { kind: 'bind', source: lowers[0] ?? this.#emptyDir, readonly: true };
+  }
+
+  async layerDirs(id: SnapshotId): Promise<readonly string[]> {
+    return this.#view(id).map((layer) => this.#layerPath(layer));
+  }
+
+  async changes(id: SnapshotId, base?: SnapshotId): Promise<readonly SnapshotChanges[]> {
+    const layers = this.#layers(id);
+    const below = base === undefined ? [] : this.#layers(base);
+    const above = layersAbove(below, layers);
+    if (!above) {
+      throw new KilnError('failed_precondition', `snapshot ${id} is not built on snapshot ${base}`);
+    }
+    const dirs = layers.map((layer) => this.#layerPath(layer));
+    return above.map((_, index) => {
+      const position = below.length + index;
+      return {
+        kind: 'overlay' as const,
+        dir: dirs[position]!,
+        lowerDirs: dirs.slice(0, position).reverse(),
+      };
+    });
+  }
+
+  async writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' }> {
+    if (this.#index.require(id).state !== 'active') {
+      throw new KilnError('failed_precondition', `snapshot ${id} is committed: it cannot be written to`);
+    }
+    return { dir: path.join(this.#ownDir(id), 'fs'), form: 'overlay' };
+  }
+
+  async remove(id: SnapshotId): Promise<void> {
+    if (!this.#index.delete(id)) return;
+    this.#flats.release(id);
+    this.#whiteouts.delete(ownLayer(id));
+    this.#discard(id);
+  }
+
+  async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {
+    return this.#index.get(id);
+  }
+
+  async *list(): AsyncIterable<SnapshotInfo> {
+    yield* this.#index.all();
+  }
+
+  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage> {
+    this.#index.require(id);
+    return this.#pool.run<readonly string[], SnapshotUsage>(
+      new URL('./measure.task.ts', import.meta.url),
+      [this.#ownDir(id)],
+      { signal },
+    );
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#trash.empty();
+  }
+
+  #ownDir(id: SnapshotId): string {
+    return path.join(this.#dir, id);
+  }
+
+  #discard(id: SnapshotId): void {
+    this.#trash.discard(this.#ownDir(id));
+  }
+
+  #layerPath(layer: string): string {
+    return path.join(this.#dir, layer);
+  }
+
+  #layers(id: SnapshotId): string[] {
+    return this.#chain(id, (record) => record.layers);
+  }
+
+  #view(id: SnapshotId): string[] {
+    return this.#chain(id, (record) => record.view ?? record.layers);
+  }
+
+  /** Follows the parents down to the first that names its layers. */
+  #chain(id: SnapshotId, named: (record: SnapshotRecord) => readonly string[] | undefined): string[] {
+    const own: string[] = [];
+    for (let at: SnapshotId | undefined = id; at !== undefined; ) {
+      const record = this.#index.require(at);
+      const layers = named(record);
+      if (layers) return [...layers, ...own.reverse()];
+      own.push(ownLayer(at));
+      at = record.parents[0];
+    }
+    return own.reverse();
+  }
+
+  /** What to mount for `layers` above `below`: these layers, but adapted where they lie on another tree than they were made on. */
+  async #viewOf(id: SnapshotId, below: readonly string[], layers: readonly string[]): Promise<string[]> {
+    const unknown = layers.filter((layer) => !this.#whiteouts.has(layer));
+    if (unknown.length > 0) {
+      const found = await this.#pool.run<readonly string[], boolean[]>(
+        new URL('./find-whiteouts.task.ts', import.meta.url),
+        unknown.map((layer) => this.#layerPath(layer)),
+      );
+      for (const [index, layer] of unknown.entries()) this.#whiteouts.set(layer, found[index]!);
+    }
+    const view = [...below];
+    for (const [index, layer] of layers.entries()) {
+      view.push(
+        this.#whiteouts.get(layer) && (await this.#trim(id, index, layer, view)) ? `${id}/${index}` : layer,
+      );
+    }
+    return view;
+  }
+
+  async #trim(id: SnapshotId, index: number, layer: string, below: readonly string[]): Promise<boolean> {
+    mkdirSync(this.#ownDir(id), { recursive: true, mode: 0o700 });
+    return this.#pool.run<TrimWhiteoutsInput, boolean>(new URL('./trim-whiteouts.task.ts', import.meta.url), {
+      layer: this.#layerPath(layer),
+      lowers: below.map((name) => this.#layerPath(name)).reverse(),
+      target: path.join(this.#ownDir(id), `${index}`),
+    });
+  }
+
+  async #makeDiff(id: SnapshotId, lower: SnapshotId | undefined, upper: SnapshotId): Promise<string> {
+    const target = path.join(this.#ownDir(id), 'fs');
+    mkdirSync(target, { recursive: true });
+    const topFirst = (snapshot: SnapshotId) =>
+      this.#view(snapshot)
+        .map((name) => this.#layerPath(name))
+        .reverse();
+    await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), [
+      {
+        lower: lower === undefined ? [] : topFirst(lower),
+        upper: topFirst(upper),
+        target,
+        deletions: 'whiteout',
+        method: 'link',
+      },
+    ]);
+    return ownLayer(id);
+  }
+
+  /** Drops directories without a record, and records whose directory did not survive. */
+  #recover(): void {
+    const present = new Set(readdirSync(this.#dir));
+    this.#index.dropUnless(({ id, layers, view }) =>
+      [...(layers ?? [ownLayer(id)]), ...(view ?? [])].every((layer) => present.has(layer.split('/')[0]!)),
+    );
+    for (const { id } of this.#index.all()) present.delete(id);
+    for (const name of present) this.#trash.discard(path.join(this.#dir, name));
+  }
+}
+
+function ownLayer(id: SnapshotId): string {
+  return `${id}/fs`;
+}
+
+/** A layer's root shows as the root of the whole tree, so it starts as the one below it was. */
+function copyRootMetadata(from: string, to: string): void {
+  const stats = lstatSync(from, { bigint: true });
+  chownSync(to, Number(stats.uid), Number(stats.gid));
+  chmodSync(to, Number(stats.mode & 0o7777n));
+  utimens(to, stats.atimeNs, stats.mtimeNs);
+}

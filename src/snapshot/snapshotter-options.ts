@@ -1,0 +1,11 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { ThreadPool } from '../base/thread-pool.ts';
+
+/** What a snapshotter of this room works with. It owns none of these but the directory. */
+export interface SnapshotterOptions {
+  /** An absolute path, the snapshotter's own. */
+  readonly root: string;
+  /** Where it keeps its records, in a table of its own. */
+  readonly database: DatabaseSync;
+  readonly pool: ThreadPool;
+}

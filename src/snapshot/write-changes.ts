@@ -1,0 +1,75 @@
+import { type BigIntStats, lstatSync, rmSync } from 'node:fs';
+import { type BytePath, pathBuffer } from './byte-path.ts';
+import { type CopyMethod, copyTimes, EntryCopier } from './entry-copier.ts';
+import { type LayeredEntry, layeredRoot, lookUp } from './layered-tree.ts';
+import { makeOpaque, makeWhiteout } from './overlay-marks.ts';
+import { treeChanges } from './tree-changes.ts';
+
+export interface ChangesToWrite {
+  /** Topmost first; empty for the empty tree. */
+  readonly lower: readonly BytePath[];
+  readonly upper: readonly BytePath[];
+  /** A directory that exists. */
+  readonly target: BytePath;
+  /** `whiteout`: deletions are written as overlayfs marks. `apply`: what is deleted is removed from `target`. */
+  readonly deletions: 'whiteout' | 'apply';
+  readonly method: CopyMethod;
+}
+
+/** Writes what `upper` changed against `lower` into `target`: a layer directory of its own, or a tree that is changed in place. */
+export function writeChanges(
+  { lower, upper, target, deletions, method }: ChangesToWrite,
+  onEntry: () => void,
+): void {
+  const copier = new EntryCopier(method);
+  const before = lower.length > 0 ? layeredRoot(lower) : undefined;
+  const after = layeredRoot(upper);
+  /** Directories made or changed in the target, with the times they get in the end. */
+  const directories = new Map<BytePath, BigIntStats>();
+
+  const putDirectory = (path: BytePath, entry: LayeredEntry): void => {
+    const to = `${target}/${path}`;
+    const stats = lstatSync(pathBuffer(to), { bigint: true, throwIfNoEntry: false });
+    if (stats && !stats.isDirectory()) rmSync(pathBuffer(to));
+    copier.copyDirectory(entry.path, entry.stats, to);
+    directories.set(path, entry.stats);
+  };
+
+  const ensureParents = (path: BytePath): void => {
+    let entry: LayeredEntry | undefined = after;
+    for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      const parent = path.slice(0, end);
+      const start = parent.lastIndexOf('/') + 1;
+      entry = lookUp(entry!.dirs!, parent.slice(start));
+      if (!directories.has(parent)) putDirectory(parent, entry!);
+    }
+  };
+
+  directories.set('', after.stats);
+  copier.copyDirectory(after.path, after.stats, target);
+  for (const change of treeChanges(before, after)) {
+    onEntry();
+    ensureParents(change.path);
+    const to = `${target}/${change.path}`;
+    switch (change.kind) {
+      case 'deleted':
+        rmSync(pathBuffer(to), { recursive: true, force: true });
+        if (deletions === 'whiteout') makeWhiteout(to);
+        break;
+      case 'written':
+        if (change.entry.dirs) {
+          putDirectory(change.path, change.entry);
+          if (change.replaced && deletions === 'whiteout') makeOpaque(to);
+        } else {
+          rmSync(pathBuffer(to), { recursive: true, force: true });
+          copier.copy(change.entry.path, change.entry.stats, to);
+        }
+        break;
+      default:
+        change satisfies never;
+    }
+  }
+  for (const [path, stats] of [...directories].reverse()) {
+    copyTimes(stats, path === '' ? target : `${target}/${path}`);
+  }
+}
