@@ -1,0 +1,232 @@
+import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { errnoOf, KilnError } from '../base/errors.ts';
+import { resolveInRoot } from '../base/rooted-path.ts';
+import { bindMount, mount } from '../linux/mount.ts';
+import { mountFlags } from '../linux/mount-flags.ts';
+import { mountOverlay } from '../linux/overlay.ts';
+import { unmountInBackground } from '../linux/unmount-in-background.ts';
+import type { SnapshotMount } from '../snapshot/snapshot.ts';
+import { lookupUser } from './container-user.ts';
+import type { ProcessMount, ProcessSpec } from './executor.ts';
+import { hostsFile } from './hosts-file.ts';
+import { type MountPoint, MountStubs } from './mount-stubs.ts';
+import { openInRoot } from './open-in-root.ts';
+import { type DnsOptions, resolvConf } from './resolv-conf.ts';
+import { type OciMount, runtimeSpec } from './runtime-spec.ts';
+
+/** What the executor decides about a container, beyond its process. */
+export interface BundleOptions {
+  readonly network: 'host' | 'none';
+  readonly cgroupsPath: string;
+  readonly cgroupNamespace: boolean;
+  readonly seccomp: boolean;
+  readonly maxOpenFiles: number;
+  readonly dns?: DnsOptions;
+}
+
+/**
+ * An OCI bundle on disk: one directory with the runtime's configuration, the supplied files, and the mount points of
+ * everything that has to be mounted on the host. It owns those mounts: disposing unmounts and removes it all,
+ * in whatever state it is.
+ */
+export class ContainerBundle implements AsyncDisposable {
+  readonly dir: string;
+  /** The root of the container's file tree on the host. */
+  readonly rootfs: string;
+  readonly #mounted: string[] = [];
+  readonly #mounts: OciMount[] = [];
+  readonly #spec: ProcessSpec;
+  #stubs: MountStubs | undefined;
+
+  private constructor(dir: string, spec: ProcessSpec) {
+    this.dir = dir;
+    this.#spec = spec;
+    this.rootfs =
+      spec.rootfs.kind === 'bind' && !spec.rootfs.readonly ? spec.rootfs.source : path.join(dir, 'rootfs');
+  }
+
+  /** Makes the bundle `dir`, whose parent exists. Leaves nothing behind when it fails. */
+  static async create(dir: string, spec: ProcessSpec, options: BundleOptions): Promise<ContainerBundle> {
+    mkdirSync(dir, { mode: 0o711 });
+    const bundle = new ContainerBundle(dir, spec);
+    try {
+      bundle.#fill(options);
+      return bundle;
+    } catch (error) {
+      await bundle[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Where the container's `name` lies on the host: in the tree, or in what is bound over it. */
+  locate(name: string): string {
+    const wanted = path.posix.resolve('/', name);
+    const over = this.#mounts
+      .filter(({ type, destination }) => type === 'bind' && isBelow(wanted, destination))
+      .sort((a, b) => b.destination.length - a.destination.length)[0];
+    return over
+      ? resolveInRoot(over.source, wanted.slice(over.destination.length))
+      : resolveInRoot(this.rootfs, wanted);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stubs?.remove();
+    for (const target of this.#mounted.toReversed()) await unmountInBackground(target);
+    this.#mounted.length = 0;
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  #fill(options: BundleOptions): void {
+    const spec = this.#spec;
+    this.#mountRootfs(spec.rootfs);
+    const user = lookupUser(this.rootfs, spec.user);
+    const points: MountPoint[] = [
+      ...['/proc', '/dev', '/sys'].map((dest): MountPoint => ({ dest, kind: 'directory' })),
+      ...['/etc/resolv.conf', '/etc/hosts'].map((dest): MountPoint => ({ dest, kind: 'file' })),
+    ];
+    for (const [index, processMount] of spec.mounts.entries()) {
+      const ociMount = this.#prepare(processMount, index);
+      this.#mounts.push(ociMount);
+      points.push({ dest: ociMount.destination, kind: kindOf(ociMount) });
+    }
+    this.#stubs = new MountStubs(this.rootfs, { recursive: spec.removeMountStubsRecursive });
+    this.#stubs.make(points);
+    this.#makeWorkingDirectory(user);
+
+    const hosts = path.join(this.dir, 'hosts');
+    const resolv = path.join(this.dir, 'resolv.conf');
+    writeFileSync(hosts, hostsFile(spec.hostname, spec.extraHosts), { mode: 0o644 });
+    writeFileSync(resolv, resolvConf(options.network, options.dns), { mode: 0o644 });
+    const config = runtimeSpec(spec, {
+      ...options,
+      rootfs: this.rootfs,
+      hostsFile: hosts,
+      resolvConf: resolv,
+      mounts: this.#mounts,
+      user,
+    });
+    writeFileSync(path.join(this.dir, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+  }
+
+  #mountRootfs(rootfs: SnapshotMount): void {
+    if (this.rootfs !== path.join(this.dir, 'rootfs')) return;
+    mkdirSync(this.rootfs, { mode: 0o755 });
+    if (rootfs.kind === 'overlay' && rootfs.upperDir !== undefined) {
+      mountOverlay(rootfs, this.rootfs);
+    } else {
+      // Mount points must be made somewhere: what is written here goes away with the bundle.
+      const upperDir = path.join(this.dir, 'upper');
+      const workDir = path.join(this.dir, 'work');
+      mkdirSync(upperDir);
+      mkdirSync(workDir);
+      const lowerDirs = rootfs.kind === 'bind' ? [rootfs.source] : rootfs.lowerDirs;
+      mountOverlay({ lowerDirs, upperDir, workDir }, this.rootfs);
+    }
+    this.#mounted.push(this.rootfs);
+  }
+
+  #prepare(processMount: ProcessMount, index: number): OciMount {
+    const destination = path.posix.resolve('/', processMount.dest);
+    const place = path.join(this.dir, `mount${index}`);
+    switch (processMount.kind) {
+      case 'tree': {
+        const tree = this.#mountTree(processMount.mount, place);
+        const source = this.#select(tree, processMount.selector, `${place}s`, destination);
+        return {
+          destination,
+          type: 'bind',
+          source,
+          options: ['rbind', ...(processMount.readonly ? ['ro'] : [])],
+        };
+      }
+      case 'tmpfs': {
+        const size = processMount.size > 0 ? [`size=${processMount.size}`] : [];
+        return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...size] };
+      }
+      case 'file': {
+        const source = this.#writeSecret(processMount, place);
+        return { destination, type: 'bind', source, options: ['rbind', 'ro', 'nosuid', 'nodev', 'noexec'] };
+      }
+      case 'host': {
+        const options = ['rbind', ...(processMount.readonly ? ['ro'] : [])];
+        return { destination, type: 'bind', source: processMount.source, options };
+      }
+    }
+  }
+
+  /** Answers a directory that shows the tree. */
+  #mountTree(tree: SnapshotMount, place: string): string {
+    if (tree.kind === 'bind') return tree.source;
+    if (tree.upperDir === undefined && tree.lowerDirs.length === 1) return tree.lowerDirs[0]!;
+    mkdirSync(place);
+    mountOverlay(tree, place);
+    this.#mounted.push(place);
+    return place;
+  }
+
+  /** Pins `selector` of `tree` at `place`: a shared cache may be changed by others while this container starts. */
+  #select(tree: string, selector: string, place: string, destination: string): string {
+    if (path.posix.resolve('/', selector) === '/') return tree;
+    try {
+      using held = openInRoot(tree, selector);
+      if (statSync(held.path).isDirectory()) mkdirSync(place);
+      else writeFileSync(place, '');
+      bindMount(held.path, place, { recursive: true });
+      this.#mounted.push(place);
+      return place;
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error;
+      throw new KilnError('not_found', `${selector} does not exist in what is mounted at ${destination}`, {
+        cause: error,
+        hint: "check the mount's source path",
+      });
+    }
+  }
+
+  #writeSecret({ data, uid, gid, mode }: Extract<ProcessMount, { kind: 'file' }>, place: string): string {
+    mkdirSync(place, { mode: 0o700 });
+    const { nosuid, nodev, noexec } = mountFlags;
+    mount({
+      source: 'tmpfs',
+      target: place,
+      type: 'tmpfs',
+      flags: nosuid | nodev | noexec,
+      data: `mode=0700,size=${data.length + 65536}`,
+    });
+    this.#mounted.push(place);
+    const file = path.join(place, 'data');
+    writeFileSync(file, data, { mode: 0o600, flag: 'wx' });
+    chownSync(file, uid, gid);
+    chmodSync(file, mode & 0o7777);
+    return file;
+  }
+
+  /** What is missing of it belongs to the process's user. Below a mount it is the runtime that makes it. */
+  #makeWorkingDirectory({ uid, gid }: { readonly uid: number; readonly gid: number }): void {
+    const cwd = path.posix.resolve('/', this.#spec.cwd);
+    if (this.#mounts.some(({ destination }) => isBelow(cwd, destination))) return;
+    const dir = resolveInRoot(this.rootfs, cwd);
+    const stat = statSync(dir, { throwIfNoEntry: false });
+    if (stat?.isDirectory()) return;
+    if (stat) throw new KilnError('failed_precondition', `the working directory ${cwd} is not a directory`);
+    makeOwnedDirectory(dir, uid, gid);
+  }
+}
+
+function makeOwnedDirectory(dir: string, uid: number, gid: number): void {
+  const parent = path.dirname(dir);
+  if (!statSync(parent, { throwIfNoEntry: false })) makeOwnedDirectory(parent, uid, gid);
+  mkdirSync(dir, { mode: 0o755 });
+  chownSync(dir, uid, gid);
+}
+
+function isBelow(name: string, dir: string): boolean {
+  return name === dir || name.startsWith(dir === '/' ? '/' : `${dir}/`);
+}
+
+function kindOf({ type, source }: OciMount): MountPoint['kind'] {
+  return type !== 'bind' || statSync(source).isDirectory() ? 'directory' : 'file';
+}

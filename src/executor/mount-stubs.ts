@@ -1,0 +1,84 @@
+import { lstatSync, mkdirSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { errnoOf } from '../base/errors.ts';
+import { resolveInRoot } from '../base/rooted-path.ts';
+import { utimens } from '../linux/utimens.ts';
+
+/** A place where something will be mounted: absolute in the container. */
+export interface MountPoint {
+  readonly dest: string;
+  readonly kind: 'directory' | 'file';
+}
+
+interface Stub {
+  /** In the tree, resolved when it was made. */
+  readonly name: string;
+  readonly kind: 'directory' | 'file';
+}
+
+/**
+ * Mount points that a tree lacks: made before the container starts, removed after it when the process left them empty,
+ * so that supplied files and mounts leave nothing in the layer. The times of the directories around stay as they are.
+ */
+export class MountStubs {
+  readonly #root: string;
+  readonly #made: Stub[] = [];
+  readonly #keepParents: boolean;
+
+  /** With `recursive`, parent directories made on the way are removed too; without it only the mount points. */
+  constructor(root: string, options: { readonly recursive: boolean }) {
+    this.#root = root;
+    this.#keepParents = !options.recursive;
+  }
+
+  /** Makes what is missing of `points`. A point below another one lies in what is mounted there and is left to the runtime. */
+  make(points: readonly MountPoint[]): void {
+    const all = points.map(({ dest }) => path.posix.resolve('/', dest));
+    for (const { dest, kind } of points) {
+      const wanted = path.posix.resolve('/', dest);
+      if (all.some((other) => other !== wanted && wanted.startsWith(other === '/' ? '/' : `${other}/`)))
+        continue;
+      this.#makeOne(resolveInRoot(this.#root, wanted), kind);
+    }
+  }
+
+  #makeOne(file: string, kind: Stub['kind']): void {
+    if (file === this.#root || lstatSync(file, { throwIfNoEntry: false })) return;
+    const parent = path.dirname(file);
+    const parentIsStub = !this.#keepParents;
+    if (!lstatSync(parent, { throwIfNoEntry: false })) {
+      if (parentIsStub) this.#makeOne(parent, 'directory');
+      else mkdirSync(parent, { recursive: true, mode: 0o755 });
+    }
+    keepingTimes(parent, () => {
+      if (kind === 'directory') mkdirSync(file, { mode: 0o755 });
+      else writeFileSync(file, '', { flag: 'wx', mode: 0o644 });
+    });
+    this.#made.push({ name: file.slice(this.#root.length), kind });
+  }
+
+  /** Removes the stubs that are still empty and still where they were made. */
+  remove(): void {
+    for (const { name, kind } of this.#made.splice(0).reverse()) {
+      const file = path.join(this.#root, name);
+      const parent = path.dirname(file);
+      // The process may have put a link in the way since: never follow one.
+      if (resolveInRoot(this.#root, path.dirname(name)) !== parent) continue;
+      const stat = lstatSync(file, { throwIfNoEntry: false });
+      try {
+        if (kind === 'directory' && stat?.isDirectory()) keepingTimes(parent, () => rmdirSync(file));
+        else if (kind === 'file' && stat?.isFile() && stat.size === 0)
+          keepingTimes(parent, () => unlinkSync(file));
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOTEMPTY') throw error;
+      }
+    }
+  }
+}
+
+/** Gives `dir` back the times it had before `work`. */
+function keepingTimes(dir: string, work: () => void): void {
+  const { atimeNs, mtimeNs } = statSync(dir, { bigint: true });
+  work();
+  utimens(dir, atimeNs, mtimeNs);
+}

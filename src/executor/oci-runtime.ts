@@ -1,0 +1,135 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { errnoOf, KilnError } from '../base/errors.ts';
+import { OutputPipe } from './output-pipe.ts';
+
+/** A program that runs OCI bundles. */
+export interface OciRuntime {
+  readonly name: string;
+  /** The command line up to the runtime's own options. */
+  readonly command: readonly string[];
+}
+
+/** How a container ended. */
+export type ContainerExit =
+  /** The process ran; a signal shows as code 128 + its number. */
+  | { readonly kind: 'exited'; readonly code: number }
+  /** The runtime could not start the process, and says why. */
+  | { readonly kind: 'not-started'; readonly reason: string };
+
+export interface RunContainer {
+  readonly id: string;
+  /** The directory with `config.json`; the runtime's log goes there too. */
+  readonly bundle: string;
+  /** The runtime's own state of its containers. */
+  readonly stateDir: string;
+  onOutput(stream: 1 | 2, data: Uint8Array): void;
+  /** Called as soon as the runtime's process exists. */
+  onStarted(runtimePid: number): void;
+}
+
+const unifiedControllers = '/sys/fs/cgroup/unified/cgroup.controllers';
+const standardDirs = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/**
+ * `wanted` is a name or an absolute path; without one crun is taken when there is one (it starts a container
+ * several times faster), else runc. Throws `failed_precondition` when there is none, with the command that installs one.
+ */
+export async function findOciRuntime(wanted?: string): Promise<OciRuntime> {
+  for (const name of wanted === undefined ? ['crun', 'runc'] : [wanted]) {
+    const program = await findProgram(name);
+    if (program === undefined) continue;
+    const base = path.basename(program);
+    return { name: base, command: base === 'crun' ? await crunCommand(program) : [program] };
+  }
+  throw new KilnError(
+    'failed_precondition',
+    wanted === undefined
+      ? 'no OCI runtime: neither crun nor runc is installed'
+      : `no OCI runtime: ${wanted} is not installed`,
+    { hint: 'install one: apt-get install crun' },
+  );
+}
+
+async function findProgram(name: string): Promise<string | undefined> {
+  const dirs = [...(process.env.PATH ?? '').split(':').filter(path.isAbsolute), ...standardDirs];
+  for (const file of name.includes('/') ? [name] : dirs.map((dir) => path.join(dir, name))) {
+    try {
+      await access(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not here: look on.
+    }
+  }
+  return undefined;
+}
+
+/**
+ * crun refuses to work on a host that has cgroup v1 and also some controller on v2. All it needs of v2 is not
+ * to see it, so there it runs in a mount namespace of its own where that hierarchy is unmounted.
+ */
+async function crunCommand(program: string): Promise<string[]> {
+  let controllers = '';
+  try {
+    controllers = (await readFile(unifiedControllers, 'utf8')).trim();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  if (controllers === '') return [program];
+  const script = `umount -l ${path.dirname(unifiedControllers)} && exec "$0" "$@"`;
+  return ['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', script, program];
+}
+
+/** Runs a bundle to its end; the runtime removes the container itself. Ending it early is the caller's: kill its cgroup. */
+export async function runContainer(runtime: OciRuntime, run: RunContainer): Promise<ContainerExit> {
+  const log = path.join(run.bundle, 'log.json');
+  const pidFile = path.join(run.bundle, 'pid');
+  using stdout = new OutputPipe();
+  using stderr = new OutputPipe();
+  const [program, ...options] = [
+    ...runtime.command,
+    ...['--root', run.stateDir, '--log', log, '--log-format', 'json'],
+    ...['run', '--bundle', run.bundle, '--pid-file', pidFile, run.id],
+  ];
+  const child = spawn(program!, options, {
+    cwd: '/',
+    stdio: ['ignore', stdout.writeEnd, stderr.writeEnd],
+    // In a group of its own: Ctrl-C in the terminal is for Kiln to handle, not for what runs in containers.
+    detached: true,
+  });
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  const output = Promise.all([
+    stdout.start((data) => run.onOutput(1, data)),
+    stderr.start((data) => run.onOutput(2, data)),
+  ]);
+  if (child.pid !== undefined) run.onStarted(child.pid);
+  const [{ code, signal }] = await Promise.all([ended, output]);
+  if (signal !== null) return { kind: 'not-started', reason: `${runtime.name} was ended by ${signal}` };
+  if (code !== 0 && !(await exists(pidFile))) {
+    return { kind: 'not-started', reason: await lastLogged(log, runtime.name) };
+  }
+  return { kind: 'exited', code: code ?? 0 };
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function lastLogged(log: string, name: string): Promise<string> {
+  const lines = (await readFile(log, 'utf8').catch(() => '')).trim().split('\n');
+  try {
+    const { msg } = JSON.parse(lines.at(-1)!) as { msg?: unknown };
+    if (typeof msg === 'string') return msg;
+  } catch {
+    // Not in the format asked for: show it as it is.
+  }
+  return lines.at(-1) || `${name} ended without saying why`;
+}

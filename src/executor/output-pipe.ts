@@ -1,0 +1,44 @@
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { bind, check } from '../linux/libc.ts';
+
+const pipe2 = bind('int pipe2(int *ends, int flags)');
+const closeOnExec = 0o2000000;
+
+/**
+ * A pipe from a child process. Node's own `stdio: 'pipe'` is a socket pair, and a program cannot open a socket through
+ * `/dev/stdout`, as many do.
+ */
+export class OutputPipe implements Disposable {
+  /** For the child's `stdio`; `start` closes it here. */
+  readonly writeEnd: number;
+  readonly #readEnd: number;
+  #state: 'open' | 'reading' | 'closed' = 'open';
+
+  constructor() {
+    const ends = new Int32Array(2);
+    check(pipe2(ends, closeOnExec), 'pipe2');
+    this.#readEnd = ends[0]!;
+    this.writeEnd = ends[1]!;
+  }
+
+  /** To be called once the child has started. Resolves when the last process holding the write end has closed it. */
+  start(onData: (data: Uint8Array) => void): Promise<void> {
+    closeSync(this.writeEnd);
+    this.#state = 'reading';
+    const socket = new Socket({ fd: this.#readEnd, readable: true, writable: false });
+    return new Promise((resolve, reject) => {
+      socket.on('data', onData);
+      socket.on('error', reject);
+      socket.on('close', () => resolve());
+    });
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#state === 'open') {
+      closeSync(this.writeEnd);
+      closeSync(this.#readEnd);
+    }
+    this.#state = 'closed';
+  }
+}

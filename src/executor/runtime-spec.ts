@@ -1,0 +1,213 @@
+import { readdirSync } from 'node:fs';
+import { getuid } from 'node:process';
+import { defaultCapabilities, ownCapabilities } from './capabilities.ts';
+import type { ContainerUser } from './container-user.ts';
+import type { ProcessSpec } from './executor.ts';
+import { type Seccomp, seccompProfile } from './seccomp-profile.ts';
+
+/** A mount of the OCI runtime specification. */
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** What the specification of one container is made of, besides the process. Paths are the host's. */
+export interface RuntimeSpecContext {
+  readonly rootfs: string;
+  readonly hostsFile: string;
+  readonly resolvConf: string;
+  /** The process's own mounts, in order. */
+  readonly mounts: readonly OciMount[];
+  readonly user: ContainerUser;
+  readonly network: 'host' | 'none';
+  readonly cgroupsPath: string;
+  /** Give the container a cgroup namespace (for cgroup v2). */
+  readonly cgroupNamespace: boolean;
+  /** The kernel has seccomp filters. */
+  readonly seccomp: boolean;
+  /** The host's limit for open files. */
+  readonly maxOpenFiles: number;
+}
+
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Limits of a process that asks for none: few file descriptors to begin with, since some programs visit all of them. */
+const softOpenFiles = 1024;
+
+const maskedPaths = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+];
+
+const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+/** Character devices an insecure process gets besides the usual ones: path, major, minor (Linux devices.txt). */
+const insecureDevices: readonly (readonly [string, number, number])[] = [
+  ['/dev/kmsg', 1, 11],
+  ['/dev/cuse', 10, 203],
+  ['/dev/fuse', 10, 229],
+  ['/dev/kvm', 10, 232],
+  ['/dev/net/tun', 10, 200],
+  ['/dev/loop-control', 10, 237],
+];
+const loopMajor = 7;
+/** Loop devices an insecure process gets beyond those in use on the host. */
+const spareLoopDevices = 8;
+
+/**
+ * The OCI runtime configuration (config.json) of one process. A confined process gets what BuildKit gives by
+ * default; an insecure one all capabilities of the daemon, no filter, no masks and the host's devices.
+ */
+export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): object {
+  const insecure = spec.security === 'insecure';
+  const capabilities = insecure ? ownCapabilities() : defaultCapabilities;
+  const seccomp: Seccomp | undefined =
+    insecure || !context.seccomp ? undefined : seccompProfile(capabilities);
+  const namespaces = ['pid', 'ipc', 'uts', 'mount'];
+  if (context.network === 'none') namespaces.push('network');
+  if (context.cgroupNamespace) namespaces.push('cgroup');
+
+  return {
+    ociVersion: '1.0.2',
+    hostname: spec.hostname,
+    root: { path: context.rootfs, readonly: spec.readonlyRoot },
+    process: {
+      terminal: false,
+      user: {
+        uid: context.user.uid,
+        gid: context.user.gid,
+        additionalGids: context.user.additionalGids,
+      },
+      args: spec.args,
+      env: environment(spec.env, context.user.home),
+      cwd: spec.cwd === '' ? '/' : spec.cwd,
+      noNewPrivileges: false,
+      capabilities: {
+        bounding: capabilities,
+        effective: capabilities,
+        permitted: capabilities,
+        ...(insecure ? { inheritable: capabilities, ambient: capabilities } : {}),
+      },
+      rlimits: rlimits(spec.ulimits, context.maxOpenFiles),
+    },
+    mounts: withoutShadowed([...systemMounts(insecure), ...suppliedFiles(context), ...context.mounts]),
+    linux: {
+      namespaces: namespaces.map((type) => ({ type })),
+      maskedPaths: insecure ? [] : maskedPaths,
+      readonlyPaths: insecure ? [] : readonlyPaths,
+      devices: insecure ? hostDevices() : [],
+      cgroupsPath: context.cgroupsPath,
+      resources: { ...limits(spec.resources), devices: deviceRules(insecure) },
+      ...(seccomp ? { seccomp } : {}),
+    },
+  };
+}
+
+/** `env` with PATH and HOME where it has none. */
+function environment(env: readonly string[], home: string): string[] {
+  const has = (name: string) => env.some((entry) => entry.startsWith(`${name}=`));
+  const complete = [...env];
+  if (!has('PATH')) complete.push(`PATH=${defaultPath}`);
+  if (!has('HOME')) complete.push(`HOME=${home}`);
+  return complete;
+}
+
+function rlimits(ulimits: ProcessSpec['ulimits'], maxOpenFiles: number): object[] {
+  if (ulimits.length > 0) {
+    return ulimits.map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard }));
+  }
+  // Node raises its own soft limit to the hard one, and children would inherit that.
+  return [{ type: 'RLIMIT_NOFILE', soft: Math.min(softOpenFiles, maxOpenFiles), hard: maxOpenFiles }];
+}
+
+function systemMounts(insecure: boolean): OciMount[] {
+  const confined = ['nosuid', 'noexec', 'nodev'];
+  const access = insecure ? 'rw' : 'ro';
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: confined },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: [...confined, 'mode=1777', 'size=65536k'],
+    },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: confined },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...confined, access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...confined, access] },
+  ];
+}
+
+function suppliedFiles(context: RuntimeSpecContext): OciMount[] {
+  const options = ['nosuid', 'noexec', 'nodev', 'rbind', 'ro'];
+  return [
+    { destination: '/etc/resolv.conf', type: 'bind', source: context.resolvConf, options },
+    { destination: '/etc/hosts', type: 'bind', source: context.hostsFile, options },
+  ];
+}
+
+/** A later mount at the same place takes the place of the earlier one. */
+function withoutShadowed(mounts: readonly OciMount[]): OciMount[] {
+  const byDestination = new Map<string, OciMount>();
+  for (const mount of mounts) byDestination.set(mount.destination, mount);
+  return [...byDestination.values()];
+}
+
+function limits(resources: ProcessSpec['resources']): object {
+  if (!resources) return {};
+  const given = (values: Readonly<Record<string, number | string>>) =>
+    Object.fromEntries(Object.entries(values).filter(([, value]) => value !== 0 && value !== ''));
+  return {
+    memory: given({ limit: resources.memory, swap: resources.memorySwap }),
+    cpu: given({
+      shares: resources.cpuShares,
+      period: resources.cpuPeriod,
+      quota: resources.cpuQuota,
+      cpus: resources.cpusetCpus,
+      mems: resources.cpusetMems,
+    }),
+  };
+}
+
+function deviceRules(insecure: boolean): object[] {
+  return insecure
+    ? ['c', 'b'].map((type) => ({ allow: true, type, access: 'rwm' }))
+    : [{ allow: false, access: 'rwm' }];
+}
+
+/** None for a daemon that is not root: it could not make them. */
+function hostDevices(): object[] {
+  if (getuid?.() !== 0) return [];
+  const used = readdirSync('/sys/block').filter((name) => /^loop\d+$/.test(name)).length;
+  return [
+    ...insecureDevices.map(([path, major, minor]) => ({ path, type: 'c', major, minor })),
+    ...Array.from({ length: used + spareLoopDevices }, (_, minor) => ({
+      path: `/dev/loop${minor}`,
+      type: 'b',
+      major: loopMajor,
+      minor,
+    })),
+  ];
+}
