@@ -14,14 +14,14 @@ import { hostsFile } from './hosts-file.ts';
 import { type MountPoint, MountStubs } from './mount-stubs.ts';
 import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
-import { type OciMount, runtimeSpec } from './runtime-spec.ts';
+import { type OciMount, runtimeSpec, type SeccompOptions } from './runtime-spec.ts';
 
 /** What the executor decides about a container, beyond its process. */
 export interface BundleOptions {
   readonly network: 'host' | 'none';
   readonly cgroupsPath: string;
   readonly cgroupNamespace: boolean;
-  readonly seccomp: boolean;
+  readonly seccomp: SeccompOptions | undefined;
   readonly maxOpenFiles: number;
   readonly dns?: DnsOptions;
 }

@@ -5,11 +5,15 @@ import path from 'node:path';
 import { type ErrorDetail, errnoOf, KilnError } from '../base/errors.ts';
 import { abortError, mapLimit, throwIfAborted } from '../base/lifetime.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
+import { defaultCapabilities } from './capabilities.ts';
 import { ContainerBundle } from './container-bundle.ts';
 import { ContainerCgroup, cgroupVersion } from './container-cgroup.ts';
 import type { Executor, ProcessIo, ProcessSpec } from './executor.ts';
 import { type ContainerExit, findOciRuntime, type OciRuntime, runContainer } from './oci-runtime.ts';
 import type { DnsOptions } from './resolv-conf.ts';
+import type { SeccompOptions } from './runtime-spec.ts';
+import { seccompFilter } from './seccomp-filter.ts';
+import { seccompProfile } from './seccomp-profile.ts';
 
 export interface OciExecutorOptions {
   /** For bundles and the runtime's state; nobody else's. Created if missing. */
@@ -42,6 +46,7 @@ class OciExecutor implements Executor {
   readonly #options: OciExecutorOptions;
   readonly #host = hostFacts();
   #runtime: Promise<OciRuntime> | undefined;
+  #seccomp: SeccompOptions | undefined;
 
   constructor(root: string, options: OciExecutorOptions) {
     this.#root = root;
@@ -56,6 +61,7 @@ class OciExecutor implements Executor {
     const cgroup = ContainerCgroup.of(spec.id, spec.cgroupParent || this.#options.cgroupParent || '');
     await using bundle = await ContainerBundle.create(path.join(this.#root, spec.id), spec, {
       ...this.#host,
+      seccomp: this.#seccompFor(runtime),
       network: spec.network === 'sandbox' ? (this.#options.networkMode ?? 'host') : spec.network,
       cgroupsPath: cgroup.runtimePath,
       dns: this.#options.dns,
@@ -87,6 +93,13 @@ class OciExecutor implements Executor {
       throw error;
     });
     return this.#runtime;
+  }
+
+  #seccompFor(runtime: OciRuntime): SeccompOptions | undefined {
+    const profile = this.#host.seccompProfile;
+    if (!profile) return undefined;
+    this.#seccomp ??= { profile, program: runtime.name === 'crun' ? seccompFilter(profile) : undefined };
+    return this.#seccomp;
   }
 
   async #runIn(
@@ -240,7 +253,9 @@ function hostFacts() {
   const limits = readFileSync('/proc/self/limits', 'utf8');
   return {
     cgroupNamespace: cgroupVersion() === 2,
-    seccomp: /^Seccomp:/m.test(readFileSync('/proc/self/status', 'utf8')),
+    seccompProfile: /^Seccomp:/m.test(readFileSync('/proc/self/status', 'utf8'))
+      ? seccompProfile(defaultCapabilities)
+      : undefined,
     maxOpenFiles: Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? 1024),
   };
 }

@@ -3,7 +3,7 @@ import { getuid } from 'node:process';
 import { defaultCapabilities, ownCapabilities } from './capabilities.ts';
 import type { ContainerUser } from './container-user.ts';
 import type { ProcessSpec } from './executor.ts';
-import { type Seccomp, seccompProfile } from './seccomp-profile.ts';
+import type { Seccomp } from './seccomp-profile.ts';
 
 /** A mount of the OCI runtime specification. */
 export interface OciMount {
@@ -25,10 +25,16 @@ export interface RuntimeSpecContext {
   readonly cgroupsPath: string;
   /** Give the container a cgroup namespace (for cgroup v2). */
   readonly cgroupNamespace: boolean;
-  /** The kernel has seccomp filters. */
-  readonly seccomp: boolean;
+  /** The system call filter of a confined process; undefined on a kernel without filters. */
+  readonly seccomp: SeccompOptions | undefined;
   /** The host's limit for open files. */
   readonly maxOpenFiles: number;
+}
+
+export interface SeccompOptions {
+  readonly profile: Seccomp;
+  /** The same as a BPF program, for a runtime that takes one (crun); the profile is given too, for one that does not. */
+  readonly program: Buffer | undefined;
 }
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -72,8 +78,7 @@ const spareLoopDevices = 8;
 export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): object {
   const insecure = spec.security === 'insecure';
   const capabilities = insecure ? ownCapabilities() : defaultCapabilities;
-  const seccomp: Seccomp | undefined =
-    insecure || !context.seccomp ? undefined : seccompProfile(capabilities);
+  const seccomp = insecure ? undefined : context.seccomp;
   const namespaces = ['pid', 'ipc', 'uts', 'mount'];
   if (context.network === 'none') namespaces.push('network');
   if (context.cgroupNamespace) namespaces.push('cgroup');
@@ -109,8 +114,11 @@ export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): obj
       devices: insecure ? hostDevices() : [],
       cgroupsPath: context.cgroupsPath,
       resources: { ...limits(spec.resources), devices: deviceRules(insecure) },
-      ...(seccomp ? { seccomp } : {}),
+      ...(seccomp ? { seccomp: seccomp.profile } : {}),
     },
+    ...(seccomp?.program
+      ? { annotations: { 'run.oci.seccomp_bpf_data': seccomp.program.toString('base64') } }
+      : {}),
   };
 }
 
