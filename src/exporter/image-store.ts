@@ -1,0 +1,103 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { type Digest, parseDigest } from '../base/digest.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+
+export interface StoredImage {
+  /** Canonical: `docker.io/library/app:latest`. */
+  readonly name: string;
+  /** Its manifest or index. */
+  readonly target: Descriptor;
+  /** Every blob that the image needs, the target included. */
+  readonly blobs: readonly Digest[];
+}
+
+/** The images that this daemon keeps, by name. What they are made of must not be collected. */
+export interface ImageStore {
+  /** Gives the name to this image, whatever had it before. */
+  put(image: StoredImage): Promise<void>;
+  get(name: string): Promise<Descriptor | undefined>;
+  /** Removing what does not exist is no error. */
+  delete(name: string): Promise<void>;
+  list(): Promise<readonly { readonly name: string; readonly target: Descriptor }[]>;
+  /** Every blob that some image needs: roots for the collection of garbage. */
+  retained(): Promise<ReadonlySet<Digest>>;
+}
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS images (
+    name TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS image_blobs (
+    name TEXT NOT NULL REFERENCES images(name) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (name, digest)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+interface ImageRow {
+  readonly name: string;
+  readonly media_type: string;
+  readonly digest: string;
+  readonly size: number;
+}
+
+export function createImageStore(database: DatabaseSync): ImageStore {
+  database.exec(schema);
+  const remove = database.prepare('DELETE FROM images WHERE name = ?');
+  const removeBlobs = database.prepare('DELETE FROM image_blobs WHERE name = ?');
+  const insert = database.prepare('INSERT INTO images (name, media_type, digest, size) VALUES (?, ?, ?, ?)');
+  const insertBlob = database.prepare('INSERT OR IGNORE INTO image_blobs (name, digest) VALUES (?, ?)');
+  const select = database.prepare('SELECT * FROM images WHERE name = ?');
+  const selectAll = database.prepare('SELECT * FROM images ORDER BY name');
+  const selectBlobs = database.prepare('SELECT DISTINCT digest FROM image_blobs');
+
+  const transaction = (work: () => void) => {
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      database.exec('COMMIT');
+    } catch (error) {
+      database.exec('ROLLBACK');
+      throw error;
+    }
+  };
+  const drop = (name: string) => {
+    removeBlobs.run(name);
+    remove.run(name);
+  };
+  const descriptorOf = (row: ImageRow): Descriptor => ({
+    mediaType: row.media_type,
+    digest: parseDigest(row.digest),
+    size: row.size,
+  });
+
+  return {
+    async put({ name, target, blobs }) {
+      transaction(() => {
+        drop(name);
+        insert.run(name, target.mediaType, target.digest, target.size);
+        for (const blob of blobs) insertBlob.run(name, blob);
+      });
+    },
+    async get(name) {
+      const row = select.get(name) as ImageRow | undefined;
+      return row && descriptorOf(row);
+    },
+    async delete(name) {
+      transaction(() => drop(name));
+    },
+    async list() {
+      return (selectAll.all() as unknown as ImageRow[]).map((row) => ({
+        name: row.name,
+        target: descriptorOf(row),
+      }));
+    },
+    async retained() {
+      const rows = selectBlobs.all() as unknown as { readonly digest: string }[];
+      return new Set(rows.map((row) => parseDigest(row.digest)));
+    },
+  };
+}

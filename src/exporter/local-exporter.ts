@@ -1,0 +1,70 @@
+import { KilnError } from '../base/errors.ts';
+import type { ProgressWriter } from '../base/progress.ts';
+import { booleanAttribute } from './attributes.ts';
+import type { ClientOutput } from './client-output.ts';
+import { parseEpoch } from './epoch.ts';
+import type { ExporterType } from './exporter.ts';
+import { isMultiPlatform } from './image-writer.ts';
+import { mountTrees } from './output-trees.ts';
+
+/** Milliseconds between two reports. */
+const reportInterval = 100;
+
+/** `type=local`: the files copied into a directory of the client. */
+export function createLocalExporter({ output }: { readonly output: ClientOutput }): ExporterType {
+  return {
+    type: 'local',
+    open(attributes) {
+      const epoch = parseEpoch(attributes);
+      const splitOption = booleanAttribute(attributes, 'platform-split');
+      const deleteOthers = parseMode(attributes.mode) === 'delete';
+      return {
+        name: 'exporting to client directory',
+        async export(input, context) {
+          const split = splitOption ?? isMultiPlatform(input);
+          await using mounted = await mountTrees(input, { epoch, split }, context);
+          const { sessionId, index, signal } = context;
+          const transfer = transferStatus(context.progress);
+          try {
+            await output.sendTrees({ sessionId, index }, mounted.trees, {
+              signal,
+              deleteOthers,
+              onProgress: transfer.advance,
+            });
+          } finally {
+            transfer.complete();
+          }
+          return {};
+        },
+      };
+    },
+  };
+}
+
+function parseMode(text: string | undefined): 'copy' | 'delete' {
+  if (text === undefined || text === '') return 'copy';
+  if (text === 'copy' || text === 'delete') return text;
+  throw new KilnError('invalid_argument', `invalid local exporter mode ${JSON.stringify(text)}`, {
+    hint: 'use copy or delete',
+  });
+}
+
+function transferStatus(progress: ProgressWriter): {
+  readonly advance: (bytes: number) => void;
+  readonly complete: () => void;
+} {
+  const line = { id: 'copying files', name: 'transferring', started: new Date() };
+  let reported = 0;
+  let current = 0;
+  progress.status({ ...line, current });
+  return {
+    advance(bytes) {
+      current = bytes;
+      const now = Date.now();
+      if (now - reported < reportInterval) return;
+      reported = now;
+      progress.status({ ...line, current });
+    },
+    complete: () => progress.status({ ...line, current, completed: new Date() }),
+  };
+}
