@@ -14,6 +14,7 @@ export class ExecutorRig implements AsyncDisposable {
   readonly executor: Executor;
   /** The tree at the bottom, with busybox, passwd and group. */
   readonly base: string;
+  readonly #adopted: string[] = [];
   #count = 0;
 
   private constructor(executor: Executor, dir: string) {
@@ -104,8 +105,15 @@ export class ExecutorRig implements AsyncDisposable {
     return { stdout: output[1], stderr: output[2] };
   }
 
+  /** Takes over the directory of a rig whose process is gone. */
+  adopt(dir: string): void {
+    this.#adopted.push(dir);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    unmountBelow(this.dir);
-    rmSync(this.dir, { recursive: true, force: true });
+    for (const dir of [this.dir, ...this.#adopted]) {
+      unmountBelow(dir);
+      rmSync(dir, { recursive: true, force: true });
+    }
   }
 }

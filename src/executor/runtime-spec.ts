@@ -5,6 +5,13 @@ import type { ContainerUser } from './container-user.ts';
 import type { ProcessSpec } from './executor.ts';
 import type { Seccomp } from './seccomp-profile.ts';
 
+declare global {
+  interface JSON {
+    /** ECMAScript's "JSON.parse source text access", which TypeScript does not know yet. */
+    rawJSON(text: string): unknown;
+  }
+}
+
 /** A mount of the OCI runtime specification. */
 export interface OciMount {
   readonly destination: string;
@@ -133,10 +140,19 @@ function environment(env: readonly string[], home: string): string[] {
 
 function rlimits(ulimits: ProcessSpec['ulimits'], maxOpenFiles: number): object[] {
   if (ulimits.length > 0) {
-    return ulimits.map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard }));
+    return ulimits.map(({ name, soft, hard }) => ({
+      type: `RLIMIT_${name.toUpperCase()}`,
+      soft: limitValue(soft),
+      hard: limitValue(hard),
+    }));
   }
   // Node raises its own soft limit to the hard one, and children would inherit that.
   return [{ type: 'RLIMIT_NOFILE', soft: Math.min(softOpenFiles, maxOpenFiles), hard: maxOpenFiles }];
+}
+
+/** A negative limit is none: RLIM_INFINITY, which no JavaScript number can hold. */
+function limitValue(limit: number): unknown {
+  return limit < 0 ? JSON.rawJSON('18446744073709551615') : limit;
 }
 
 function systemMounts(insecure: boolean): OciMount[] {
