@@ -1,0 +1,51 @@
+/**
+ * The candidate that `text` was probably meant to be: at most two edits away. Undefined when none is near, or when one
+ * is equal (what is wrong then is something else). With `ignoreCase` the answer takes the case `text` has.
+ */
+export function nearest(
+  text: string,
+  candidates: Iterable<string>,
+  options: { readonly ignoreCase?: boolean } = {},
+): string | undefined {
+  const fold = (word: string) => (options.ignoreCase ? word.toLowerCase() : word);
+  const wanted = fold(text);
+  let best: string | undefined;
+  let bestDistance = 3;
+  for (const candidate of candidates) {
+    const folded = fold(candidate);
+    if (folded === wanted) return undefined;
+    const distance = editDistance(wanted, folded, bestDistance);
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  if (best === undefined || !options.ignoreCase) return best;
+  if (text === text.toLowerCase()) return best.toLowerCase();
+  return text === text.toUpperCase() ? best.toUpperCase() : best;
+}
+
+/** ` (did you mean X?)`, or nothing. */
+export function didYouMean(
+  text: string,
+  candidates: Iterable<string>,
+  options?: { readonly ignoreCase?: boolean },
+): string {
+  const match = nearest(text, candidates, options);
+  return match === undefined ? '' : ` (did you mean ${match}?)`;
+}
+
+/** Levenshtein's distance, or `limit` when it is at least that. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit;
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+    }
+    previous = current;
+  }
+  return Math.min(limit, previous[b.length]!);
+}

@@ -1,0 +1,49 @@
+import { expandWord, noVariables } from '../expand/expand-word.ts';
+
+/** What a word like `<<-"EOF"` announces. */
+export interface HeredocMark {
+  readonly name: string;
+  readonly expand: boolean;
+  readonly chomp: boolean;
+}
+
+/** Undefined when the word does not announce a heredoc. */
+export function parseHeredocMark(word: string): HeredocMark | undefined {
+  const match = /^\d*<<(-?)\s*([^<]*)$/.exec(word);
+  const written = match?.[2];
+  if (!written) return undefined;
+  let name: readonly string[];
+  let quoted: readonly string[];
+  try {
+    name = expandWord(written, noVariables, { keepUnset: true }).words;
+    quoted = expandWord(written, noVariables, { keepUnset: true, keepQuotes: true }).words;
+  } catch {
+    return undefined;
+  }
+  if (name.length !== 1) return undefined;
+  const quotes = (text: string) => text.replace(/[^'"]/g, '').length;
+  return {
+    name: name[0]!,
+    // Without a quote that was removed, variables in the content are expanded.
+    expand: quotes(name[0]!) === quotes(quoted[0] ?? ''),
+    chomp: match[1] === '-',
+  };
+}
+
+/** The heredocs that an instruction announces, in order. */
+export function heredocMarks(line: string): HeredocMark[] {
+  if (!line.includes('<<')) return [];
+  let words: readonly string[];
+  try {
+    words = expandWord(line, noVariables, { keepUnset: true, keepQuotes: true, keepEscapes: true }).words;
+  } catch {
+    // What cannot be read as words (an open quote, for example) announces nothing.
+    return [];
+  }
+  return words.map(parseHeredocMark).filter((mark) => mark !== undefined);
+}
+
+/** Without the tabs that lines start with. */
+export function chompTabs(content: string): string {
+  return content.replace(/^\t+/gm, '');
+}

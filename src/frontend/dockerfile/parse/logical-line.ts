@@ -1,0 +1,155 @@
+import type { Position, Range } from '../../../base/errors.ts';
+
+/** Where a piece of a logical line comes from: its text from `offset` on starts at `line` (from 1), `character` (from 0). */
+interface Segment {
+  readonly offset: number;
+  readonly line: number;
+  readonly character: number;
+}
+
+/** Physical lines joined by continuation marks, which are left out, with a way back from offsets to positions. */
+export class LogicalLine {
+  readonly text: string;
+  /** First and last physical line, counted from 1. */
+  readonly startLine: number;
+  readonly endLine: number;
+  /** Comment lines above, without `#` and white space. */
+  readonly comments: readonly string[];
+  readonly hasEmptyContinuation: boolean;
+  readonly #segments: readonly Segment[];
+
+  constructor(parts: {
+    readonly text: string;
+    readonly segments: readonly Segment[];
+    readonly startLine: number;
+    readonly endLine: number;
+    readonly comments: readonly string[];
+    readonly hasEmptyContinuation: boolean;
+  }) {
+    this.text = parts.text;
+    this.startLine = parts.startLine;
+    this.endLine = parts.endLine;
+    this.comments = parts.comments;
+    this.hasEmptyContinuation = parts.hasEmptyContinuation;
+    this.#segments = parts.segments;
+  }
+
+  position(offset: number): Position {
+    let segment = this.#segments[0]!;
+    for (const next of this.#segments) {
+      if (next.offset > offset) break;
+      segment = next;
+    }
+    return { line: segment.line, character: segment.character + offset - segment.offset };
+  }
+
+  /** From `start` to before `end`, which lie in the text. */
+  range(start: number, end: number): Range {
+    const last = end > start ? this.position(end - 1) : this.position(start);
+    return {
+      start: this.position(start),
+      end: { line: last.line, character: last.character + (end > start ? 1 : 0) },
+    };
+  }
+}
+
+/** Reads a Dockerfile's text line by line: logical lines, and raw ones for the content of heredocs. */
+export class LineReader {
+  readonly #lines: readonly string[];
+  readonly #continued: RegExp;
+  #next = 0;
+  #comments: string[] = [];
+
+  /** `escapeMark` at its end continues a line. */
+  constructor(lines: readonly string[], escapeMark: string) {
+    this.#lines = lines;
+    // The mark continues a line when it is the last character but for blanks, and not itself preceded by one.
+    const mark = escapeMark === '\\' ? '\\\\' : escapeMark;
+    this.#continued = new RegExp(`([^${mark}])${mark}[ \\t]*$|^${mark}[ \\t]*$`);
+  }
+
+  /** How many lines have been read. */
+  get line(): number {
+    return this.#next;
+  }
+
+  /** The next line with its end, undefined after the last. */
+  nextRaw(): string | undefined {
+    return this.#lines[this.#next++];
+  }
+
+  /** Passes over a line that is a directive, so that it does not become the comment of what follows. */
+  skip(): void {
+    this.#next++;
+  }
+
+  /** The next logical line that is not empty or a comment; undefined at the end. */
+  next(): LogicalLine | undefined {
+    while (this.#next < this.#lines.length) {
+      const raw = withoutEnd(this.#lines[this.#next++]!);
+      const startLine = this.#next;
+      if (isComment(raw)) {
+        const comment = raw.trim().slice(1).trim();
+        if (comment === '') this.#comments = [];
+        else this.#comments.push(comment);
+        continue;
+      }
+      const trimmed = raw.trimStart();
+      const first = this.#trimContinuation(trimmed);
+      if (!first.continued && first.text === '') continue;
+      return this.#continue(first, startLine, raw.length - trimmed.length);
+    }
+    return undefined;
+  }
+
+  #continue(
+    first: { readonly text: string; readonly continued: boolean },
+    startLine: number,
+    indent: number,
+  ): LogicalLine {
+    let { text, continued } = first;
+    let hasEmptyContinuation = false;
+    const segments: Segment[] = [{ offset: 0, line: startLine, character: indent }];
+    while (continued && this.#next < this.#lines.length) {
+      const raw = withoutEnd(this.#lines[this.#next++]!);
+      if (isComment(raw)) continue;
+      if (raw.trim() === '') {
+        hasEmptyContinuation = true;
+        continue;
+      }
+      segments.push({ offset: text.length, line: this.#next, character: 0 });
+      const part = this.#trimContinuation(raw);
+      text += part.text;
+      continued = part.continued;
+    }
+    const comments = this.#comments;
+    this.#comments = [];
+    return new LogicalLine({
+      text,
+      segments,
+      startLine,
+      endLine: this.#next,
+      comments,
+      hasEmptyContinuation,
+    });
+  }
+
+  #trimContinuation(line: string): { readonly text: string; readonly continued: boolean } {
+    const match = this.#continued.exec(line);
+    if (!match) return { text: line, continued: false };
+    return { text: line.slice(0, match.index) + (match[1] ?? ''), continued: true };
+  }
+}
+
+/** Lines with their ends. */
+export function splitLines(text: string): string[] {
+  return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+}
+
+export function withoutEnd(line: string): string {
+  return line.replace(/[\r\n]+$/, '');
+}
+
+function isComment(line: string): boolean {
+  return line.trimStart().startsWith('#');
+}

@@ -1,0 +1,142 @@
+import { KilnError, type Range } from '../../../base/errors.ts';
+import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
+import { type Directive, DirectiveReader } from './directives.ts';
+import { heredocMarks } from './heredoc.ts';
+import type {
+  ArgInstruction,
+  Dockerfile,
+  FromInstruction,
+  Heredoc,
+  Instruction,
+} from './instruction-tree.ts';
+import { LineReader, type LogicalLine, splitLines, withoutEnd } from './logical-line.ts';
+import { parseInstruction, type SplitLine, splitInstruction, takesHeredocs } from './parse-instruction.ts';
+
+/** Parses a Dockerfile. Throws `invalid_argument` with file, line and column range among the details. */
+export function parseDockerfile(source: DockerfileSource): Dockerfile {
+  if (source.data.length === 0) {
+    throw new KilnError('invalid_argument', `${source.filename}: the Dockerfile cannot be empty`);
+  }
+  const parser = new DockerfileParser(source);
+  const globalArgs: ArgInstruction[] = [];
+  const stages: { readonly from: FromInstruction; readonly instructions: Instruction[] }[] = [];
+  for (const instruction of parser.instructions()) {
+    const stage = stages.at(-1);
+    if (instruction.kind === 'from') stages.push({ from: instruction, instructions: [] });
+    else if (stage) stage.instructions.push(instruction);
+    else if (instruction.kind === 'arg') globalArgs.push(instruction);
+    else {
+      throw dockerfileError(source, instruction.range, 'no build stage in current context', {
+        hint: 'start with FROM, which names the image to build on',
+      });
+    }
+  }
+  if (stages.length === 0) {
+    const last = globalArgs.at(-1)?.range ?? lineRange(1);
+    throw dockerfileError(
+      source,
+      last,
+      globalArgs.length > 0 ? 'dockerfile contains no stages to build' : 'file with no instructions',
+    );
+  }
+  const { directives, emptyContinuations } = parser;
+  return { source, directives, escape: parser.escape, globalArgs, stages, emptyContinuations };
+}
+
+/** Parses a single instruction, such as an `ONBUILD` trigger; `range` is where it takes effect. */
+export function parseTrigger(expression: string, source: DockerfileSource, range: Range): Instruction {
+  const parser = new DockerfileParser({ ...source, data: Buffer.from(expression) });
+  let instructions: (FromInstruction | Instruction)[];
+  try {
+    instructions = [...parser.instructions()];
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    throw dockerfileError(
+      source,
+      range,
+      `in the ONBUILD trigger ${JSON.stringify(expression)}: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const [trigger] = instructions;
+  if (instructions.length !== 1 || !trigger || trigger.kind === 'from') {
+    throw dockerfileError(source, range, 'onbuild trigger should be a single expression');
+  }
+  return { ...trigger, range };
+}
+
+class DockerfileParser {
+  readonly source: DockerfileSource;
+  readonly directives: readonly Directive[];
+  readonly escape: '\\' | '`';
+  readonly emptyContinuations: Range[] = [];
+  readonly #lines: readonly string[];
+
+  constructor(source: DockerfileSource) {
+    this.source = source;
+    this.#lines = splitLines(
+      Buffer.from(source.data)
+        .toString('utf8')
+        .replace(/^\uFEFF/, ''),
+    );
+    this.directives = this.#readDirectives();
+    const directive = this.directives.find(({ name }) => name === 'escape');
+    if (directive && directive.value !== '\\' && directive.value !== '`') {
+      throw dockerfileError(
+        source,
+        lineRange(directive.line),
+        `invalid escape token '${directive.value}' does not match \` or \\`,
+      );
+    }
+    this.escape = directive?.value === '`' ? '`' : '\\';
+  }
+
+  *instructions(): Generator<FromInstruction | Instruction> {
+    const reader = new LineReader(this.#lines, this.escape);
+    for (let at = 0; at < this.directives.length; at++) reader.skip();
+    for (let line = reader.next(); line; line = reader.next()) {
+      if (line.hasEmptyContinuation) this.emptyContinuations.push(lineRange(line.endLine));
+      const split = splitInstruction(line.text, this.escape);
+      const heredocs = this.#readHeredocs(reader, line, split);
+      yield parseInstruction(this.source, line, split, heredocs, reader.line, this.escape);
+    }
+  }
+
+  #readDirectives(): Directive[] {
+    const reader = new DirectiveReader();
+    const directives: Directive[] = [];
+    for (const [index, line] of this.#lines.entries()) {
+      const directive = reader.read(withoutEnd(line).trimStart());
+      if (!directive) break;
+      if (directive === 'repeated') {
+        throw dockerfileError(this.source, lineRange(index + 1), 'a parser directive can be used only once');
+      }
+      directives.push(directive);
+    }
+    return directives;
+  }
+
+  #readHeredocs(reader: LineReader, line: LogicalLine, split: SplitLine): Heredoc[] {
+    if (!line.text.includes('<<') || !takesHeredocs(split, this.escape)) return [];
+    return heredocMarks(line.text).map((mark) => {
+      let content = '';
+      for (let raw = reader.nextRaw(); raw !== undefined; raw = reader.nextRaw()) {
+        const text = withoutEnd(raw);
+        if ((mark.chomp ? text.replace(/^\t+/, '') : text) === mark.name) return { ...mark, content };
+        content += raw;
+      }
+      throw dockerfileError(
+        this.source,
+        { start: { line: line.startLine, character: 0 }, end: { line: this.#lines.length, character: 0 } },
+        `unterminated heredoc`,
+        { hint: `end it with a line that holds only ${mark.name}` },
+      );
+    });
+  }
+}
+
+function lineRange(line: number): Range {
+  return { start: { line, character: 0 }, end: { line, character: 0 } };
+}

@@ -1,0 +1,77 @@
+/** A word of a logical line and where in it it is. */
+export interface Word {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+const blanks = /[\t\v\f\r ]+/g;
+
+/** Words between blanks; quotes mean nothing. */
+export function splitOnBlanks(text: string, offset = 0): Word[] {
+  const words: Word[] = [];
+  let start = 0;
+  for (const match of text.matchAll(blanks)) {
+    words.push({ text: text.slice(start, match.index), start: offset + start, end: offset + match.index });
+    start = match.index + match[0].length;
+  }
+  if (text !== '') words.push({ text: text.slice(start), start: offset + start, end: offset + text.length });
+  return words;
+}
+
+/** Words between blanks that are not in quotes. Quotes and escapes stay in the words: they are taken out on expansion. */
+export function splitQuoted(text: string, escapeMark: string): string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  let quote = '';
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (quote === '' && /\s/.test(character)) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+      continue;
+    }
+    if (character === escapeMark && quote !== "'") {
+      if (at + 1 === text.length) {
+        quote = '';
+        continue;
+      }
+      word = (word ?? '') + character + text[++at]!;
+      continue;
+    }
+    if (quote === '') quote = character === "'" || character === '"' ? character : '';
+    else if (character === quote) quote = '';
+    word = (word ?? '') + character;
+  }
+  if (word !== undefined) words.push(word);
+  return words;
+}
+
+/** The leading words that start with `--`, unquoted, and the offset where the rest begins. A lone `--` ends them. */
+export function splitFlags(
+  text: string,
+  offset: number,
+  escapeMark: string,
+): { readonly flags: readonly Word[]; readonly rest: number } {
+  const flags: Word[] = [];
+  let at = 0;
+  for (;;) {
+    while (at < text.length && /\s/.test(text[at]!)) at++;
+    if (!text.startsWith('--', at)) return { flags, rest: offset + at };
+    const start = at;
+    let word = '';
+    let quote = '';
+    for (; at < text.length; at++) {
+      const character = text[at]!;
+      if (quote === '' && /\s/.test(character)) break;
+      if (character === escapeMark) {
+        if (++at < text.length) word += text[at]!;
+      } else if (quote === '' && (character === "'" || character === '"')) quote = character;
+      else if (character === quote) quote = '';
+      else word += character;
+    }
+    at = Math.min(at, text.length);
+    if (word === '--') return { flags, rest: offset + at };
+    flags.push({ text: word, start: offset + start, end: offset + at });
+  }
+}
