@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { digestOf } from '../base/digest.ts';
+import { type ContentStore, writeBlob } from '../content/content.ts';
+import { openLocalContentStore } from '../content/local-content-store.ts';
+import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import { encodeManifest } from '../oci/manifest.ts';
+import { parseReference } from '../oci/reference.ts';
+import { createRegistry } from './http-registry.ts';
+import { anonymousAuth, type RegistryAuth, type RegistryContext } from './registry.ts';
+import { type RegistryRig, startRegistry } from './registry-rig.ts';
+
+/** `htpasswd` of user `kiln`, password `secret`. */
+const htpasswd = 'kiln:$2b$04$DtsZWD1hwJjPV2183yNLNOh.afvyJhnss7GVUtfRCJnYmAYjsCw7y\n';
+const quick = { attempts: 4, firstDelay: 1 };
+
+let rig: RegistryRig;
+let directory: string;
+let store: ContentStore;
+let fresh: ContentStore;
+
+before(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'kiln-registry-test-'));
+  store = await openLocalContentStore(path.join(directory, 'store'));
+  fresh = await openLocalContentStore(path.join(directory, 'fresh'));
+  rig = await startRegistry();
+});
+
+after(async () => {
+  await rig[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const access = (auth: RegistryAuth = anonymousAuth): RegistryContext => ({
+  signal: AbortSignal.timeout(30_000),
+  auth,
+});
+
+async function blob(bytes: Uint8Array, mediaType: string): Promise<Descriptor> {
+  return { ...(await writeBlob(store, bytes)), mediaType };
+}
+
+const bodyOf = (descriptor: Descriptor) => ({ open: async () => store.read(descriptor.digest) });
+
+async function makeImage() {
+  const layer = await blob(randomBytes(300_000), mediaTypes.ociLayer);
+  const config = await blob(Buffer.from('{}'), mediaTypes.ociConfig);
+  const bytes = encodeManifest({
+    kind: 'manifest',
+    mediaType: mediaTypes.ociManifest,
+    config,
+    layers: [layer],
+  });
+  const manifest = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), size: bytes.length };
+  return { layer, config, manifest, bytes };
+}
+
+async function push(host: string, name: string, auth?: RegistryAuth) {
+  await using registry = createRegistry({ retry: quick });
+  const image = await makeImage();
+  const reference = parseReference(`${host}/${name}`);
+  for (const each of [image.layer, image.config]) {
+    assert.equal(await registry.pushBlob(reference, each, bodyOf(each), access(auth)), 'uploaded');
+  }
+  await registry.pushManifest(reference, image.manifest, image.bytes, access(auth));
+  return { ...image, reference };
+}
+
+test('what was pushed can be resolved and pulled again', async () => {
+  await using registry = createRegistry();
+  const { reference, manifest, bytes, layer } = await push(rig.host, 'round/trip:1');
+  const resolved = await registry.resolve(reference, access());
+  assert.deepEqual(resolved, manifest);
+  assert.deepEqual(
+    Buffer.from(await registry.fetchManifest(reference, resolved, access())),
+    Buffer.from(bytes),
+  );
+  const seen: number[] = [];
+  await registry.fetchBlob(reference, layer, fresh, { ...access(), onProgress: (count) => seen.push(count) });
+  assert.equal((await fresh.stat(layer.digest))?.size, layer.size);
+  assert.equal(seen.at(-1), layer.size);
+});
+
+test('a blob that exists is not sent again, and one of another repository is mounted', async () => {
+  await using registry = createRegistry();
+  const { reference, layer } = await push(rig.host, 'first:1');
+  const never = { open: () => assert.fail('the blob was opened') };
+  assert.equal(await registry.pushBlob(reference, layer, never, access()), 'exists');
+  const other = parseReference(`${rig.host}/second`);
+  const mounting = { ...access(), mountFrom: ['first'] };
+  assert.equal(await registry.pushBlob(other, layer, never, mounting), 'mounted');
+});
+
+test('a manifest without a tag is pushed under its digest alone', async () => {
+  await using registry = createRegistry();
+  const { reference, manifest, bytes } = await push(rig.host, 'by-digest:1');
+  const { tag: _, ...untagged } = reference;
+  await registry.pushManifest(untagged, manifest, bytes, access());
+  const named = { ...untagged, digest: manifest.digest };
+  assert.equal((await registry.resolve(named, access())).digest, manifest.digest);
+});
+
+test('basic authentication is answered, and without credentials the error says what to do', async () => {
+  await using secured = await startRegistry({ htpasswd });
+  const auth: RegistryAuth = {
+    ...anonymousAuth,
+    identity: 'somebody',
+    credentials: async (host) => (host === secured.host ? { username: 'kiln', secret: 'secret' } : undefined),
+  };
+  const { reference, manifest } = await push(secured.host, 'private:1', auth);
+  await using registry = createRegistry({ retry: quick });
+  assert.equal((await registry.resolve(reference, access(auth))).digest, manifest.digest);
+  await assert.rejects(
+    registry.resolve(reference, access()),
+    (error: Error & { code: string; hint: string }) => {
+      assert.equal(error.code, 'unauthenticated');
+      assert.match(error.message, new RegExp(`${secured.host}/private:1: pull access denied.*answered 401`));
+      assert.equal(error.hint.includes(`docker login ${secured.host}`), true);
+      return true;
+    },
+  );
+});
+
+test('errors name the host, the repository and the status', async () => {
+  await using registry = createRegistry({ retry: quick });
+  await assert.rejects(registry.resolve(parseReference(`${rig.host}/none:1`), access()), {
+    code: 'not_found',
+    message: new RegExp(
+      `^${rig.host}/none:1: not found .*answered 404 to GET /v2/none/manifests/1: manifest unknown`,
+    ),
+  });
+  await assert.rejects(registry.resolve(parseReference('127.0.0.1:1/app'), access()), {
+    code: 'unavailable',
+    message: '127.0.0.1:1/app:latest: cannot reach 127.0.0.1:1: connection refused',
+  });
+});
+
+/** A server in front of the real registry that can misbehave first. `meddle` answers true when it has dealt with the request. */
+async function startMeddler(
+  meddle: (incoming: IncomingMessage, outgoing: ServerResponse, host: string) => boolean,
+): Promise<{ readonly host: string; readonly requests: IncomingMessage[] } & AsyncDisposable> {
+  const requests: IncomingMessage[] = [];
+  const server: Server = createServer((incoming, outgoing) => {
+    requests.push(incoming);
+    if (meddle(incoming, outgoing, host)) return;
+    const [hostname, port] = rig.host.split(':');
+    const { host: _, ...headers } = incoming.headers;
+    const forwarded = request(
+      { hostname, port, method: incoming.method, path: incoming.url, headers: { ...headers, host } },
+      (answer) => {
+        outgoing.writeHead(answer.statusCode!, answer.headers);
+        answer.pipe(outgoing);
+      },
+    );
+    incoming.pipe(forwarded);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const host = `127.0.0.1:${(server.address() as { port: number }).port}`;
+  return {
+    host,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+const isBlob = ({ method, url }: IncomingMessage) => method === 'GET' && /\/blobs\//.test(url!);
+
+test('a transfer that breaks is resumed where it broke', async () => {
+  const { layer } = await push(rig.host, 'resumed:1');
+  const bytes = await store.readAll(layer.digest);
+  let cuts = 0;
+  await using meddler = await startMeddler((incoming, outgoing) => {
+    if (!isBlob(incoming) || cuts >= 2) return false;
+    const start = Number(/bytes=(\d+)-/.exec(incoming.headers.range ?? '')?.[1] ?? 0);
+    assert.equal(start, cuts * 100_000);
+    cuts++;
+    outgoing.writeHead(start === 0 ? 200 : 206, { 'content-length': layer.size - start });
+    outgoing.write(bytes.subarray(start, start + 100_000), () => setImmediate(() => outgoing.destroy()));
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const target = await openLocalContentStore(path.join(directory, 'resumed'));
+  await registry.fetchBlob(parseReference(`${meddler.host}/resumed:1`), layer, target, access());
+  assert.equal(cuts, 2);
+  assert.equal(digestOf(await target.readAll(layer.digest)), layer.digest);
+});
+
+test('a server that ignores ranges is read from the start without mixing up bytes', async () => {
+  const { layer } = await push(rig.host, 'ignored:1');
+  const bytes = await store.readAll(layer.digest);
+  let asked = 0;
+  await using meddler = await startMeddler((incoming, outgoing) => {
+    if (!isBlob(incoming)) return false;
+    outgoing.writeHead(200, { 'content-length': layer.size });
+    if (asked++ === 0)
+      outgoing.write(bytes.subarray(0, 70_000), () => setImmediate(() => outgoing.destroy()));
+    else outgoing.end(bytes);
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const target = await openLocalContentStore(path.join(directory, 'ignored'));
+  await registry.fetchBlob(parseReference(`${meddler.host}/ignored:1`), layer, target, access());
+  assert.equal(asked, 2);
+  assert.equal(digestOf(await target.readAll(layer.digest)), layer.digest);
+});
+
+test('overloaded servers are asked again, and refusals are not', async () => {
+  const { manifest } = await push(rig.host, 'busy:1');
+  let refusals = 2;
+  await using meddler = await startMeddler((incoming, outgoing) => {
+    if (incoming.url!.includes('/denied/')) {
+      outgoing.writeHead(403).end('{"errors":[{"code":"DENIED","message":"not for you"}]}');
+      return true;
+    }
+    if (incoming.method !== 'GET' && refusals > 0) outgoing.writeHead(503).end();
+    else if (refusals-- > 0) outgoing.writeHead(503).end();
+    else return false;
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const resolved = await registry.resolve(parseReference(`${meddler.host}/busy:1`), access());
+  assert.equal(resolved.digest, manifest.digest);
+  const before = meddler.requests.length;
+  await assert.rejects(registry.resolve(parseReference(`${meddler.host}/denied/app:1`), access()), {
+    code: 'permission_denied',
+    message: /answered 403 .*not for you/,
+  });
+  assert.equal(meddler.requests.length - before, 2);
+});
+
+test('bytes that are not what the digest says are refused', async () => {
+  const { layer, manifest } = await push(rig.host, 'forged:1');
+  await using meddler = await startMeddler((incoming, outgoing) => {
+    if (incoming.method !== 'GET') return false;
+    outgoing.writeHead(200, { 'content-type': mediaTypes.ociManifest, 'content-length': layer.size });
+    outgoing.end(Buffer.alloc(layer.size));
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const reference = parseReference(`${meddler.host}/forged:1`);
+  const target = await openLocalContentStore(path.join(directory, 'forged'));
+  await assert.rejects(registry.fetchBlob(reference, layer, target, access()), { code: 'data_loss' });
+  assert.equal(await target.stat(layer.digest), undefined);
+  await assert.rejects(registry.fetchManifest(reference, manifest, access()), { code: 'data_loss' });
+});
+
+test('bearer tokens are fetched once per client and repository, and stay with the registry on redirects', async () => {
+  const { layer, manifest } = await push(rig.host, 'tokens:1');
+  const tokenRequests: URL[] = [];
+  const storageRequests: IncomingMessage[] = [];
+  await using storage = await startMeddler((incoming) => {
+    storageRequests.push(incoming);
+    return false;
+  });
+  await using meddler = await startMeddler((incoming, outgoing, host) => {
+    const url = new URL(incoming.url!, `http://${host}`);
+    if (url.pathname === '/token') {
+      tokenRequests.push(url);
+      const user = Buffer.from(
+        (incoming.headers.authorization ?? '').replace('Basic ', ''),
+        'base64',
+      ).toString();
+      outgoing.end(JSON.stringify({ token: `token-of-${user.split(':')[0]}`, expires_in: 300 }));
+      return true;
+    }
+    if (!incoming.headers.authorization?.startsWith('Bearer token-of-')) {
+      const challenge = `Bearer realm="http://${host}/token",service="test",scope="repository:tokens:pull"`;
+      outgoing.writeHead(401, { 'www-authenticate': challenge }).end();
+      return true;
+    }
+    if (!isBlob(incoming)) return false;
+    outgoing.writeHead(307, { location: `http://${storage.host}${incoming.url}` }).end();
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const reference = parseReference(`${meddler.host}/tokens:1`);
+  const auth = (name: string): RegistryAuth => ({
+    ...anonymousAuth,
+    identity: name,
+    credentials: async () => ({ username: name, secret: 'x' }),
+  });
+  const target = await openLocalContentStore(path.join(directory, 'tokens'));
+  assert.equal((await registry.resolve(reference, access(auth('ann')))).digest, manifest.digest);
+  await registry.fetchBlob(reference, layer, target, access(auth('ann')));
+  assert.equal(tokenRequests.length, 1);
+  assert.deepEqual(tokenRequests[0]!.searchParams.getAll('scope'), ['repository:tokens:pull']);
+  assert.equal(tokenRequests[0]!.searchParams.get('account'), 'ann');
+  assert.equal(storageRequests.length, 1);
+  assert.equal(storageRequests[0]!.headers.authorization, undefined);
+  await registry.resolve(reference, access(auth('bob')));
+  assert.equal(tokenRequests.length, 2);
+});
+
+test('a token that the client fetched itself is used instead of credentials', async () => {
+  const { manifest } = await push(rig.host, 'delegated:1');
+  await using meddler = await startMeddler((incoming, outgoing, host) => {
+    if (incoming.headers.authorization === 'Bearer from-client') return false;
+    outgoing.writeHead(401, { 'www-authenticate': `Bearer realm="http://${host}/token",service="s"` }).end();
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const auth: RegistryAuth = {
+    identity: 'client',
+    credentials: () => assert.fail('credentials were asked for'),
+    token: async (asked) => {
+      assert.deepEqual(asked.scopes, ['repository:delegated:pull']);
+      return { token: 'from-client', expiresIn: 60 };
+    },
+  };
+  const resolved = await registry.resolve(parseReference(`${meddler.host}/delegated:1`), access(auth));
+  assert.equal(resolved.digest, manifest.digest);
+});
+
+test('a mirror is asked first, and the host itself when the mirror cannot help', async () => {
+  const { reference, manifest } = await push(rig.host, 'mirrored:1');
+  await using mirror = await startMeddler((incoming, outgoing) => {
+    if (incoming.url!.startsWith('/v2/cache/')) outgoing.writeHead(404).end();
+    return incoming.url!.startsWith('/v2/cache/');
+  });
+  await using registry = createRegistry({
+    hosts: { [rig.host]: { mirrors: [`${mirror.host}/cache`] } },
+    retry: quick,
+  });
+  assert.equal((await registry.resolve(reference, access())).digest, manifest.digest);
+  assert.equal(mirror.requests[0]!.url, '/v2/cache/mirrored/manifests/1');
+});
+
+test('an aborted pull ends at once and leaves nothing in the store', async () => {
+  const { layer } = await push(rig.host, 'aborted:1');
+  const stop = new AbortController();
+  await using meddler = await startMeddler((incoming, outgoing) => {
+    if (!isBlob(incoming)) return false;
+    outgoing.writeHead(200, { 'content-length': layer.size });
+    outgoing.write(Buffer.alloc(1000), () => stop.abort());
+    return true;
+  });
+  await using registry = createRegistry({ retry: quick });
+  const target = await openLocalContentStore(path.join(directory, 'aborted'));
+  const reference = parseReference(`${meddler.host}/aborted:1`);
+  const fetching = registry.fetchBlob(reference, layer, target, { signal: stop.signal, auth: anonymousAuth });
+  await assert.rejects(fetching, { code: 'canceled' });
+  assert.equal(await target.stat(layer.digest), undefined);
+});
