@@ -1,0 +1,96 @@
+import { Command, Option } from 'commander';
+import { progressModes } from './progress/display.ts';
+import { repeatable } from './repeatable-option.ts';
+
+/** The flags and texts of `kiln build`. */
+export function buildCommand(): Command {
+  return new Command('build')
+    .alias('b')
+    .description('build a Dockerfile, or LLB from standard input')
+    .argument(
+      '[path]',
+      "the context: a directory, a repository's address, or - for a Dockerfile on standard input",
+    )
+    .optionsGroup('What to build:')
+    .option('-f, --file <file>', 'Dockerfile (default: PATH/Dockerfile; - for standard input)')
+    .option('--target <stage>', 'stage to build')
+    .addOption(
+      repeatable(
+        '--build-arg <name=value>',
+        'set an ARG; without a value, to that of the environment (repeatable)',
+      ),
+    )
+    .addOption(
+      repeatable(
+        '--build-context <name=context>',
+        'another context: a directory, docker-image://…, oci-layout://dir[:tag], an address (repeatable)',
+      ),
+    )
+    .addOption(
+      repeatable('--platform <platform>', 'platform to build for, for example linux/arm64 (repeatable)'),
+    )
+    .addOption(repeatable('--label <name=value>', 'label of the image (repeatable)'))
+    .option('--no-cache', 'run every step again')
+    .addOption(noCacheFilter())
+    .option('--pull', 'look for newer base images')
+    .addOption(
+      repeatable(
+        '--secret <id=name,src=file>',
+        'secret for RUN --mount=type=secret; also id=name,env=VARIABLE (repeatable)',
+      ),
+    )
+    .addOption(
+      repeatable('--ssh <id[=socket|key,…]>', 'SSH agent or keys for RUN --mount=type=ssh (repeatable)'),
+    )
+    .addOption(repeatable('--add-host <name:address>', 'entry for /etc/hosts of the steps (repeatable)'))
+    .option('--network <mode>', 'network of the steps: default, host or none')
+    .option('--shm-size <size>', 'size of /dev/shm of the steps')
+    .addOption(repeatable('--ulimit <name=soft[:hard]>', 'limit for the processes of the steps (repeatable)'))
+    .addOption(
+      repeatable(
+        '--allow <entitlement>',
+        'let steps use network.host, security.insecure or device (repeatable)',
+      ),
+    )
+    .optionsGroup('What becomes of it:')
+    .addOption(repeatable('-t, --tag <name>', 'name of the image (repeatable)'))
+    .addOption(
+      repeatable(
+        '-o, --output <output>',
+        'a directory, - for a tar archive, or type=image|oci|docker|tar|local,dest=…,… (repeatable)',
+      ),
+    )
+    .option('--push', 'push the image to the registry in its name')
+    .addOption(new Option('--load').hideHelp())
+    .option('--iidfile <file>', "write the image's id to a file")
+    .option('--metadata-file <file>', 'write what is known of the result to a file, as JSON')
+    .optionsGroup('Remote caches:')
+    .addOption(repeatable('--import-cache <cache>', 'type=registry,ref=… or type=local,src=… (repeatable)'))
+    .addOption(repeatable('--export-cache <cache>', 'type=registry,ref=… or type=local,dest=… (repeatable)'))
+    .optionsGroup('Any frontend:')
+    .option('--frontend <name>', 'dockerfile.v0 or gateway.v0 (default with a PATH: dockerfile.v0)')
+    .addOption(repeatable('--opt <name=value>', "option in the frontend's words (repeatable)"))
+    .addOption(repeatable('--local <name=dir>', 'directory the build may read (repeatable)'))
+    .addOption(repeatable('--oci-layout <name=dir>', 'OCI layout the build may read (repeatable)'))
+    .option('--source-policy-file <file>', 'rules for sources, as JSON')
+    .addOption(
+      repeatable('--registry-auth-tlscontext <host=…,ca=…>', 'TLS for getting registry tokens (repeatable)'),
+    )
+    .option('--proxy-network', 'let steps reach the network only through a proxy')
+    .optionsGroup('Progress:')
+    .addOption(
+      new Option('--progress <mode>', 'how progress is shown on standard error')
+        .choices(progressModes)
+        .default('auto'),
+    )
+    .option('-q, --quiet', "show nothing, print the image's id")
+    .option('--trace <file>', 'add every progress event to a file, as JSON lines')
+    .option('--ref-file <file>', "write the build's id to a file");
+}
+
+/** Commander would take it for the opposite of `--cache-filter`. */
+function noCacheFilter(): Option {
+  const option = repeatable('--no-cache-filter <stage>', 'run the steps of a stage again (repeatable)');
+  option.negate = false;
+  return option;
+}

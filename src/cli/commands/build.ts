@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { asKilnError } from '../../base/errors.ts';
+import { solve } from '../../client/solve.ts';
+import type { SolveStatus } from '../../client/solve-status.ts';
+import { buildMetadata, imageId } from '../build-metadata.ts';
+import type { CommandContext } from '../command-context.ts';
+import { connect } from '../connect.ts';
+import { formatWarnings } from '../format-warnings.ts';
+import type { BuildFlags } from '../options/build-flags.ts';
+import { prepareRequest } from '../options/build-request.ts';
+import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
+import { solveStatusToGoJson } from '../progress/raw-json-display.ts';
+import { showProgress } from '../show-progress.ts';
+import { writeFileAtomically } from '../write-file.ts';
+
+/** `kiln build`. */
+export async function build(
+  flags: BuildFlags,
+  path: string | undefined,
+  context: CommandContext,
+): Promise<void> {
+  const { stdin, stdout, stderr, environment, signal } = context;
+  const mode = flags.quiet ? 'quiet' : parseProgressMode(flags.progress);
+  await using prepared = await prepareRequest(flags, path, {
+    environment,
+    stdin,
+    stdoutIsTerminal: stdout.isTTY === true,
+  });
+  await using connection = await connect(context.engine, signal);
+  const ref = randomBytes(16).toString('hex');
+  if (flags.refFile) await writeFileAtomically(flags.refFile, ref, '--ref-file');
+  await using trace = flags.trace ? await openTrace(flags.trace) : undefined;
+  using display = createDisplay(mode, stderr as Parameters<typeof createDisplay>[1], environment);
+
+  const build = solve(connection, { ...prepared.request, ref }, signal);
+  const warnings = await showProgress(build.progress, display, trace?.write);
+  const { response } = await build.result;
+
+  if (flags.metadataFile) {
+    const metadata = `${JSON.stringify(buildMetadata(response), undefined, 2)}\n`;
+    await writeFileAtomically(flags.metadataFile, metadata, '--metadata-file');
+  }
+  const id = imageId(response);
+  if (flags.iidfile && id) await writeFileAtomically(flags.iidfile, id, '--iidfile');
+  if (mode === 'quiet') {
+    const stdoutIsFree = !prepared.request.outputs.some(
+      (output) => output.kind === 'file' && output.destination.kind === 'stdout',
+    );
+    if (flags.quiet && id && stdoutIsFree) stdout.write(`${id}\n`);
+  } else if (mode !== 'rawjson') {
+    stderr.write(formatWarnings(warnings, { detailed: context.debug }));
+    if (prepared.request.outputs.length === 0) {
+      stderr.write(
+        'The result stays in the build cache only. Give it a name with --tag, or take it out with --output.\n',
+      );
+    }
+  }
+}
+
+async function openTrace(
+  path: string,
+): Promise<AsyncDisposable & { readonly write: (status: SolveStatus) => void }> {
+  const stream = createWriteStream(path, { flags: 'a', mode: 0o600 });
+  const failure = new Promise<never>((_, reject) => {
+    stream.once('error', (error) => reject(asKilnError(error).wrap(`cannot write --trace ${path}`)));
+  });
+  failure.catch(() => {});
+  await Promise.race([failure, new Promise((resolve) => stream.once('open', resolve))]);
+  return {
+    write: (status) => stream.write(`${JSON.stringify(solveStatusToGoJson(status))}\n`),
+    async [Symbol.asyncDispose]() {
+      await Promise.race([failure, new Promise<void>((resolve) => stream.end(resolve))]);
+    },
+  };
+}

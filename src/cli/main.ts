@@ -1,0 +1,35 @@
+import { CommanderError } from 'commander';
+import { errnoOf } from '../base/errors.ts';
+import { formatError } from './format-error.ts';
+import { Interruption, interruptedExitCode } from './interruption.ts';
+import { createProgram } from './program.ts';
+
+/** Runs the command line; the exit code is 0, 1 after an error, 130 when interrupted. */
+async function main(): Promise<number> {
+  // Whoever read our output has seen enough; that is no reason to crash. Losing the display does not stop a build either.
+  process.stdout.on('error', ignoreClosedPipe);
+  process.stderr.on('error', ignoreClosedPipe);
+  using interruption = new Interruption((text) => process.stderr.write(text));
+  const { signal } = interruption;
+  const { stdin, stdout, stderr, env: environment } = process;
+  const program = createProgram({ stdin, stdout, stderr, environment, signal }).exitOverride();
+  for (const command of program.commands) command.exitOverride();
+  try {
+    await program.parseAsync();
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    if (signal.aborted) {
+      stderr.write('canceled\n');
+      return interruptedExitCode;
+    }
+    stderr.write(formatError(error, { debug: program.opts().debug === true }));
+    return 1;
+  }
+}
+
+function ignoreClosedPipe(error: Error): void {
+  if (errnoOf(error) !== 'EPIPE') throw error;
+}
+
+process.exitCode = await main();

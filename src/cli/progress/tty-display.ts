@@ -1,0 +1,84 @@
+import type { SolveStatus } from '../../client/solve-status.ts';
+import type { Colors } from './colors.ts';
+import type { Display } from './display.ts';
+import { failedStepLog } from './failed-step-log.ts';
+import { ProgressState } from './progress-state.ts';
+import { renderFrame } from './tty-frame.ts';
+
+/** Milliseconds between frames: few enough that a slow terminal keeps up, and running times still tick. */
+const frameTime = 100;
+const failureLines = 5_000;
+const hideCursor = '\x1b[?25l';
+const showCursor = '\x1b[?25h';
+const eraseToEndOfLine = '\x1b[K';
+const eraseBelow = '\x1b[J';
+
+/** The parts of a terminal's stream that the display needs. */
+export interface Terminal {
+  readonly columns?: number;
+  readonly rows?: number;
+  write(text: string): unknown;
+  on(event: 'resize', listener: () => void): unknown;
+  off(event: 'resize', listener: () => void): unknown;
+}
+
+export interface TtyOptions {
+  readonly colors: Colors;
+  /** Lines of output shown below a running step. */
+  readonly logLines: number;
+}
+
+/** A picture of the build that is drawn over the last one, ten times a second. */
+export class TtyDisplay implements Display {
+  readonly #state = new ProgressState();
+  readonly #terminal: Terminal;
+  readonly #options: TtyOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #restoreCursor: () => void;
+  readonly #onResize = () => this.#draw(false);
+  /** The rows that the last frame takes on the screen, and how wide the screen was. */
+  #drawn = { rows: 0, width: 0 };
+  #done = false;
+
+  constructor(terminal: Terminal, options: TtyOptions) {
+    this.#terminal = terminal;
+    this.#options = options;
+    this.#restoreCursor = () => terminal.write(showCursor);
+    process.once('exit', this.#restoreCursor);
+    terminal.on('resize', this.#onResize);
+    terminal.write(hideCursor);
+    this.#timer = setInterval(() => this.#draw(false), frameTime);
+  }
+
+  update(status: SolveStatus): void {
+    this.#state.apply(status, Date.now());
+  }
+
+  finish(): void {
+    if (this.#state.started.length > 0) this.#draw(true);
+    for (const step of this.#state.failed) this.#terminal.write(failedStepLog(step, failureLines));
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#done) return;
+    this.#done = true;
+    clearInterval(this.#timer);
+    this.#terminal.off('resize', this.#onResize);
+    process.off('exit', this.#restoreCursor);
+    this.#restoreCursor();
+  }
+
+  #draw(final: boolean): void {
+    if (this.#state.started.length === 0) return;
+    const { columns: width = 80, rows: height = 24 } = this.#terminal;
+    const lines = renderFrame(this.#state, { width, height, now: Date.now(), final, ...this.#options });
+    // A terminal that became narrower has broken each old line in pieces.
+    const pieces = this.#drawn.width > width ? Math.ceil((this.#drawn.width - 1) / width) : 1;
+    const up = Math.min(this.#drawn.rows * pieces, height - 1);
+    const back = up > 0 ? `\x1b[${up}A\r` : '\r';
+    const body = lines.map((line) => `${line}${eraseToEndOfLine}\n`).join('');
+    this.#terminal.write(`${back}${body}${eraseBelow}`);
+    this.#drawn = { rows: lines.length, width };
+  }
+}

@@ -1,0 +1,97 @@
+import type { Definition } from '../api/gen/ops_pb.js';
+import type { Policy } from '../api/gen/policy_pb.js';
+
+/** Options of an exporter or a remote cache, as its documentation names them. */
+export type Attributes = Readonly<Record<string, string>>;
+
+/** Where the bytes of a single-file output go. */
+export type FileDestination = { readonly kind: 'path'; readonly path: string } | { readonly kind: 'stdout' };
+
+/** What becomes of the result. Several outputs of one build share its work. */
+export type Output =
+  /** The engine keeps it or sends it on itself (`image`, and whatever other exporters a daemon has). */
+  | { readonly kind: 'engine'; readonly exporter: string; readonly attributes: Attributes }
+  /** One file: an archive of type `oci`, `docker` or `tar`. */
+  | {
+      readonly kind: 'file';
+      readonly exporter: string;
+      readonly attributes: Attributes;
+      readonly destination: FileDestination;
+    }
+  /** The files of the result, below a directory (`local`). With `remove`, what the result does not have goes. */
+  | {
+      readonly kind: 'directory';
+      readonly exporter: string;
+      readonly attributes: Attributes;
+      readonly path: string;
+      readonly remove: boolean;
+    }
+  /** An OCI layout in a directory (`oci` or `docker` with `tar=false`). */
+  | {
+      readonly kind: 'layout';
+      readonly exporter: string;
+      readonly attributes: Attributes;
+      readonly path: string;
+    };
+
+export interface RemoteCache {
+  readonly type: string;
+  readonly attributes: Attributes;
+}
+
+/** Where the client finds the value of a secret, read when a step first asks for it. */
+export type SecretSource = { readonly id: string } & (
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'environment'; readonly variable: string }
+);
+
+/** An SSH agent for the build: an agent's socket, keys that are loaded into one, or any socket, passed through as it is. */
+export interface SshSource {
+  readonly id: string;
+  /** Sockets or key files; `$SSH_AUTH_SOCK` when there are none. */
+  readonly paths: readonly string[];
+  readonly raw: boolean;
+}
+
+/** TLS for the hosts that hand out registry tokens, by host name. */
+export interface RegistryTls {
+  readonly insecure: boolean;
+  readonly caFiles: readonly string[];
+  readonly keyPairs: readonly { readonly certificate: string; readonly key: string }[];
+}
+
+/** What to build. */
+export interface SolveRequest {
+  /** What to solve: a definition as it is, or what a frontend makes of its options. */
+  readonly source:
+    | { readonly kind: 'definition'; readonly definition: Definition }
+    | { readonly kind: 'frontend'; readonly frontend: string; readonly options: Attributes };
+  /** Directories that the build may read, by the names under which it asks for them. */
+  readonly locals: ReadonlyMap<string, string>;
+  /** OCI layouts that the build may read, by store name. */
+  readonly layouts: ReadonlyMap<string, string>;
+  readonly outputs: readonly Output[];
+  readonly cacheExports: readonly RemoteCache[];
+  readonly cacheImports: readonly RemoteCache[];
+  readonly secrets: readonly SecretSource[];
+  readonly ssh: readonly SshSource[];
+  readonly registryTls: ReadonlyMap<string, RegistryTls>;
+  readonly entitlements: readonly string[];
+  readonly sourcePolicy?: Policy;
+  readonly proxyNetwork?: boolean;
+  /** Identifies the build at the daemon; random when not given. */
+  readonly ref?: string;
+}
+
+/** A request with everything optional left out. */
+export const emptySolve: Omit<SolveRequest, 'source'> = {
+  locals: new Map(),
+  layouts: new Map(),
+  outputs: [],
+  cacheExports: [],
+  cacheImports: [],
+  secrets: [],
+  ssh: [],
+  registryTls: new Map(),
+  entitlements: [],
+};

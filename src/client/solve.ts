@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, createClient } from '@connectrpc/connect';
+import { Control } from '../api/gen/control_pb.js';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { abortable, throwIfAborted } from '../base/lifetime.ts';
+import type { Connection } from './connection.ts';
+import { recordLayouts } from './record-layouts.ts';
+import { openSessionHost } from './session-host.ts';
+import { sharedKey } from './shared-key.ts';
+import type { Output, RemoteCache, SolveRequest } from './solve-request.ts';
+import { type SolveStatus, solveStatusFromWire } from './solve-status.ts';
+
+/** What the exporters and remote caches tell about the result, for example `containerimage.digest`. */
+export interface SolveResult {
+  readonly response: Readonly<Record<string, string>>;
+}
+
+/** A build that goes on. */
+export interface Solve {
+  /** Identifies the build at the daemon. */
+  readonly ref: string;
+  /**
+   * The events of the build, from the moment that iteration begins until the last one; can be iterated once. Goes on after a
+   * cancellation, as long as the daemon tells how it winds down.
+   */
+  readonly progress: AsyncIterable<SolveStatus>;
+  /** Rejects with what made the build fail, or with the signal's reason. */
+  readonly result: Promise<SolveResult>;
+}
+
+/** How long the daemon may be silent after the end of a build before its progress counts as complete, in milliseconds. */
+const finalSilence = 3_000;
+
+/** Starts a build. Aborting `signal` cancels it at the daemon. */
+export function solve(connection: Connection, request: SolveRequest, signal?: AbortSignal): Solve {
+  const ref = request.ref ?? randomBytes(16).toString('hex');
+  const control = createClient(Control, connection.transport);
+  const result = run(connection, control, { ...request, ref }, signal);
+  result.catch(() => {});
+  return { ref, progress: progressOf(control, ref, result), result };
+}
+
+async function run(
+  connection: Connection,
+  control: Client<typeof Control>,
+  request: SolveRequest & { readonly ref: string },
+  signal: AbortSignal | undefined,
+): Promise<SolveResult> {
+  throwIfAborted(signal);
+  const sessionId = randomBytes(16).toString('hex');
+  await using host = await openSessionHost(request);
+  await using session = await connection.attachSession(
+    host.services,
+    { id: sessionId, name: '', sharedKey: sharedKey(request.locals) },
+    signal,
+  );
+  const ended = AbortSignal.any([session.closed, ...(signal ? [signal] : [])]);
+  const { source } = request;
+  try {
+    const response = await control.solve(
+      {
+        ref: request.ref,
+        session: sessionId,
+        definition: source.kind === 'definition' ? source.definition : undefined,
+        frontend: source.kind === 'frontend' ? source.frontend : '',
+        frontendAttrs: source.kind === 'frontend' ? frontendOptions(source.options, host.cacheImports) : {},
+        exporters: request.outputs.map(wireExporter),
+        oldExporter: request.outputs[0]?.exporter ?? '',
+        oldExporterAttrs: request.outputs[0]?.attributes ?? {},
+        cache: {
+          exports: request.cacheExports.map(wireCache),
+          imports: host.cacheImports.map(wireCache),
+        },
+        entitlements: [...request.entitlements],
+        sourcePolicy: request.sourcePolicy,
+        proxyNetwork: request.proxyNetwork,
+      },
+      { signal: ended },
+    );
+    await host.finish();
+    await recordLayouts(request, response.exporterResponse);
+    return { response: response.exporterResponse };
+  } catch (error) {
+    throwIfAborted(signal);
+    const sinkFailure = host.failure;
+    if (sinkFailure) throw sinkFailure;
+    if (session.closed.aborted) {
+      throw new KilnError('unavailable', 'the connection to the build engine was lost', { cause: error });
+    }
+    throw asKilnError(error);
+  }
+}
+
+/** Frontends look for remote caches too, before any definition exists. */
+function frontendOptions(
+  options: Readonly<Record<string, string>>,
+  imports: readonly RemoteCache[],
+): Record<string, string> {
+  if (imports.length === 0) return { ...options };
+  const entries = imports.map(({ type, attributes }) => ({ Type: type, Attrs: attributes }));
+  return { ...options, 'cache-imports': JSON.stringify(entries) };
+}
+
+function wireExporter({ exporter, attributes }: Output) {
+  return { type: exporter, attrs: { ...attributes } };
+}
+
+function wireCache({ type, attributes }: RemoteCache) {
+  return { type, attrs: { ...attributes } };
+}
+
+async function* progressOf(
+  control: Client<typeof Control>,
+  ref: string,
+  result: Promise<SolveResult>,
+): AsyncGenerator<SolveStatus> {
+  const stop = new AbortController();
+  let lastEvent = Date.now();
+  let settled = false;
+  const watch = async () => {
+    await result.catch(() => {});
+    settled = true;
+    lastEvent = Date.now();
+    while (!stop.signal.aborted) {
+      const rest = lastEvent + finalSilence - Date.now();
+      if (rest <= 0) stop.abort();
+      else await sleep(rest, undefined, { signal: stop.signal }).catch(() => {});
+    }
+  };
+  const watching = watch();
+  try {
+    for await (const response of control.status({ ref }, { signal: stop.signal })) {
+      lastEvent = Date.now();
+      yield solveStatusFromWire(response);
+    }
+  } catch (error) {
+    // A build that ends before its first event has no status; and what ended it is the result's to tell.
+    if (settled || stop.signal.aborted) return;
+    const grace = AbortSignal.timeout(finalSilence);
+    await abortable(result, grace).catch(() => {});
+    if (!settled) throw asKilnError(error).wrap('the progress of the build is lost');
+  } finally {
+    stop.abort();
+    if (settled) await watching;
+  }
+}
