@@ -1,0 +1,38 @@
+import type { Digest } from '../base/digest.ts';
+import { Digester } from '../base/digest.ts';
+import type { Task } from '../base/thread-pool.ts';
+import { LayerExtractor } from './layer-extractor.ts';
+import { readLayerTar } from './layer-stream.ts';
+import { TarParser } from './tar-parser.ts';
+
+export interface ExtractLayerInput {
+  /** The blob's file. */
+  readonly source: string;
+  readonly dir: string;
+  readonly form: 'overlay' | 'tree';
+}
+
+export interface ExtractedLayer {
+  readonly diffId: Digest;
+  /** Bytes of the uncompressed tar. */
+  readonly size: number;
+}
+
+/** Unpacks a layer blob into a directory. */
+const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, context) => {
+  const digester = new Digester();
+  let size = 0;
+  using extractor = new LayerExtractor(input.dir, input.form);
+  const parser = new TarParser(extractor);
+  for await (const chunk of readLayerTar(input.source)) {
+    context.throwIfAborted();
+    digester.update(chunk);
+    size += chunk.length;
+    parser.write(chunk);
+  }
+  parser.finish();
+  extractor.finish();
+  return { diffId: digester.digest(), size };
+};
+
+export default extractLayer;
