@@ -45,7 +45,9 @@ export type ErrorDetail =
   /** A frontend that does not know the requested subrequest. */
   | { readonly kind: 'subrequest'; readonly name: string }
   /** A capability that the other side lacks. */
-  | { readonly kind: 'capability'; readonly id: string };
+  | { readonly kind: 'capability'; readonly id: string }
+  /** A detail of a type that Kiln does not know, passed on unchanged. */
+  | { readonly kind: 'other'; readonly typeUrl: string; readonly value: Uint8Array };
 
 export interface ErrorOptions {
   readonly cause?: unknown;

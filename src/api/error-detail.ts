@@ -1,0 +1,130 @@
+import { create } from '@bufbuild/protobuf';
+import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
+import type { ErrorDetail, Position, Range } from '../base/errors.ts';
+
+/**
+ * Typed error details as BuildKit's programs exchange them: a `google.protobuf.Any` whose value is not protobuf but the JSON
+ * of Go's `encoding/json`: original field names, zero values left out, bytes in base64, 64-bit numbers as numbers.
+ */
+const typeUrls = {
+  vertex: 'github.com/moby/buildkit/errdefs.Vertex+json',
+  source: 'github.com/moby/buildkit/errdefs.Source+json',
+  exit: 'github.com/moby/buildkit/gatewayapi.ExitMessage+json',
+  subrequest: 'github.com/moby/buildkit/errdefs.Subrequest+json',
+  capability: 'github.com/moby/buildkit/errdefs.FrontendCap+json',
+} as const;
+
+/** Larger definitions are sent with only the lines around the ranges; the others are left empty, so that numbers hold. */
+const maximumSourceBytes = 16 * 1024;
+const linesAround = 6;
+
+export function encodeErrorDetail(detail: ErrorDetail): Any {
+  switch (detail.kind) {
+    case 'vertex':
+      return jsonAny(typeUrls.vertex, { digest: detail.digest });
+    case 'source':
+      return jsonAny(typeUrls.source, {
+        info: {
+          filename: detail.filename,
+          data: Buffer.from(excerpt(detail.data, detail.ranges)).toString('base64'),
+          language: detail.language,
+        },
+        ranges: detail.ranges,
+      });
+    case 'exit':
+      return jsonAny(typeUrls.exit, { Code: detail.code, Signal: detail.signal, OOM: detail.oom });
+    case 'subrequest':
+      return jsonAny(typeUrls.subrequest, { name: detail.name });
+    case 'capability':
+      return jsonAny(typeUrls.capability, { name: detail.id });
+    case 'other':
+      return create(AnySchema, { typeUrl: detail.typeUrl, value: Uint8Array.from(detail.value) });
+  }
+}
+
+/** Never fails: what is not understood becomes a detail of kind `other`. */
+export function decodeErrorDetail(any: Any): ErrorDetail {
+  return decodeKnown(any) ?? { kind: 'other', typeUrl: any.typeUrl, value: any.value };
+}
+
+function decodeKnown(any: Any): ErrorDetail | undefined {
+  const json = any.typeUrl.endsWith('+json') ? parseObject(any.value) : undefined;
+  if (!json) return undefined;
+  switch (any.typeUrl) {
+    case typeUrls.vertex:
+      return { kind: 'vertex', digest: text(json.digest) };
+    case typeUrls.source: {
+      const info = asObject(json.info);
+      return {
+        kind: 'source',
+        filename: text(info.filename),
+        language: text(info.language),
+        data: Buffer.from(text(info.data), 'base64'),
+        ranges: (Array.isArray(json.ranges) ? json.ranges : []).map(rangeOf),
+      };
+    }
+    case typeUrls.exit:
+      return {
+        kind: 'exit',
+        code: number(json.Code),
+        ...(json.Signal === undefined ? {} : { signal: text(json.Signal) }),
+        ...(json.OOM === undefined ? {} : { oom: json.OOM === true }),
+      };
+    case typeUrls.subrequest:
+      return { kind: 'subrequest', name: text(json.name) };
+    case typeUrls.capability:
+      return { kind: 'capability', id: text(json.name) };
+    default:
+      return undefined;
+  }
+}
+
+function jsonAny(typeUrl: string, value: unknown): Any {
+  return create(AnySchema, { typeUrl, value: Buffer.from(JSON.stringify(value)) });
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+function parseObject(bytes: Uint8Array): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return typeof value === 'object' && value !== null ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function asObject(value: unknown): JsonObject {
+  return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
+}
+
+function rangeOf(value: unknown): Range {
+  const { start, end } = asObject(value);
+  return { start: positionOf(start), end: positionOf(end) };
+}
+
+function positionOf(value: unknown): Position {
+  const { line, character } = asObject(value);
+  return { line: number(line), character: number(character) };
+}
+
+/** Status details travel in a header, whose size every HTTP/2 stack limits. */
+function excerpt(data: Uint8Array, ranges: readonly Range[]): Uint8Array {
+  if (data.length <= maximumSourceBytes) return data;
+  const shown = new Set<number>();
+  for (const { start, end } of ranges) {
+    const last = Math.min(Math.max(start.line, end.line), start.line + 100);
+    for (let line = start.line - linesAround; line <= last + linesAround; line++) shown.add(line);
+  }
+  const lines = Buffer.from(data).toString().split('\n');
+  const kept = Buffer.from(lines.map((line, index) => (shown.has(index + 1) ? line : '')).join('\n'));
+  return kept.length <= maximumSourceBytes * 2 ? kept : new Uint8Array();
+}

@@ -1,0 +1,151 @@
+import { chmodSync, chownSync, rmSync } from 'node:fs';
+import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import net from 'node:net';
+import type { Interceptor } from '@connectrpc/connect';
+import { type ConnectNodeAdapterOptions, connectNodeAdapter } from '@connectrpc/connect-node';
+import { KilnError } from '../base/errors.ts';
+import { type Address, formatAddress, socketOptions } from './address.ts';
+import { serverSessionOptions, widenWindow } from './http2-settings.ts';
+import type { CallHandler } from './message-stream.ts';
+import { refuseCall, serveCall } from './serve-call.ts';
+import { serverErrors } from './server-errors.ts';
+
+/** Milliseconds without traffic before a TCP connection is probed. */
+const keepAliveDelay = 30_000;
+
+export interface GrpcServerOptions {
+  /** Calls served as raw messages, by full method name. They come first. */
+  readonly handlers?: ReadonlyMap<string, CallHandler>;
+  /** All other services. */
+  readonly routes?: ConnectNodeAdapterOptions['routes'];
+  /** Run inside the mapping of errors, so they may throw any error. */
+  readonly interceptors?: readonly Interceptor[];
+}
+
+export interface ListenOptions {
+  /** PEM. With `ca`, clients must show a certificate that it has signed. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  /** Of a unix socket; 0o660 by default. */
+  readonly mode?: number;
+  readonly gid?: number;
+}
+
+/**
+ * gRPC over HTTP/2, in clear text or TLS, on any number of addresses. Unknown methods are answered as UNIMPLEMENTED.
+ * Disposing it ends every connection.
+ */
+export class GrpcServer implements AsyncDisposable {
+  readonly #handlers: ReadonlyMap<string, CallHandler>;
+  readonly #router: ReturnType<typeof connectNodeAdapter>;
+  readonly #servers: (http2.Http2Server | http2.Http2SecureServer)[] = [];
+  readonly #sessions = new Set<http2.Http2Session>();
+
+  constructor(options: GrpcServerOptions) {
+    this.#handlers = options.handlers ?? new Map();
+    this.#router = connectNodeAdapter({
+      routes: options.routes ?? (() => {}),
+      interceptors: [serverErrors, ...(options.interceptors ?? [])],
+      connect: false,
+      grpcWeb: false,
+      fallback: (request) => {
+        const { stream, headers } = request as http2.Http2ServerRequest;
+        refuseCall(stream, headers);
+      },
+    });
+  }
+
+  /**
+   * Answers the address listened on (with the real port for port 0). A socket file that nobody listens on is replaced.
+   * Throws `already_exists` when another program listens there.
+   */
+  async listen(address: Address, options: ListenOptions = {}): Promise<Address> {
+    if (address.kind === 'unix') await removeDeadSocket(address.path);
+    const server = options.tls
+      ? http2.createSecureServer({
+          ...serverSessionOptions,
+          ...options.tls,
+          requestCert: options.tls.ca !== undefined,
+          rejectUnauthorized: options.tls.ca !== undefined,
+        })
+      : http2.createServer(serverSessionOptions);
+    server.on('session', (session: http2.ServerHttp2Session) => this.#adopt(session));
+    server.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) =>
+        this.#serve(stream, headers, raw),
+    );
+    // A peer whose machine or network is gone says nothing: the kernel finds out.
+    server.on('connection', (socket: net.Socket) => socket.setKeepAlive(true, keepAliveDelay));
+    // A peer that speaks something else, or a broken connection, concerns that peer alone.
+    server.on('sessionError', () => {});
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause: NodeJS.ErrnoException) =>
+        reject(
+          new KilnError(
+            cause.code === 'EADDRINUSE' ? 'already_exists' : 'unavailable',
+            `cannot listen on ${formatAddress(address)}: ${cause.message}`,
+            { cause },
+          ),
+        ),
+      );
+      server.listen(socketOptions(address), resolve);
+    });
+    this.#servers.push(server);
+    if (address.kind === 'unix') {
+      chmodSync(address.path, options.mode ?? 0o660);
+      if (options.gid !== undefined) chownSync(address.path, -1, options.gid);
+      return address;
+    }
+    return { ...address, port: (server.address() as net.AddressInfo).port };
+  }
+
+  /** No new connections and, on the existing ones, no new calls; resolves when running calls have ended. */
+  async drain(): Promise<void> {
+    for (const session of this.#sessions) session.close();
+    await Promise.all(
+      this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.drain();
+    for (const session of this.#sessions) session.destroy();
+    await closed;
+  }
+
+  #adopt(session: http2.ServerHttp2Session): void {
+    widenWindow(session);
+    this.#sessions.add(session);
+    session.on('close', () => this.#sessions.delete(session));
+    session.on('error', () => {});
+  }
+
+  #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]): void {
+    const handler = this.#handlers.get(String(headers[':path']));
+    if (handler) {
+      serveCall(stream, headers, rawHeaders, handler);
+      return;
+    }
+    stream.on('error', () => {});
+    const request = new http2.Http2ServerRequest(stream, headers, {}, rawHeaders);
+    this.#router(request, new http2.Http2ServerResponse(stream));
+  }
+}
+
+/** A socket file outlives its program; only a connection attempt tells. */
+async function removeDeadSocket(path: string): Promise<void> {
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = net.connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (alive) {
+    throw new KilnError('already_exists', `another program listens on unix://${path}`, {
+      hint: 'stop it, or choose another address with --addr',
+    });
+  }
+  rmSync(path, { force: true });
+}

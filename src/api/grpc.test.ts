@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectNet, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { type ErrorDetail, KilnError } from '../base/errors.ts';
+import type { Address } from './address.ts';
+import { Health } from './gen/health_pb.js';
+import { Secrets } from './gen/session_secrets_pb.js';
+import { GrpcConnection } from './grpc-connection.ts';
+import { GrpcServer } from './grpc-server.ts';
+import type { CallHandler, IncomingCall } from './message-stream.ts';
+import { callUnary, unaryHandler } from './unary-call.ts';
+import { withKilnErrors } from './with-kiln-errors.ts';
+
+const dir = mkdtempSync(path.join(tmpdir(), 'kiln-grpc-'));
+after(() => rmSync(dir, { recursive: true }));
+let sockets = 0;
+const newAddress = (): Address => ({ kind: 'unix', path: path.join(dir, `${sockets++}.sock`) });
+
+async function startServer(
+  handlers: Record<string, CallHandler>,
+  routes?: ConstructorParameters<typeof GrpcServer>[0]['routes'],
+) {
+  const server = new GrpcServer({ handlers: new Map(Object.entries(handlers)), routes });
+  const address = await server.listen(newAddress());
+  const connection = await GrpcConnection.connect(address);
+  return {
+    address: address as Extract<Address, { kind: 'unix' }>,
+    connection,
+    async [Symbol.asyncDispose]() {
+      await connection[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const details: readonly ErrorDetail[] = [
+  { kind: 'vertex', digest: 'sha256:abc' },
+  {
+    kind: 'source',
+    filename: 'Dockerfile',
+    language: 'Dockerfile',
+    data: Buffer.from('FROM x\nRUN é\n'),
+    ranges: [{ start: { line: 2, character: 0 }, end: { line: 2, character: 5 } }],
+  },
+  { kind: 'exit', code: 137, signal: 'SIGKILL', oom: true },
+  { kind: 'subrequest', name: 'frontend.outline' },
+  { kind: 'capability', id: 'moby.x' },
+  { kind: 'other', typeUrl: 'example.org/unknown', value: Buffer.from([1, 2, 255]) },
+];
+const failure = new KilnError('failed_precondition', 'it broke: 100 % ü', { hint: 'mend it – now', details });
+
+function assertFailure(error: unknown): true {
+  assert.ok(error instanceof KilnError);
+  assert.equal(error.code, failure.code);
+  assert.equal(error.message, failure.message);
+  assert.equal(error.hint, failure.hint);
+  const plain = error.details.map((detail) => ({
+    ...detail,
+    ...('data' in detail ? { data: Buffer.from(detail.data) } : {}),
+    ...('value' in detail ? { value: Buffer.from(detail.value) } : {}),
+  }));
+  assert.deepEqual(plain, details);
+  return true;
+}
+
+async function collect(messages: AsyncIterable<Uint8Array>): Promise<Buffer[]> {
+  const all: Buffer[] = [];
+  for await (const message of messages) all.push(Buffer.from(message));
+  return all;
+}
+
+test('a raw call carries messages both ways, of any size, and repeated metadata apart', async () => {
+  let seen: IncomingCall['metadata'] = {};
+  await using rig = await startServer({
+    '/x.Y/Echo': async ({ stream, metadata }) => {
+      seen = metadata;
+      for await (const message of stream) await stream.send(message);
+    },
+  });
+  await using call = await rig.connection.open('/x.Y/Echo', { pattern: ['a, b', 'c'], name: ['n'] });
+  const sent = [0, 1, 5, 16_384, 3_000_000, 0].map((size, index) => Buffer.alloc(size, index + 1));
+  const received = collect(call);
+  for (const message of sent) await call.send(message);
+  await call.closeSend();
+  assert.deepEqual(await received, sent);
+  assert.deepEqual(seen.pattern, ['a, b', 'c']);
+  assert.deepEqual(seen.name, ['n']);
+});
+
+test('an error keeps its code, message, hint and details on a raw call', async () => {
+  await using rig = await startServer({
+    '/x.Y/Fail': async () => {
+      throw failure;
+    },
+  });
+  await using call = await rig.connection.open('/x.Y/Fail');
+  await assert.rejects(collect(call), assertFailure);
+});
+
+test('an error keeps its code, message, hint and details through Connect, on unary and streaming calls', async () => {
+  await using rig = await startServer({}, (router) => {
+    router.service(Health, {
+      check() {
+        throw failure;
+      },
+      async *watch() {
+        yield { status: 1 };
+        throw failure;
+      },
+    });
+  });
+  const sessions = new Http2SessionManager(
+    'http://localhost',
+    {},
+    {
+      createConnection: () => connectNet({ path: rig.address.path }),
+    },
+  );
+  const client = createClient(
+    Health,
+    withKilnErrors(createGrpcTransport({ baseUrl: 'http://localhost', sessionManager: sessions })),
+  );
+  await assert.rejects(client.check({}), assertFailure);
+  const seen: number[] = [];
+  await assert.rejects(async () => {
+    for await (const { status } of client.watch({})) seen.push(status);
+  }, assertFailure);
+  assert.deepEqual(seen, [1]);
+  sessions.abort();
+});
+
+test('a failure in a very long source file reaches the client with the lines around it', async () => {
+  const data = Buffer.from(Array.from({ length: 20_000 }, (_, line) => `RUN line ${line + 1}`).join('\n'));
+  const ranges = [{ start: { line: 9000, character: 0 }, end: { line: 9000, character: 0 } }];
+  await using rig = await startServer({
+    '/x.Y/Fail': async () => {
+      throw new KilnError('unknown', 'failed', {
+        details: [{ kind: 'source', filename: 'Dockerfile', language: 'Dockerfile', data, ranges }],
+      });
+    },
+  });
+  await using call = await rig.connection.open('/x.Y/Fail');
+  await assert.rejects(collect(call), (error: KilnError) => {
+    const detail = error.details[0];
+    assert.ok(detail?.kind === 'source');
+    const lines = Buffer.from(detail.data).toString().split('\n');
+    assert.deepEqual(
+      lines.slice(8996, 9003),
+      [8997, 8998, 8999, 9000, 9001, 9002, 9003].map((n) => `RUN line ${n}`),
+    );
+    return true;
+  });
+});
+
+test('an unknown method is answered as unimplemented, with a gRPC status', async () => {
+  await using rig = await startServer({}, (router) => router.service(Health, {}));
+  for (const method of [
+    '/no.Such/Method',
+    '/grpc.health.v1.Health/Nothing',
+    '/grpc.health.v1.Health/Check',
+  ]) {
+    await using call = await rig.connection.open(method);
+    await call.closeSend();
+    await assert.rejects(collect(call), (error: KilnError) => error.code === 'unimplemented', method);
+  }
+});
+
+test('aborting a call cancels it on both sides', async () => {
+  const served = Promise.withResolvers<IncomingCall>();
+  await using rig = await startServer({
+    '/x.Y/Wait': async (call) => {
+      served.resolve(call);
+      await new Promise((resolve) => call.signal.addEventListener('abort', resolve));
+    },
+  });
+  const abort = new AbortController();
+  await using call = await rig.connection.open('/x.Y/Wait', {}, abort.signal);
+  const ended = collect(call);
+  const { signal, stream } = await served.promise;
+  const serverEnded = collect(stream);
+  abort.abort();
+  await assert.rejects(ended, (error: KilnError) => error.code === 'canceled');
+  await assert.rejects(serverEnded, (error: KilnError) => error.code === 'canceled');
+  assert.equal(signal.aborted, true);
+});
+
+test('a sender waits for a slow reader', async () => {
+  const proceed = Promise.withResolvers<void>();
+  await using rig = await startServer({
+    '/x.Y/Slow': async ({ stream }) => {
+      await proceed.promise;
+      for await (const message of stream) await stream.send(Buffer.from(String(message.length)));
+    },
+  });
+  await using call = await rig.connection.open('/x.Y/Slow');
+  const received = collect(call);
+  let sent = 0;
+  const sending = (async () => {
+    for (; sent < 64; sent++) await call.send(Buffer.alloc(1024 * 1024));
+    await call.closeSend();
+  })();
+  // What fits in the windows and buffers is accepted; then nothing moves until the reader does.
+  let before = -1;
+  while (before !== sent) {
+    before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(sent < 32, `${sent} MB were accepted while nobody read`);
+  proceed.resolve();
+  await sending;
+  assert.equal((await received).length, 64);
+});
+
+test('a server may end a call while its caller is still sending', async () => {
+  await using rig = await startServer({
+    '/x.Y/Early': async ({ stream }) => {
+      for await (const message of stream) {
+        await stream.send(message);
+        return;
+      }
+    },
+  });
+  await using call = await rig.connection.open('/x.Y/Early');
+  await call.send(Buffer.from('one'));
+  assert.deepEqual(await collect(call), [Buffer.from('one')]);
+  await assert.rejects(
+    async () => {
+      for (;;) {
+        await call.send(Buffer.alloc(100_000));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    (error: KilnError) => error.code === 'unavailable',
+  );
+});
+
+test('a unary call passes its request and its answer', async () => {
+  await using rig = await startServer({
+    '/moby.buildkit.secrets.v1.Secrets/GetSecret': unaryHandler(Secrets.method.getSecret, async ({ id }) => ({
+      data: Buffer.from(`secret of ${id}`),
+    })),
+  });
+  const answer = await callUnary((...call) => rig.connection.open(...call), Secrets.method.getSecret, {
+    id: 'me',
+  });
+  assert.equal(Buffer.from(answer.data).toString(), 'secret of me');
+});
+
+test('calls on a lost connection fail, running ones and new ones', async () => {
+  const server = new GrpcServer({ handlers: new Map([['/x.Y/Wait', () => new Promise<void>(() => {})]]) });
+  const address = await server.listen(newAddress());
+  await using connection = await GrpcConnection.connect(address);
+  await using call = await connection.open('/x.Y/Wait');
+  const ended = assert.rejects(collect(call), (error: KilnError) => error.code === 'unavailable');
+  await call.send(Buffer.from('x'));
+  await server[Symbol.asyncDispose]();
+  await ended;
+  await assert.rejects(connection.open('/x.Y/Wait'), (error: KilnError) => error.code === 'unavailable');
+  if (!connection.closed.aborted) await once(connection.closed, 'abort');
+});
+
+test('a dead socket file is replaced, a live one is not, and nobody listening is said', async () => {
+  const address = newAddress();
+  await assert.rejects(GrpcConnection.connect(address), (error: KilnError) => error.code === 'unavailable');
+  await using first = new GrpcServer({});
+  await first.listen(address);
+  await using second = new GrpcServer({});
+  await assert.rejects(second.listen(address), (error: KilnError) => error.code === 'already_exists');
+  await using tcp = new GrpcServer({});
+  const bound = await tcp.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  assert.ok(bound.kind === 'tcp' && bound.port > 0);
+  await using other = new GrpcServer({});
+  await assert.rejects(other.listen(bound), (error: KilnError) => error.code === 'already_exists');
+});
+
+test('a peer that is no HTTP/2 server is an error, not a hang', async () => {
+  const address = newAddress() as Extract<Address, { kind: 'unix' }>;
+  const rude = createServer((socket) => socket.end('hello\n'));
+  await new Promise<void>((resolve) => rude.listen({ path: address.path }, resolve));
+  await using connection = await GrpcConnection.connect(address);
+  await using call = await connection.open('/x.Y/Z');
+  await assert.rejects(collect(call), (error: KilnError) => error.code === 'unavailable');
+  rude.close();
+});
