@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 
-/** An id in the key store: one for each distinct way content is known. */
+/** An id in the key store: one for each distinct way content is known. Opaque to stores; made by `cache-key.ts`. */
 export type KeyId = string & { readonly __key: true };
 
 /**
@@ -22,21 +22,27 @@ export interface KeyResult {
   readonly createdAt: Date;
 }
 
+/** What a look-up needs: the reading half of a key store, and all that an imported cache has. */
+export interface KeySource {
+  /** For each link, in order, all its targets. */
+  targets(links: readonly KeyLink[]): Promise<readonly (readonly KeyId[])[]>;
+  /** The results that any of the keys has, newest first, each once. */
+  results(keys: readonly KeyId[]): Promise<readonly KeyResult[]>;
+}
+
+/** Links and results to add; what is there already stays as it is. */
+export interface KeyChange {
+  readonly links?: readonly (KeyLink & { readonly to: KeyId })[];
+  readonly results?: readonly { readonly key: KeyId; readonly result: KeyResult }[];
+}
+
 /**
- * Where cache keys live. Look-ups are asynchronous: a store may be remote. Writes of one `commit` are one
- * transaction. Implementations: memory and SQLite in `key-store/`, all under one test suite.
+ * Where cache keys live. Look-ups are asynchronous: a store may be remote. Implementations: memory and SQLite in
+ * `key-store/`, all under one test suite.
  */
-export interface KeyStore {
-  /** Keys without inputs: sources and content digests. The id is a pure function of its arguments; nothing is written. */
-  rootKey(operation: Digest, output: number): KeyId;
-  /** All targets of a link. */
-  targets(link: KeyLink): Promise<readonly KeyId[]>;
-  /** Results of a key, newest first. */
-  results(key: KeyId): Promise<readonly KeyResult[]>;
-  commit(change: {
-    readonly links?: readonly (KeyLink & { readonly to: KeyId })[];
-    readonly results?: readonly { readonly key: KeyId; readonly result: KeyResult }[];
-  }): Promise<void>;
+export interface KeyStore extends KeySource {
+  /** Adds all of `change` or, when it fails, nothing. Visible to every look-up that starts after it. */
+  commit(change: KeyChange): Promise<void>;
   /** Forgets a result everywhere, and the links that no longer lead to any. */
   dropResult(id: string): Promise<void>;
   /** Every result id known, to find those whose files are gone. */

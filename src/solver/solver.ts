@@ -6,6 +6,7 @@ import type {
   VertexEvent,
   WarningEvent,
 } from '../base/progress.ts';
+import type { KeySource } from './key-store.ts';
 
 /**
  * The solver's world: vertices with operations, results it cannot look into, keys under which results are found again.
@@ -78,6 +79,18 @@ export interface ResultStore<R> {
   load(id: string): Promise<R | undefined>;
 }
 
+/**
+ * A cache that a job brings along (one it imports). It is asked only where the solver's own key store has no
+ * answer, so a slow one delays nothing that is held locally. Its key ids are its own, except those of
+ * `cache-key.ts`, which are the same everywhere. A look-up that fails is a miss and a warning.
+ */
+export interface CacheSource<R> {
+  /** What warnings call it. */
+  readonly name: string;
+  readonly keys: KeySource;
+  readonly results: ResultStore<R>;
+}
+
 export interface SolverEvents {
   vertex(event: VertexEvent): void;
   status(vertex: Digest, event: StatusEvent): void;
@@ -110,10 +123,16 @@ export interface Job<R, C> {
 
 export interface Solver<R, C> {
   /** `events` gets everything about the vertices the job needs, also when another job started them earlier. */
-  createJob(id: string, context: C, events: SolverEvents): Job<R, C>;
+  createJob(id: string, context: C, events: SolverEvents, options?: JobOptions<R>): Job<R, C>;
   /** What every unfinished vertex waits for. */
   inspect(): readonly VertexInspection[];
+  /** Ends every job. Throws `internal` when a result is still held after that: a leak. */
   close(): Promise<void>;
+}
+
+export interface JobOptions<R> {
+  /** Looked up after the solver's own key store, all at once. */
+  readonly cacheSources?: readonly CacheSource<R>[];
 }
 
 export interface VertexInspection {
@@ -122,4 +141,33 @@ export interface VertexInspection {
   readonly jobs: readonly string[];
   readonly state: string;
   readonly waitsFor: readonly string[];
+}
+
+/** Told about decisions, for explaining them; calls never fail and never wait. */
+export interface SolverObserver {
+  /** A vertex is about to run: no look-up led to a result (or none was made, with `ignoreCache`). */
+  executing(account: LookupAccount): void;
+}
+
+/** The look-ups that were made for output `output` of a vertex, all without a usable result. */
+export interface LookupAccount {
+  readonly vertex: Digest;
+  readonly jobs: readonly string[];
+  readonly operation: Digest;
+  readonly output: number;
+  readonly ignoreCache: boolean;
+  readonly inputs: readonly InputAccount[];
+  /** Keys that were found, but whose results are gone. */
+  readonly keysWithoutResult: readonly string[];
+}
+
+export interface InputAccount {
+  readonly vertex: Digest;
+  readonly output: number;
+  readonly selector: Digest | undefined;
+  /** Ids by which the input was looked up. */
+  readonly keys: readonly string[];
+  readonly contentKey: Digest | undefined;
+  /** Whether any of them led to a key of this operation. */
+  readonly matched: boolean;
 }

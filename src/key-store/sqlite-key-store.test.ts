@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { it } from 'node:test';
+import { digestOf } from '../base/digest.ts';
+import { rootKey } from '../solver/cache-key.ts';
+import { keyStoreSuite } from './key-store-suite.ts';
+import { SqliteKeyStore } from './sqlite-key-store.ts';
+
+keyStoreSuite('the key store in SQLite', () => {
+  const database = new DatabaseSync(':memory:');
+  return {
+    store: new SqliteKeyStore(database),
+    [Symbol.dispose]() {
+      database.close();
+    },
+  };
+});
+
+it('the key store in SQLite has everything again when the database is opened again', async (context) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'kiln-keys-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'keys.db');
+  const key = rootKey(digestOf('source'), 0);
+  const result = { id: 'r', createdAt: new Date(1000) };
+  const first = new DatabaseSync(file);
+  await new SqliteKeyStore(first).commit({ results: [{ key, result }] });
+  first.close();
+  const second = new DatabaseSync(file);
+  context.after(() => second.close());
+  assert.deepEqual(await new SqliteKeyStore(second).results([key]), [result]);
+});
+
+it('a commit that SQLite cannot write leaves nothing of itself, and its neighbours whole', async (context) => {
+  const database = new DatabaseSync(':memory:');
+  context.after(() => database.close());
+  const store = new SqliteKeyStore(database);
+  database.exec(`CREATE TRIGGER refuse BEFORE INSERT ON key_result WHEN NEW.result = 'refused'
+    BEGIN SELECT RAISE(ABORT, 'refused'); END`);
+  const key = rootKey(digestOf('source'), 0);
+  const result = (id: string) => ({ key, result: { id, createdAt: new Date(1000) } });
+  const outcomes = await Promise.allSettled([
+    store.commit({ results: [result('before')] }),
+    store.commit({ results: [result('partly'), result('refused')] }),
+    store.commit({ results: [result('after')] }),
+  ]);
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
+  const ids = (await store.results([key])).map(({ id }) => id).sort();
+  assert.deepEqual(ids, ['after', 'before']);
+});

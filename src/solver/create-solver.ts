@@ -1,0 +1,88 @@
+import { KilnError } from '../base/errors.ts';
+import { Semaphore } from '../base/lifetime.ts';
+import type { Environment } from './environment.ts';
+import { inspectGraph } from './inspect-graph.ts';
+import type { KeyStore } from './key-store.ts';
+import { ReleaseTracker } from './release-tracker.ts';
+import { RunQueue } from './run-queue.ts';
+import type {
+  Job,
+  JobOptions,
+  ResultStore,
+  ResultTraits,
+  Solver,
+  SolverEvents,
+  SolverObserver,
+  VertexInspection,
+} from './solver.ts';
+import { SolverJob } from './solver-job.ts';
+
+export interface SolverOptions<R> {
+  readonly traits: ResultTraits<R>;
+  readonly results: ResultStore<R>;
+  readonly keyStore: KeyStore;
+  /** How many vertices execute at once; undefined: no limit. */
+  readonly maxParallelism?: number;
+  /** Milliseconds since 1970; the system's clock by default. */
+  readonly clock?: () => number;
+  readonly observer?: SolverObserver;
+}
+
+export function createSolver<R, C>(options: SolverOptions<R>): Solver<R, C> {
+  return new SharedGraphSolver<R, C>(options);
+}
+
+class SharedGraphSolver<R, C> implements Solver<R, C> {
+  readonly #environment: Environment<R, C>;
+  readonly #jobs = new Map<string, SolverJob<R, C>>();
+  #closed = false;
+
+  constructor(options: SolverOptions<R>) {
+    const now = options.clock ?? Date.now;
+    this.#environment = {
+      traits: options.traits,
+      results: options.results,
+      keyStore: options.keyStore,
+      queue: new RunQueue(now),
+      releases: new ReleaseTracker(),
+      now,
+      slots: options.maxParallelism === undefined ? undefined : new Semaphore(options.maxParallelism),
+      observer: options.observer,
+      nodes: new Map(),
+      leaders: new Map(),
+    };
+  }
+
+  createJob(id: string, context: C, events: SolverEvents, options: JobOptions<R> = {}): Job<R, C> {
+    if (this.#closed) throw new KilnError('unavailable', 'the solver is closed');
+    if (this.#jobs.has(id)) throw new KilnError('already_exists', `a job named ${id} is running`);
+    const job = new SolverJob<R, C>({
+      id,
+      context,
+      events,
+      cacheSources: options.cacheSources ?? [],
+      environment: this.#environment,
+      onClosed: () => this.#jobs.delete(id),
+    });
+    this.#jobs.set(id, job);
+    return job;
+  }
+
+  inspect(): readonly VertexInspection[] {
+    return inspectGraph(this.#environment.nodes.values());
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const { nodes, releases } = this.#environment;
+    await Promise.all([...this.#jobs.values()].map((job) => job.close()));
+    await releases.settled();
+    releases.throwIfFailed();
+    if (nodes.size === 0) return;
+    const names = [...nodes.values()].slice(0, 5).map((node) => node.vertex.name);
+    throw new KilnError(
+      'internal',
+      `the solver still holds ${nodes.size} vertices after its last job: ${names.join(', ')}`,
+    );
+  }
+}

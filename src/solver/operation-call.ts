@@ -1,0 +1,43 @@
+import { KilnError } from '../base/errors.ts';
+import type { ProgressWriter } from '../base/progress.ts';
+import type { OperationContext } from './solver.ts';
+import { canceledText } from './vertex-progress.ts';
+
+/** One call into an operation. The signal is made when somebody asks for it: most calls end without. */
+export class OperationCall<C> implements OperationContext<C> {
+  readonly progress: ProgressWriter;
+  readonly #jobs: () => readonly C[];
+  #controller: AbortController | undefined;
+  #aborted = false;
+
+  constructor(progress: ProgressWriter, jobs: () => readonly C[]) {
+    this.progress = progress;
+    this.#jobs = jobs;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#aborted) this.#controller.abort(canceled());
+    }
+    return this.#controller.signal;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  jobs(): readonly C[] {
+    return this.#jobs();
+  }
+
+  abort(): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#controller?.abort(canceled());
+  }
+}
+
+export function canceled(): KilnError {
+  return new KilnError('canceled', canceledText);
+}

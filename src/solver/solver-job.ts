@@ -1,0 +1,110 @@
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { abortError, throwIfAborted } from '../base/lifetime.ts';
+import { attachGraph } from './attach-graph.ts';
+import { BuildRequest } from './build-request.ts';
+import type { Environment, Member } from './environment.ts';
+import { canceled, OperationCall } from './operation-call.ts';
+import type { CacheSource, Edge, Job, OperationContext, Solved, SolverEvents, Vertex } from './solver.ts';
+import type { VertexNode } from './vertex-node.ts';
+import { canceledText, VertexProgress } from './vertex-progress.ts';
+
+export interface SolverJobOptions<R, C> {
+  readonly id: string;
+  readonly context: C;
+  readonly events: SolverEvents;
+  readonly cacheSources: readonly CacheSource<R>[];
+  readonly environment: Environment<R, C>;
+  readonly onClosed: () => void;
+}
+
+export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
+  readonly id: string;
+  readonly context: C;
+  readonly events: SolverEvents;
+  readonly cacheSources: readonly CacheSource<R>[];
+  readonly #environment: Environment<R, C>;
+  readonly #onClosed: () => void;
+  readonly #nodes = new Map<Vertex<R, C>, VertexNode<R, C>>();
+  readonly #requests = new Set<BuildRequest<R, C>>();
+  readonly #works = new Map<OperationCall<C>, Promise<unknown>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(options: SolverJobOptions<R, C>) {
+    this.id = options.id;
+    this.context = options.context;
+    this.events = options.events;
+    this.cacheSources = options.cacheSources;
+    this.#environment = options.environment;
+    this.#onClosed = options.onClosed;
+  }
+
+  async build(edge: Edge<R, C>, signal?: AbortSignal): Promise<Solved<R>> {
+    throwIfAborted(signal);
+    this.#throwIfClosed();
+    const node = attachGraph(this.#environment, this, edge.vertex, this.#nodes);
+    const request = new BuildRequest(node.edge(edge.index), this.#environment.traits);
+    const stop = () => request.cancel(abortError(signal!));
+    signal?.addEventListener('abort', stop, { once: true });
+    this.#requests.add(request);
+    try {
+      return await request.start();
+    } finally {
+      this.#requests.delete(request);
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  async inProgress<T>(
+    vertex: { readonly digest: Vertex<R, C>['digest']; readonly name: string },
+    work: (context: OperationContext<C>) => Promise<T>,
+  ): Promise<T> {
+    this.#throwIfClosed();
+    const progress = new VertexProgress({ ...vertex, inputs: [] }, this.#environment.now);
+    const call = new OperationCall<C>(progress, () => [this.context]);
+    progress.join(this.events);
+    progress.started();
+    const running = (async () => work(call))();
+    this.#works.set(call, running);
+    try {
+      const value = await running;
+      progress.completed();
+      return value;
+    } catch (cause) {
+      progress.completed({ error: call.aborted ? canceledText : asKilnError(cause).message });
+      throw cause;
+    } finally {
+      this.#works.delete(call);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { queue, releases } = this.#environment;
+    for (const request of this.#requests) request.cancel(canceled());
+    for (const call of this.#works.keys()) call.abort();
+    await Promise.allSettled(this.#works.values());
+    const left = [...new Set(this.#nodes.values())];
+    this.#nodes.clear();
+    for (const node of left) node.detach(this);
+    // Withdrawals go through the queue; after that it is known what only this job wanted.
+    await queue.idle();
+    await Promise.all(left.map((node) => this.#ended(node)));
+    // From consumers to inputs: a consumer that goes takes along what only it held.
+    for (const node of left.reverse()) node.dropIfUnneeded();
+    await releases.settled();
+    this.#onClosed();
+  }
+
+  #ended(node: VertexNode<R, C>): Promise<void> | undefined {
+    if (node.jobs.size > 0 || node.wanted) return undefined;
+    return new Promise((resolve) => node.whenQuiet(resolve));
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closing) throw new KilnError('canceled', `job ${this.id} has ended`);
+  }
+}

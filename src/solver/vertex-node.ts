@@ -1,0 +1,390 @@
+import type { Digest } from '../base/digest.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { contentKey } from './cache-key.ts';
+import { EdgeNode } from './edge-node.ts';
+import type { Environment, Member } from './environment.ts';
+import type { KeyChange, KeyId } from './key-store.ts';
+import { OperationCall } from './operation-call.ts';
+import type { CacheMap, CacheSource, OperationContext, Vertex } from './solver.ts';
+import { withVertex } from './vertex-error.ts';
+import { canceledText, VertexProgress } from './vertex-progress.ts';
+
+type Mapping<R, C> =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'asking' }
+  | { readonly kind: 'known'; readonly map: CacheMap<R, C> };
+
+type Content =
+  | { readonly kind: 'computing' }
+  | { readonly kind: 'known'; readonly digest: Digest; readonly key: KeyId };
+
+type Execution = 'idle' | 'waiting for a slot' | 'running';
+
+/**
+ * A vertex that some job needs: what all its outputs and all jobs share. It calls the operation, at most once at a
+ * time for each purpose, and lives in the graph while a job or a consumer has it, somebody waits for it, or a call
+ * has not ended.
+ */
+export class VertexNode<R, C> {
+  readonly graphKey: string;
+  readonly vertex: Vertex<R, C>;
+  readonly inputs: readonly EdgeNode<R, C>[];
+  readonly progress: VertexProgress;
+  readonly jobs = new Set<Member<R, C>>();
+  readonly #environment: Environment<R, C>;
+  readonly #edges: EdgeNode<R, C>[] = [];
+  readonly #content: Content[] = [];
+  readonly #calls = new Set<OperationCall<C>>();
+  readonly #followers = new Set<VertexNode<R, C>>();
+  #mapping: Mapping<R, C> = { kind: 'unknown' };
+  #execution: Execution = 'idle';
+  #failure: KilnError | undefined;
+  /** Edges that somebody waits for. */
+  #wantedEdges = 0;
+  /** Look-ups, loads and commits under way. */
+  #storeCalls = 0;
+  /** Consumers and followers that need this node to stay. */
+  #holders = 0;
+  #departures = 0;
+  #lastJob: Member<R, C> | undefined;
+  #quietListeners: (() => void)[] = [];
+  #dropped = false;
+
+  constructor(
+    graphKey: string,
+    vertex: Vertex<R, C>,
+    inputs: readonly EdgeNode<R, C>[],
+    environment: Environment<R, C>,
+  ) {
+    this.graphKey = graphKey;
+    this.vertex = vertex;
+    this.inputs = inputs;
+    this.#environment = environment;
+    this.progress = new VertexProgress(
+      {
+        digest: vertex.digest,
+        name: vertex.name,
+        inputs: vertex.inputs.map((input) => input.vertex.digest),
+        group: vertex.group,
+      },
+      environment.now,
+    );
+    for (const input of inputs) input.vertex.hold();
+  }
+
+  edge(index: number): EdgeNode<R, C> {
+    for (const edge of this.#edges) if (edge.index === index) return edge;
+    const edge = new EdgeNode<R, C>(this, index, this.#environment);
+    this.#edges.push(edge);
+    if (this.#failure) edge.fail(this.#failure);
+    return edge;
+  }
+
+  get edges(): readonly EdgeNode<R, C>[] {
+    return this.#edges;
+  }
+
+  // Who needs it
+
+  /** A job that comes after a failure tries again. */
+  attach(job: Member<R, C>): void {
+    if (this.jobs.has(job)) return;
+    this.jobs.add(job);
+    this.#failure = undefined;
+    for (const edge of this.#edges) edge.revive();
+    this.progress.join(job.events);
+  }
+
+  detach(job: Member<R, C>): void {
+    if (!this.jobs.delete(job)) return;
+    this.#departures++;
+    this.#lastJob = job;
+    this.progress.leave(job.events);
+  }
+
+  hold(): void {
+    this.#holders++;
+  }
+
+  letGo(): void {
+    this.#holders--;
+    this.dropIfUnneeded();
+  }
+
+  edgeWanted(): void {
+    this.#wantedEdges++;
+  }
+
+  edgeUnwanted(): void {
+    this.#wantedEdges--;
+  }
+
+  get wanted(): boolean {
+    return this.#wantedEdges > 0;
+  }
+
+  /** Ends the calls when nobody waits for any edge. */
+  abortIfUnwanted(): void {
+    if (!this.wanted) for (const call of this.#calls) call.abort();
+    this.dropIfUnneeded();
+  }
+
+  /** `listener` is called once when no call is under way. */
+  whenQuiet(listener: () => void): void {
+    if (this.#quiet) listener();
+    else this.#quietListeners.push(listener);
+  }
+
+  get #quiet(): boolean {
+    return this.#calls.size === 0 && this.#storeCalls === 0;
+  }
+
+  /** Leaves the graph, with all inputs that only it needed, and releases the results. */
+  dropIfUnneeded(): void {
+    const candidates: VertexNode<R, C>[] = [this];
+    for (let node = candidates.pop(); node; node = candidates.pop()) {
+      if (!node.#unneeded) continue;
+      node.#dropped = true;
+      const { nodes } = this.#environment;
+      if (nodes.get(node.graphKey) === node) nodes.delete(node.graphKey);
+      for (const edge of node.#edges) edge.dispose();
+      for (const input of node.inputs) {
+        input.vertex.#holders--;
+        candidates.push(input.vertex);
+      }
+    }
+  }
+
+  get #unneeded(): boolean {
+    return !this.#dropped && this.jobs.size === 0 && this.#holders === 0 && !this.wanted && this.#quiet;
+  }
+
+  follow(follower: VertexNode<R, C>): void {
+    this.hold();
+    this.#followers.add(follower);
+    this.progress.mirrorTo(follower.progress);
+  }
+
+  unfollow(follower: VertexNode<R, C>): void {
+    this.#followers.delete(follower);
+    this.progress.unmirror(follower.progress);
+    this.letGo();
+  }
+
+  #contexts(): readonly C[] {
+    const contexts: C[] = [];
+    for (const job of this.jobs) contexts.push(job.context);
+    for (const follower of this.#followers)
+      for (const job of follower.jobs) if (!this.jobs.has(job)) contexts.push(job.context);
+    if (contexts.length === 0 && this.#lastJob) contexts.push(this.#lastJob.context);
+    return contexts;
+  }
+
+  cacheSources(): readonly CacheSource<R>[] {
+    let sources: Set<CacheSource<R>> | undefined;
+    for (const job of this.jobs)
+      for (const source of job.cacheSources) {
+        sources ??= new Set();
+        sources.add(source);
+      }
+    return sources ? [...sources] : [];
+  }
+
+  // What it calls
+
+  get cacheMap(): CacheMap<R, C> | undefined {
+    return this.#mapping.kind === 'known' ? this.#mapping.map : undefined;
+  }
+
+  /** Wakes all edges when the cache map is known. */
+  requestCacheMap(): void {
+    if (this.#mapping.kind !== 'unknown') return;
+    this.#mapping = { kind: 'asking' };
+    // A source without inputs resolves something when asked for its identity: that is worth showing.
+    const shown = this.inputs.length === 0;
+    this.#call({
+      work: async (call) => {
+        if (shown) this.progress.started();
+        const map = await this.vertex.operation.cacheMap(call);
+        if (map.inputs.length !== this.inputs.length) {
+          throw new KilnError(
+            'internal',
+            `the operation of ${this.vertex.name} describes ${map.inputs.length} cache inputs, the vertex has ${this.inputs.length}`,
+          );
+        }
+        return map;
+      },
+      done: (map) => {
+        if (shown) this.progress.completed();
+        this.#mapping = { kind: 'known', map };
+      },
+      undone: () => {
+        this.#mapping = { kind: 'unknown' };
+      },
+    });
+  }
+
+  contentOf(position: number): { readonly digest: Digest; readonly key: KeyId } | undefined {
+    const content = this.#content[position];
+    return content?.kind === 'known' ? content : undefined;
+  }
+
+  /** Wakes all edges when the digest of what is read of input `position`, whose result is there, is known. */
+  requestContentKey(position: number, input: R): void {
+    const compute = this.cacheMap?.inputs[position]?.contentKey;
+    if (!compute || this.#content[position]) return;
+    this.#content[position] = { kind: 'computing' };
+    this.#call({
+      work: (call) => compute(input, call),
+      done: (digest) => {
+        this.#content[position] = { kind: 'known', digest, key: contentKey(digest) };
+        for (const edge of this.#edges) edge.contentKnown(position);
+      },
+      undone: () => {
+        delete this.#content[position];
+      },
+    });
+  }
+
+  get executing(): boolean {
+    return this.#execution !== 'idle';
+  }
+
+  /** True while an execution is under way that somebody still waits for. */
+  get executingForSomebody(): boolean {
+    return this.executing && this.wanted;
+  }
+
+  /** Runs the operation unless it runs already; every edge is settled by it. `inputs` belong to nodes that this one holds. */
+  execute(inputs: readonly R[]): void {
+    if (this.executing) return;
+    const { slots } = this.#environment;
+    const weightless = this.vertex.operation.weightless === true || !slots;
+    this.#execution = weightless ? 'running' : 'waiting for a slot';
+    this.#call({
+      work: async (call) => {
+        const permit = weightless ? undefined : await slots.acquire(call.signal);
+        try {
+          this.#execution = 'running';
+          this.progress.started();
+          return await this.vertex.operation.execute(call, inputs);
+        } finally {
+          permit?.[Symbol.dispose]();
+        }
+      },
+      done: (results) => {
+        this.#execution = 'idle';
+        this.#settle(results);
+      },
+      undone: () => {
+        this.#execution = 'idle';
+        for (const edge of this.#edges) edge.executionAborted();
+      },
+    });
+  }
+
+  #settle(results: readonly R[]): void {
+    if (this.#failure) {
+      for (const result of results) this.release(result);
+      return;
+    }
+    this.progress.completed();
+    for (const [index, result] of results.entries()) this.edge(index).executed(result);
+    for (const edge of this.#edges) {
+      if (edge.state.kind !== 'executing') continue;
+      edge.fail(
+        this.#failed(
+          new KilnError(
+            'internal',
+            `${this.vertex.name} has ${results.length} outputs, but output ${edge.index} was asked for`,
+          ),
+        ),
+      );
+    }
+  }
+
+  release(result: R): void {
+    this.#environment.releases.track(this.#environment.traits.release(result));
+  }
+
+  /** Fails every edge of the vertex, for every job that is here now. */
+  fail(cause: unknown): void {
+    if (this.#failure) return;
+    const error = this.#failed(asKilnError(cause));
+    this.#failure = error;
+    this.progress.completed({ error: error.message });
+    for (const call of this.#calls) call.abort();
+    for (const edge of this.#edges) edge.fail(error);
+  }
+
+  #failed(error: KilnError): KilnError {
+    return withVertex(error, this.vertex.digest);
+  }
+
+  /** Saves in the background; trouble becomes a warning, as the result itself is good. */
+  save(change: KeyChange): void {
+    this.storeCall('saving cache keys', () => this.#environment.keyStore.commit(change));
+  }
+
+  /** Runs a call to a store. One that fails answers undefined and leaves a warning. */
+  async storeCall<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    this.#storeCalls++;
+    try {
+      return await work();
+    } catch (error) {
+      const { message } = asKilnError(error);
+      this.progress.warn({ level: 1, short: `${what} failed: ${message}` });
+      return undefined;
+    } finally {
+      this.#storeCalls--;
+      this.#afterCall();
+    }
+  }
+
+  async #call<T>(steps: {
+    readonly work: (call: OperationContext<C>) => Promise<T>;
+    readonly done: (value: T) => void;
+    /** Puts things back to where the call can be made again. */
+    readonly undone: () => void;
+  }): Promise<void> {
+    const call = new OperationCall<C>(this.progress, () => this.#contexts());
+    const departures = this.#departures;
+    this.#calls.add(call);
+    try {
+      const value = await steps.work(call);
+      this.#calls.delete(call);
+      steps.done(value);
+    } catch (cause) {
+      this.#calls.delete(call);
+      const error = asKilnError(cause);
+      steps.undone();
+      if (call.aborted || (departures !== this.#departures && isLossOfAJob(error))) {
+        if (this.progress.kind === 'running') this.progress.completed({ error: canceledText });
+      } else {
+        this.fail(error);
+      }
+    }
+    for (const edge of this.#edges) edge.wake();
+    this.#afterCall();
+  }
+
+  #afterCall(): void {
+    if (!this.#quiet) return;
+    for (const listener of this.#quietListeners.splice(0)) listener();
+    this.dropIfUnneeded();
+  }
+
+  /** The call under way, in words. */
+  describeCall(): string | undefined {
+    if (this.#mapping.kind === 'asking') return 'its cache map';
+    if (this.#content.some((content) => content?.kind === 'computing')) return 'a content key';
+    if (this.#execution !== 'idle')
+      return this.#execution === 'running' ? 'its execution' : 'an execution slot';
+    return undefined;
+  }
+}
+
+/** A failure that may be due to a job that left meanwhile, whose session the call used. */
+function isLossOfAJob(error: KilnError): boolean {
+  return error.code === 'canceled' || error.code === 'unavailable';
+}
