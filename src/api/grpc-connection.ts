@@ -5,6 +5,7 @@ import tls from 'node:tls';
 import { KilnError } from '../base/errors.ts';
 import { abortError, throwIfAborted } from '../base/lifetime.ts';
 import { type Address, formatAddress, socketOptions } from './address.ts';
+import { EagerSocket } from './eager-socket.ts';
 import { errorOfTrailers } from './error.ts';
 import { type CallStatus, Http2MessageStream } from './http2-message-stream.ts';
 import { headersOfMetadata } from './http2-metadata.ts';
@@ -65,7 +66,7 @@ export class GrpcConnection implements AsyncDisposable {
         resolve();
       });
     });
-    return GrpcConnection.over(socket);
+    return GrpcConnection.over(new EagerSocket(socket));
   }
 
   /** Speaks HTTP/2 on an open connection, and owns it from now on. */

@@ -83,6 +83,8 @@ export class Http2MessageStream implements MessageStream {
     if (this.#stream.closed || this.#stream.destroyed) return;
     if (this.#reading.kind === 'open') this.#queue.length = 0;
     this.#fail(reason);
+    // Node ends the writable side before it resets, which the peer would take for the regular end of the messages.
+    this.#stream._final = (callback) => callback();
     this.#stream.close(NGHTTP2_CANCEL);
   }
 

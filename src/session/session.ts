@@ -1,4 +1,7 @@
+import type { MessageStream, Metadata } from '../api/message-stream.ts';
 import type { Digest } from '../base/digest.ts';
+
+export type { MessageStream } from '../api/message-stream.ts';
 
 /**
  * A client's session as the engine sees it: services that the *client* offers, reached through the tunnel it opened.
@@ -11,21 +14,16 @@ export interface Session {
   readonly sharedKey: string;
   supports(method: string): boolean;
   /** Opens one call. `metadata` keys are lower-case; values are sent as they are. */
-  open(
-    method: string,
-    metadata?: Readonly<Record<string, readonly string[]>>,
-    signal?: AbortSignal,
-  ): Promise<MessageStream>;
+  open(method: string, metadata?: Metadata, signal?: AbortSignal): Promise<MessageStream>;
   /** Aborts when the client is gone. */
   readonly closed: AbortSignal;
 }
 
-/** One gRPC call as raw messages. Iteration ends on status OK and throws a KilnError for any other status. */
-export interface MessageStream extends AsyncIterable<Uint8Array>, AsyncDisposable {
-  /** Waits when the other side is slow. */
-  send(message: Uint8Array): Promise<void>;
-  /** No more messages from this side. */
-  closeSend(): Promise<void>;
+/** What a client says of its session when it opens it. */
+export interface SessionAnnouncement {
+  readonly id: string;
+  readonly name: string;
+  readonly sharedKey: string;
 }
 
 export interface SessionManager {
@@ -51,6 +49,24 @@ export interface ClientServices {
     request: TokenRequest,
     signal?: AbortSignal,
   ): Promise<{ readonly token: string; readonly expiresIn: number; readonly issuedAt?: Date } | undefined>;
+  /**
+   * A unix socket here that leads to an ssh agent of the client. Undefined when it is optional and no client has
+   * one, otherwise `not_found`. Disposing it removes the socket and ends its connections.
+   */
+  sshAgent(
+    sessions: readonly string[],
+    agent: SshAgentRequest,
+    signal?: AbortSignal,
+  ): Promise<(AsyncDisposable & { readonly path: string }) | undefined>;
+}
+
+/** Owner and mode are those of the socket. */
+export interface SshAgentRequest {
+  readonly id: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly optional: boolean;
 }
 
 export interface TokenRequest {
