@@ -1,6 +1,6 @@
 import type { FileChange } from '../llb/op.ts';
 
-/** A tree that an action reads: directories, bottom first, whose overlay is the tree; or one mounted directory. */
+/** A directory of the host that shows a whole tree: a mounted view, or a plain directory. */
 export interface FileTree {
   readonly path: string;
 }
