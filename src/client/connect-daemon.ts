@@ -5,7 +5,7 @@ import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-no
 import { formatAddress, parseAddress, socketOptions } from '../api/address.ts';
 import { type ClientTls, GrpcConnection } from '../api/grpc-connection.ts';
 import type { OpenCall } from '../api/message-stream.ts';
-import { withKilnErrors, withKilnErrors } from '../api/with-kiln-errors.ts';
+import { withKilnErrors } from '../api/with-kiln-errors.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/lifetime.ts';
 import { serveSession } from '../session/tunnel.ts';
@@ -39,7 +39,7 @@ export async function connectDaemon(address: string, options: ConnectOptions = {
     createGrpcTransport({ baseUrl: 'http://localhost', sessionManager: sessions, acceptCompression: [] }),
   );
   return {
-    transport: withKilnErrors(transport),
+    transport,
     async attachSession(host, announcement, signal) {
       throwIfAborted(signal);
       const open: OpenCall = (method, metadata) => raw.open(method, metadata);

@@ -1,9 +1,16 @@
 import { createReadStream } from 'node:fs';
-import { fromBinary, toJson } from '@bufbuild/protobuf';
-import { type Op, OpMetadataSchema, OpSchema } from '../../api/gen/ops_pb.js';
+import { fromBinary } from '@bufbuild/protobuf';
+import {
+  type FileAction,
+  type Op,
+  type OpMetadata,
+  OpMetadataSchema,
+  OpSchema,
+} from '../../api/gen/ops_pb.js';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { CommandContext } from '../command-context.ts';
+import { goJsonOf } from '../go-json.ts';
 import { readDefinition } from '../options/read-definition.ts';
 
 export interface DumpLlbFlags {
@@ -13,8 +20,11 @@ export interface DumpLlbFlags {
 interface DumpedOp {
   readonly digest: Digest;
   readonly op: Op;
-  readonly metadata: unknown;
+  readonly metadata: OpMetadata | undefined;
 }
+
+/** What Go's structs call the alternatives of an op and of a step of a file op. */
+const goOneofNames = { action: 'Op', change: 'Action' };
 
 /** `kiln debug dump-llb`: a definition from a file or standard input, one op a line as JSON, or as a graph for `dot`. Needs no engine. */
 export async function debugDumpLlb(
@@ -29,8 +39,7 @@ export async function debugDumpLlb(
   });
   const ops = definition.ops.map((bytes): DumpedOp => {
     const digest = digestOf(bytes);
-    const metadata = definition.metadata[digest];
-    return { digest, op: parseOp(bytes, digest), metadata: metadata && toJson(OpMetadataSchema, metadata) };
+    return { digest, op: parseOp(bytes, digest), metadata: definition.metadata[digest] };
   });
   context.stdout.write(flags.dot ? dotGraph(ops) : ops.map(jsonLine).join(''));
 }
@@ -44,7 +53,12 @@ function parseOp(bytes: Uint8Array, digest: Digest): Op {
 }
 
 function jsonLine({ op, digest, metadata }: DumpedOp): string {
-  return `${JSON.stringify({ Op: toJson(OpSchema, op), Digest: digest, OpMetadata: metadata })}\n`;
+  const line = {
+    Op: goJsonOf(OpSchema, op, goOneofNames),
+    Digest: digest,
+    OpMetadata: metadata ? goJsonOf(OpMetadataSchema, metadata, goOneofNames) : {},
+  };
+  return `${JSON.stringify(line)}\n`;
 }
 
 function dotGraph(ops: readonly DumpedOp[]): string {
@@ -71,7 +85,10 @@ function nodeOf({ action }: Op, digest: string): { readonly label: string; reado
     case 'exec':
       return { label: action.value.meta?.args.join(' ') ?? '', shape: 'box' };
     case 'file':
-      return { label: action.value.actions.map((each) => each.change.case ?? '').join(','), shape: 'note' };
+      return {
+        label: action.value.actions.map(({ change }) => fileChangeLabel(change)).join(','),
+        shape: 'note',
+      };
     case 'build':
       return { label: 'build', shape: 'box3d' };
     case 'merge':
@@ -80,6 +97,19 @@ function nodeOf({ action }: Op, digest: string): { readonly label: string; reado
       return { label: 'diff', shape: 'doublecircle' };
     default:
       return { label: digest, shape: 'plaintext' };
+  }
+}
+
+function fileChangeLabel(change: FileAction['change']): string {
+  switch (change.case) {
+    case 'copy':
+      return `copy{src=${change.value.src}, dest=${change.value.dest}}`;
+    case 'mkfile':
+    case 'mkdir':
+    case 'rm':
+      return `${change.case}{path=${change.value.path}}`;
+    default:
+      return change.case ?? '';
   }
 }
 

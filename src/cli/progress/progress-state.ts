@@ -39,6 +39,7 @@ interface MutableStep extends Step {
   readonly members: Map<string, VertexUpdate>;
   readonly stretches: Map<string, Interval>;
   readonly grouped: boolean;
+  shown: boolean;
 }
 
 /**
@@ -112,6 +113,7 @@ export class ProgressState {
         members: new Map(),
         stretches: new Map(),
         grouped: vertex.group !== undefined,
+        shown: false,
       };
       this.#steps.set(key, step);
     }
@@ -121,7 +123,6 @@ export class ProgressState {
 
   #refresh(step: MutableStep): void {
     const members = [...step.members.values()];
-    const wasShown = isShown(step);
     if (!step.grouped) step.name = members.at(-1)!.name || step.name;
     step.intervals = [...step.stretches.values()];
     step.error = members.find((member) => member.error)?.error;
@@ -129,7 +130,10 @@ export class ProgressState {
     if (step.phase === 'failed' || step.phase === 'canceled' || step.phase === 'done')
       step.log.endOpenLines();
     step.revision++;
-    if (!wasShown && isShown(step)) this.#started.push(step);
+    if (!step.shown && isShown(step)) {
+      step.shown = true;
+      this.#started.push(step);
+    }
   }
 
   /** Steps on which work has begun, in that order. Groups count only once a member that is not weak has begun. */
@@ -142,7 +146,7 @@ export class ProgressState {
     let total = 0;
     let completed = 0;
     for (const step of this.#steps.values()) {
-      if (step.grouped && !isShown(step)) continue;
+      if (step.grouped && !step.shown) continue;
       total++;
       if (isComplete(step)) completed++;
     }
