@@ -19,6 +19,9 @@ interface Candidate<R> {
   readonly own: boolean;
 }
 
+/** In place of an output: the execution, which gives all outputs. */
+const wholeVertex = -1;
+
 /**
  * One output of a vertex: finds its keys and its result, as far as somebody waits for them (see `EdgeState`). All
  * movement happens in `advance`, called by the run queue; everything else takes a note and enqueues.
@@ -51,8 +54,6 @@ export class EdgeNode<R, C> implements Runnable {
   #keysRead = 0;
   #keysReadImported = 0;
   #candidates: Candidate<R>[] = [];
-  /** The id under which this edge is in `leaders`. */
-  #leadership: KeyId | undefined;
 
   constructor(vertex: VertexNode<R, C>, index: number, environment: Environment<R, C>) {
     this.vertex = vertex;
@@ -115,7 +116,8 @@ export class EdgeNode<R, C> implements Runnable {
     this.wake();
   }
 
-  contentKnown(position: number): void {
+  /** The content key of input `position` became known, or its computation was aborted. */
+  contentChanged(position: number): void {
     const input = this.#inputs[position];
     if (input) this.inputChanged(input);
   }
@@ -575,15 +577,14 @@ export class EdgeNode<R, C> implements Runnable {
   #execute(): void {
     const { ignoreCache } = this.vertex.vertex;
     const { leaders, observer } = this.#environment;
-    const identity = this.#forced ? undefined : this.#derivedKey(this.index);
-    if (identity !== undefined && !this.vertex.executing) {
-      const leader = leaders.get(identity);
-      if (leader && leader !== this && leader.#canLead) {
-        this.#follow(leader);
+    if (!this.vertex.executing && !this.#forced) {
+      const work = this.#derivedKey(wholeVertex);
+      const leader = leaders.get(work);
+      if (leader && leader !== this.vertex && leader.canLead(this.index)) {
+        this.#follow(leader.edge(this.index));
         return;
       }
-      this.#leadership = identity;
-      leaders.set(identity, this);
+      this.vertex.lead(work);
     }
     if (observer && !this.vertex.executing)
       observer.executing({
@@ -638,11 +639,6 @@ export class EdgeNode<R, C> implements Runnable {
     );
   }
 
-  get #canLead(): boolean {
-    if (this.#state.kind === 'done') return true;
-    return this.#state.kind === 'executing' && this.vertex.executingForSomebody;
-  }
-
   /** The same work, found equal by content, runs elsewhere: its result is this one's too. */
   #follow(leader: EdgeNode<R, C>): void {
     const waiter: Waiter = { woken: () => this.#led(leader) };
@@ -684,7 +680,6 @@ export class EdgeNode<R, C> implements Runnable {
 
   executionAborted(): void {
     if (this.#state.kind !== 'executing') return;
-    this.#surrenderLeadership();
     this.#state = { kind: 'gathering' };
     this.#suspended = true;
   }
@@ -712,7 +707,6 @@ export class EdgeNode<R, C> implements Runnable {
   fail(error: KilnError): void {
     if (this.#state.kind === 'done' || this.#state.kind === 'failed') return;
     this.#withdraw();
-    this.#surrenderLeadership();
     this.#state = { kind: 'failed', error };
     this.#tell(() => true);
   }
@@ -725,16 +719,8 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   dispose(): void {
-    this.#surrenderLeadership();
     if (this.#state.kind !== 'done') return;
     this.vertex.release(this.#state.result);
     this.#state = { kind: 'unmapped' };
-  }
-
-  #surrenderLeadership(): void {
-    const { leaders } = this.#environment;
-    if (this.#leadership !== undefined && leaders.get(this.#leadership) === this)
-      leaders.delete(this.#leadership);
-    this.#leadership = undefined;
   }
 }

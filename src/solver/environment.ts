@@ -1,5 +1,4 @@
 import type { Semaphore } from '../base/lifetime.ts';
-import type { EdgeNode } from './edge-node.ts';
 import type { KeyId, KeyStore } from './key-store.ts';
 import type { ReleaseTracker } from './release-tracker.ts';
 import type { RunQueue } from './run-queue.ts';
@@ -20,8 +19,8 @@ export interface Environment<R, C> {
   readonly observer: SolverObserver | undefined;
   /** Every live node by its graph key. */
   readonly nodes: Map<string, VertexNode<R, C>>;
-  /** Edges that are executing, or were executed and are still in the graph, by the key that their inputs give them. */
-  readonly leaders: Map<KeyId, EdgeNode<R, C>>;
+  /** Vertices that execute, or were executed and are still in the graph, by the key that their inputs give them. */
+  readonly leaders: Map<KeyId, VertexNode<R, C>>;
 }
 
 /** A job as vertices see it. */

@@ -33,7 +33,7 @@ export class VertexNode<R, C> {
   readonly jobs = new Set<Member<R, C>>();
   readonly #environment: Environment<R, C>;
   readonly #edges: EdgeNode<R, C>[] = [];
-  readonly #content: Content[] = [];
+  readonly #content: (Content | undefined)[] = [];
   readonly #calls = new Set<OperationCall<C>>();
   readonly #followers = new Set<VertexNode<R, C>>();
   #mapping: Mapping<R, C> = { kind: 'unknown' };
@@ -46,6 +46,8 @@ export class VertexNode<R, C> {
   /** Consumers and followers that need this node to stay. */
   #holders = 0;
   #departures = 0;
+  /** The key under which this vertex is in `leaders`. */
+  #leadership: KeyId | undefined;
   #lastJob: Member<R, C> | undefined;
   #quietListeners: (() => void)[] = [];
   #dropped = false;
@@ -147,6 +149,7 @@ export class VertexNode<R, C> {
       node.#dropped = true;
       const { nodes } = this.#environment;
       if (nodes.get(node.graphKey) === node) nodes.delete(node.graphKey);
+      node.#surrender();
       for (const edge of node.#edges) edge.dispose();
       for (const input of node.inputs) {
         input.vertex.#holders--;
@@ -238,10 +241,11 @@ export class VertexNode<R, C> {
       work: (call) => compute(input, call),
       done: (digest) => {
         this.#content[position] = { kind: 'known', digest, key: contentKey(digest) };
-        for (const edge of this.#edges) edge.contentKnown(position);
+        for (const edge of this.#edges) edge.contentChanged(position);
       },
       undone: () => {
-        delete this.#content[position];
+        this.#content[position] = undefined;
+        for (const edge of this.#edges) edge.contentChanged(position);
       },
     });
   }
@@ -250,9 +254,23 @@ export class VertexNode<R, C> {
     return this.#execution !== 'idle';
   }
 
-  /** True while an execution is under way that somebody still waits for. */
-  get executingForSomebody(): boolean {
-    return this.executing && this.wanted;
+  /** From now on, equal work elsewhere may wait for the result of this vertex. */
+  lead(work: KeyId): void {
+    this.#surrender();
+    this.#leadership = work;
+    this.#environment.leaders.set(work, this);
+  }
+
+  #surrender(): void {
+    const { leaders } = this.#environment;
+    if (this.#leadership !== undefined && leaders.get(this.#leadership) === this)
+      leaders.delete(this.#leadership);
+    this.#leadership = undefined;
+  }
+
+  /** Whether output `index` is there, or comes from an execution that somebody still waits for. */
+  canLead(index: number): boolean {
+    return (this.executing && this.wanted) || this.edge(index).state.kind === 'done';
   }
 
   /** Runs the operation unless it runs already; every edge is settled by it. `inputs` belong to nodes that this one holds. */
@@ -278,6 +296,7 @@ export class VertexNode<R, C> {
       },
       undone: () => {
         this.#execution = 'idle';
+        this.#surrender();
         for (const edge of this.#edges) edge.executionAborted();
       },
     });

@@ -119,7 +119,8 @@ export class SolverRig {
   ): Promise<{ readonly content: string; readonly cached: boolean }> {
     const job = this.job();
     try {
-      return await job.build(target);
+      const { content, cached } = await job.build(target);
+      return { content, cached };
     } finally {
       await job.close();
     }
