@@ -50,8 +50,10 @@ export interface ImmutableRef {
   /** Another handle to the same record. */
   clone(): ImmutableRef;
   release(): Promise<void>;
-  /** The snapshot with the files; pulls and unpacks lazy layers first. */
+  /** The committed snapshot with the files; pulls and unpacks lazy layers first. */
   snapshot(context?: UnlazyContext): Promise<SnapshotId>;
+  /** How to see the files read-only, for the executor, which mounts them itself. */
+  snapshotMount(context?: UnlazyContext): Promise<SnapshotMount>;
   /** A read-only view. */
   mount(context?: UnlazyContext): Promise<MountedView>;
   /** Directories, bottom first, whose overlay gives the tree: what content checksums and copies read without a mount. */
@@ -88,8 +90,12 @@ export interface MutableRef {
 }
 
 /** The store of refs: snapshots and blobs with their records, parents, sizes and uses. Every state change is one transaction. */
-export interface RefStore {
-  createMutable(parent: ImmutableRef | undefined, options: RecordOptions): Promise<MutableRef>;
+export interface RefStore extends AsyncDisposable {
+  createMutable(
+    parent: ImmutableRef | undefined,
+    options: RecordOptions,
+    context?: UnlazyContext,
+  ): Promise<MutableRef>;
   /** A handle to an existing record, or undefined when it is gone. */
   get(id: RefId): Promise<ImmutableRef | undefined>;
   /** The tree of these layers, bottom first, extracted only when somebody needs the files. Equal chains share records. */
@@ -113,14 +119,23 @@ export interface RefStore {
   blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]>;
   /** Brings a blob returned by `blobs` into the content store if it is not there yet. */
   ensureBlob(ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void>;
-  /** Mutable trees that outlive builds under a key (cache mounts, local sources). See `named-mutable`. */
-  acquireNamed(
-    key: string,
-    parent: ImmutableRef | undefined,
-    options: RecordOptions & { readonly exclusive: boolean },
-  ): Promise<NamedMutable>;
+  /**
+   * A mutable tree that outlives builds under a key (cache mounts, local sources); a new one starts as `parent`. A key
+   * counts together with its parent: with another one it names other trees.
+   */
+  acquireNamed(key: string, parent: ImmutableRef | undefined, options: NamedOptions): Promise<NamedMutable>;
   usage(filters?: readonly string[]): Promise<readonly UsageRecord[]>;
+  /** Removes records that nothing uses, as far as the options say, and yields each after it is gone. One at a time runs. */
   prune(options: PruneOptions): AsyncIterable<UsageRecord>;
+  /** Deletes the blobs of the content store that neither a record nor `keep` names: what a killed process left. For the start. */
+  sweepBlobs(keep: (digest: Digest) => boolean): Promise<void>;
+}
+
+export interface NamedOptions extends RecordOptions {
+  readonly sharing: Sharing;
+  /** Ends the wait for a locked tree, and the unpacking of `parent`. */
+  readonly signal?: AbortSignal;
+  readonly progress?: ProgressWriter;
 }
 
 export interface BlobOptions {
@@ -141,6 +156,14 @@ export interface LayerChanges {
   readonly changes: SnapshotChanges;
 }
 
+/**
+ * How a named tree is held:
+ *  - `shared`: together with all others that share it;
+ *  - `private`: alone; who comes while it is held gets another tree of the same key;
+ *  - `locked`: alone; who comes while it is held waits.
+ */
+export type Sharing = 'shared' | 'private' | 'locked';
+
 /** A named tree, held. `release` keeps its files for the next build. */
 export interface NamedMutable {
   readonly id: RefId;
@@ -148,6 +171,17 @@ export interface NamedMutable {
   readonly fresh: boolean;
   readonly snapshotId: SnapshotId;
   mount(): Promise<MountedView>;
+  /** For the executor, which mounts it itself. */
+  snapshotMount(): Promise<SnapshotMount>;
+  /** The tree's directory, to write to without a mount, if it has no parent; undefined otherwise. */
+  plainDir(): Promise<string | undefined>;
+  /**
+   * The tree as it is now, as an immutable ref, without copying: this handle ends, and the tree stays held until the last handle
+   * of the ref is released. The ref's id is a new one, unless nothing was written since the last freeze (`unchanged`);
+   * it is gone when the tree is acquired again. If something is built on the ref before, the tree stays as it
+   * is and the key gets a new one. Needs a hold that is not shared.
+   */
+  freeze(options?: { readonly unchanged?: boolean }): Promise<ImmutableRef>;
   release(): Promise<void>;
 }
 

@@ -1,0 +1,192 @@
+import type { Digest } from '../base/digest.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { abortable } from '../base/lifetime.ts';
+import { withStatus } from '../base/progress.ts';
+import type { ContentStore } from '../content/content.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Snapshotter } from '../snapshot/snapshot.ts';
+import type { Differ } from './differ.ts';
+import { ObservedWork, type WorkContext } from './observed-work.ts';
+import type { BlobProvider, UnlazyContext } from './ref.ts';
+import { parentsOf, type RefRecord, snapshotOf } from './ref-record.ts';
+import { type RefRecords, scratchId } from './ref-records.ts';
+
+export interface LazyLayersOptions {
+  readonly records: RefRecords;
+  readonly snapshotter: Snapshotter;
+  readonly content: ContentStore;
+  readonly differ: Differ;
+}
+
+/** Brings trees into being when their files are needed: fetches blobs, unpacks layers, merges and diffs; each once, however many ask. */
+export class LazyLayers {
+  readonly #records: RefRecords;
+  readonly #snapshotter: Snapshotter;
+  readonly #content: ContentStore;
+  readonly #differ: Differ;
+  readonly #providers = new Map<Digest, BlobProvider>();
+  readonly #fetching = new ObservedWork<void>();
+  readonly #making = new ObservedWork<void>();
+
+  constructor({ records, snapshotter, content, differ }: LazyLayersOptions) {
+    this.#records = records;
+    this.#snapshotter = snapshotter;
+    this.#content = content;
+    this.#differ = differ;
+  }
+
+  /** The provider named last for a blob is the one asked. */
+  setProvider(digest: Digest, provider: BlobProvider): void {
+    this.#providers.set(digest, provider);
+  }
+
+  forgetProvider(digest: Digest): void {
+    this.#providers.delete(digest);
+  }
+
+  async hasSnapshot(record: RefRecord): Promise<boolean> {
+    const info = await this.#snapshotter.stat(snapshotOf(record));
+    return info !== undefined && (info.state === 'committed' || record.state !== 'committed');
+  }
+
+  /** Whether the record's files are here or can be brought. */
+  async canMake(record: RefRecord): Promise<boolean> {
+    const visited = new Set<RefRecord>();
+    const pending = [record];
+    for (let at = pending.pop(); at; at = pending.pop()) {
+      if (visited.has(at)) continue;
+      visited.add(at);
+      if (at.id === scratchId || (await this.hasSnapshot(at))) continue;
+      if (at.origin.kind === 'layer' && !(await this.#findBlob(at))) return false;
+      pending.push(...this.#records.parents(at));
+    }
+    return true;
+  }
+
+  /** Makes the record's snapshot, and those it is built on, if they are not there. */
+  async make(record: RefRecord, context: UnlazyContext = {}): Promise<void> {
+    const order = await this.#missing(record);
+    if (order.length === 0) return;
+    const own = new AbortController();
+    const signal = context.signal ? AbortSignal.any([context.signal, own.signal]) : own.signal;
+    const fetched = new Map(
+      order
+        .filter(({ origin }) => origin.kind === 'layer')
+        .map((layer) => {
+          const fetching = this.#fetchLayer(layer, { ...context, signal });
+          fetching.catch(() => {});
+          return [layer, fetching] as const;
+        }),
+    );
+    try {
+      for (const each of order) {
+        const work = (workContext: WorkContext) => this.#makeOne(each, fetched.get(each), workContext);
+        await this.#making.run(each.id, work, { ...context, signal });
+      }
+    } catch (error) {
+      own.abort(error);
+      throw error;
+    }
+  }
+
+  /** Brings a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
+  async fetch(descriptor: Descriptor, context: UnlazyContext = {}): Promise<void> {
+    if (await this.#content.stat(descriptor.digest)) return;
+    const provider = this.#providers.get(descriptor.digest);
+    if (!provider) {
+      throw new KilnError('not_found', `blob ${descriptor.digest} is not in the content store any more`, {
+        hint: 'build again without the cache to make it afresh',
+      });
+    }
+    const work = (workContext: WorkContext) => provider.fetch(descriptor, workContext);
+    await this.#fetching.run(descriptor.digest, work, context);
+  }
+
+  /** What has no snapshot yet, each after what it is built on. */
+  async #missing(record: RefRecord): Promise<RefRecord[]> {
+    const order: RefRecord[] = [];
+    const visited = new Set<RefRecord>();
+    const pending: { readonly record: RefRecord; readonly ready: boolean }[] = [{ record, ready: false }];
+    for (let at = pending.pop(); at; at = pending.pop()) {
+      if (at.ready) {
+        order.push(at.record);
+        continue;
+      }
+      if (visited.has(at.record)) continue;
+      visited.add(at.record);
+      if (await this.hasSnapshot(at.record)) continue;
+      pending.push({ record: at.record, ready: true });
+      for (const parent of this.#records.parents(at.record)) pending.push({ record: parent, ready: false });
+    }
+    return order;
+  }
+
+  /** A blob of the layer that is here, or that somebody provides. */
+  async #findBlob(record: RefRecord): Promise<Descriptor | undefined> {
+    for (const { descriptor } of record.blobs) {
+      if (await this.#content.stat(descriptor.digest)) return descriptor;
+    }
+    return record.blobs.find(({ descriptor }) => this.#providers.has(descriptor.digest))?.descriptor;
+  }
+
+  async #fetchLayer(record: RefRecord, context: UnlazyContext): Promise<Descriptor> {
+    const descriptor = (await this.#findBlob(record)) ?? record.blobs[0]?.descriptor;
+    if (!descriptor) {
+      throw new KilnError('not_found', `record ${record.id} has neither files nor a layer blob`);
+    }
+    await this.fetch(descriptor, context);
+    return descriptor;
+  }
+
+  async #makeOne(
+    record: RefRecord,
+    fetched: Promise<Descriptor> | undefined,
+    { signal, progress }: WorkContext,
+  ): Promise<void> {
+    if (await this.hasSnapshot(record)) return;
+    const id = snapshotOf(record);
+    const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));
+    switch (record.origin.kind) {
+      case 'merge':
+        await this.#snapshotter.merge(id, parents);
+        return;
+      case 'diff':
+        await this.#snapshotter.diff(
+          id,
+          record.origin.lower === undefined ? undefined : parents[0],
+          parents.at(-1)!,
+        );
+        return;
+      case 'layer': {
+        const descriptor = await abortable(fetched ?? this.#fetchLayer(record, { signal, progress }), signal);
+        await withStatus(progress, `extracting ${descriptor.digest}`, () =>
+          this.#extract(record, descriptor, signal),
+        );
+        return;
+      }
+      default:
+        record.origin satisfies never;
+    }
+  }
+
+  async #extract(record: RefRecord, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
+    const id = snapshotOf(record);
+    const parent = parentsOf(record.origin)[0];
+    await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));
+    try {
+      const target = await this.#snapshotter.writableLayerDir(id);
+      const { diffId } = await this.#differ.apply(descriptor, this.#content, target, signal);
+      const expected = record.blobs.find((blob) => blob.descriptor.digest === descriptor.digest)?.diffId;
+      if (expected !== undefined && diffId !== expected) {
+        throw new KilnError(
+          'data_loss',
+          `layer ${descriptor.digest} unpacks to ${diffId}, but the image config names ${expected}`,
+        );
+      }
+      await this.#snapshotter.commit(id);
+    } catch (error) {
+      await this.#snapshotter.remove(id);
+      throw asKilnError(error);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { KilnError } from '../base/errors.ts';
+import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
+import type { ImmutableRef, MountedView, NamedMutable, RefId } from './ref.ts';
+import type { RefOperations } from './ref-operations.ts';
+import { type RefRecord, snapshotOf } from './ref-record.ts';
+
+/** One hold of a named tree. */
+export class NamedHandle implements NamedMutable {
+  readonly id: RefId;
+  readonly fresh: boolean;
+  readonly snapshotId: SnapshotId;
+  readonly #exclusive: boolean;
+  readonly #record: RefRecord;
+  readonly #store: RefOperations;
+  #ended = false;
+
+  constructor(
+    record: RefRecord,
+    hold: { readonly fresh: boolean; readonly exclusive: boolean },
+    store: RefOperations,
+  ) {
+    this.#record = record;
+    this.#store = store;
+    this.#exclusive = hold.exclusive;
+    this.id = record.id;
+    this.fresh = hold.fresh;
+    this.snapshotId = snapshotOf(record);
+  }
+
+  mount(): Promise<MountedView> {
+    return this.#store.mountWritable(this.#live());
+  }
+
+  snapshotMount(): Promise<SnapshotMount> {
+    return this.#store.snapshotMount(this.#live(), { readonly: false });
+  }
+
+  plainDir(): Promise<string | undefined> {
+    return this.#store.plainDir(this.#live());
+  }
+
+  async freeze(options: { readonly unchanged?: boolean } = {}): Promise<ImmutableRef> {
+    const record = this.#live();
+    if (!this.#exclusive) {
+      throw new KilnError('failed_precondition', `named tree ${this.id} is shared: others may write to it`);
+    }
+    const ref = await this.#store.freeze(record, options.unchanged ?? false);
+    this.#ended = true;
+    return ref;
+  }
+
+  async release(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#store.letGo(this.#record);
+  }
+
+  #live(): RefRecord {
+    if (this.#ended) throw new KilnError('internal', `named tree ${this.id} is used after its release`);
+    return this.#record;
+  }
+}

@@ -1,0 +1,22 @@
+/** What decides how soon a record is pruned. */
+export interface PruneCandidate {
+  readonly lastUsedAt?: Date;
+  readonly usageCount: number;
+}
+
+/**
+ * A score for each candidate, the lowest to be pruned first: its rank by last use plus its rank by number of uses, both
+ * scaled to 0…1, so that what was used often stays longer than what was used once at the same time. Never used is oldest.
+ */
+export function pruneScores<T extends PruneCandidate>(candidates: readonly T[]): Map<T, number> {
+  const byTime = ranks(candidates, ({ lastUsedAt }) => lastUsedAt?.getTime() ?? Number.NEGATIVE_INFINITY);
+  const byCount = ranks(candidates, ({ usageCount }) => usageCount);
+  return new Map(candidates.map((each) => [each, byTime.get(each)! + byCount.get(each)!]));
+}
+
+/** Equal values have equal ranks. */
+function ranks<T>(items: readonly T[], keyOf: (item: T) => number): Map<T, number> {
+  const values = [...new Set(items.map(keyOf))].sort((a, b) => a - b);
+  const positions = new Map(values.map((value, index) => [value, (index + 1) / values.length]));
+  return new Map(items.map((item) => [item, positions.get(keyOf(item))!]));
+}

@@ -1,0 +1,313 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { ContentStore } from '../content/content.ts';
+import { layersAbove, stackLayers } from '../snapshot/layer-list.ts';
+import type { Snapshotter } from '../snapshot/snapshot.ts';
+import type { RecordOptions, RefId } from './ref.ts';
+import {
+  newRefId,
+  parentsOf,
+  type RecordOrigin,
+  type RecordState,
+  type RefRecord,
+  type StoredBlob,
+  snapshotOf,
+} from './ref-record.ts';
+import { RefTable } from './ref-table.ts';
+
+/** How long uses may stay unwritten. Milliseconds. */
+const useDelay = 1000;
+
+/** The empty tree has a record that is never stored, listed or removed. */
+export const scratchId = 'scratch' as RefId;
+
+export interface RefRecordsOptions {
+  readonly database: DatabaseSync;
+  readonly snapshotter: Snapshotter;
+  readonly content: ContentStore;
+}
+
+export interface NewRecord extends RecordOptions {
+  readonly origin: RecordOrigin;
+  readonly state: RecordState;
+  readonly chainId?: Digest;
+  readonly name?: string;
+  readonly createdAt?: Date;
+  readonly blobs?: readonly StoredBlob[];
+}
+
+/** The graph of records: who needs whom, who is held, and which blobs and names belong to what; in memory, and in the table. */
+export class RefRecords {
+  readonly #table: RefTable;
+  readonly #snapshotter: Snapshotter;
+  readonly #content: ContentStore;
+  readonly #records = new Map<RefId, RefRecord>();
+  readonly #byChain = new Map<Digest, RefRecord>();
+  readonly #byName = new Map<string, Set<RefRecord>>();
+  /** How many records have this one in their origin. */
+  readonly #children = new Map<RefId, number>();
+  readonly #blobOwners = new Map<Digest, number>();
+  readonly #used = new Set<RefRecord>();
+  #useTimer: NodeJS.Timeout | undefined;
+
+  constructor({ database, snapshotter, content }: RefRecordsOptions) {
+    this.#table = new RefTable(database);
+    this.#snapshotter = snapshotter;
+    this.#content = content;
+    this.#add(
+      blankRecord(scratchId, {
+        origin: { kind: 'merge', parents: [] },
+        state: 'committed',
+        description: 'the empty tree',
+        type: 'internal',
+      }),
+    );
+  }
+
+  /**
+   * Reads the table, and drops what a killed process left half-made: mutable trees without a name, layers with neither
+   * files nor a blob, whatever was built on these, and snapshots that belong to no record.
+   */
+  async recover(): Promise<void> {
+    const snapshots = new Map<string, 'active' | 'committed'>();
+    for await (const { id, state } of this.#snapshotter.list()) snapshots.set(id, state);
+
+    const loaded = new Map(this.#table.load().map((record) => [record.id, record] as const));
+    const isWhole = (record: RefRecord): boolean => {
+      if (record.state !== 'committed') return record.name !== undefined && snapshots.has(record.id);
+      if (record.origin.kind !== 'layer') return true;
+      return snapshots.get(record.id) === 'committed' || record.blobs.length > 0;
+    };
+    const broken: RefId[] = [];
+    let found = [...loaded.values()].filter((record) => !isWhole(record));
+    while (found.length > 0) {
+      for (const { id } of found) {
+        loaded.delete(id);
+        broken.push(id);
+      }
+      found = [...loaded.values()].filter(({ origin }) =>
+        parentsOf(origin).some((parent) => !loaded.has(parent) && parent !== scratchId),
+      );
+    }
+    this.#table.delete(broken);
+    for (const record of loaded.values()) this.#add(record);
+
+    let orphans = [...snapshots].filter(([id, state]) => {
+      const record = this.#records.get(id as RefId);
+      return !record || (record.state === 'committed' && state === 'active');
+    });
+    while (orphans.length > 0) {
+      const kept: typeof orphans = [];
+      for (const orphan of orphans) {
+        try {
+          await this.#snapshotter.remove(orphan[0] as Parameters<Snapshotter['remove']>[0]);
+        } catch (error) {
+          if (!(error instanceof KilnError && error.code === 'failed_precondition')) throw error;
+          kept.push(orphan);
+        }
+      }
+      if (kept.length === orphans.length) return;
+      orphans = kept;
+    }
+  }
+
+  find(id: RefId): RefRecord | undefined {
+    return this.#records.get(id);
+  }
+
+  /** For ids that a live record names. */
+  require(id: RefId): RefRecord {
+    const record = this.#records.get(id);
+    if (!record) throw new KilnError('not_found', `there is no record ${id}: it was pruned`);
+    return record;
+  }
+
+  byChain(chainId: Digest): RefRecord | undefined {
+    return this.#byChain.get(chainId);
+  }
+
+  byName(name: string): ReadonlySet<RefRecord> {
+    return this.#byName.get(name) ?? new Set();
+  }
+
+  /** All but the empty tree. */
+  *all(): Generator<RefRecord> {
+    for (const record of this.#records.values()) if (record.id !== scratchId) yield record;
+  }
+
+  parents(record: RefRecord): RefRecord[] {
+    return parentsOf(record.origin).map((id) => this.require(id));
+  }
+
+  /** Records a new tree. A mutable one without a name is written when it is committed: it would not survive a restart. */
+  create(options: NewRecord): RefRecord {
+    return this.createAll([options])[0]!;
+  }
+
+  /** Records several new trees in one transaction; each may be named as parent by `id` by the ones after it. */
+  createAll(options: readonly (NewRecord & { readonly id?: RefId })[]): RefRecord[] {
+    const records = options.map((each) => blankRecord(each.id ?? newRefId(), each));
+    const stored = records.filter((record) => record.state !== 'mutable' || record.name !== undefined);
+    if (stored.length > 0) this.#table.put(stored);
+    for (const record of records) this.#add(record);
+    return records;
+  }
+
+  /** Writes a record's state, name and generation after they changed. */
+  update(record: RefRecord, change: { state: RecordState; generation?: number; name?: undefined }): void {
+    const before = { state: record.state, generation: record.generation, name: record.name };
+    const name = record.name;
+    Object.assign(record, change);
+    try {
+      this.#table.put([record]);
+    } catch (error) {
+      Object.assign(record, before);
+      throw error;
+    }
+    if (name !== undefined && record.name === undefined) this.#unname(name, record);
+  }
+
+  addBlob(record: RefRecord, blob: StoredBlob): void {
+    if (record.blobs.some(({ descriptor }) => descriptor.digest === blob.descriptor.digest)) return;
+    this.#table.putBlob(record.id, blob);
+    record.blobs = [...record.blobs, blob];
+    this.#ownBlob(blob.descriptor.digest, 1);
+  }
+
+  setSize(record: RefRecord, size: number | undefined): void {
+    record.size = size;
+    this.#noteUse(record);
+  }
+
+  hold(record: RefRecord): void {
+    record.handles++;
+  }
+
+  letGo(record: RefRecord): void {
+    record.handles--;
+    if (record.handles > 0) return;
+    record.lastUsedAt = new Date();
+    record.usageCount++;
+    this.#noteUse(record);
+  }
+
+  isPrunable(record: RefRecord): boolean {
+    return this.#records.get(record.id) === record && record.handles === 0 && !this.#children.has(record.id);
+  }
+
+  /** Removes a record that nothing needs, with its snapshot, and its blobs unless others have them too. */
+  async remove(record: RefRecord): Promise<void> {
+    if (!this.isPrunable(record)) {
+      throw new KilnError('internal', `record ${record.id} is in use and cannot be removed`);
+    }
+    this.#table.delete([record.id]);
+    this.#records.delete(record.id);
+    this.#used.delete(record);
+    if (record.chainId && this.#byChain.get(record.chainId) === record) this.#byChain.delete(record.chainId);
+    if (record.name !== undefined) this.#unname(record.name, record);
+    for (const parent of parentsOf(record.origin)) this.#countChild(parent, -1);
+    await this.#snapshotter.remove(snapshotOf(record));
+    for (const { descriptor } of record.blobs) {
+      if (this.#ownBlob(descriptor.digest, -1) === 0) await this.#content.delete(descriptor.digest);
+    }
+  }
+
+  ownsBlob(digest: Digest): boolean {
+    return this.#blobOwners.has(digest);
+  }
+
+  /** The records that are the layers of an image of this tree, bottom first. */
+  layers(record: RefRecord): RefRecord[] {
+    return this.#layerIds(record).map((id) => this.require(id as RefId));
+  }
+
+  #layerIds(record: RefRecord): string[] {
+    const own: string[] = [];
+    let at = record;
+    while (at.origin.kind === 'layer') {
+      own.push(at.id);
+      if (at.origin.parent === undefined) return own.reverse();
+      at = this.require(at.origin.parent);
+    }
+    return [...this.#joinedLayerIds(at), ...own.reverse()];
+  }
+
+  #joinedLayerIds({ id, origin }: RefRecord): string[] {
+    switch (origin.kind) {
+      case 'merge':
+        return stackLayers(origin.parents.map((parent) => this.#layerIds(this.require(parent))));
+      case 'diff': {
+        const lower = origin.lower === undefined ? [] : this.#layerIds(this.require(origin.lower));
+        return layersAbove(lower, this.#layerIds(this.require(origin.upper))) ?? [id];
+      }
+      case 'layer':
+        return [id];
+      default:
+        return origin satisfies never;
+    }
+  }
+
+  /** Writes the uses noted so far. */
+  flush(): void {
+    clearTimeout(this.#useTimer);
+    this.#useTimer = undefined;
+    if (this.#used.size > 0) this.#table.putUse(this.#used);
+    this.#used.clear();
+  }
+
+  #noteUse(record: RefRecord): void {
+    if (record.id === scratchId) return;
+    this.#used.add(record);
+    this.#useTimer ??= setTimeout(() => this.flush(), useDelay).unref();
+  }
+
+  #add(record: RefRecord): void {
+    this.#records.set(record.id, record);
+    if (record.chainId) this.#byChain.set(record.chainId, record);
+    if (record.name !== undefined) {
+      const named = this.#byName.get(record.name) ?? new Set();
+      this.#byName.set(record.name, named.add(record));
+    }
+    for (const { descriptor } of record.blobs) this.#ownBlob(descriptor.digest, 1);
+    for (const parent of parentsOf(record.origin)) this.#countChild(parent, 1);
+  }
+
+  #countChild(parent: RefId, change: 1 | -1): void {
+    const count = (this.#children.get(parent) ?? 0) + change;
+    if (count > 0) this.#children.set(parent, count);
+    else this.#children.delete(parent);
+  }
+
+  /** Answers how many records have the blob now. */
+  #ownBlob(digest: Digest, change: 1 | -1): number {
+    const count = (this.#blobOwners.get(digest) ?? 0) + change;
+    if (count > 0) this.#blobOwners.set(digest, count);
+    else this.#blobOwners.delete(digest);
+    return count;
+  }
+
+  #unname(name: string, record: RefRecord): void {
+    const named = this.#byName.get(name);
+    named?.delete(record);
+    if (named?.size === 0) this.#byName.delete(name);
+  }
+}
+
+function blankRecord(id: RefId, options: NewRecord): RefRecord {
+  const { origin, state, description, type, chainId, name, createdAt, blobs } = options;
+  return {
+    id,
+    origin,
+    state,
+    description,
+    type: type ?? 'regular',
+    createdAt: createdAt ?? new Date(),
+    ...(chainId === undefined ? {} : { chainId }),
+    ...(name === undefined ? {} : { name }),
+    generation: 0,
+    blobs: blobs ?? [],
+    usageCount: 0,
+    handles: 0,
+  };
+}

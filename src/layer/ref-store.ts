@@ -1,0 +1,339 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { type Digest, digestOf } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import { throwIfAborted } from '../base/lifetime.ts';
+import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ContentStore } from '../content/content.ts';
+import type { SnapshotId, SnapshotMount, Snapshotter } from '../snapshot/snapshot.ts';
+import type { Differ } from './differ.ts';
+import { ImmutableHandle } from './immutable-handle.ts';
+import { LayerBlobs } from './layer-blobs.ts';
+import { LazyLayers } from './lazy-layers.ts';
+import { MutableHandle } from './mutable-handle.ts';
+import { NamedHandle } from './named-handle.ts';
+import { NamedTrees } from './named-trees.ts';
+import { RecordUsage } from './record-usage.ts';
+import type {
+  BlobOptions,
+  BlobProvider,
+  ImmutableRef,
+  LayerBlob,
+  LayerInfo,
+  MountedView,
+  MutableRef,
+  NamedMutable,
+  NamedOptions,
+  PruneOptions,
+  RecordOptions,
+  RefId,
+  RefStore,
+  UnlazyContext,
+  UsageRecord,
+} from './ref.ts';
+import { RefMounts } from './ref-mounts.ts';
+import type { RefOperations } from './ref-operations.ts';
+import { newRefId, publicId, type RecordOrigin, type RefRecord, snapshotOf } from './ref-record.ts';
+import { type NewRecord, RefRecords, scratchId } from './ref-records.ts';
+
+export interface RefStoreOptions {
+  /** An absolute path; a directory of the store's own, for mounts, on the file system whose free space counts for `prune`. */
+  readonly root: string;
+  readonly database: DatabaseSync;
+  readonly snapshotter: Snapshotter;
+  readonly content: ContentStore;
+  readonly differ: Differ;
+  readonly pool: ThreadPool;
+}
+
+/** Opens the store, and drops what a killed process left half-made. */
+export async function openRefStore(options: RefStoreOptions): Promise<RefStore> {
+  mkdirSync(options.root, { recursive: true, mode: 0o711 });
+  const records = new RefRecords(options);
+  const mounts = new RefMounts(path.join(options.root, 'mounts'));
+  await records.recover();
+  return new LocalRefStore(options, records, mounts);
+}
+
+class LocalRefStore implements RefStore, RefOperations {
+  readonly #snapshotter: Snapshotter;
+  readonly #content: ContentStore;
+  readonly #records: RefRecords;
+  readonly #mounts: RefMounts;
+  readonly #lazyLayers: LazyLayers;
+  readonly #layerBlobs: LayerBlobs;
+  readonly #named: NamedTrees;
+  readonly #usage: RecordUsage;
+
+  constructor(options: RefStoreOptions, records: RefRecords, mounts: RefMounts) {
+    const { root, snapshotter, content, differ, pool } = options;
+    this.#snapshotter = snapshotter;
+    this.#content = content;
+    this.#records = records;
+    this.#mounts = mounts;
+    this.#lazyLayers = new LazyLayers({ records, snapshotter, content, differ });
+    this.#layerBlobs = new LayerBlobs({
+      records,
+      lazyLayers: this.#lazyLayers,
+      snapshotter,
+      content,
+      differ,
+      parallelism: pool.size,
+    });
+    this.#named = new NamedTrees(records);
+    this.#usage = new RecordUsage({
+      root,
+      records,
+      snapshotter,
+      content,
+      parallelism: pool.size,
+      onRemoved: (record) => {
+        for (const { descriptor } of record.blobs) {
+          if (!records.ownsBlob(descriptor.digest)) this.#lazyLayers.forgetProvider(descriptor.digest);
+        }
+      },
+    });
+  }
+
+  async createMutable(
+    parent: ImmutableRef | undefined,
+    options: RecordOptions,
+    context?: UnlazyContext,
+  ): Promise<MutableRef> {
+    return new MutableHandle(await this.#prepare(parent, { ...options, state: 'mutable' }, context), this);
+  }
+
+  async get(id: RefId): Promise<ImmutableRef | undefined> {
+    const record = this.#records.find(id.split('.')[0] as RefId);
+    if (!record || record.state === 'mutable' || publicId(record) !== id) return undefined;
+    // Held before the first wait, so that it cannot be pruned, or taken by who wants to write, meanwhile.
+    const ref = this.hold(record);
+    if (await this.#lazyLayers.canMake(record)) return ref;
+    await ref.release();
+    return undefined;
+  }
+
+  async fromBlobs(
+    layers: readonly LayerBlob[],
+    provider: BlobProvider,
+    options: RecordOptions,
+  ): Promise<ImmutableRef> {
+    let parent: RefId | undefined;
+    let chainId: Digest | undefined;
+    const created: (NewRecord & { readonly id: RefId })[] = [];
+    for (const [index, blob] of layers.entries()) {
+      chainId = chainId === undefined ? blob.diffId : digestOf(`${chainId} ${blob.diffId}`);
+      const existing = this.#records.byChain(chainId);
+      if (existing) this.#records.addBlob(existing, blob);
+      else {
+        created.push({
+          id: newRefId(),
+          origin: layerOrigin(parent),
+          state: 'committed',
+          chainId,
+          type: options.type,
+          description:
+            blob.description ??
+            (index === layers.length - 1 ? options.description : `layer of ${options.description}`),
+          createdAt: blob.createdAt,
+          blobs: [blob],
+        });
+      }
+      parent = existing?.id ?? created.at(-1)!.id;
+      this.#lazyLayers.setProvider(blob.descriptor.digest, provider);
+    }
+    if (parent === undefined) return this.scratch();
+    this.#records.createAll(created);
+    return this.hold(this.#records.require(parent));
+  }
+
+  async merge(refs: readonly ImmutableRef[], options: RecordOptions): Promise<ImmutableRef> {
+    const records = await Promise.all(refs.map((ref) => this.#finalRecordOf(ref)));
+    const parents = records.flatMap((record) =>
+      record.origin.kind === 'merge' ? record.origin.parents : [record.id],
+    );
+    const [only] = parents;
+    if (only === undefined) return this.scratch();
+    if (parents.length === 1) return this.hold(this.#records.require(only));
+    return this.#createJoined({ kind: 'merge', parents }, options);
+  }
+
+  async diff(
+    lower: ImmutableRef | undefined,
+    upper: ImmutableRef | undefined,
+    options: RecordOptions,
+  ): Promise<ImmutableRef> {
+    const below = lower && (await this.#finalRecordOf(lower));
+    const above = upper ? await this.#finalRecordOf(upper) : this.#records.require(scratchId);
+    if (!below || below.id === scratchId) return this.hold(above);
+    return this.#createJoined({ kind: 'diff', lower: below.id, upper: above.id }, options);
+  }
+
+  async scratch(): Promise<ImmutableRef> {
+    return this.hold(this.#records.require(scratchId));
+  }
+
+  blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]> {
+    return this.#layerBlobs.ofRecord(this.#recordOf(ref), options);
+  }
+
+  async ensureBlob(_ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void> {
+    await this.#lazyLayers.fetch(blob.descriptor, context);
+  }
+
+  async acquireNamed(
+    key: string,
+    parent: ImmutableRef | undefined,
+    options: NamedOptions,
+  ): Promise<NamedMutable> {
+    const { sharing, signal, progress, ...recordOptions } = options;
+    const name = parent ? `${key} on ${parent.id}` : key;
+    const { record, fresh } = await this.#named.acquire(
+      name,
+      sharing,
+      () => this.#prepare(parent, { ...recordOptions, state: 'mutable', name }, { signal, progress }),
+      signal,
+    );
+    try {
+      if (record.state === 'frozen') this.#records.update(record, { state: 'mutable' });
+      // It was written to, or may have been, since it was last frozen.
+      else if (!fresh && sharing !== 'shared') record.generation++;
+      this.#records.setSize(record, undefined);
+      return new NamedHandle(record, { fresh, exclusive: sharing !== 'shared' }, this);
+    } catch (error) {
+      this.#named.release(record);
+      throw error;
+    }
+  }
+
+  usage(filters?: readonly string[]): Promise<readonly UsageRecord[]> {
+    return this.#usage.list(filters);
+  }
+
+  prune(options: PruneOptions): AsyncIterable<UsageRecord> {
+    return this.#usage.prune(options);
+  }
+
+  async sweepBlobs(keep: (digest: Digest) => boolean): Promise<void> {
+    for await (const { digest } of this.#content.list()) {
+      if (!this.#records.ownsBlob(digest) && !keep(digest)) await this.#content.delete(digest);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mounts[Symbol.asyncDispose]();
+    this.#records.flush();
+  }
+
+  // What handles call.
+
+  hold(record: RefRecord): ImmutableRef {
+    this.#records.hold(record);
+    return new ImmutableHandle(record, this);
+  }
+
+  letGo(record: RefRecord): void {
+    this.#named.release(record);
+  }
+
+  /** Ends a named tree's life under its name: what is built on it keeps it as it is. */
+  async finalize(record: RefRecord): Promise<void> {
+    if (record.state !== 'frozen') return;
+    this.#records.update(record, { state: 'committed', name: undefined });
+    await this.#snapshotter.commit(snapshotOf(record));
+  }
+
+  async make(record: RefRecord, context: UnlazyContext | undefined): Promise<void> {
+    throwIfAborted(context?.signal);
+    await this.#lazyLayers.make(record, context);
+  }
+
+  mountReadonly(record: RefRecord): Promise<MountedView> {
+    return this.#mounts.mount(publicId(record), () => this.snapshotMount(record, { readonly: true }));
+  }
+
+  mountWritable(record: RefRecord): Promise<MountedView> {
+    return this.#mounts.mount(`${record.id} writable`, () => this.snapshotMount(record, { readonly: false }));
+  }
+
+  snapshotMount(record: RefRecord, access: { readonly readonly: boolean }): Promise<SnapshotMount> {
+    return this.#snapshotter.mount(snapshotOf(record), access);
+  }
+
+  async plainDir(record: RefRecord): Promise<string | undefined> {
+    const mount = await this.#snapshotter.mount(snapshotOf(record));
+    return mount.kind === 'bind' && !mount.readonly ? mount.source : undefined;
+  }
+
+  layerDirs(record: RefRecord): Promise<readonly string[]> {
+    return this.#snapshotter.layerDirs(snapshotOf(record));
+  }
+
+  layers(record: RefRecord): readonly LayerInfo[] {
+    return this.#records.layers(record).map((layer) => ({
+      id: publicId(layer),
+      blobs: layer.blobs,
+      createdAt: layer.createdAt,
+      description: layer.description,
+    }));
+  }
+
+  async commit(record: RefRecord): Promise<ImmutableRef> {
+    await this.#snapshotter.commit(snapshotOf(record));
+    this.#records.update(record, { state: 'committed' });
+    return new ImmutableHandle(record, this);
+  }
+
+  async discard(record: RefRecord): Promise<void> {
+    this.#records.letGo(record);
+    await this.#records.remove(record);
+  }
+
+  async freeze(record: RefRecord, unchanged: boolean): Promise<ImmutableRef> {
+    const generation = unchanged && record.generation > 0 ? record.generation : record.generation + 1;
+    this.#records.update(record, { state: 'frozen', generation });
+    return new ImmutableHandle(record, this);
+  }
+
+  /** A record with an active snapshot, held once. */
+  async #prepare(
+    parent: ImmutableRef | undefined,
+    options: Omit<NewRecord, 'origin'>,
+    context: UnlazyContext | undefined,
+  ): Promise<RefRecord> {
+    const below = parent && (await this.#finalRecordOf(parent));
+    const origin = layerOrigin(below?.id === scratchId ? undefined : below?.id);
+    if (below && origin.parent !== undefined) await this.make(below, context);
+    const id = newRefId();
+    await this.#snapshotter.prepare(
+      id as string as SnapshotId,
+      origin.parent === undefined ? undefined : snapshotOf(below!),
+    );
+    const [record] = this.#records.createAll([{ ...options, id, origin }]);
+    this.#records.hold(record!);
+    return record!;
+  }
+
+  #createJoined(origin: RecordOrigin, options: RecordOptions): ImmutableRef {
+    return this.hold(this.#records.create({ ...options, origin, state: 'committed' }));
+  }
+
+  #recordOf(ref: ImmutableRef): RefRecord {
+    if (!(ref instanceof ImmutableHandle)) {
+      throw new KilnError('invalid_argument', `ref ${ref.id} belongs to another store`);
+    }
+    return ref.record;
+  }
+
+  /** The record of a ref that is going to be built on. */
+  async #finalRecordOf(ref: ImmutableRef): Promise<RefRecord> {
+    const record = this.#recordOf(ref);
+    await this.finalize(record);
+    return record;
+  }
+}
+
+function layerOrigin(parent: RefId | undefined): { readonly kind: 'layer'; readonly parent?: RefId } {
+  return parent === undefined ? { kind: 'layer' } : { kind: 'layer', parent };
+}

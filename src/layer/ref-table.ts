@@ -1,0 +1,174 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Digest } from '../base/digest.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { RecordType, RefId } from './ref.ts';
+import type { RecordOrigin, RecordState, RefRecord, StoredBlob } from './ref-record.ts';
+
+interface RecordRow {
+  readonly id: string;
+  readonly origin: string;
+  readonly type: string;
+  readonly description: string;
+  readonly created_at: number;
+  readonly chain_id: string | null;
+  readonly name: string | null;
+  readonly generation: number;
+  readonly state: string;
+  readonly size: number | null;
+  readonly last_used_at: number | null;
+  readonly usage_count: number;
+}
+
+interface BlobRow {
+  readonly record: string;
+  readonly descriptor: string;
+  readonly diff_id: string;
+  readonly epoch: number | null;
+  readonly created_at: number | null;
+  readonly description: string | null;
+}
+
+/** The records on disk. Each call is one transaction. */
+export class RefTable {
+  readonly #database: DatabaseSync;
+  readonly #put;
+  readonly #delete;
+  readonly #deleteBlobs;
+  readonly #putBlob;
+  readonly #use;
+
+  constructor(database: DatabaseSync) {
+    database.exec(`
+      CREATE TABLE IF NOT EXISTS ref_record (
+        id TEXT PRIMARY KEY, origin TEXT NOT NULL, type TEXT NOT NULL, description TEXT NOT NULL,
+        created_at INTEGER NOT NULL, chain_id TEXT, name TEXT, generation INTEGER NOT NULL, state TEXT NOT NULL,
+        size INTEGER, last_used_at INTEGER, usage_count INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS ref_blob (
+        record TEXT NOT NULL, digest TEXT NOT NULL, descriptor TEXT NOT NULL, diff_id TEXT NOT NULL,
+        epoch INTEGER, created_at INTEGER, description TEXT,
+        PRIMARY KEY (record, digest)
+      ) STRICT, WITHOUT ROWID;
+    `);
+    this.#database = database;
+    this.#put = database.prepare(
+      'INSERT OR REPLACE INTO ref_record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#delete = database.prepare('DELETE FROM ref_record WHERE id = ?');
+    this.#deleteBlobs = database.prepare('DELETE FROM ref_blob WHERE record = ?');
+    this.#putBlob = database.prepare('INSERT OR REPLACE INTO ref_blob VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#use = database.prepare(
+      'UPDATE ref_record SET last_used_at = ?, usage_count = ?, size = ? WHERE id = ?',
+    );
+  }
+
+  /** Everything, with no handles counted. */
+  load(): RefRecord[] {
+    const blobs = new Map<string, StoredBlob[]>();
+    for (const row of this.#database.prepare('SELECT * FROM ref_blob').all() as unknown as BlobRow[]) {
+      const list = blobs.get(row.record) ?? [];
+      blobs.set(row.record, list);
+      list.push(blobOf(row));
+    }
+    const rows = this.#database.prepare('SELECT * FROM ref_record').all() as unknown as RecordRow[];
+    return rows.map((row) => recordOf(row, blobs.get(row.id) ?? []));
+  }
+
+  /** Creates or replaces records with their blobs. */
+  put(records: readonly RefRecord[]): void {
+    this.#transaction(() => {
+      for (const record of records) {
+        this.#put.run(
+          record.id,
+          JSON.stringify(record.origin),
+          record.type,
+          record.description,
+          record.createdAt.getTime(),
+          record.chainId ?? null,
+          record.name ?? null,
+          record.generation,
+          record.state,
+          record.size ?? null,
+          record.lastUsedAt?.getTime() ?? null,
+          record.usageCount,
+        );
+        for (const blob of record.blobs) this.#insertBlob(record.id, blob);
+      }
+    });
+  }
+
+  putBlob(record: RefId, blob: StoredBlob): void {
+    this.#insertBlob(record, blob);
+  }
+
+  delete(ids: readonly RefId[]): void {
+    if (ids.length === 0) return;
+    this.#transaction(() => {
+      for (const id of ids) {
+        this.#delete.run(id);
+        this.#deleteBlobs.run(id);
+      }
+    });
+  }
+
+  /** Writes what changes with use: the last time, the count, and the size if it is known. */
+  putUse(records: Iterable<RefRecord>): void {
+    this.#transaction(() => {
+      for (const { id, lastUsedAt, usageCount, size } of records) {
+        this.#use.run(lastUsedAt?.getTime() ?? null, usageCount, size ?? null, id);
+      }
+    });
+  }
+
+  #insertBlob(record: RefId, blob: StoredBlob): void {
+    this.#putBlob.run(
+      record,
+      blob.descriptor.digest,
+      JSON.stringify(blob.descriptor),
+      blob.diffId,
+      blob.epoch ?? null,
+      blob.createdAt?.getTime() ?? null,
+      blob.description ?? null,
+    );
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+function recordOf(row: RecordRow, blobs: readonly StoredBlob[]): RefRecord {
+  return {
+    id: row.id as RefId,
+    origin: JSON.parse(row.origin) as RecordOrigin,
+    type: row.type as RecordType,
+    description: row.description,
+    createdAt: new Date(row.created_at),
+    ...(row.chain_id === null ? {} : { chainId: row.chain_id as Digest }),
+    ...(row.name === null ? {} : { name: row.name }),
+    generation: row.generation,
+    state: row.state as RecordState,
+    blobs,
+    ...(row.size === null ? {} : { size: row.size }),
+    ...(row.last_used_at === null ? {} : { lastUsedAt: new Date(row.last_used_at) }),
+    usageCount: row.usage_count,
+    handles: 0,
+  };
+}
+
+function blobOf(row: BlobRow): StoredBlob {
+  return {
+    descriptor: JSON.parse(row.descriptor) as Descriptor,
+    diffId: row.diff_id as Digest,
+    ...(row.epoch === null ? {} : { epoch: row.epoch }),
+    ...(row.created_at === null ? {} : { createdAt: new Date(row.created_at) }),
+    ...(row.description === null ? {} : { description: row.description }),
+  };
+}
