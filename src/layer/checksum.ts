@@ -3,7 +3,7 @@ import type { ImmutableRef, UnlazyContext } from './ref.ts';
 
 /** What part of a tree a consumer reads: the selection that its cache key must cover, and nothing else. */
 export interface ContentSelection {
-  /** Absolute inside the tree; `/` for all of it. */
+  /** Absolute inside the tree; `/` for all of it. With a slash at the end a directory's own mode and owner do not count. */
   readonly path: string;
   /** `path` holds wildcards, matched as a copy matches them. */
   readonly wildcard: boolean;

@@ -680,7 +680,7 @@ test('nothing is written outside the directory, whatever the archive says', asyn
       { name: 'a/../../../outside/more-dots', data: 'x' },
       { name: 'link', type: 'symlink', linkName: outside },
       { name: 'link/through', data: 'x' },
-      { name: 'relative', type: 'symlink', linkName: '../../../../../../../../..' + outside },
+      { name: 'relative', type: 'symlink', linkName: `../../../../../../../../..${outside}` },
       { name: 'relative/through', data: 'x' },
       { name: 'last', type: 'symlink', linkName: join(outside, 'victim') },
       { name: 'last', data: 'replaces the link' },

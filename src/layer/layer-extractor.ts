@@ -22,6 +22,7 @@ import { setXattr } from '../linux/xattr.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from './byte-path.ts';
 import { opaqueWhiteout, whiteoutPrefix } from './layer-tar.ts';
 import { isWhiteout } from './merged-directory.ts';
+import { namesOf } from './resolve-merged.ts';
 import type { TarEntry } from './tar-entry.ts';
 import type { TarHandler } from './tar-parser.ts';
 
@@ -339,10 +340,6 @@ function splitPath(path: ByteString): ByteString[] {
     else names.push(name);
   }
   return names;
-}
-
-function namesOf(path: ByteString): ByteString[] {
-  return path.split('/').filter((name) => name !== '' && name !== '.');
 }
 
 function failure(error: unknown, entry: TarEntry): unknown {

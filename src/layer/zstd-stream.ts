@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createZstdDecompress, type ZstdDecompress } from 'node:zlib';
+import { constants, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
 
 const chunkSize = 1 << 18;
 /** RFC 8878, 3.1.1.1: 2^27 is what every decoder of `--long` archives takes. */
@@ -33,7 +33,7 @@ export async function* decompressZstd(source: AsyncIterable<Uint8Array>): AsyncG
 class Frame implements Disposable {
   readonly #decoder: ZstdDecompress = createZstdDecompress({
     chunkSize,
-    params: { [100]: maximumWindowLog },
+    params: { [constants.ZSTD_d_windowLogMax]: maximumWindowLog },
   });
   #failure: unknown;
 

@@ -1,0 +1,113 @@
+import { existsSync } from 'node:fs';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Digest } from '../base/digest.ts';
+import { KeyedLock } from '../base/lifetime.ts';
+import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ContentChecksums, ContentSelection } from './checksum.ts';
+import type { ChecksumTreeInput, ChecksumTreeOutput } from './checksum-tree.task.ts';
+import type { PrimeDigestsInput } from './prime-digests.task.ts';
+import type { ImmutableRef, UnlazyContext } from './ref.ts';
+
+const tasks = {
+  checksum: new URL('./checksum-tree.task.ts', import.meta.url),
+  prime: new URL('./prime-digests.task.ts', import.meta.url),
+};
+
+/** The digest of a regular file's data, by its path in a layer directory (bytes where it is not UTF-8). */
+export interface KnownDigest {
+  readonly path: string | Uint8Array;
+  readonly digest: Digest;
+}
+
+/** Content checksums that can also be told digests that somebody took anyway. */
+export interface PrimableChecksums extends ContentChecksums {
+  /**
+   * Remembers the digests of files just written to `layerDir`, so that they are not read again. Call it when the files
+   * have their final metadata: what is known of a file counts while size, inode and times stay the same.
+   */
+  prime(layerDir: string, entries: readonly KnownDigest[], signal?: AbortSignal): Promise<void>;
+}
+
+/**
+ * Content checksums that read layer directories without a mount, in the threads of `pool`, and keep the digests of files
+ * in `database` (table `layer_file_digests`, one row per layer directory).
+ */
+export function createContentChecksums({
+  database,
+  pool,
+}: {
+  readonly database: DatabaseSync;
+  readonly pool: ThreadPool;
+}): PrimableChecksums {
+  return new LayerContentChecksums(new FileDigestTable(database), pool);
+}
+
+class LayerContentChecksums implements PrimableChecksums {
+  readonly #table: FileDigestTable;
+  readonly #pool: ThreadPool;
+  /** By topmost layer directory: two selections of one tree should not read the same files twice. */
+  readonly #locks = new KeyedLock();
+
+  constructor(table: FileDigestTable, pool: ThreadPool) {
+    this.#table = table;
+    this.#pool = pool;
+  }
+
+  async checksum(
+    ref: ImmutableRef,
+    selection: ContentSelection,
+    context: UnlazyContext = {},
+  ): Promise<Digest> {
+    const dirs = [...(await ref.layerDirs(context))].reverse();
+    using _lock = await this.#locks.acquire(dirs[0] ?? '', context.signal);
+    const layers = dirs.map((dir) => ({ dir, known: this.#table.get(dir) }));
+    const { digest, learned } = await this.#pool.run<ChecksumTreeInput, ChecksumTreeOutput>(
+      tasks.checksum,
+      { layers, selection },
+      { signal: context.signal, transfer: buffersOf(layers.map((layer) => layer.known)) },
+    );
+    for (const { dir, packed } of learned) this.#table.put(dir, packed);
+    return digest;
+  }
+
+  async prime(layerDir: string, entries: readonly KnownDigest[], signal?: AbortSignal): Promise<void> {
+    using _lock = await this.#locks.acquire(layerDir, signal);
+    const known = this.#table.get(layerDir);
+    const packed = await this.#pool.run<PrimeDigestsInput, Uint8Array>(
+      tasks.prime,
+      { dir: layerDir, known, entries },
+      { signal, transfer: buffersOf([known]) },
+    );
+    this.#table.put(layerDir, packed);
+  }
+}
+
+function buffersOf(arrays: readonly (Uint8Array | undefined)[]): ArrayBuffer[] {
+  return arrays.flatMap((array) => (array?.buffer instanceof ArrayBuffer ? [array.buffer] : []));
+}
+
+class FileDigestTable {
+  readonly #get: StatementSync;
+  readonly #put: StatementSync;
+
+  /** Forgets the layers that are gone. */
+  constructor(database: DatabaseSync) {
+    database.exec(
+      'CREATE TABLE IF NOT EXISTS layer_file_digests (dir TEXT PRIMARY KEY, packed BLOB NOT NULL) STRICT',
+    );
+    this.#get = database.prepare('SELECT packed FROM layer_file_digests WHERE dir = ?');
+    this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_digests (dir, packed) VALUES (?, ?)');
+    const forget = database.prepare('DELETE FROM layer_file_digests WHERE dir = ?');
+    for (const { dir } of database.prepare('SELECT dir FROM layer_file_digests').all()) {
+      if (!existsSync(String(dir))) forget.run(String(dir));
+    }
+  }
+
+  get(dir: string): Uint8Array | undefined {
+    return this.#get.get(dir)?.packed as Uint8Array | undefined;
+  }
+
+  put(dir: string, packed: Uint8Array): void {
+    this.#put.run(dir, packed);
+  }
+}
