@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
 import { newestFirst } from './newest-first.ts';
 
@@ -29,7 +30,7 @@ interface PendingCommit {
   readonly reject: (error: unknown) => void;
 }
 
-/** Result ids are read in pages, so that a walk over all of them blocks nobody. */
+/** Reads stop for a turn of the event loop after so many rows or look-ups. */
 const pageSize = 1000;
 
 /**
@@ -72,11 +73,13 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   async targets(links: readonly KeyLink[]): Promise<readonly (readonly KeyId[])[]> {
-    return links.map(({ from, operation, output, input, selector }) =>
-      this.#selectTargets
-        .all(from, operation, output, input, selector ?? '')
-        .map((row) => row.to_key as KeyId),
-    );
+    const answers: KeyId[][] = [];
+    for (const { from, operation, output, input, selector } of links) {
+      if (answers.length % pageSize === pageSize - 1) await eventLoopTurn();
+      const rows = this.#selectTargets.all(from, operation, output, input, selector ?? '');
+      answers.push(rows.map((row) => row.to_key as KeyId));
+    }
+    return answers;
   }
 
   async results(keys: readonly KeyId[]): Promise<readonly KeyResult[]> {
@@ -115,6 +118,7 @@ export class SqliteKeyStore implements KeyStore {
       const page = this.#selectIds.all(last).map((row) => row.result as string);
       yield* page;
       if (page.length < pageSize) return;
+      await eventLoopTurn();
       last = page.at(-1)!;
     }
   }

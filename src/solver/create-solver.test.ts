@@ -680,13 +680,13 @@ describe('limits and sizes', () => {
     assert.equal(most, 2);
   });
 
-  it('builds a chain of 100,000 vertices, twice', async () => {
+  it('builds a chain longer than the stack is deep, twice', async () => {
     await using rig = new SolverRig();
     let end = rig.step('0', { run: () => ['x'] });
-    for (let number = 1; number < 100_000; number++)
+    for (let number = 1; number < 20_000; number++)
       end = rig.step(String(number), { inputs: [end], run: ([content]) => [content!] });
     assert.equal((await rig.build(end)).cached, false);
-    assert.equal(rig.takeExecuted().length, 100_000);
+    assert.equal(rig.takeExecuted().length, 20_000);
     assert.equal((await rig.build(end)).cached, true);
     assert.deepEqual(rig.takeExecuted(), []);
   });
