@@ -32,6 +32,9 @@ export interface Solve {
 /** How long the daemon may be silent after the end of a build before its progress counts as complete, in milliseconds. */
 const finalSilence = 3_000;
 
+/** How much later than a call the session may notice that the connection is gone, in milliseconds. */
+const noticeTime = 200;
+
 /** Starts a build. Aborting `signal` cancels it at the daemon. */
 export function solve(connection: Connection, request: SolveRequest, signal?: AbortSignal): Solve {
   const ref = request.ref ?? randomBytes(16).toString('hex');
@@ -85,11 +88,19 @@ async function run(
     throwIfAborted(signal);
     const sinkFailure = host.failure;
     if (sinkFailure) throw sinkFailure;
-    if (session.closed.aborted) {
+    if (await endsSoon(session.closed, asKilnError(error))) {
       throw new KilnError('unavailable', 'the connection to the build engine was lost', { cause: error });
     }
     throw asKilnError(error);
   }
+}
+
+/** Whether a call failed because the connection did: the call may notice a moment earlier than the session. */
+async function endsSoon(closed: AbortSignal, error: KilnError): Promise<boolean> {
+  if (closed.aborted) return true;
+  if (error.code !== 'canceled' && error.code !== 'unavailable') return false;
+  await sleep(noticeTime, undefined, { signal: closed }).catch(() => {});
+  return closed.aborted;
 }
 
 /** Frontends look for remote caches too, before any definition exists. */
