@@ -6,14 +6,12 @@ export const interruptedExitCode = 130;
 /** The first SIGINT or SIGTERM aborts `signal`, so that the command can end in order; the second ends the process at once. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
-  readonly #onSignal: () => void;
+  readonly #onSignal = () => {
+    if (this.signal.aborted) process.exit(interruptedExitCode);
+    this.#controller.abort(new KilnError('canceled', 'canceled'));
+  };
 
-  constructor(announce: (text: string) => void) {
-    this.#onSignal = () => {
-      if (this.signal.aborted) process.exit(interruptedExitCode);
-      announce('canceling; press Ctrl-C again to exit at once\n');
-      this.#controller.abort(new KilnError('canceled', 'canceled'));
-    };
+  constructor() {
     process.on('SIGINT', this.#onSignal);
     process.on('SIGTERM', this.#onSignal);
   }

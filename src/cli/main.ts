@@ -9,7 +9,7 @@ async function main(): Promise<number> {
   // Whoever read our output has seen enough; that is no reason to crash. Losing the display does not stop a build either.
   process.stdout.on('error', ignoreClosedPipe);
   process.stderr.on('error', ignoreClosedPipe);
-  using interruption = new Interruption((text) => process.stderr.write(text));
+  using interruption = new Interruption();
   const { signal } = interruption;
   const { stdin, stdout, stderr, env: environment } = process;
   const program = createProgram({ stdin, stdout, stderr, environment, signal }).exitOverride();

@@ -33,9 +33,14 @@ export async function build(
   await using trace = flags.trace ? await openTrace(flags.trace) : undefined;
   using display = createDisplay(mode, stderr as Parameters<typeof createDisplay>[1], environment);
 
+  const sayCanceling = () => display.notice('canceling; press Ctrl-C again to exit at once');
+  signal.addEventListener('abort', sayCanceling, { once: true });
   const build = solve(connection, { ...prepared.request, ref }, signal);
   const warnings = await showProgress(build.progress, display, trace?.write);
-  const { response } = await build.result;
+  signal.removeEventListener('abort', sayCanceling);
+  const { response } = await build.result.catch((error) => {
+    throw asKilnError(error).wrap('failed to solve');
+  });
 
   if (flags.metadataFile) {
     const metadata = `${JSON.stringify(buildMetadata(response), undefined, 2)}\n`;

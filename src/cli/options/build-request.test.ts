@@ -211,7 +211,7 @@ test('without PATH and frontend, LLB is read from standard input', async () => {
   assert.equal(source.kind === 'definition' && source.definition.metadata[digestOf(op)]?.ignoreCache, true);
   await assert.rejects(prepare([], ''), is('invalid_argument'));
   await assert.rejects(prepare([], '\x08\x01 not LLB'), is('invalid_argument'));
-  await assert.rejects(prepare(['-t', 'name'], llb), is('invalid_argument'));
+  await assert.rejects(prepare(['--target', 'name'], llb), is('invalid_argument'));
 });
 
 test('--push and --tag complete the outputs, or say why they cannot', async () => {

@@ -105,11 +105,7 @@ async function definitionFromStdin(flags: BuildFlags, { stdin }: RequestContext)
       },
     );
   }
-  if (
-    flags.tag.length + flags.buildArg.length > 0 ||
-    flags.file !== undefined ||
-    flags.target !== undefined
-  ) {
+  if (flags.buildArg.length > 0 || flags.file !== undefined || flags.target !== undefined) {
     throw new KilnError('invalid_argument', 'the PATH of the context is missing', { hint });
   }
   return readDefinition(stdin, 'standard input');

@@ -11,11 +11,13 @@ const idleTime = 1_000;
 /** Line by line, for logs and for terminals that cannot move the cursor. */
 export class PlainDisplay implements Display {
   readonly #state = new ProgressState();
+  readonly #output: Output;
   readonly #printer: PlainPrinter;
   #printTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(output: Output) {
+    this.#output = output;
     this.#printer = new PlainPrinter(this.#state, (text) => output.write(text));
   }
 
@@ -27,6 +29,10 @@ export class PlainDisplay implements Display {
       this.#printer.endOpenLines();
       this.#schedule();
     }, idleTime);
+  }
+
+  notice(text: string): void {
+    this.#output.write(`${text}\n`);
   }
 
   #schedule(): void {

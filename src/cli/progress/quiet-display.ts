@@ -18,6 +18,10 @@ export class QuietDisplay implements Display {
     this.#state.apply(status, Date.now());
   }
 
+  notice(text: string): void {
+    this.#output.write(`${text}\n`);
+  }
+
   finish(): void {
     for (const step of this.#state.failed) this.#output.write(failedStepLog(step, failureLines));
   }

@@ -17,6 +17,9 @@ export class RawJsonDisplay implements Display {
     this.#output.write(`${JSON.stringify(solveStatusToGoJson(status))}\n`);
   }
 
+  /** Only events are printed. */
+  notice(): void {}
+
   finish(): void {}
 
   [Symbol.dispose](): void {}

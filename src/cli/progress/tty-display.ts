@@ -8,6 +8,8 @@ import { renderFrame } from './tty-frame.ts';
 /** Milliseconds between frames: few enough that a slow terminal keeps up, and running times still tick. */
 const frameTime = 100;
 const failureLines = 5_000;
+/** Of terminals that do not tell theirs. */
+const defaultSize = { columns: 80, rows: 24 };
 const hideCursor = '\x1b[?25l';
 const showCursor = '\x1b[?25h';
 const eraseToEndOfLine = '\x1b[K';
@@ -54,6 +56,13 @@ export class TtyDisplay implements Display {
     this.#state.apply(status, Date.now());
   }
 
+  /** Stays above the picture. */
+  notice(text: string): void {
+    this.#terminal.write(`${this.#toTop()}${text}${eraseToEndOfLine}\n${eraseBelow}`);
+    this.#drawn = { rows: 0, width: 0 };
+    this.#draw(false);
+  }
+
   finish(): void {
     if (this.#state.started.length > 0) this.#draw(true);
     for (const step of this.#state.failed) this.#terminal.write(failedStepLog(step, failureLines));
@@ -71,14 +80,19 @@ export class TtyDisplay implements Display {
 
   #draw(final: boolean): void {
     if (this.#state.started.length === 0) return;
-    const { columns: width = 80, rows: height = 24 } = this.#terminal;
+    const { columns: width = defaultSize.columns, rows: height = defaultSize.rows } = this.#terminal;
     const lines = renderFrame(this.#state, { width, height, now: Date.now(), final, ...this.#options });
-    // A terminal that became narrower has broken each old line in pieces.
+    const body = lines.map((line) => `${line}${eraseToEndOfLine}\n`).join('');
+    this.#terminal.write(`${this.#toTop()}${body}${eraseBelow}`);
+    this.#drawn = { rows: lines.length, width };
+  }
+
+  /** Moves the cursor to where the last frame begins, as far as it is on the screen. */
+  #toTop(): string {
+    const { columns: width = defaultSize.columns, rows: height = defaultSize.rows } = this.#terminal;
+    // A terminal that became narrower has broken each line in pieces.
     const pieces = this.#drawn.width > width ? Math.ceil((this.#drawn.width - 1) / width) : 1;
     const up = Math.min(this.#drawn.rows * pieces, height - 1);
-    const back = up > 0 ? `\x1b[${up}A\r` : '\r';
-    const body = lines.map((line) => `${line}${eraseToEndOfLine}\n`).join('');
-    this.#terminal.write(`${back}${body}${eraseBelow}`);
-    this.#drawn = { rows: lines.length, width };
+    return up > 0 ? `\x1b[${up}A\r` : '\r';
   }
 }
