@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ThreadPool } from '../base/thread-pool.ts';
-import type { FileCopy, FileMkdir, FileMkfile, FileRm, FileSymlink, FileChange } from '../llb/op.ts';
+import type { FileChange, FileCopy, FileMkdir, FileMkfile, FileRm, FileSymlink } from '../llb/op.ts';
 import type { FileOps, PreparedAction } from './file-op.ts';
 import { createFileOps } from './thread-file-ops.ts';
 
-const copyDefaults: FileCopy = {
+export const copyDefaults: FileCopy = {
   src: '/',
   dest: '/',
   modeString: '',
@@ -68,7 +68,11 @@ export class FileOpRig implements AsyncDisposable {
     return this.apply({ kind: 'rm', allowNotFound: false, allowWildcard: false, ...rm });
   }
 
-  apply(change: FileChange, more: Partial<PreparedAction> = {}, signal = new AbortController().signal): Promise<void> {
+  apply(
+    change: FileChange,
+    more: Partial<PreparedAction> = {},
+    signal = new AbortController().signal,
+  ): Promise<void> {
     const action: PreparedAction = {
       target: this.target,
       source: { path: this.source },
@@ -80,9 +84,11 @@ export class FileOpRig implements AsyncDisposable {
     return this.#ops.apply([action], signal);
   }
 
-  /** What `find -printf format` says about the target tree below its root, in order; by default the names. */
-  found(format = '%P'): string[] {
-    const output = execFileSync('find', [this.target, '-mindepth', '1', '-printf', `${format}\n`], { encoding: 'utf8' });
+  /** What `find -printf format` says about a tree (the target) below its root, in order; by default the names. */
+  found(format = '%P', tree = this.target): string[] {
+    const output = execFileSync('find', [tree, '-mindepth', '1', '-printf', `${format}\n`], {
+      encoding: 'utf8',
+    });
     return output.split('\n').filter(Boolean).sort();
   }
 

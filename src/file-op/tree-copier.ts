@@ -57,6 +57,8 @@ interface Level {
 
 /** What overlayfs writes into a layer about the layer itself. */
 const overlayMarks = /^(trusted|user)\.overlay\./;
+/** Below this many bytes, sharing blocks and looking for holes cost more than they save. */
+const smallFile = 65_536n;
 const typeMask = 0o170000n;
 const socketType = 0o140000n;
 const linkType = 0o120000n;
@@ -272,9 +274,8 @@ function lstatOf(file: ByteString): BigIntStats {
 }
 
 function copyContent(from: string | Buffer, to: string | Buffer, stats: BigIntStats): void {
-  const isSparse = stats.blocks * 512n < stats.size;
-  if (!isSparse) {
-    copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  if (stats.size < smallFile) {
+    copyFileSync(from, to, constants.COPYFILE_EXCL);
     return;
   }
   const input = openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW);
