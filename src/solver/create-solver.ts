@@ -76,6 +76,8 @@ class SharedGraphSolver<R, C> implements Solver<R, C> {
     this.#closed = true;
     const { nodes, releases } = this.#environment;
     await Promise.all([...this.#jobs.values()].map((job) => job.close()));
+    // What one job's vertex did for a follower in another job may still be saved after both are gone.
+    await Promise.all([...nodes.values()].map((node) => node.quiet()));
     await releases.settled();
     releases.throwIfFailed();
     if (nodes.size === 0) return;

@@ -101,7 +101,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
 
   #ended(node: VertexNode<R, C>): Promise<void> | undefined {
     if (node.jobs.size > 0 || node.wanted) return undefined;
-    return new Promise((resolve) => node.whenQuiet(resolve));
+    return node.quiet();
   }
 
   #throwIfClosed(): void {

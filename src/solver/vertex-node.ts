@@ -131,10 +131,10 @@ export class VertexNode<R, C> {
     this.dropIfUnneeded();
   }
 
-  /** `listener` is called once when no call is under way. */
-  whenQuiet(listener: () => void): void {
-    if (this.#quiet) listener();
-    else this.#quietListeners.push(listener);
+  /** Waits until no call is under way. */
+  quiet(): Promise<void> {
+    if (this.#quiet) return Promise.resolve();
+    return new Promise((resolve) => this.#quietListeners.push(resolve));
   }
 
   get #quiet(): boolean {

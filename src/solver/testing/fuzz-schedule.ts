@@ -31,7 +31,13 @@ export async function fuzzSchedule(seed: number): Promise<void> {
     await fuzzRound({ random, time, rig, graph, calm });
     if (random.chance(0.5)) rig.results.prune(() => random.chance(0.5));
   }
-  await rig[Symbol.asyncDispose]();
+  let disposed = false;
+  const disposing = rig[Symbol.asyncDispose]().finally(() => {
+    disposed = true;
+  });
+  disposing.catch(() => {});
+  assert(await time.run(() => disposed), 'the solver does not close');
+  await disposing;
 }
 
 interface Round {
