@@ -1,0 +1,245 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import {
+  type StatusResponse,
+  StatusResponseSchema,
+  type Vertex,
+  type VertexLog,
+  type VertexStatus,
+  type VertexWarning,
+} from '../api/gen/control_pb.js';
+import type { Digest } from '../base/digest.ts';
+import { deferred } from '../base/lifetime.ts';
+import type { StatusEvent, VertexEvent, WarningEvent } from '../base/progress.ts';
+import type { SolverEvents } from '../solver/solver.ts';
+import { StepLogLimit } from './step-log-limit.ts';
+
+/** Milliseconds between two messages to one client: what happens meanwhile travels together. */
+const interval = 50;
+/** Clients refuse messages of more than 4 MiB by default. */
+const maxLogBytes = 1024 * 1024;
+
+/** What one subscriber has not been told yet. Of a vertex or status only its latest state counts. */
+class Pending {
+  readonly #vertices = new Map<string, Vertex>();
+  readonly #statuses = new Map<string, VertexStatus>();
+  #logs: VertexLog[] = [];
+  #warnings: VertexWarning[] = [];
+  #logBytes = 0;
+
+  get isEmpty(): boolean {
+    return (
+      this.#vertices.size === 0 &&
+      this.#statuses.size === 0 &&
+      this.#logs.length === 0 &&
+      this.#warnings.length === 0
+    );
+  }
+
+  vertex(vertex: Vertex): void {
+    this.#vertices.delete(vertex.digest);
+    this.#vertices.set(vertex.digest, vertex);
+  }
+
+  status(status: VertexStatus): void {
+    this.#statuses.set(`${status.vertex} ${status.id}`, status);
+  }
+
+  log(log: VertexLog): void {
+    this.#logs.push(log);
+    this.#logBytes += log.data.length;
+  }
+
+  warning(warning: VertexWarning): void {
+    this.#warnings.push(warning);
+  }
+
+  /** Everything, as messages of a size that clients take. */
+  *drain(): Generator<StatusResponse> {
+    const first = create(StatusResponseSchema, {
+      vertexes: [...this.#vertices.values()],
+      statuses: [...this.#statuses.values()],
+      warnings: this.#warnings,
+    });
+    this.#vertices.clear();
+    this.#statuses.clear();
+    this.#warnings = [];
+    const logs = this.#logs;
+    this.#logs = [];
+    let bytes = 0;
+    let message = first;
+    if (this.#logBytes <= maxLogBytes) message.logs = logs;
+    else {
+      for (const log of logs) {
+        if (bytes + log.data.length > maxLogBytes && bytes > 0) {
+          yield message;
+          message = create(StatusResponseSchema);
+          bytes = 0;
+        }
+        message.logs.push(log);
+        bytes += log.data.length;
+      }
+    }
+    this.#logBytes = 0;
+    yield message;
+  }
+
+  copyTo(other: Pending): void {
+    for (const vertex of this.#vertices.values()) other.vertex(vertex);
+    for (const status of this.#statuses.values()) other.status(status);
+    for (const log of this.#logs) other.log(log);
+    for (const warning of this.#warnings) other.warning(warning);
+  }
+}
+
+interface Subscriber {
+  readonly pending: Pending;
+  wake(): void;
+}
+
+export interface StepCounts {
+  readonly total: number;
+  readonly completed: number;
+  readonly cached: number;
+  readonly warnings: number;
+}
+
+/** The account of one build as clients see it: kept whole, so that whoever looks later sees all of it. */
+export class BuildProgress implements SolverEvents {
+  readonly #all = new Pending();
+  readonly #latest = new Map<string, Vertex>();
+  readonly #logLimit = new StepLogLimit();
+  readonly #subscribers = new Set<Subscriber>();
+  #warnings = 0;
+  #ended = false;
+
+  vertex(event: VertexEvent): void {
+    const vertex = {
+      $typeName: 'moby.buildkit.v1.Vertex',
+      digest: event.digest,
+      inputs: [...event.inputs],
+      name: event.name,
+      cached: event.cached ?? false,
+      started: event.started && timestampFromDate(event.started),
+      completed: event.completed && timestampFromDate(event.completed),
+      error: event.error ?? '',
+      progressGroup: event.group && { $typeName: 'pb.ProgressGroup', ...event.group },
+    } satisfies Vertex;
+    this.#latest.set(event.digest, vertex);
+    this.#tell((pending) => pending.vertex(vertex));
+  }
+
+  status(vertex: Digest, event: StatusEvent): void {
+    const status = {
+      $typeName: 'moby.buildkit.v1.VertexStatus',
+      id: event.id,
+      vertex,
+      name: event.name ?? '',
+      current: BigInt(event.current ?? 0),
+      total: BigInt(event.total ?? 0),
+      timestamp: timestampFromDate(new Date()),
+      started: event.started && timestampFromDate(event.started),
+      completed: event.completed && timestampFromDate(event.completed),
+    } satisfies VertexStatus;
+    this.#tell((pending) => pending.status(status));
+  }
+
+  log(vertex: Digest, stream: 1 | 2, data: Uint8Array, time: Date): void {
+    const allowed = this.#logLimit.admit(vertex, data);
+    if (allowed.length === 0) return;
+    const log = {
+      $typeName: 'moby.buildkit.v1.VertexLog',
+      vertex,
+      timestamp: timestampFromDate(time),
+      stream: BigInt(stream),
+      data: allowed,
+    } satisfies VertexLog;
+    this.#tell((pending) => pending.log(log));
+  }
+
+  warning(vertex: Digest, event: WarningEvent): void {
+    this.#warnings++;
+    const { source } = event;
+    const warning = {
+      $typeName: 'moby.buildkit.v1.VertexWarning',
+      vertex,
+      level: BigInt(event.level),
+      short: Buffer.from(event.short),
+      detail: (event.detail ?? []).map((line) => Buffer.from(line)),
+      url: event.url ?? '',
+      info: source && {
+        $typeName: 'pb.SourceInfo',
+        filename: source.filename,
+        data: source.data,
+        language: source.language ?? '',
+      },
+      ranges: (event.ranges ?? []).map(({ start, end }) => ({
+        $typeName: 'pb.Range',
+        start: { $typeName: 'pb.Position', ...start },
+        end: { $typeName: 'pb.Position', ...end },
+      })),
+    } satisfies VertexWarning;
+    this.#tell((pending) => pending.warning(warning));
+  }
+
+  counts(): StepCounts {
+    const vertices = [...this.#latest.values()];
+    return {
+      total: vertices.length,
+      completed: vertices.filter(({ completed }) => completed).length,
+      cached: vertices.filter(({ cached }) => cached).length,
+      warnings: this.#warnings,
+    };
+  }
+
+  /** No more events: streams end when they have told everything. */
+  end(): void {
+    this.#ended = true;
+    for (const subscriber of this.#subscribers) subscriber.wake();
+  }
+
+  /** Everything so far, then what comes, until the build ends or the reader leaves. */
+  async *stream(signal: AbortSignal): AsyncGenerator<StatusResponse> {
+    const pending = new Pending();
+    this.#all.copyTo(pending);
+    let turn = deferred<void>();
+    const subscriber: Subscriber = { pending, wake: () => turn.resolve() };
+    const leave = () => subscriber.wake();
+    signal.addEventListener('abort', leave, { once: true });
+    this.#subscribers.add(subscriber);
+    try {
+      while (!signal.aborted) {
+        if (!pending.isEmpty) {
+          yield* pending.drain();
+          if (!this.#ended) await this.#pause();
+          continue;
+        }
+        if (this.#ended) return;
+        turn = deferred();
+        await turn.promise;
+      }
+    } finally {
+      signal.removeEventListener('abort', leave);
+      this.#subscribers.delete(subscriber);
+    }
+  }
+
+  /** Lets events gather, but not past the end of the build. */
+  async #pause(): Promise<void> {
+    const over = deferred<void>();
+    const timer = setTimeout(() => over.resolve(), interval);
+    const waiter: Subscriber = { pending: new Pending(), wake: () => this.#ended && over.resolve() };
+    this.#subscribers.add(waiter);
+    await over.promise;
+    this.#subscribers.delete(waiter);
+    clearTimeout(timer);
+  }
+
+  #tell(add: (pending: Pending) => void): void {
+    add(this.#all);
+    for (const subscriber of this.#subscribers) {
+      add(subscriber.pending);
+      subscriber.wake();
+    }
+  }
+}

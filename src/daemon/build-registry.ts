@@ -1,0 +1,109 @@
+import { KilnError } from '../base/errors.ts';
+import { abortable, type Deferred, deferred } from '../base/lifetime.ts';
+import type { Build } from '../engine/engine.ts';
+import type { Definition } from '../llb/op.ts';
+import type { BuildProgress } from './build-progress.ts';
+import { GatewayRefs } from './gateway-refs.ts';
+
+/** A build as the services know it. */
+export interface ActiveBuild {
+  readonly id: string;
+  readonly build: Build;
+  readonly progress: BuildProgress;
+  readonly refs: GatewayRefs;
+  /** Definitions that the client sent along for its frontend. */
+  readonly inputs: ReadonlyMap<string, Definition>;
+  readonly startedAt: Date;
+}
+
+/** Milliseconds that a call may come before the build it names. */
+const patience = 5_000;
+/** Ended builds whose progress can still be read. */
+const remembered = 50;
+
+/** The running builds by id. Clients open their calls in any order: those that come before their build wait for it. */
+export class BuildRegistry {
+  readonly #active = new Map<string, ActiveBuild>();
+  readonly #ended = new Map<string, BuildProgress>();
+  readonly #awaited = new Map<string, Deferred<void>>();
+  #refusing: KilnError | undefined;
+
+  /** Throws `already_exists` for an id that is running, and what `refuse` was given after that. */
+  add(build: Build, progress: BuildProgress, inputs: ReadonlyMap<string, Definition>): ActiveBuild {
+    const { id } = build;
+    this.check(id);
+    const active: ActiveBuild = {
+      id,
+      build,
+      progress,
+      inputs,
+      refs: new GatewayRefs(),
+      startedAt: new Date(),
+    };
+    this.#active.set(id, active);
+    this.#ended.delete(id);
+    this.#awaited.get(id)?.resolve();
+    this.#awaited.delete(id);
+    return active;
+  }
+
+  /** Throws when a build of this id could not be added. */
+  check(id: string): void {
+    if (this.#refusing) throw this.#refusing;
+    if (id === '') throw new KilnError('invalid_argument', 'a build needs a ref');
+    if (this.#active.has(id)) throw new KilnError('already_exists', `build ${id} is already running`);
+  }
+
+  remove({ id, progress }: ActiveBuild): void {
+    this.#active.delete(id);
+    this.#ended.set(id, progress);
+    if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
+  }
+
+  /** Waits a while for a build that has not started yet. Throws `not_found`. */
+  async get(id: string, signal: AbortSignal): Promise<ActiveBuild> {
+    await this.#arrival(id, signal, () => this.#active.has(id));
+    const active = this.#active.get(id);
+    if (!active)
+      throw new KilnError('not_found', `no such job ${id}`, {
+        hint: 'the build has ended, or never started',
+      });
+    return active;
+  }
+
+  /** The progress of a build that runs or has ended lately; waits like `get`. */
+  async progress(id: string, signal: AbortSignal): Promise<BuildProgress> {
+    await this.#arrival(id, signal, () => this.#active.has(id) || this.#ended.has(id));
+    const progress = this.#active.get(id)?.progress ?? this.#ended.get(id);
+    if (!progress) throw new KilnError('not_found', `no such job ${id}`);
+    return progress;
+  }
+
+  get active(): readonly ActiveBuild[] {
+    return [...this.#active.values()];
+  }
+
+  /** No new builds from now on. */
+  refuse(reason: KilnError): void {
+    this.#refusing = reason;
+  }
+
+  /** Ends every running build, and waits for it. */
+  async cancelAll(): Promise<void> {
+    for (const { build } of this.#active.values()) build.cancel(this.#refusing);
+    await Promise.allSettled(this.active.map(({ build }) => build.outcome));
+  }
+
+  async #arrival(id: string, signal: AbortSignal, here: () => boolean): Promise<void> {
+    if (here()) return;
+    const awaited = this.#awaited.get(id) ?? deferred<void>();
+    this.#awaited.set(id, awaited);
+    const limit = AbortSignal.timeout(patience);
+    try {
+      await abortable(awaited.promise, AbortSignal.any([signal, limit]));
+    } catch (error) {
+      if (!limit.aborted) throw error;
+      this.#awaited.delete(id);
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import {
+  type Control,
+  type SolveRequest,
+  type UsageRecord as UsageMessage,
+  UsageRecordSchema,
+} from '../api/gen/control_pb.js';
+import { KilnError } from '../base/errors.ts';
+import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
+import type { RefStore, UsageRecord } from '../layer/ref.ts';
+import { definitionFromMessage } from '../llb/definition-wire.ts';
+import type { Definition } from '../llb/op.ts';
+import type { BuildHistory } from './build-history.ts';
+import { BuildProgress } from './build-progress.ts';
+import type { BuildRegistry } from './build-registry.ts';
+import type { WorkerDescription } from './worker-description.ts';
+
+export interface ControlParts {
+  readonly engine: Engine;
+  readonly builds: BuildRegistry;
+  readonly history: BuildHistory;
+  readonly refStore: RefStore;
+  readonly worker: WorkerDescription;
+  /** Told after each build. */
+  readonly onBuildEnd: () => void;
+}
+
+const nanosecondsPerMillisecond = 1_000_000n;
+
+/** The daemon's API, but for `Session`, which is served as raw messages. */
+export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
+  const { engine, builds, history, refStore, worker } = parts;
+  return {
+    async solve(request, context) {
+      const inputs = definitions(request.frontendInputs);
+      builds.check(request.ref);
+      const progress = new BuildProgress();
+      const build = engine.start(buildRequest(request, inputs), progress, context.signal);
+      const active = builds.add(build, progress, inputs);
+      const record = request.internal ? undefined : history.start(request);
+      try {
+        const { exporterResponse } = await build.outcome;
+        record?.complete(progress.counts(), exporterResponse);
+        return { exporterResponse };
+      } catch (error) {
+        record?.fail(progress.counts(), error);
+        throw error;
+      } finally {
+        progress.end();
+        builds.remove(active);
+        parts.onBuildEnd();
+      }
+    },
+
+    async *status({ ref }, context: HandlerContext) {
+      const progress = await builds.progress(ref, context.signal);
+      yield* progress.stream(context.signal);
+    },
+
+    async diskUsage({ filters }) {
+      return { records: (await refStore.usage(filters)).map(usageToMessage) };
+    },
+
+    async *prune(request, context) {
+      const removed = refStore.prune({
+        filters: request.filters,
+        all: request.all,
+        keepDuration: Number(request.keepDuration / nanosecondsPerMillisecond),
+        reservedSpace: Number(request.reservedSpace),
+        maxUsedSpace: Number(request.maxUsedSpace),
+        minFreeSpace: Number(request.minFreeSpace),
+        signal: context.signal,
+      });
+      for await (const record of removed) yield usageToMessage(record);
+    },
+
+    async listWorkers() {
+      return { records: [worker.record()] };
+    },
+
+    async info() {
+      return { version: worker.version };
+    },
+
+    async *listenBuildHistory(request, context) {
+      yield* history.listen(request, context.signal);
+    },
+
+    async updateBuildHistory(request) {
+      history.update(request);
+      return {};
+    },
+  };
+}
+
+function buildRequest(request: SolveRequest, inputs: ReadonlyMap<string, Definition>): BuildRequest {
+  const exporters = [...request.exporters];
+  if (exporters.length === 0 && request.oldExporter !== '') {
+    exporters.push({
+      $typeName: 'moby.buildkit.v1.Exporter',
+      type: request.oldExporter,
+      attrs: request.oldExporterAttrs,
+    });
+  }
+  return {
+    id: request.ref,
+    sessionId: request.session,
+    work: workOf(request, inputs),
+    exporters,
+    entitlements: request.entitlements,
+  };
+}
+
+/** A request with neither frontend nor definition leaves the work to its client. */
+function workOf(request: SolveRequest, inputs: ReadonlyMap<string, Definition>): BuildWork {
+  if (request.frontend === '' && request.definition === undefined) return { kind: 'client' };
+  if (request.frontend !== '' && request.definition !== undefined && request.definition.ops.length > 0) {
+    throw new KilnError(
+      'invalid_argument',
+      'a solve request names a frontend and has a definition: send one of them',
+    );
+  }
+  return {
+    kind: 'solve',
+    request: {
+      definition: request.frontend === '' ? definitionFromMessage(request.definition!) : undefined,
+      frontend: request.frontend || undefined,
+      options: request.frontendAttrs,
+      inputs,
+      cacheImports: request.cache?.imports,
+    },
+  };
+}
+
+function definitions(messages: SolveRequest['frontendInputs']): ReadonlyMap<string, Definition> {
+  return new Map(Object.entries(messages).map(([name, message]) => [name, definitionFromMessage(message)]));
+}
+
+function usageToMessage(record: UsageRecord): UsageMessage {
+  return create(UsageRecordSchema, {
+    id: record.id,
+    mutable: record.mutable,
+    inUse: record.inUse,
+    size: BigInt(record.size),
+    parent: record.parents[0] ?? '',
+    parents: [...record.parents],
+    createdAt: timestampFromDate(record.createdAt),
+    lastUsedAt: record.lastUsedAt && timestampFromDate(record.lastUsedAt),
+    usageCount: BigInt(record.usageCount),
+    description: record.description,
+    recordType: record.type,
+    shared: record.shared,
+  });
+}

@@ -1,0 +1,209 @@
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { fromStatus } from '../api/error.ts';
+import {
+  type LLBBridge,
+  PongResponseSchema,
+  type ResolveImageConfigRequest,
+  type Result,
+  ResultSchema,
+} from '../api/gen/gateway_pb.js';
+import type { Platform as PlatformMessage } from '../api/gen/ops_pb.js';
+import { parseDigest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import { normalizePlatform, type Platform } from '../base/platform.ts';
+import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
+import { definitionFromMessage, definitionToMessage } from '../llb/definition-wire.ts';
+import { parseResolveMode } from '../source/image-source.ts';
+import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
+import { frontendCapabilities, llbCapabilities } from './capabilities.ts';
+import { rangeFromMessage } from './source-range.ts';
+import { statToMessage } from './stat-message.ts';
+import type { WorkerDescription } from './worker-description.ts';
+
+/** Names the build that a call on the control socket belongs to. */
+const buildHeader = 'buildkit-controlapi-buildid';
+
+/** `LLBBridge`: what a client that drives its build itself asks of the engine. */
+export function gatewayService(
+  builds: BuildRegistry,
+  worker: WorkerDescription,
+): Partial<ServiceImpl<typeof LLBBridge>> {
+  const buildOf = (context: HandlerContext): Promise<ActiveBuild> => {
+    const id = context.requestHeader.get(buildHeader);
+    if (!id)
+      throw new KilnError('invalid_argument', `the call does not say which build it is for (${buildHeader})`);
+    return builds.get(id, context.signal);
+  };
+
+  const resolve = async (
+    context: HandlerContext,
+    request: Pick<ResolveImageConfigRequest, 'ref' | 'platform' | 'resolveMode' | 'logName'> & {
+      readonly ociLayout?: { readonly sessionId: string; readonly storeId: string };
+    },
+  ) => {
+    const { build } = await buildOf(context);
+    return await build.bridge.resolveImageConfig(request.ref, {
+      platform: request.platform ? platformFromMessage(request.platform) : worker.platforms[0]!,
+      resolveMode: parseResolveMode(request.resolveMode),
+      logName: request.logName || undefined,
+      ociLayout: request.ociLayout,
+    });
+  };
+
+  return {
+    async ping() {
+      return create(PongResponseSchema, {
+        frontendCaps: frontendCapabilities,
+        llbCaps: llbCapabilities,
+        workers: [worker.record()],
+      });
+    },
+
+    async resolveImageConfig(request, context) {
+      const { ref, digest, config } = await resolve(context, {
+        ...request,
+        ociLayout:
+          request.resolverType === 1 ? { sessionId: request.sessionId, storeId: request.storeId } : undefined,
+      });
+      return { ref, digest, config };
+    },
+
+    async resolveSourceMeta(request, context) {
+      const { source } = request;
+      if (!source) throw new KilnError('invalid_argument', 'no source to resolve');
+      const [scheme = '', rest = ''] = source.identifier.split('://', 2);
+      if (scheme !== 'docker-image' && scheme !== 'oci-layout') return { source };
+      const { ref, digest, config } = await resolve(context, {
+        ref: rest,
+        platform: request.platform,
+        resolveMode: request.resolveMode || source.attrs['image.resolvemode'] || '',
+        logName: request.logName,
+        ociLayout:
+          scheme === 'oci-layout'
+            ? { sessionId: source.attrs['oci.session'] ?? '', storeId: source.attrs['oci.store'] ?? '' }
+            : undefined,
+      });
+      return {
+        source: { identifier: `${scheme}://${ref}`, attrs: source.attrs },
+        image: { digest, config: request.image?.noConfig ? new Uint8Array() : config },
+      };
+    },
+
+    async solve(request, context) {
+      const { build, refs } = await buildOf(context);
+      const result = await build.bridge.solve({
+        definition: request.definition && definitionFromMessage(request.definition),
+        frontend: request.frontend || undefined,
+        options: request.frontendOptions,
+        inputs: new Map(
+          Object.entries(request.frontendInputs).map(([name, input]) => [name, definitionFromMessage(input)]),
+        ),
+        cacheImports: request.cacheImports,
+        evaluate: request.evaluate,
+      });
+      const single = result.refs.get('');
+      if (!request.allowResultReturn) return { oldRef: single ? refs.add(single) : '' };
+      return { result: resultToMessage(result, (ref) => refs.add(ref)) };
+    },
+
+    async evaluate({ ref }, context) {
+      const { refs } = await buildOf(context);
+      await refs.get(ref).evaluate(context.signal);
+      return {};
+    },
+
+    async readFile({ ref, path, range }, context) {
+      const { refs } = await buildOf(context);
+      const part = range && { offset: Number(range.offset), length: Number(range.length) };
+      return { data: await refs.get(ref).readFile(path, part, context.signal) };
+    },
+
+    async readDir({ ref, path, includePattern }, context) {
+      const { refs } = await buildOf(context);
+      const entries = await refs.get(ref).readDir(path, includePattern || undefined, context.signal);
+      return { entries: entries.map(statToMessage) };
+    },
+
+    async statFile({ ref, path }, context) {
+      const { refs } = await buildOf(context);
+      return { stat: statToMessage(await refs.get(ref).statFile(path, context.signal)) };
+    },
+
+    async return({ result, error }, context) {
+      const { build, refs } = await buildOf(context);
+      if (error && error.code !== 0) build.fail(fromStatus(error));
+      else build.return(resultFromMessage(result ?? create(ResultSchema), (id) => refs.get(id)));
+      return {};
+    },
+
+    async inputs(_request, context) {
+      const { inputs } = await buildOf(context);
+      return {
+        definitions: Object.fromEntries(
+          [...inputs].map(([name, input]) => [name, definitionToMessage(input)]),
+        ),
+      };
+    },
+
+    async warn(request, context) {
+      const { build } = await buildOf(context);
+      const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
+      build.bridge.warn(parseDigest(request.digest), {
+        level: Number(request.level),
+        short: text(request.short),
+        detail: request.detail.map(text),
+        url: request.url || undefined,
+        source: request.info,
+        ranges: request.ranges.map(rangeFromMessage),
+      });
+      return {};
+    },
+  };
+}
+
+export function platformFromMessage(message: PlatformMessage): Platform {
+  const { os, architecture, variant, osVersion, osFeatures } = message;
+  return normalizePlatform({ os, architecture, variant, osVersion, osFeatures });
+}
+
+function resultToMessage({ refs, metadata }: FrontendResult, idOf: (ref: SolvedRef) => string): Result {
+  const message = (ref: SolvedRef | undefined) => ({
+    id: ref ? idOf(ref) : '',
+    definition: ref?.definition && definitionToMessage(ref.definition),
+  });
+  const single = refs.size === 1 && refs.has('');
+  return create(ResultSchema, {
+    result: single
+      ? { case: 'ref', value: message(refs.get('')) }
+      : {
+          case: 'refs',
+          value: { refs: Object.fromEntries([...refs].map(([key, ref]) => [key, message(ref)])) },
+        },
+    metadata: Object.fromEntries(metadata),
+  });
+}
+
+/** Old clients send bare ids. An empty id is the empty tree. */
+function resultFromMessage(message: Result, refOf: (id: string) => SolvedRef): FrontendResult {
+  const known = (id: string) => (id === '' ? undefined : refOf(id));
+  const entries = ((): readonly (readonly [string, string])[] => {
+    const { result } = message;
+    switch (result.case) {
+      case 'ref':
+        return [['', result.value.id]];
+      case 'refs':
+        return Object.entries(result.value.refs).map(([key, ref]) => [key, ref.id]);
+      case 'oldRef':
+        return [['', result.value]];
+      case 'oldRefs':
+        return Object.entries(result.value.refs);
+      case undefined:
+        return [['', '']];
+    }
+  })();
+  return {
+    refs: new Map(entries.map(([key, id]) => [key, known(id)])),
+    metadata: new Map(Object.entries(message.metadata)),
+  };
+}

@@ -1,0 +1,87 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { formatAddress, parseAddress } from '../api/address.ts';
+import { GrpcServer } from '../api/grpc-server.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { sessionHandler, sessionMethod } from '../session/tunnel.ts';
+import { parseCommandLine } from './command-line.ts';
+import { readConfig } from './config-file.ts';
+import type { DaemonConfig } from './daemon-config.ts';
+import { createDaemonLog, type DaemonLog } from './daemon-log.ts';
+import { groupId } from './group-id.ts';
+import { openEngine } from './open-engine.ts';
+import { version } from './version.ts';
+
+/** Milliseconds that clients get to read the end of their canceled builds. */
+const farewell = 2_000;
+
+async function main(): Promise<void> {
+  const commandLine = parseCommandLine(process.argv.slice(2), version);
+  const read = await readConfig(commandLine.configFiles);
+  const config = commandLine.apply(read.config);
+  const log = createDaemonLog(config.log.level, config.log.format);
+  for (const warning of [...read.warnings, ...commandLine.warnings]) log.warn(warning);
+
+  const stop = stopSignal(log);
+  await using engine = await openEngine(config, log, version);
+  const server = new GrpcServer({
+    handlers: new Map([[sessionMethod, sessionHandler(engine.sessions)]]),
+    routes: engine.routes,
+  });
+  try {
+    await listen(server, config, log);
+    await stop;
+  } finally {
+    engine.builds.refuse(new KilnError('unavailable', 'the daemon is shutting down'));
+    await engine.builds.cancelAll();
+    await Promise.race([server.drain(), new Promise((resolve) => setTimeout(resolve, farewell).unref())]);
+    await server[Symbol.asyncDispose]();
+  }
+}
+
+async function listen(server: GrpcServer, config: DaemonConfig, log: DaemonLog): Promise<void> {
+  const tls = config.tls && (await readTls(config.tls));
+  const gid = config.group === undefined ? undefined : await groupId(config.group);
+  for (const text of config.addresses) {
+    const address = parseAddress(text);
+    if (address.kind === 'unix') await mkdir(path.dirname(address.path), { recursive: true, mode: 0o711 });
+    else if (!tls)
+      log.warn(`${text} is open to everybody who can reach it: set --tlscert, --tlskey and --tlscacert`);
+    const at = await server.listen(address, address.kind === 'unix' ? { gid } : { tls });
+    log.info(`running server on ${formatAddress(at)}`);
+  }
+}
+
+async function readTls({ cert, key, ca }: NonNullable<DaemonConfig['tls']>) {
+  if (!cert || !key) throw new KilnError('invalid_argument', 'TLS needs both --tlscert and --tlskey');
+  return {
+    cert: await readFile(cert, 'utf8'),
+    key: await readFile(key, 'utf8'),
+    ca: ca ? await readFile(ca, 'utf8') : undefined,
+  };
+}
+
+/** Resolves at the first signal to stop; the second one ends the process at once. */
+function stopSignal(log: DaemonLog): Promise<void> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      log.info(`stopping: ${signal}`);
+      resolve();
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (cause) {
+  const error = asKilnError(cause);
+  process.stderr.write(`kilnd: ${error.message}\n${error.hint ? `hint: ${error.hint}\n` : ''}`);
+  if (error.code === 'internal' || error.code === 'unknown')
+    process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,30 @@
+import { DatabaseSync } from 'node:sqlite';
+import { KilnError } from '../base/errors.ts';
+
+/** Raised when a release cannot read the state of an older one. */
+const schemaVersion = 1;
+
+/**
+ * The daemon's one database: every room keeps tables of its own in it. Write-ahead logging makes a killed process lose
+ * nothing that was committed, and costs no disk flush a transaction. Throws `failed_precondition` for the state of
+ * another release.
+ */
+export function openDatabase(file: string): DatabaseSync {
+  const database = new DatabaseSync(file);
+  database.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
+  );
+  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
+  if (version !== 0 && version !== schemaVersion) {
+    database.close();
+    throw new KilnError(
+      'failed_precondition',
+      `${file} was written by another release (format ${version}, this one reads ${schemaVersion})`,
+      {
+        hint: 'use that release, or another --root',
+      },
+    );
+  }
+  database.exec(`PRAGMA user_version = ${schemaVersion}`);
+  return database;
+}

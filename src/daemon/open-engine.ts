@@ -1,0 +1,260 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import type { ConnectRouter } from '@connectrpc/connect';
+import { Control } from '../api/gen/control_pb.js';
+import { LLBBridge } from '../api/gen/gateway_pb.js';
+import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.js';
+import { TraceService } from '../api/gen/trace_pb.js';
+import { errnoOf, KilnError } from '../base/errors.ts';
+import { hostPlatform, parsePlatform } from '../base/platform.ts';
+import { ThreadPool } from '../base/thread-pool.ts';
+import { openLocalContentStore } from '../content/local-content-store.ts';
+import type { BuildContext } from '../engine/build-context.ts';
+import { Engine } from '../engine/engine.ts';
+import type { EngineParts, Entitlement } from '../engine/engine-parts.ts';
+import { refResults, refTraits } from '../engine/result-traits.ts';
+import { createOciExecutor } from '../executor/oci-executor.ts';
+import { createArchiveExporter } from '../exporter/archive-exporter.ts';
+import { createImageExporter } from '../exporter/image-exporter.ts';
+import { createImageStore } from '../exporter/image-store.ts';
+import { createLocalExporter } from '../exporter/local-exporter.ts';
+import { createTarExporter } from '../exporter/tar-exporter.ts';
+import { createFileOps } from '../file-op/thread-file-ops.ts';
+import { createDockerfileFrontend } from '../frontend/dockerfile/dockerfile-frontend.ts';
+import { SqliteKeyStore } from '../key-store/sqlite-key-store.ts';
+import { createContentChecksums } from '../layer/content-checksums.ts';
+import { createLayerDiffer } from '../layer/layer-differ.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+import { openRefStore } from '../layer/ref-store.ts';
+import { lockRoot } from '../linux/flock.ts';
+import { createRegistry } from '../registry/http-registry.ts';
+import { createClientOutput } from '../session/client-output.ts';
+import { createClientServices } from '../session/client-services.ts';
+import { SessionRegistry } from '../session/session-registry.ts';
+import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
+import { createSolver } from '../solver/create-solver.ts';
+import { createImageSource } from '../source/image-source.ts';
+import { createLocalSource } from '../source/local-source.ts';
+import { createOciLayoutSource } from '../source/oci-layout-source.ts';
+import type { Source } from '../source/source.ts';
+import { BuildHistory } from './build-history.ts';
+import { BuildRegistry } from './build-registry.ts';
+import { controlService } from './control-service.ts';
+import type { DaemonConfig, DiskSpace, GcConfig } from './daemon-config.ts';
+import type { DaemonLog } from './daemon-log.ts';
+import { GarbageCollector } from './garbage-collector.ts';
+import { gatewayService } from './gateway-service.ts';
+import { defaultLimits, defaultPolicies, type GcPolicy } from './gc-policy.ts';
+import { openDatabase } from './open-database.ts';
+import { WorkerDescription } from './worker-description.ts';
+
+/** An engine at work on a root, reached by its services. Disposing it cancels what runs and leaves nothing mounted. */
+export interface OpenEngine extends AsyncDisposable {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly sessions: SessionRegistry;
+  readonly builds: BuildRegistry;
+}
+
+const entitlements: readonly Entitlement[] = ['network.host', 'security.insecure', 'device'];
+
+/**
+ * Puts the engine together on `config.root`: the one place where rooms meet. Whatever a killed process left there is
+ * cleaned up first. Throws `failed_precondition` when another process works on the root.
+ */
+export async function openEngine(config: DaemonConfig, log: DaemonLog, version: string): Promise<OpenEngine> {
+  const root = path.resolve(config.root);
+  await using resources = new AsyncDisposableStack();
+  await prepareRoot(root);
+  resources.use(lockRoot(root));
+
+  const database = resources.adopt(openDatabase(path.join(root, 'kiln.db')), (open) => open.close());
+  // Layers are made of many blocks while files are read: neither has to wait for the other's threads.
+  const files = resources.use(new ThreadPool());
+  const compression = resources.use(new ThreadPool());
+  const executor = await createOciExecutor({
+    root: path.join(root, 'executor'),
+    runtime: config.worker.runtime,
+    networkMode: config.worker.network,
+    dns: config.dns,
+    cgroupParent: config.worker.cgroupParent,
+  });
+  await executor.recover();
+
+  const content = await openLocalContentStore(path.join(root, 'content'));
+  const snapshotter = resources.use(
+    await chooseSnapshotter(config.worker.snapshotter, {
+      root: path.join(root, 'snapshots'),
+      database,
+      pool: files,
+    }),
+  );
+  const differ = createLayerDiffer({ pool: compression });
+  const refStore = resources.use(
+    await openRefStore({
+      root: path.join(root, 'refs'),
+      database,
+      snapshotter,
+      content,
+      differ,
+      pool: files,
+    }),
+  );
+  const checksums = createContentChecksums({ database, pool: files });
+
+  const sessions = new SessionRegistry();
+  const clients = createClientServices(sessions, { directory: path.join(root, 'sockets') });
+  const output = createClientOutput(sessions);
+  const registry = resources.use(createRegistry({ hosts: config.registries }));
+  const images = createImageStore(database);
+  const kept = await images.retained();
+  await refStore.sweepBlobs((digest) => kept.has(digest));
+
+  const imageSource = createImageSource({
+    registry,
+    content,
+    refStore,
+    services: clients,
+    localImages: images,
+  });
+  const layoutSource = createOciLayoutSource({ sessions, content, refStore });
+  const localSource = createLocalSource({ sessions, refStore, checksums, database, pool: files });
+  const sources = [imageSource, layoutSource, localSource].flatMap((source: Source) =>
+    source.schemes.map((scheme) => [scheme, source] as const),
+  );
+  const solver = createSolver<ImmutableRef, BuildContext>({
+    traits: refTraits,
+    results: refResults(refStore),
+    keyStore: new SqliteKeyStore(database),
+    maxParallelism: config.worker.maxParallelism || undefined,
+  });
+  resources.defer(() => solver.close());
+
+  const platforms =
+    config.worker.platforms.length > 0 ? config.worker.platforms.map(parsePlatform) : [hostPlatform()];
+  const policies = await gcPolicies(config.worker.gc, root);
+  const worker = new WorkerDescription({
+    id: await workerId(root),
+    labels: {
+      'org.mobyproject.buildkit.worker.executor': 'oci',
+      'org.mobyproject.buildkit.worker.hostname': hostname(),
+      'org.mobyproject.buildkit.worker.network': config.worker.network,
+      'org.mobyproject.buildkit.worker.oci.process-mode': 'sandbox',
+      'org.mobyproject.buildkit.worker.selinux.enabled': 'false',
+      'org.mobyproject.buildkit.worker.snapshotter':
+        snapshotter.name === 'overlay' ? 'overlayfs' : snapshotter.name,
+      ...config.worker.labels,
+    },
+    platforms,
+    policies,
+    version,
+  });
+
+  const writer = { refStore, content, registry, services: clients, images };
+  const exporters = [
+    createImageExporter(writer),
+    createArchiveExporter('oci', { ...writer, output, sessions }),
+    createArchiveExporter('docker', { ...writer, output, sessions }),
+    createTarExporter({ output, pool: files }),
+    createLocalExporter({ output }),
+  ];
+  const frontends = config.frontends.dockerfile ? [createDockerfileFrontend()] : [];
+  const parts: EngineParts = {
+    refStore,
+    checksums,
+    executor,
+    fileOps: createFileOps({ pool: files }),
+    sources: new Map(sources),
+    clients,
+    platform: platforms[0]!,
+    linkable: snapshotter.name === 'overlay',
+    solver,
+    images: imageSource,
+    layouts: layoutSource,
+    frontends: new Map(frontends.map((frontend) => [frontend.name, frontend])),
+    exporters: new Map(exporters.map((exporter) => [exporter.type, exporter])),
+    worker,
+    entitlements: entitlements.filter((name) => config.entitlements.includes(name)),
+  };
+  const engine = new Engine(parts);
+  const builds = new BuildRegistry();
+  const history = new BuildHistory(database);
+  const collector = resources.use(new GarbageCollector(refStore, policies, log));
+  collector.schedule();
+
+  const control = controlService({
+    engine,
+    builds,
+    history,
+    refStore,
+    worker,
+    onBuildEnd: () => collector.schedule(),
+  });
+  resources.defer(() => builds.cancelAll());
+  const owned = resources.move();
+  return {
+    routes(router) {
+      router.service(Control, control);
+      router.service(LLBBridge, gatewayService(builds, worker));
+      router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
+      router.service(TraceService, { export: () => ({}) });
+    },
+    sessions,
+    builds,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function prepareRoot(root: string): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true, mode: 0o711 });
+    await chmod(root, 0o711);
+  } catch (cause) {
+    throw new KilnError(
+      errnoOf(cause) === 'EACCES' || errnoOf(cause) === 'EPERM' ? 'permission_denied' : 'failed_precondition',
+      `cannot use ${root} as root: ${(cause as Error).message}`,
+      { cause, hint: 'run as root, or choose another place with --root' },
+    );
+  }
+}
+
+/** Made once, kept in the root. */
+async function workerId(root: string): Promise<string> {
+  const file = path.join(root, 'workerid');
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  const id = randomBytes(16).toString('hex');
+  await writeFile(`${file}.new`, id);
+  await rename(`${file}.new`, file);
+  return id;
+}
+
+/** The configured rules in bytes, or the default ones for the disk that `root` is on. */
+async function gcPolicies(gc: GcConfig, root: string): Promise<readonly GcPolicy[]> {
+  if (!gc.enabled) return [];
+  const { blocks, bsize } = await statfs(root);
+  const total = blocks * bsize;
+  const bytes = (space: DiskSpace | undefined, otherwise: number): number => {
+    if (!space) return otherwise;
+    return space.kind === 'bytes' ? space.bytes : Math.round((total * space.percentage) / 100);
+  };
+  if (gc.policies) {
+    return gc.policies.map((rule) => ({
+      ...rule,
+      reservedSpace: bytes(rule.reservedSpace, 0),
+      maxUsedSpace: bytes(rule.maxUsedSpace, 0),
+      minFreeSpace: bytes(rule.minFreeSpace, 0),
+    }));
+  }
+  const configured = gc.reservedSpace || gc.maxUsedSpace || gc.minFreeSpace;
+  const limits = configured ? { reservedSpace: 0, maxUsedSpace: 0, minFreeSpace: 0 } : defaultLimits(total);
+  return defaultPolicies({
+    reservedSpace: Math.round(bytes(gc.reservedSpace, limits.reservedSpace)),
+    maxUsedSpace: Math.round(bytes(gc.maxUsedSpace, limits.maxUsedSpace)),
+    minFreeSpace: Math.round(bytes(gc.minFreeSpace, limits.minFreeSpace)),
+  });
+}

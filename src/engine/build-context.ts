@@ -1,0 +1,17 @@
+import type { OperationContext } from '../solver/solver.ts';
+import type { SourceContext } from '../source/source.ts';
+
+/** What one build brings to the vertices it needs. */
+export interface BuildContext {
+  /** The session of the client; empty for a build without one. */
+  readonly sessionId: string;
+}
+
+/** The sessions of all builds that want the running vertex, each once. */
+export function sessionsOf(context: OperationContext<BuildContext>): readonly string[] {
+  return [...new Set(context.jobs().map(({ sessionId }) => sessionId))].filter((id) => id !== '');
+}
+
+export function sourceContext(context: OperationContext<BuildContext>): SourceContext {
+  return { signal: context.signal, progress: context.progress, sessions: () => sessionsOf(context) };
+}

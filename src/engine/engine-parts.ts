@@ -1,0 +1,46 @@
+import type { Platform } from '../base/platform.ts';
+import type { Executor } from '../executor/executor.ts';
+import type { ExporterType } from '../exporter/exporter.ts';
+import type { FileOps } from '../file-op/file-op.ts';
+import type { Frontend } from '../frontend/frontend.ts';
+import type { ContentChecksums } from '../layer/checksum.ts';
+import type { ImmutableRef, RefStore } from '../layer/ref.ts';
+import type { ClientServices } from '../session/session.ts';
+import type { Operation, Solver } from '../solver/solver.ts';
+import type { ImageResolver, Source } from '../source/source.ts';
+import type { BuildContext } from './build-context.ts';
+
+/** The solver's result in this engine: a handle to a file tree. */
+export type BuildOperation = Operation<ImmutableRef, BuildContext>;
+
+/** What operations work with. */
+export interface WorkerParts {
+  readonly refStore: RefStore;
+  readonly checksums: ContentChecksums;
+  readonly executor: Executor;
+  readonly fileOps: FileOps;
+  /** By scheme. */
+  readonly sources: ReadonlyMap<string, Source>;
+  readonly clients: ClientServices;
+  readonly platform: Platform;
+  /** Whether files may be hard-linked between snapshots (nobody writes a snapshot's files in place). */
+  readonly linkable: boolean;
+}
+
+export type Entitlement = 'network.host' | 'security.insecure' | 'device';
+
+/** What the daemon puts together; the engine owns none of it. */
+export interface EngineParts extends WorkerParts {
+  readonly solver: Solver<ImmutableRef, BuildContext>;
+  readonly images: ImageResolver;
+  readonly layouts: ImageResolver;
+  readonly frontends: ReadonlyMap<string, Frontend>;
+  readonly exporters: ReadonlyMap<string, ExporterType>;
+  readonly worker: {
+    readonly id: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly platforms: readonly Platform[];
+  };
+  /** What the daemon's configuration lets builds ask for. */
+  readonly entitlements: readonly Entitlement[];
+}

@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto';
+import { canonicalDigest } from '../base/canonical.ts';
+import { KilnError } from '../base/errors.ts';
+import { abortable, deferred, throwIfAborted } from '../base/lifetime.ts';
+import { type Platform, parsePlatform } from '../base/platform.ts';
+import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
+import type { BridgeSolve, FrontendResult } from '../frontend/frontend.ts';
+import { platformFromJson } from '../oci/platform-json.ts';
+import type { SolverEvents } from '../solver/solver.ts';
+import { BuildBridge } from './bridge.ts';
+import type { EngineParts, Entitlement } from './engine-parts.ts';
+import { EdgeRef } from './solved-ref.ts';
+
+export interface BuildRequest {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly work: BuildWork;
+  readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
+  /** What the client allows; has to be allowed by the daemon, too. */
+  readonly entitlements: readonly string[];
+}
+
+/** Who produces the result. */
+export type BuildWork =
+  /** A definition or a frontend of the daemon. */
+  | { readonly kind: 'solve'; readonly request: BridgeSolve }
+  /** The client drives the build through the gateway and returns the result itself. */
+  | { readonly kind: 'client' };
+
+export interface BuildOutcome {
+  readonly exporterResponse: Readonly<Record<string, string>>;
+}
+
+/** A build under way. */
+export interface Build {
+  readonly id: string;
+  readonly bridge: BuildBridge;
+  /** Aborts when the build ends, however. */
+  readonly signal: AbortSignal;
+  /** For a client that drives the build: its result, or why there is none. */
+  return(result: FrontendResult): void;
+  fail(error: unknown): void;
+  /** Ends the build early, with `canceled` unless a reason is given. */
+  cancel(reason?: KilnError): void;
+  readonly outcome: Promise<BuildOutcome>;
+}
+
+/** Runs builds: solves, exports, and leaves nothing behind when one ends. */
+export class Engine {
+  readonly #parts: EngineParts;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /** Checks the request (throws `invalid_argument`, `permission_denied`) and starts the build. It ends early when `signal` aborts. */
+  start(request: BuildRequest, events: SolverEvents, signal: AbortSignal): Build {
+    throwIfAborted(signal);
+    const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
+    const entitlements = new Set(request.entitlements.map((name) => this.#entitlement(name)));
+    const ended = new AbortController();
+    const alive = AbortSignal.any([signal, ended.signal]);
+    const job = this.#parts.solver.createJob(request.id, { sessionId: request.sessionId }, events);
+    const owned = new AsyncDisposableStack();
+    const bridge = new BuildBridge({
+      parts: this.#parts,
+      job,
+      events,
+      sessionId: request.sessionId,
+      entitlements,
+      signal: alive,
+      owned,
+    });
+    const returned = deferred<FrontendResult>();
+    returned.promise.catch(() => {});
+
+    const run = async (): Promise<BuildOutcome> => {
+      try {
+        const { work } = request;
+        const result = await abortable(
+          work.kind === 'client' ? returned.promise : bridge.solve(work.request),
+          alive,
+        );
+        const input = await this.#exportInput(result, alive);
+        const responses = await Promise.all(
+          exporters.map((exporter, index) =>
+            job.inProgress(
+              { digest: canonicalDigest('export', randomUUID()), name: exporter.name },
+              (context) =>
+                exporter.export(input, {
+                  signal: AbortSignal.any([context.signal, alive]),
+                  progress: context.progress,
+                  sessionId: request.sessionId,
+                  index,
+                }),
+            ),
+          ),
+        );
+        return { exporterResponse: Object.assign({}, ...responses) };
+      } finally {
+        ended.abort(new KilnError('canceled', `build ${request.id} has ended`));
+        await owned.disposeAsync();
+        await job.close();
+      }
+    };
+
+    const outcome = run();
+    outcome.catch(() => {});
+    return {
+      id: request.id,
+      bridge,
+      signal: alive,
+      return: (result) => returned.resolve(result),
+      fail: (error) => returned.reject(error),
+      cancel: (reason) =>
+        ended.abort(reason ?? new KilnError('canceled', `build ${request.id} was canceled`)),
+      outcome,
+    };
+  }
+
+  #exporter(type: string, attrs: Readonly<Record<string, string>>): Exporter {
+    const known = this.#parts.exporters.get(type);
+    if (known) return known.open(attrs);
+    throw new KilnError('invalid_argument', `exporter ${JSON.stringify(type)} could not be found`, {
+      hint: `this daemon has ${[...this.#parts.exporters.keys()].join(', ')}`,
+    });
+  }
+
+  #entitlement(name: string): Entitlement {
+    const allowed = this.#parts.entitlements.find((each) => each === name);
+    if (allowed) return allowed;
+    throw new KilnError(
+      'permission_denied',
+      `entitlement ${JSON.stringify(name)} is not allowed by the daemon`,
+      {
+        hint: `start the daemon with --allow-insecure-entitlement ${name}`,
+      },
+    );
+  }
+
+  /** Solves every platform's tree, all at once. */
+  async #exportInput(result: FrontendResult, signal: AbortSignal): Promise<ExportInput> {
+    const metadata = Object.fromEntries(result.metadata);
+    const platforms = platformsOf(metadata);
+    const results = await Promise.all(
+      [...result.refs].map(async ([key, ref]): Promise<PlatformResult> => {
+        if (ref && !(ref instanceof EdgeRef))
+          throw new KilnError('internal', `result ${key} is not one of this engine`);
+        return {
+          key,
+          platform: platforms.get(key) ?? (key ? parsePlatform(key) : this.#parts.platform),
+          ref: await ref?.result(signal),
+          config: metadata[key ? `containerimage.config/${key}` : 'containerimage.config'],
+        };
+      }),
+    );
+    return { results, metadata };
+  }
+}
+
+/** `refs.platforms`: which platform each key of a result stands for. */
+function platformsOf(metadata: Readonly<Record<string, Uint8Array>>): ReadonlyMap<string, Platform> {
+  const bytes = metadata['refs.platforms'];
+  if (!bytes) return new Map();
+  const { Platforms = [] } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+    readonly Platforms?: readonly { readonly ID: string; readonly Platform: unknown }[];
+  };
+  return new Map(
+    Platforms.flatMap(({ ID, Platform: json }) => {
+      const platform = platformFromJson(json);
+      return platform ? [[ID, platform] as const] : [];
+    }),
+  );
+}

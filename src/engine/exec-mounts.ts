@@ -1,0 +1,180 @@
+import path from 'node:path/posix';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import type { ProcessMount } from '../executor/executor.ts';
+import type { ImmutableRef, MutableRef } from '../layer/ref.ts';
+import { type ExecMount, noIndex } from '../llb/op.ts';
+import type { SnapshotMount } from '../snapshot/snapshot.ts';
+import type { OperationContext } from '../solver/solver.ts';
+import { type BuildContext, sessionsOf } from './build-context.ts';
+import { acquireCacheMount } from './cache-mount.ts';
+import type { WorkerParts } from './engine-parts.ts';
+
+/** What an output of the op becomes: what was written to a mount, or the input of a mount that cannot be written. */
+type Output =
+  | { readonly kind: 'written'; readonly mutable: MutableRef }
+  | { readonly kind: 'input'; readonly ref: ImmutableRef };
+
+/**
+ * The mounts of one process and what they become. Disposing it gives everything back; trees that were not committed
+ * are removed.
+ */
+export class ExecMounts implements AsyncDisposable {
+  readonly #parts: WorkerParts;
+  readonly #context: OperationContext<BuildContext>;
+  readonly #outputs = new Map<number, Output>();
+  readonly #held: AsyncDisposable[] = [];
+  readonly #others: ProcessMount[] = [];
+  #rootfs: SnapshotMount | undefined;
+  readonlyRoot = false;
+
+  constructor(parts: WorkerParts, context: OperationContext<BuildContext>) {
+    this.#parts = parts;
+    this.#context = context;
+  }
+
+  static async prepare(
+    mounts: readonly ExecMount[],
+    inputs: readonly ImmutableRef[],
+    description: string,
+    parts: WorkerParts,
+    context: OperationContext<BuildContext>,
+  ): Promise<ExecMounts> {
+    const prepared = new ExecMounts(parts, context);
+    try {
+      // Parents first, so that a mount below another one lands in it.
+      for (const mount of mounts.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
+        await prepared.#add(mount, mount.input === noIndex ? undefined : inputs[mount.input], description);
+      }
+      return prepared;
+    } catch (error) {
+      await prepared[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get rootfs(): SnapshotMount {
+    if (!this.#rootfs) throw new KilnError('invalid_argument', 'an exec needs a mount at /');
+    return this.#rootfs;
+  }
+
+  get others(): readonly ProcessMount[] {
+    return this.#others;
+  }
+
+  /** A secret of any client that wants this step; undefined when it is optional and nobody has it. */
+  async secret(id: string, optional: boolean): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#parts.clients.secret(sessionsOf(this.#context), id, this.#context.signal);
+    } catch (cause) {
+      const error = asKilnError(cause);
+      if (error.code !== 'not_found' && error.code !== 'unavailable' && error.code !== 'unimplemented')
+        throw error;
+      if (optional) return undefined;
+      throw new KilnError('not_found', `secret ${id}: not found`, {
+        cause,
+        hint: `pass it with --secret id=${id},src=FILE`,
+      });
+    }
+  }
+
+  /** The outputs by index; the caller owns them. Called once, after the process has succeeded. */
+  async commit(): Promise<readonly ImmutableRef[]> {
+    const results: ImmutableRef[] = [];
+    for (const [index, output] of this.#outputs) {
+      results[index] = output.kind === 'written' ? await output.mutable.commit() : output.ref.clone();
+      this.#outputs.delete(index);
+    }
+    return results;
+  }
+
+  async #add(mount: ExecMount, input: ImmutableRef | undefined, description: string): Promise<void> {
+    const { type } = mount;
+    switch (type.kind) {
+      case 'bind': {
+        const snapshotMount = await this.#bind(mount, input, description);
+        if (mount.dest === '/') {
+          this.#rootfs = snapshotMount;
+          this.readonlyRoot = mount.readonly;
+        } else this.#tree(mount, snapshotMount, mount.readonly);
+        return;
+      }
+      case 'cache': {
+        const cache = await acquireCacheMount(type, mount, input, this.#parts.refStore, this.#context);
+        this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });
+        this.#tree(mount, await cache.snapshotMount(), mount.readonly);
+        if (mount.output !== noIndex && input) this.#outputs.set(mount.output, { kind: 'input', ref: input });
+        return;
+      }
+      case 'tmpfs':
+        this.#others.push({ kind: 'tmpfs', dest: mount.dest, size: type.size });
+        return;
+      case 'secret': {
+        const data = await this.secret(type.id, type.optional);
+        if (data === undefined) return;
+        const { uid, gid, mode } = type;
+        this.#others.push({ kind: 'file', dest: mount.dest, data, uid, gid, mode });
+        return;
+      }
+      case 'ssh': {
+        const agent = await this.#parts.clients.sshAgent(
+          sessionsOf(this.#context),
+          type,
+          this.#context.signal,
+        );
+        if (!agent) return;
+        this.#held.push(agent);
+        this.#others.push({ kind: 'host', dest: mount.dest, source: agent.path, readonly: false });
+        return;
+      }
+    }
+  }
+
+  async #bind(
+    mount: ExecMount,
+    input: ImmutableRef | undefined,
+    description: string,
+  ): Promise<SnapshotMount> {
+    if (mount.readonly) {
+      const ref = input?.clone() ?? (await this.#parts.refStore.scratch());
+      this.#held.push({ [Symbol.asyncDispose]: () => ref.release() });
+      if (mount.output !== noIndex) this.#outputs.set(mount.output, { kind: 'input', ref });
+      return await ref.snapshotMount(this.#context);
+    }
+    const mutable = await this.#parts.refStore.createMutable(
+      input,
+      {
+        description:
+          mount.output === noIndex
+            ? `scratch space of ${description}`
+            : `mount ${mount.dest} from exec ${description}`,
+      },
+      this.#context,
+    );
+    if (mount.output === noIndex) this.#held.push({ [Symbol.asyncDispose]: () => mutable.release() });
+    else this.#outputs.set(mount.output, { kind: 'written', mutable });
+    return mutable.snapshotMount();
+  }
+
+  #tree(mount: ExecMount, snapshotMount: SnapshotMount, readonly: boolean): void {
+    this.#others.push({
+      kind: 'tree',
+      dest: mount.dest,
+      mount: snapshotMount,
+      selector: mount.selector,
+      readonly,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const output of this.#outputs.values()) {
+      if (output.kind === 'written') await output.mutable.release();
+    }
+    this.#outputs.clear();
+    for (const held of this.#held.splice(0).reverse()) await held[Symbol.asyncDispose]();
+  }
+}
+
+function depth(dest: string): number {
+  const clean = path.join('/', dest);
+  return clean === '/' ? 0 : clean.split('/').length;
+}

@@ -1,0 +1,74 @@
+import { canonicalDigest } from '../base/canonical.ts';
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+import { type OpVertex, unmarshalDefinition } from '../llb/graph.ts';
+import type { Definition, Op } from '../llb/op.ts';
+import { vertexName } from '../llb/op-name.ts';
+import type { Edge, Vertex } from '../solver/solver.ts';
+import type { BuildContext } from './build-context.ts';
+import type { Entitlement, WorkerParts } from './engine-parts.ts';
+import { operationOf } from './operations.ts';
+
+export type BuildEdge = Edge<ImmutableRef, BuildContext>;
+
+export interface LoadOptions {
+  readonly parts: WorkerParts;
+  /** What this build may do. */
+  readonly entitlements: ReadonlySet<Entitlement>;
+}
+
+/** Turns a definition into vertices that the solver can run. Undefined for the empty tree. */
+export function loadGraph(definition: Definition, options: LoadOptions): BuildEdge | undefined {
+  const graph = unmarshalDefinition(definition);
+  if (!graph.result) return undefined;
+  const loaded = new Map<Digest, Vertex<ImmutableRef, BuildContext>>();
+  for (const vertex of graph.vertices.values()) {
+    checkEntitlements(vertex, options.entitlements);
+    const inputs = vertex.op.inputs.map(({ digest, index }) => ({ vertex: loaded.get(digest)!, index }));
+    const inputOps = vertex.op.inputs.map(({ digest }) => graph.vertices.get(digest)!);
+    const nameOf = (digest: Digest) => loaded.get(digest)?.name ?? digest;
+    loaded.set(vertex.digest, {
+      digest: identity(vertex, inputs),
+      name: vertexName(vertex.op, vertex.metadata, nameOf),
+      inputs,
+      operation: operationOf(vertex, inputOps, options.parts),
+      ignoreCache: vertex.metadata.ignoreCache,
+      group: vertex.metadata.progressGroup,
+    });
+  }
+  return { vertex: loaded.get(graph.result.digest)!, index: graph.result.index };
+}
+
+/**
+ * A vertex that must run again is not the same work as the one that may be cached: builds that ask for one must not be
+ * given the other. The same holds for everything above it.
+ */
+function identity(vertex: OpVertex, inputs: readonly BuildEdge[]): Digest {
+  const changed = inputs.some(({ vertex: input }, index) => input.digest !== vertex.op.inputs[index]!.digest);
+  if (!vertex.metadata.ignoreCache && !changed) return vertex.digest;
+  return canonicalDigest('vertex', {
+    digest: vertex.digest,
+    ignoreCache: vertex.metadata.ignoreCache,
+    inputs: inputs.map(({ vertex: input }) => input.digest),
+  });
+}
+
+function checkEntitlements({ op, digest }: OpVertex, allowed: ReadonlySet<Entitlement>): void {
+  for (const entitlement of neededEntitlements(op)) {
+    if (allowed.has(entitlement)) continue;
+    throw new KilnError('permission_denied', `${entitlement} is not allowed`, {
+      hint: `allow it for the daemon (--allow-insecure-entitlement ${entitlement}) and for the build (--allow ${entitlement})`,
+      details: [{ kind: 'vertex', digest }],
+    });
+  }
+}
+
+function neededEntitlements({ action }: Op): readonly Entitlement[] {
+  if (action.kind !== 'exec') return [];
+  return [
+    ...(action.network === 'host' ? (['network.host'] as const) : []),
+    ...(action.security === 'insecure' ? (['security.insecure'] as const) : []),
+    ...(action.devices.some(({ optional }) => !optional) ? (['device'] as const) : []),
+  ];
+}

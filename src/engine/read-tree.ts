@@ -1,0 +1,108 @@
+import { type BigIntStats, constants, promises as fs } from 'node:fs';
+import path from 'node:path/posix';
+import { errnoOf, KilnError } from '../base/errors.ts';
+import { matchGlob } from '../base/pattern.ts';
+import { resolveInRoot } from '../base/rooted-path.ts';
+import type { FileStat } from '../frontend/frontend.ts';
+
+/** Reading files of a mounted tree for frontends. Links are resolved inside the tree; times are in nanoseconds. */
+
+/** Bytes; `length` 0 reads to the end. */
+export interface FileRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Frontends read Dockerfiles, not disks. */
+const maxRead = 512 * 1024 * 1024;
+
+export async function readTreeFile(root: string, name: string, range?: FileRange): Promise<Uint8Array> {
+  return await named(name, async () => {
+    const file = await fs.open(resolveInRoot(root, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stat = await file.stat();
+      if (!stat.isFile()) throw new KilnError('invalid_argument', `${name} is not a regular file`);
+      const offset = Math.min(range?.offset ?? 0, stat.size);
+      const length = Math.min(range?.length || stat.size, stat.size - offset);
+      if (length > maxRead) throw new KilnError('out_of_range', `${name} is larger than ${maxRead} bytes`);
+      const data = Buffer.alloc(length);
+      const { bytesRead } = await file.read(data, 0, length, offset);
+      return data.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+/** The entries of a directory, sorted; their `path` is their name. */
+export async function readTreeDir(
+  root: string,
+  name: string,
+  includePattern?: string,
+): Promise<readonly FileStat[]> {
+  return await named(name, async () => {
+    const directory = resolveInRoot(root, name);
+    const names = (await fs.readdir(directory)).filter(
+      (each) => !includePattern || matchGlob(includePattern, each),
+    );
+    return await Promise.all(names.sort().map((each) => statOf(path.join(directory, each), each)));
+  });
+}
+
+/** The link itself when `name` is one. */
+export async function statTree(root: string, name: string): Promise<FileStat> {
+  return await named(name, () =>
+    statOf(resolveInRoot(root, name, { followLast: false }), path.basename(name)),
+  );
+}
+
+async function statOf(file: string, name: string): Promise<FileStat> {
+  const stat = await fs.lstat(file, { bigint: true });
+  const device = stat.isBlockDevice() || stat.isCharacterDevice();
+  return {
+    path: name,
+    mode: goMode(stat),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: stat.isFile() ? stat.size : 0n,
+    modTime: stat.mtimeNs,
+    linkname: stat.isSymbolicLink() ? await fs.readlink(file) : '',
+    devmajor: device ? (stat.rdev >> 8n) & 0xfffn : 0n,
+    devminor: device ? (stat.rdev & 0xffn) | ((stat.rdev >> 12n) & 0xfff00n) : 0n,
+    xattrs: {},
+  };
+}
+
+/** Go's os.FileMode: permission bits, with the type and the special bits at the upper end. */
+function goMode(stat: BigIntStats): number {
+  const mode = Number(stat.mode);
+  let bits = mode & 0o777;
+  if (stat.isDirectory()) bits |= 1 << 31;
+  if (stat.isSymbolicLink()) bits |= 1 << 27;
+  if (stat.isBlockDevice()) bits |= 1 << 26;
+  if (stat.isFIFO()) bits |= 1 << 25;
+  if (stat.isSocket()) bits |= 1 << 24;
+  if (mode & 0o4000) bits |= 1 << 23;
+  if (mode & 0o2000) bits |= 1 << 22;
+  if (stat.isCharacterDevice()) bits |= (1 << 26) | (1 << 21);
+  if (mode & 0o1000) bits |= 1 << 20;
+  return bits >>> 0;
+}
+
+/** System errors say what was asked for, not where it happens to be mounted. */
+async function named<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    switch (errnoOf(error)) {
+      case 'ENOENT':
+        throw new KilnError('not_found', `${name}: no such file or directory`, { cause: error });
+      case 'ENOTDIR':
+        throw new KilnError('failed_precondition', `${name}: not a directory`, { cause: error });
+      case 'EISDIR':
+        throw new KilnError('failed_precondition', `${name}: is a directory`, { cause: error });
+      default:
+        throw error;
+    }
+  }
+}

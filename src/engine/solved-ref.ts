@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import { abortable } from '../base/lifetime.ts';
+import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+import type { Definition } from '../llb/op.ts';
+import type { Job } from '../solver/solver.ts';
+import type { BuildContext } from './build-context.ts';
+import type { BuildEdge } from './load-graph.ts';
+import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
+
+/** An edge of the graph that is solved when somebody looks. Keeps its result until disposed. */
+export class EdgeRef implements SolvedRef, AsyncDisposable {
+  readonly id = randomUUID();
+  readonly definition: Definition;
+  readonly #edge: BuildEdge;
+  readonly #job: Job<ImmutableRef, BuildContext>;
+  #result: Promise<ImmutableRef> | undefined;
+
+  constructor(definition: Definition, edge: BuildEdge, job: Job<ImmutableRef, BuildContext>) {
+    this.definition = definition;
+    this.#edge = edge;
+    this.#job = job;
+  }
+
+  /** The tree, borrowed: it lives until this ref is disposed. A caller that gives up waiting does not stop the others. */
+  result(signal?: AbortSignal): Promise<ImmutableRef> {
+    this.#result ??= this.#job.build(this.#edge).then(
+      ({ result }) => result,
+      (error) => {
+        this.#result = undefined;
+        throw error;
+      },
+    );
+    return abortable(this.#result, signal);
+  }
+
+  async evaluate(signal?: AbortSignal): Promise<void> {
+    await this.result(signal);
+  }
+
+  async readFile(path: string, range?: FileRange, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#view(signal, (root) => readTreeFile(root, path, range));
+  }
+
+  async readDir(path: string, includePattern?: string, signal?: AbortSignal): Promise<readonly FileStat[]> {
+    return this.#view(signal, (root) => readTreeDir(root, path, includePattern));
+  }
+
+  async statFile(path: string, signal?: AbortSignal): Promise<FileStat> {
+    return this.#view(signal, (root) => statTree(root, path));
+  }
+
+  async #view<T>(signal: AbortSignal | undefined, read: (root: string) => Promise<T>): Promise<T> {
+    const ref = await this.result(signal);
+    await using view = await ref.mount({ signal });
+    return await read(view.path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const result = await this.#result?.catch(() => undefined);
+    this.#result = undefined;
+    await result?.release();
+  }
+}

@@ -1,0 +1,40 @@
+import { KilnError } from '../base/errors.ts';
+import type { Platform } from '../base/platform.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+import type { Op, SourceOp } from '../llb/op.ts';
+import type { CacheMap, OperationContext } from '../solver/solver.ts';
+import type { SourceInstance } from '../source/source.ts';
+import { type BuildContext, sourceContext } from './build-context.ts';
+import type { BuildOperation, WorkerParts } from './engine-parts.ts';
+
+const separator = '://';
+
+/** Whether a vertex names files by something that says nothing about them, so that consumers have to look at content. */
+export function isContentOnly(op: Op): boolean {
+  return op.action.kind === 'source' && op.action.identifier.startsWith(`local${separator}`);
+}
+
+export class SourceOperation implements BuildOperation {
+  readonly weightless = true;
+  readonly #instance: SourceInstance;
+
+  constructor(op: SourceOp, platform: Platform, parts: WorkerParts) {
+    const [scheme = ''] = op.identifier.split(separator, 1);
+    const source = parts.sources.get(scheme);
+    if (!source) {
+      throw new KilnError('unimplemented', `no source for ${JSON.stringify(op.identifier)}`, {
+        hint: `this daemon knows ${[...parts.sources.keys()].map((known) => `${known}${separator}`).join(', ')}`,
+      });
+    }
+    this.#instance = source.open(op, platform);
+  }
+
+  async cacheMap(context: OperationContext<BuildContext>): Promise<CacheMap<ImmutableRef, BuildContext>> {
+    const { digest } = await this.#instance.key(sourceContext(context));
+    return { digest, inputs: [] };
+  }
+
+  async execute(context: OperationContext<BuildContext>): Promise<readonly ImmutableRef[]> {
+    return [await this.#instance.snapshot(sourceContext(context))];
+  }
+}
