@@ -69,7 +69,7 @@ export class ExecutorRig implements AsyncDisposable {
       env: ['PATH=/bin'],
       cwd: '/',
       user: '',
-      hostname: 'buildkitsandbox',
+      hostname: '',
       extraHosts: [],
       network: 'sandbox',
       security: 'sandbox',

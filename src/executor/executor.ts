@@ -12,6 +12,7 @@ export interface ProcessSpec {
   readonly cwd: string;
   /** `user[:group]` by name or number, looked up in the rootfs; empty is root. */
   readonly user: string;
+  /** Empty for the default, `buildkitsandbox`. */
   readonly hostname: string;
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
   readonly network: 'host' | 'none' | 'sandbox';

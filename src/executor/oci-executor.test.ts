@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -274,6 +275,11 @@ for (const runtime of ['crun', 'runc']) {
       assert.equal(statSync(path.join(rootfs.upperDir, 'etc'), { bigint: true }).mtimeNs, before);
     });
 
+    test('has a name even if it is given none', async () => {
+      await using rig = await ExecutorRig.create({ runtime });
+      assert.equal(await rig.sh('hostname'), 'buildkitsandbox\n');
+    });
+
     test('removes empty mount points and keeps used ones', async () => {
       await using rig = await ExecutorRig.create({ runtime });
       const rootfs = rig.overlay();
@@ -454,6 +460,11 @@ for (const runtime of ['crun', 'runc']) {
       assert.deepEqual(readdirSync(path.join(dir, 'executor')), ['state']);
       assert.deepEqual(processesWith('sleep\x0098765'), []);
       rig.adopt(dir);
+      for (const root of readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)) {
+        for (const parent of ['kiln-test/kiln', 'kiln-test']) {
+          if (existsSync(path.join(root, parent))) rmdirSync(path.join(root, parent));
+        }
+      }
     });
   });
 }

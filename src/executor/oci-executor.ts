@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { type ErrorDetail, errnoOf, KilnError } from '../base/errors.ts';
@@ -28,15 +28,17 @@ export interface OciExecutorOptions {
   readonly cgroupParent?: string;
 }
 
+/** The name of a container that is given none, the same as BuildKit's: programs write it into what they build. */
+const defaultHostname = 'buildkitsandbox';
 /** How often a container that is being ended is killed again, and when its runtime is too, in milliseconds. */
 const killInterval = 10;
 const killRuntimeAfter = 10_000;
 
 /** An executor over an OCI runtime. The runtime is looked for when a process is first run. */
 export async function createOciExecutor(options: OciExecutorOptions): Promise<Executor> {
-  const root = path.resolve(options.root);
-  await mkdir(path.join(root, 'state'), { recursive: true, mode: 0o711 });
-  return new OciExecutor(root, options);
+  await mkdir(path.join(options.root, 'state'), { recursive: true, mode: 0o711 });
+  // As the kernel's mount table will name it.
+  return new OciExecutor(await realpath(options.root), options);
 }
 
 class OciExecutor implements Executor {
@@ -54,8 +56,9 @@ class OciExecutor implements Executor {
     this.#options = options;
   }
 
-  async run(spec: ProcessSpec, io: ProcessIo): Promise<void> {
+  async run(requested: ProcessSpec, io: ProcessIo): Promise<void> {
     throwIfAborted(io.signal);
+    const spec = { ...requested, hostname: requested.hostname || defaultHostname };
     if (spec.args.length === 0) throw new KilnError('invalid_argument', 'the process has no command');
     const runtime = await this.#findRuntime();
     const cgroup = ContainerCgroup.of(spec.id, spec.cgroupParent || this.#options.cgroupParent || '');
