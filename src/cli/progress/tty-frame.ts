@@ -44,7 +44,8 @@ export function renderFrame(state: ProgressState, options: FrameOptions): readon
 function header(state: ProgressState, { width, now, final }: FrameOptions): string {
   const { total, completed } = state.count;
   const seconds = state.startTime === undefined ? 0 : (state.daemonTime(now) - state.startTime) / 1000;
-  const finished = final && total > 0 && completed === total ? ' FINISHED' : '';
+  const succeeded = state.started.every((step) => step.phase !== 'failed' && step.phase !== 'canceled');
+  const finished = final && succeeded && total > 0 && completed === total ? ' FINISHED' : '';
   return clipText(
     `[+] Building ${Math.max(0, seconds).toFixed(1)}s (${completed}/${total})${finished}`,
     width - 1,
