@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { errnoOf } from '../base/errors.ts';
 import { formatError } from './format-error.ts';
 import { Interruption, interruptedExitCode } from './interruption.ts';
+import { expandBooleanFlags } from './options/boolean-flags.ts';
 import { createProgram } from './program.ts';
 
 /** Runs the command line; the exit code is 0, 1 after an error, 130 when interrupted. */
@@ -15,7 +16,7 @@ async function main(): Promise<number> {
   const program = createProgram({ stdin, stdout, stderr, environment, signal }).exitOverride();
   for (const command of program.commands) command.exitOverride();
   try {
-    await program.parseAsync();
+    await program.parseAsync(expandBooleanFlags(process.argv.slice(2), program), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;

@@ -1,5 +1,5 @@
 import { Command, Help, Option } from 'commander';
-import packageJson from '../../package.json' with { type: 'json' };
+import { version } from '../daemon/version.ts';
 import { buildCommand } from './build-command.ts';
 import type { CommandContext } from './command-context.ts';
 import type { BuildFlags } from './options/build-flags.ts';
@@ -13,7 +13,7 @@ export type ProcessContext = Omit<CommandContext, 'engine' | 'debug'>;
 export function createProgram(context: ProcessContext): Command {
   const program = new Command('kiln')
     .description('Builds container images and files from Dockerfiles and LLB.')
-    .version(`kiln ${packageJson.version}`, '-V, --version', 'print the version')
+    .version(`kiln ${version}`, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .option(
       '--addr <address>',

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
+import { buildCommand } from '../build-command.ts';
+import { expandBooleanFlags } from './boolean-flags.ts';
 import { csvFields } from './csv-fields.ts';
 import { formatLayoutReference, parseLayoutReference } from './layout-reference.ts';
 import { parseExportCache, parseImportCache } from './parse-cache.ts';
@@ -147,4 +149,16 @@ test('durations and sizes have units', () => {
   assert.throws(() => parseSize('--s', '-1'), isInvalid);
   assert.equal(parseMegabytes('--m', '1.5'), 1_500_000n);
   assert.throws(() => parseMegabytes('--m', 'x'), isInvalid);
+});
+
+test('flags without a value may be given one', () => {
+  const args = ['--push=true', '--no-cache=1', '--pull=false', '--target=true', '--', '--push=true'];
+  assert.deepEqual(expandBooleanFlags(args, buildCommand()), [
+    '--push',
+    '--no-cache',
+    '--target=true',
+    '--',
+    '--push=true',
+  ]);
+  assert.throws(() => expandBooleanFlags(['--push=maybe'], buildCommand()), isInvalid);
 });

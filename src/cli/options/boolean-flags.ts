@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { parseBoolean } from './parse-values.ts';
+
+/**
+ * Lets flags without a value be given one, as Go's programs do: `--push=true` is `--push`, `--push=false` is nothing. Arguments after
+ * `--` are not touched. Throws `invalid_argument` for other values.
+ */
+export function expandBooleanFlags(args: readonly string[], program: Command): string[] {
+  const flags = new Set(
+    [program, ...program.commands].flatMap((command) =>
+      command.options.filter((option) => option.isBoolean() || option.negate).map((option) => option.long),
+    ),
+  );
+  const end = args.indexOf('--');
+  const flagArguments = end < 0 ? args : args.slice(0, end);
+  const expanded = flagArguments.flatMap((argument) => {
+    const [, flag, value] = /^(--[a-z-]+)=(.*)$/.exec(argument) ?? [];
+    if (flag === undefined || value === undefined || !flags.has(flag)) return [argument];
+    return parseBoolean(flag, value) ? [flag] : [];
+  });
+  return end < 0 ? expanded : [...expanded, ...args.slice(end)];
+}
