@@ -1,6 +1,5 @@
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { abortable } from '../base/lifetime.ts';
 import { withStatus } from '../base/progress.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -69,20 +68,16 @@ export class LazyLayers {
     if (order.length === 0) return;
     const own = new AbortController();
     const signal = context.signal ? AbortSignal.any([context.signal, own.signal]) : own.signal;
-    const fetched = new Map(
-      order
-        .filter(({ origin }) => origin.kind === 'layer')
-        .map((layer) => {
-          const fetching = this.#fetchLayer(layer, { ...context, signal });
-          fetching.catch(() => {});
-          return [layer, fetching] as const;
-        }),
-    );
-    try {
+    const caller = { ...context, signal };
+    const makeInOrder = async () => {
       for (const each of order) {
-        const work = (workContext: WorkContext) => this.#makeOne(each, fetched.get(each), workContext);
-        await this.#making.run(each.id, work, { ...context, signal });
+        await this.#making.run(each.id, (workContext) => this.#makeOne(each, workContext), caller);
       }
+    };
+    const layers = order.filter(({ origin }) => origin.kind === 'layer');
+    try {
+      // The blobs come in parallel, while the layers are unpacked from the bottom up.
+      await Promise.all([...layers.map((layer) => this.#fetchLayer(layer, caller)), makeInOrder()]);
     } catch (error) {
       own.abort(error);
       throw error;
@@ -138,11 +133,7 @@ export class LazyLayers {
     return descriptor;
   }
 
-  async #makeOne(
-    record: RefRecord,
-    fetched: Promise<Descriptor> | undefined,
-    { signal, progress }: WorkContext,
-  ): Promise<void> {
+  async #makeOne(record: RefRecord, { signal, progress }: WorkContext): Promise<void> {
     if (await this.hasSnapshot(record)) return;
     const id = snapshotOf(record);
     const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));
@@ -158,7 +149,7 @@ export class LazyLayers {
         );
         return;
       case 'layer': {
-        const descriptor = await abortable(fetched ?? this.#fetchLayer(record, { signal, progress }), signal);
+        const descriptor = await this.#fetchLayer(record, { signal, progress });
         await withStatus(progress, `extracting ${descriptor.digest}`, () =>
           this.#extract(record, descriptor, signal),
         );

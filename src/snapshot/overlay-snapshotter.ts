@@ -254,10 +254,11 @@ class OverlaySnapshotter implements Snapshotter {
       this.#view(snapshot)
         .map((name) => this.#layerPath(name))
         .reverse();
+    const above = topFirst(upper);
     await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), [
       {
         lower: lower === undefined ? [] : topFirst(lower),
-        upper: topFirst(upper),
+        upper: above.length > 0 ? above : [this.#emptyDir],
         target,
         deletions: 'whiteout',
         method: 'link',

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
+import { copyData } from './copy-data.ts';
+import { lockRoot } from './flock.ts';
+import { majorOf, makeDevice, minorOf, mknod } from './mknod.ts';
+import { bindMount, mount, unmount } from './mount.ts';
+import { mountPointsBelow, unmountBelow } from './mount-table.ts';
+import { mountOverlay } from './overlay.ts';
+import { utimens } from './utimens.ts';
+import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
+
+let dir: string;
+const at = (name: string) => path.join(dir, name);
+
+beforeEach(() => {
+  dir = mkdtempSync(path.join(tmpdir(), 'kiln-linux-'));
+});
+afterEach(() => {
+  unmountBelow(dir);
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test('a failed call has its errno name as code, and keeps its meaning as a KilnError', () => {
+  assert.throws(
+    () => setXattr(at('missing'), 'user.a', Buffer.from('1')),
+    (error) => errnoOf(error) === 'ENOENT' && asKilnError(error).code === 'not_found',
+  );
+});
+
+test('extended attributes of any size are set, listed, read and removed, also on names that are not UTF-8', () => {
+  const file = Buffer.concat([Buffer.from(`${dir}/`), Buffer.of(0xff, 0x66)]);
+  writeFileSync(file, '');
+  const big = Buffer.alloc(3000, 7);
+  setXattr(file, 'user.small', Buffer.alloc(0));
+  setXattr(file, 'trusted.big', big);
+  assert.deepEqual(listXattrs(file).sort(), ['trusted.big', 'user.small']);
+  assert.deepEqual(getXattr(file, 'trusted.big'), big);
+  assert.deepEqual(getXattr(file, 'user.small'), Buffer.alloc(0));
+  assert.equal(getXattr(file, 'user.other'), undefined);
+  removeXattr(file, 'user.small');
+  removeXattr(file, 'user.small');
+  assert.deepEqual(listXattrs(file), ['trusted.big']);
+});
+
+test('device numbers are put together and taken apart as the kernel does', () => {
+  for (const [major, minor] of [
+    [0, 0],
+    [1, 3],
+    [259, 1_048_575],
+    [4095, 70_000],
+  ] as const) {
+    const device = makeDevice(major, minor);
+    assert.deepEqual([majorOf(device), minorOf(device)], [major, minor]);
+    mknod(at('device'), 0o020600, device);
+    assert.equal(lstatSync(at('device'), { bigint: true }).rdev, device);
+    rmSync(at('device'));
+  }
+});
+
+test('times are set to the nanosecond, before 1970 too, on a link itself, and one alone', () => {
+  writeFileSync(at('file'), '');
+  symlinkSync('file', at('link'));
+  utimens(at('file'), 1_000_000_007n, -5n);
+  utimens(at('link'), 3n, 4n);
+  utimens(at('file'), undefined, -6n);
+  const file = lstatSync(at('file'), { bigint: true });
+  const link = lstatSync(at('link'), { bigint: true });
+  assert.deepEqual([file.atimeNs, file.mtimeNs, link.atimeNs, link.mtimeNs], [1_000_000_007n, -6n, 3n, 4n]);
+});
+
+test('a read-only bind shows the files and takes no changes', () => {
+  mkdirSync(at('source'));
+  mkdirSync(at('target with space'));
+  writeFileSync(at('source/file'), '1');
+  bindMount(at('source'), at('target with space'), { readonly: true });
+  assert.equal(readFileSync(at('target with space/file'), 'utf8'), '1');
+  assert.throws(() => writeFileSync(at('target with space/file'), '2'), { code: 'EROFS' });
+  assert.deepEqual(mountPointsBelow(dir).map(String), [at('target with space')]);
+  unmount(at('target with space'));
+  unmount(at('target with space'));
+  unmount(at('not there'));
+  assert.deepEqual(mountPointsBelow(dir), []);
+});
+
+test('everything below a directory is unmounted, nested and stacked mounts too, and neighbours are left', () => {
+  for (const name of ['a', 'ab']) {
+    mkdirSync(at(name));
+    mount({ source: 'none', target: at(name), type: 'tmpfs' });
+  }
+  mkdirSync(at('a/inner'));
+  mount({ source: 'none', target: at('a/inner'), type: 'tmpfs' });
+  mount({ source: 'none', target: at('a/inner'), type: 'tmpfs' });
+  assert.equal(unmountBelow(at('a')), 3);
+  assert.deepEqual(mountPointsBelow(dir).map(String), [at('ab')]);
+});
+
+test('an overlay of 300 layers with long paths mounts', () => {
+  const lowerDirs = Array.from({ length: 300 }, (_, index) => at(`${'long'.repeat(20)}-${index}/fs`));
+  for (const [index, lower] of lowerDirs.entries()) {
+    mkdirSync(lower, { recursive: true });
+    writeFileSync(path.join(lower, 'top'), `${index}`);
+    writeFileSync(path.join(lower, `file${index}`), '');
+  }
+  for (const name of ['upper', 'work', 'merged']) mkdirSync(at(name));
+  mountOverlay({ lowerDirs, upperDir: at('upper'), workDir: at('work') }, at('merged'));
+  assert.equal(readdirSync(at('merged')).length, 301);
+  assert.equal(readFileSync(at('merged/top'), 'utf8'), '0');
+  rmSync(at('merged/file7'));
+  assert.ok(lstatSync(at('upper/file7')).isCharacterDevice());
+});
+
+test('paths with the characters that separate mount options can be mounted', () => {
+  for (const name of ['a:b,c\\d', 'e']) mkdirSync(at(name));
+  for (const name of ['up,per', 'wo:rk', 'merged']) mkdirSync(at(name));
+  mountOverlay(
+    { lowerDirs: [at('a:b,c\\d'), at('e')], upperDir: at('up,per'), workDir: at('wo:rk') },
+    at('merged'),
+  );
+  writeFileSync(at('merged/file'), '');
+  assert.ok(existsSync(at('up,per/file')));
+});
+
+test('copied data keeps its holes', () => {
+  const from = openSync(at('from'), 'w+');
+  writeSync(from, 'begin', 0);
+  writeSync(from, 'middle', 5 << 20);
+  ftruncateSync(from, 9 << 20);
+  const to = openSync(at('to'), 'w+');
+  copyData(from, to, 9 << 20);
+  closeSync(from);
+  closeSync(to);
+  assert.ok(readFileSync(at('to')).equals(readFileSync(at('from'))));
+  assert.ok(lstatSync(at('to')).blocks * 512 < 1 << 20);
+});
+
+test('a root is locked for one process at a time, and who holds it is named', () => {
+  const script = `
+    import { lockRoot } from ${JSON.stringify(path.join(import.meta.dirname, 'flock.ts'))};
+    try { lockRoot(process.argv[1]); console.log('locked'); } catch (error) { console.log(error.code, error.message); }
+  `;
+  const other = () =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', script, dir], { encoding: 'utf8' }).stdout;
+  {
+    using _lock = lockRoot(dir);
+    assert.match(other(), new RegExp(`^failed_precondition .*process ${process.pid}\\)`));
+    assert.throws(
+      () => lockRoot(dir),
+      (error) => error instanceof KilnError && error.code === 'failed_precondition',
+    );
+  }
+  assert.equal(other(), 'locked\n');
+});
