@@ -1,0 +1,104 @@
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { WarningEvent } from '../../base/progress.ts';
+import { type Definition, type OpGraph, type SourceOp, unmarshalDefinition } from '../../llb/llb.ts';
+import type { Bridge, BridgeSolve, FrontendResult, ResolveImageOptions, SolvedRef } from '../frontend.ts';
+import { createDockerfileFrontend } from './dockerfile-frontend.ts';
+
+/** What a test's engine has: files of the client's directories, and image configs by reference. */
+export interface RigOptions {
+  readonly dockerfile: string;
+  readonly filename?: string;
+  readonly options?: Readonly<Record<string, string>>;
+  /** By directory (`context`, `dockerfile`, or another name) and path. */
+  readonly files?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly images?: Readonly<Record<string, object>>;
+  readonly inputs?: ReadonlyMap<string, Definition>;
+}
+
+export interface RigResult extends FrontendResult {
+  /** The graph of each ref, by its key. */
+  readonly graphs: ReadonlyMap<string, OpGraph>;
+  readonly definitions: ReadonlyMap<string, Definition>;
+  /** The image config of the only (or first) platform. */
+  readonly config: Record<string, unknown> & { config: Record<string, unknown> };
+  readonly history: readonly Readonly<Record<string, unknown>>[];
+  readonly warnings: readonly WarningEvent[];
+  /** Image configs that were asked for, in order. */
+  readonly resolved: readonly { readonly ref: string; readonly options: ResolveImageOptions }[];
+  readonly solved: readonly BridgeSolve[];
+}
+
+/** Runs the Dockerfile frontend over a bridge that keeps everything in memory and records what is asked of it. */
+export async function runFrontend(rig: RigOptions): Promise<RigResult> {
+  const warnings: WarningEvent[] = [];
+  const resolved: { ref: string; options: ResolveImageOptions }[] = [];
+  const solved: BridgeSolve[] = [];
+  const directories: Record<string, Readonly<Record<string, string>>> = {
+    ...rig.files,
+    dockerfile: { [rig.filename ?? 'Dockerfile']: rig.dockerfile, ...rig.files?.dockerfile },
+  };
+  const bridge: Bridge = {
+    workers: [{ id: 'w', labels: {}, platforms: [{ os: 'linux', architecture: 'amd64' }] }],
+    warn: (_vertex, warning) => void warnings.push(warning),
+    async resolveImageConfig(ref, options) {
+      resolved.push({ ref, options });
+      const config = rig.images?.[ref];
+      if (!config) throw new KilnError('not_found', `${ref}: not found`);
+      const bytes = Buffer.from(JSON.stringify(config));
+      return { ref, digest: digestOf(bytes), config: bytes };
+    },
+    async solve(request) {
+      solved.push(request);
+      const ref = request.definition && memoryRef(request.definition, directories);
+      return { refs: new Map([['', ref]]), metadata: new Map() };
+    },
+  };
+  const result = await createDockerfileFrontend().solve(
+    bridge,
+    { options: rig.options ?? {}, inputs: rig.inputs ?? new Map(), sessionId: 's1' },
+    new AbortController().signal,
+  );
+  const definitions = new Map([...result.refs].map(([key, ref]) => [key, ref!.definition!]));
+  const [config] = [...result.metadata].filter(([key]) => key.startsWith('containerimage.config'));
+  const json = config && JSON.parse(Buffer.from(config[1]).toString());
+  return {
+    ...result,
+    definitions,
+    graphs: new Map([...definitions].map(([key, definition]) => [key, unmarshalDefinition(definition)])),
+    config: json,
+    history: json?.history ?? [],
+    warnings,
+    resolved,
+    solved,
+  };
+}
+
+function memoryRef(
+  definition: Definition,
+  directories: Readonly<Record<string, Readonly<Record<string, string>>>>,
+): SolvedRef {
+  const { vertices } = unmarshalDefinition(definition);
+  const local = [...vertices.values()]
+    .map(({ op }) => op.action)
+    .find((action): action is { kind: 'source' } & SourceOp => action.kind === 'source');
+  const files = directories[local?.identifier.replace('local://', '') ?? ''] ?? {};
+  const unsupported = () => Promise.reject(new KilnError('unimplemented', 'the rig has no directories'));
+  return {
+    id: 'r',
+    definition,
+    evaluate: async () => {},
+    readDir: unsupported,
+    statFile: unsupported,
+    async readFile(path) {
+      const content = files[path];
+      if (content === undefined) throw new KilnError('not_found', `${path}: no such file`);
+      return Buffer.from(content);
+    },
+  };
+}
+
+/** Vertices in order, as `name: what`. */
+export function outline(graph: OpGraph): string[] {
+  return [...graph.vertices.values()].map(({ metadata }) => metadata.description['llb.customname'] ?? '?');
+}

@@ -1,0 +1,163 @@
+import { KilnError } from '../../base/errors.ts';
+import { mapLimit } from '../../base/lifetime.ts';
+import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
+import { platformToJson } from '../../oci/platform-json.ts';
+import { parseReference } from '../../oci/reference.ts';
+import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
+import type { LintFinding } from './lint/linter.ts';
+import { detectSyntax } from './parse/directives.ts';
+import { parseDockerfile } from './parse/parse-dockerfile.ts';
+import { BuildInputs, type Entrypoint } from './to-llb/build-inputs.ts';
+import { type Conversion, convertDockerfile } from './to-llb/convert-dockerfile.ts';
+import { writeImage } from './to-llb/image-draft.ts';
+import { ImageResolver } from './to-llb/image-resolver.ts';
+import { parseRequestOptions, type RequestOptions } from './to-llb/request-options.ts';
+
+/** The frontend that builds Dockerfiles inside the engine, as clients name it: `dockerfile.v0`. */
+export function createDockerfileFrontend(): Frontend {
+  return {
+    name: 'dockerfile.v0',
+    solve: (bridge, request, signal) => new DockerfileBuild(bridge, request, signal).solve(),
+  };
+}
+
+/** One request. */
+class DockerfileBuild {
+  readonly #bridge: Bridge;
+  readonly #request: FrontendRequest;
+  readonly #signal: AbortSignal;
+  readonly #options: RequestOptions;
+  readonly #images: ImageResolver;
+  readonly #inputs: BuildInputs;
+
+  constructor(bridge: Bridge, request: FrontendRequest, signal: AbortSignal) {
+    this.#bridge = bridge;
+    this.#request = request;
+    this.#signal = signal;
+    this.#options = parseRequestOptions(request.options);
+    this.#images = new ImageResolver(bridge);
+    this.#inputs = new BuildInputs(bridge, request, this.#options, this.#images, signal);
+  }
+
+  async solve(): Promise<FrontendResult> {
+    const entrypoint = await this.#inputs.readEntrypoint();
+    const other = this.#otherFrontend(entrypoint);
+    if (other) return this.#forward(other);
+    const { subrequest } = this.#options;
+    if (subrequest !== undefined) throw unsupportedSubrequest(subrequest);
+    const dockerfile = parseDockerfile(entrypoint.source);
+    const { platforms, multiPlatform } = this.#options;
+    const targets = platforms.length > 0 ? platforms : [undefined];
+    const buildPlatform = this.#bridge.workers[0]?.platforms[0] ?? hostPlatform();
+    const results = await mapLimit(
+      targets,
+      targets.length,
+      async (target, index) => {
+        const conversion = await convertDockerfile({
+          dockerfile,
+          options: this.#options,
+          inputs: this.#inputs,
+          images: this.#images,
+          buildPlatform,
+          targetPlatform: target,
+          // What is wrong with the file is so for every platform: it is said once.
+          onFinding: (finding) => index === 0 && this.#warn(entrypoint, finding),
+        });
+        const { definition } = conversion;
+        const { cacheImports } = this.#options;
+        const { refs } = await this.#bridge.solve({ definition, cacheImports });
+        return { platform: target ?? buildPlatform, conversion, ref: refs.get('') };
+      },
+      this.#signal,
+    );
+    return collect(results, multiPlatform);
+  }
+
+  /** Another frontend's image that the file or the client asks for. Docker's own Dockerfile frontend is this one. */
+  #otherFrontend({ source }: Entrypoint): { readonly image: string; readonly cmdline: string } | undefined {
+    if (this.#options.forwarded) return undefined;
+    const { syntax } = this.#options;
+    const detected =
+      syntax === undefined ? detectSyntax(Buffer.from(source.data).toString('utf8')) : undefined;
+    const cmdline = syntax ?? detected?.value;
+    const image = cmdline?.trim().split(' ')[0];
+    return cmdline === undefined || !image || isOwnSyntax(image) ? undefined : { image, cmdline };
+  }
+
+  #forward({
+    image,
+    cmdline,
+  }: {
+    readonly image: string;
+    readonly cmdline: string;
+  }): Promise<FrontendResult> {
+    return this.#bridge.solve({
+      frontend: 'gateway.v0',
+      options: { ...this.#request.options, source: image, cmdline },
+      inputs: this.#request.inputs,
+    });
+  }
+
+  #warn({ source, vertex }: Entrypoint, { rule, message, range }: LintFinding): void {
+    this.#bridge.warn(vertex, {
+      level: 1,
+      short: `${rule.name}: ${message} (line ${range.start.line})`,
+      detail: [rule.description],
+      ...(rule.url !== undefined && { url: rule.url }),
+      source,
+      ranges: [range],
+    });
+  }
+}
+
+interface PlatformResult {
+  readonly platform: Platform;
+  readonly conversion: Conversion;
+  readonly ref: SolvedRef | undefined;
+}
+
+function collect(results: readonly PlatformResult[], multiPlatform: boolean): FrontendResult {
+  const refs = new Map<string, SolvedRef | undefined>();
+  const metadata = new Map<string, Uint8Array>();
+  for (const { platform, conversion, ref } of results) {
+    const id = formatPlatform(platform);
+    const suffix = multiPlatform ? `/${id}` : '';
+    refs.set(multiPlatform ? id : '', ref);
+    metadata.set(`containerimage.config${suffix}`, writeImage(conversion.image));
+    if (conversion.baseConfig) metadata.set(`containerimage.base.config${suffix}`, conversion.baseConfig);
+    if (conversion.epoch !== undefined) {
+      metadata.set(`source.date.epoch${suffix}`, Buffer.from(String(conversion.epoch)));
+    }
+  }
+  const platforms = results.map(({ platform, conversion }) => ({
+    ID: formatPlatform(platform),
+    Platform: platformToJson(withWindowsVersion(platform, conversion.image.platform)),
+  }));
+  metadata.set('refs.platforms', Buffer.from(JSON.stringify({ Platforms: platforms })));
+  return { refs, metadata };
+}
+
+/** A Windows image runs on one version of it: the base image's, where the client named none. */
+function withWindowsVersion(platform: Platform, image: Platform): Platform {
+  if (platform.os !== 'windows' || image.os !== 'windows') return platform;
+  return {
+    ...platform,
+    osVersion: platform.osVersion ?? image.osVersion,
+    osFeatures: platform.osFeatures ?? image.osFeatures,
+  };
+}
+
+function isOwnSyntax(image: string): boolean {
+  try {
+    const { domain, path } = parseReference(image);
+    return domain === 'docker.io' && (path === 'docker/dockerfile' || path === 'docker/dockerfile-upstream');
+  } catch {
+    return false;
+  }
+}
+
+function unsupportedSubrequest(name: string): KilnError {
+  return new KilnError('unimplemented', `unsupported request ${name}`, {
+    details: [{ kind: 'subrequest', name }],
+  });
+}

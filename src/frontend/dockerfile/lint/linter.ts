@@ -1,0 +1,116 @@
+import { KilnError, type Range } from '../../../base/errors.ts';
+import { DirectiveReader } from '../parse/directives.ts';
+import type { LintRule } from './rules.ts';
+
+/** Which checks are made: `skip=A,B;error=true;experimental=all`. */
+export interface LintSettings {
+  readonly skip: 'all' | ReadonlySet<string>;
+  readonly experimental: 'all' | ReadonlySet<string>;
+  /** Whether a finding fails the build. */
+  readonly error: boolean;
+}
+
+export interface LintFinding {
+  readonly rule: LintRule;
+  readonly message: string;
+  readonly range: Range;
+}
+
+export const defaultLintSettings: LintSettings = Object.freeze({
+  skip: new Set<string>(),
+  experimental: new Set<string>(),
+  error: false,
+});
+
+/** Reads the value of a `check` directive or of `BUILDKIT_DOCKERFILE_CHECK`. Throws `invalid_argument`. */
+export function parseLintSettings(text: string): LintSettings {
+  if (text.trim() === '') return defaultLintSettings;
+  let settings = defaultLintSettings;
+  for (const part of text.trim().split(';')) {
+    const [name = '', value] = part.split(/=(.*)/s).map((side) => side.trim());
+    if (value === undefined) throw invalid(part);
+    if (name === 'skip' || name === 'experimental') {
+      const rules = value === 'all' ? 'all' : new Set(value.split(',').map((rule) => rule.trim()));
+      settings = { ...settings, [name]: rules };
+    } else if (name === 'error') {
+      const truth = parseTruth(value);
+      if (truth === undefined) throw invalid(part);
+      settings = { ...settings, error: truth };
+    } else throw invalid(part);
+  }
+  return settings;
+}
+
+/** The words for true and false that options take; undefined for any other. */
+export function parseTruth(text: string): boolean | undefined {
+  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
+  return /^(0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
+}
+
+function invalid(part: string): KilnError {
+  return new KilnError('invalid_argument', `invalid check option ${JSON.stringify(part)}`, {
+    hint: 'write skip=RuleA,RuleB and error=true, separated by a semicolon',
+  });
+}
+
+/** Hands findings on, unless settings leave their rule out. */
+export class Linter {
+  readonly #settings: LintSettings;
+  readonly #report: (finding: LintFinding) => void;
+  readonly #found: Set<string>;
+
+  constructor(
+    settings: LintSettings,
+    report: (finding: LintFinding) => void,
+    found: Set<string> = new Set(),
+  ) {
+    this.#settings = settings;
+    this.#report = report;
+    this.#found = found;
+  }
+
+  report(rule: LintRule, range: Range, message: string): void {
+    const { skip, experimental } = this.#settings;
+    if (rule.experimental) {
+      if (experimental !== 'all' && !experimental.has(rule.name)) return;
+    } else if (skip === 'all' || skip.has(rule.name)) return;
+    this.#found.add(rule.name);
+    this.#report({ rule, range, message });
+  }
+
+  /** The linter for one instruction: a comment above it can say `check=skip=…` too. */
+  for(comments: readonly string[]): Linter {
+    for (const comment of comments) {
+      const directive = new DirectiveReader('').read(comment);
+      if (!directive || directive === 'repeated' || directive.name !== 'check') continue;
+      let own: LintSettings;
+      try {
+        own = parseLintSettings(directive.value.split(' ')[0]!);
+      } catch {
+        // What reads like a directive here may as well be prose.
+        return this;
+      }
+      const settings = {
+        skip: union(this.#settings.skip, own.skip),
+        experimental: union(this.#settings.experimental, own.experimental),
+        error: this.#settings.error,
+      };
+      return new Linter(settings, this.#report, this.#found);
+    }
+    return this;
+  }
+
+  /** Throws `failed_precondition` when something was found and findings are errors. */
+  throwIfFailed(): void {
+    if (!this.#settings.error || this.#found.size === 0) return;
+    throw new KilnError(
+      'failed_precondition',
+      `lint violation found for rules: ${[...this.#found].join(', ')}`,
+      { hint: 'the file asks for warnings to be errors (check=error=true)' },
+    );
+  }
+}
+
+function union(a: 'all' | ReadonlySet<string>, b: 'all' | ReadonlySet<string>): 'all' | ReadonlySet<string> {
+  return a === 'all' || b === 'all' ? 'all' : new Set([...a, ...b]);
+}

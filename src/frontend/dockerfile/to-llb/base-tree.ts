@@ -1,0 +1,111 @@
+import { asKilnError } from '../../../base/errors.ts';
+import { formatPlatform, type Platform } from '../../../base/platform.ts';
+import { image, type State, scratch } from '../../../llb/llb.ts';
+import { formatReference, parseReference, withDefaultTag, withDigest } from '../../../oci/reference.ts';
+import { noVariables } from '../expand/expand-word.ts';
+import { lintRules } from '../lint/rules.ts';
+import { nearest } from '../nearest.ts';
+import type { BuildInputs } from './build-inputs.ts';
+import { type ConversionContext, PathSet } from './conversion-context.ts';
+import { baseImage, emptyImage, type ImageDraft } from './image-draft.ts';
+import type { ImageResolver } from './image-resolver.ts';
+import { platformPrefix, stepPrefix } from './stage-builder.ts';
+import type { TreeNode } from './stage-graph.ts';
+
+/** What a node that is not based on another one starts from. */
+export interface BaseTree {
+  readonly tree: State;
+  readonly image: ImageDraft;
+  /** The image's config as it was resolved; undefined without an image. */
+  readonly config: Uint8Array | undefined;
+  readonly platform: Platform;
+  readonly paths: PathSet;
+}
+
+export interface BaseTreeOptions {
+  readonly context: ConversionContext;
+  readonly inputs: BuildInputs;
+  readonly images: ImageResolver;
+  readonly buildPlatform: Platform;
+  /** How the stage's first step is shown: `[build 1/4]`. */
+  readonly display: { readonly name: string; readonly steps: number };
+  /** Names for suggestions when there is no such image. */
+  readonly stageNames: readonly string[];
+}
+
+/** Resolves `scratch`, a named context, or an image. Throws what resolving it throws, with the nearest stage's name. */
+export async function resolveBaseTree(node: TreeNode, options: BaseTreeOptions): Promise<BaseTree> {
+  const { context, inputs } = options;
+  const platform = node.platform ?? context.targetPlatform;
+  const paths = new PathSet();
+  const replacement = node.stage?.from.name;
+  if (replacement !== undefined) {
+    const named = await inputs.namedContext(replacement, platform, () => paths.list);
+    if (named) {
+      const own = named.image ?? { ...emptyImage(platform), config: {} };
+      return { tree: named.tree, image: own, config: undefined, platform: own.platform, paths };
+    }
+  }
+  if (node.baseName === 'scratch') {
+    const target = context.targetPlatform;
+    return { tree: scratch(), image: emptyImage(target), config: undefined, platform: target, paths };
+  }
+  const reference = formatReference(withDefaultTag(parseReference(node.baseName)));
+  const named = await inputs.namedContext(reference, platform, () => paths.list);
+  if (named) {
+    const own = named.image ?? emptyImage(platform);
+    return { tree: named.tree, image: own, config: undefined, platform, paths };
+  }
+  return { ...(await resolveImage(node, reference, platform, options)), paths };
+}
+
+async function resolveImage(
+  node: TreeNode,
+  reference: string,
+  wanted: Platform,
+  { context, images, buildPlatform, display, stageNames }: BaseTreeOptions,
+): Promise<Omit<BaseTree, 'paths'>> {
+  const { resolveMode, multiPlatform, platforms } = context.options;
+  const prefix = multiPlatform ? `[${formatPlatform(wanted)} internal]` : '[internal]';
+  const resolved = await images
+    .resolve(reference, {
+      platform: wanted,
+      resolveMode,
+      logName: `${prefix} load metadata for ${reference}`,
+    })
+    .catch((error: unknown) => {
+      const match = nearest(node.baseName, stageNames);
+      const known = asKilnError(error);
+      throw known.wrap(node.baseName + (match === undefined ? '' : ` (did you mean ${match}?)`));
+    });
+  const own = baseImage(resolved.config, reference, wanted);
+  // Without a platform asked for, the image may be one that this machine can run though it is not the first choice.
+  const implicit = node.platform === undefined && platforms.length === 0;
+  const platform = implicit && samePlatform(own.platform, buildPlatform) ? buildPlatform : wanted;
+  const pinned = formatReference(withDigest(parseReference(resolved.ref), resolved.digest));
+  if (!samePlatform(own.platform, platform)) {
+    context.linter.report(
+      lintRules.invalidBaseImagePlatform,
+      node.range,
+      `Base image ${node.baseName} was pulled with platform "${formatPlatform(own.platform)}", expected "${formatPlatform(platform)}" for current build`,
+    );
+  }
+  const hasLayers = own.diffIds.length > 0 || own.history.some(({ empty_layer }) => !empty_layer);
+  const shown = multiPlatform ? platformPrefix(platform, noVariables) : '';
+  const tree = hasLayers
+    ? image(pinned, {
+        platform,
+        resolveMode,
+        name: `${stepPrefix(display.name, 1, display.steps, shown)}FROM ${pinned}`,
+        ...(node.stage && {
+          description: { 'com.docker.dockerfile.v1.command': node.stage.from.code },
+        }),
+        locations: [{ file: context.file, ranges: [node.range] }],
+      })
+    : scratch();
+  return { tree, image: own, config: resolved.config, platform };
+}
+
+function samePlatform(a: Platform, b: Platform): boolean {
+  return a.os === b.os && a.architecture === b.architecture;
+}

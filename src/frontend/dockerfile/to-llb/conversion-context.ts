@@ -1,0 +1,42 @@
+import type { PatternMatcher } from '../../../base/pattern.ts';
+import type { Platform } from '../../../base/platform.ts';
+import type { SourceFile, State } from '../../../llb/llb.ts';
+import type { ProxyEnv } from '../../../llb/op.ts';
+import type { Variables } from '../expand/expand-word.ts';
+import type { Linter } from '../lint/linter.ts';
+import type { RequestOptions } from './request-options.ts';
+
+/** What the conversion of every stage shares. */
+export interface ConversionContext {
+  readonly options: RequestOptions;
+  readonly escape: string;
+  readonly file: SourceFile;
+  /** The global `ARG`s and the predefined ones. */
+  readonly globalArgs: Variables;
+  readonly targetPlatform: Platform;
+  /** `SOURCE_DATE_EPOCH` in seconds. */
+  readonly epoch: number | undefined;
+  readonly proxyEnv: ProxyEnv | undefined;
+  readonly linter: Linter;
+  /** The build context, reduced to the paths that are used when the definition is made. */
+  readonly buildContext: State;
+  readonly contextPaths: PathSet;
+  /** What `.dockerignore` leaves out; undefined when it says nothing. */
+  readonly ignored: PatternMatcher | undefined;
+}
+
+/** The paths of a tree that are read. Grows while stages are converted. */
+export class PathSet {
+  readonly #paths = new Set<string>();
+
+  /** `path` is relative to the tree's root, or absolute in it. */
+  add(path: string): void {
+    this.#paths.add(path);
+  }
+
+  /** Sorted and relative; empty when all of the tree is needed. */
+  get list(): readonly string[] {
+    if (this.#paths.has('/')) return [];
+    return [...this.#paths].map((path) => path.replace(/^\//, '')).sort();
+  }
+}

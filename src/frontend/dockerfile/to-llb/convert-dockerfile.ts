@@ -1,0 +1,358 @@
+import { KilnError } from '../../../base/errors.ts';
+import { PatternMatcher } from '../../../base/pattern.ts';
+import type { Platform } from '../../../base/platform.ts';
+import { type Definition, State, toDefinition } from '../../../llb/llb.ts';
+import { parseReference } from '../../../oci/reference.ts';
+import { atSource } from '../dockerfile-error.ts';
+import { expandWord, type Variables } from '../expand/expand-word.ts';
+import { checkTree } from '../lint/check-tree.ts';
+import { defaultLintSettings, Linter, type LintFinding, parseLintSettings } from '../lint/linter.ts';
+import { lintRules } from '../lint/rules.ts';
+import { didYouMean, nearest } from '../nearest.ts';
+import type { Dockerfile, FromInstruction, Instruction } from '../parse/instruction-tree.ts';
+import { parseTrigger } from '../parse/parse-dockerfile.ts';
+import { type BaseTree, resolveBaseTree } from './base-tree.ts';
+import type { BuildInputs } from './build-inputs.ts';
+import { type ConversionContext, PathSet } from './conversion-context.ts';
+import { convertInstruction } from './convert-instruction.ts';
+import { globalArgs, predefinedArgs, proxyEnvOf, variablesOf } from './global-args.ts';
+import { type ImageDraft, withConfig } from './image-draft.ts';
+import type { ImageResolver } from './image-resolver.ts';
+import type { RequestOptions } from './request-options.ts';
+import { StageBuilder, type StageStart } from './stage-builder.ts';
+import {
+  type Command,
+  reachableFrom,
+  type StageGraph,
+  StageGraphBuilder,
+  type TreeNode,
+} from './stage-graph.ts';
+
+export interface ConversionRequest {
+  readonly dockerfile: Dockerfile;
+  readonly options: RequestOptions;
+  readonly inputs: BuildInputs;
+  readonly images: ImageResolver;
+  /** The platform of the machine that runs the steps. */
+  readonly buildPlatform: Platform;
+  /** Undefined for the machine's own. */
+  readonly targetPlatform: Platform | undefined;
+  readonly onFinding: (finding: LintFinding) => void;
+}
+
+/** A target stage as LLB, and the config of its image. */
+export interface Conversion {
+  readonly definition: Definition;
+  readonly image: ImageDraft;
+  /** The config of the image that the stage comes from in the end. */
+  readonly baseConfig: Uint8Array | undefined;
+  /** `SOURCE_DATE_EPOCH` in seconds. */
+  readonly epoch: number | undefined;
+}
+
+/** Converts the target stage and what it needs. Errors about the file have their place among the details. */
+export async function convertDockerfile(request: ConversionRequest): Promise<Conversion> {
+  const { dockerfile, options } = request;
+  const check = dockerfile.directives.find(({ name }) => name === 'check');
+  const settings = options.lint ?? (check ? parseLintSettings(check.value) : defaultLintSettings);
+  const linter = new Linter(settings, request.onFinding);
+  checkTree(dockerfile, linter);
+  return new DockerfileConverter(request, linter).convert();
+}
+
+class DockerfileConverter {
+  readonly #request: ConversionRequest;
+  readonly #linter: Linter;
+  readonly #dockerfile: Dockerfile;
+  readonly #targetPlatform: Platform;
+  readonly #globalArgs: ReadonlyMap<string, string>;
+  readonly #builder: StageGraphBuilder;
+  readonly #bases = new Map<TreeNode, BaseTree>();
+  readonly #built = new Map<TreeNode, StageBuilder>();
+  /** Known once all paths that are read of it are. */
+  #mainContext: State | undefined;
+
+  constructor(request: ConversionRequest, linter: Linter) {
+    const { dockerfile, options } = request;
+    this.#request = request;
+    this.#linter = linter;
+    this.#dockerfile = dockerfile;
+    this.#targetPlatform = request.targetPlatform ?? request.buildPlatform;
+    this.#builder = new StageGraphBuilder(dockerfile.source);
+    const stage = options.target || (dockerfile.stages.at(-1)!.from.name ?? '');
+    const predefined = predefinedArgs(request.buildPlatform, this.#targetPlatform, stage, options.buildArgs);
+    this.#checkDefaultImages(predefined);
+    this.#globalArgs = globalArgs(dockerfile, predefined, options.buildArgs);
+  }
+
+  async convert(): Promise<Conversion> {
+    const graph = this.#builder.build(
+      this.#dockerfile.stages,
+      (word, from) => this.#expandFrom(word, from),
+      (name, platform) => this.#request.inputs.hasNamedContext(name, platform ?? this.#targetPlatform),
+    );
+    const target = this.#findTarget(graph);
+    const context = await this.#context();
+    const reached = await this.#resolveBases(graph, target, context);
+    for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
+    const built = this.#built.get(target)!;
+    built.paths.add('/');
+    this.#linter.throwIfFailed();
+    this.#mainContext = await this.#request.inputs.mainContext(context.contextPaths.list);
+    return {
+      definition: toDefinition(built.state, { platform: this.#targetPlatform }),
+      image: this.#finalImage(built),
+      baseConfig: this.#baseConfig(target),
+      epoch: context.epoch,
+    };
+  }
+
+  async #context(): Promise<ConversionContext> {
+    const { options, inputs } = this.#request;
+    const patterns = await inputs.ignorePatterns();
+    const decidable = patterns.length > 0 && !patterns.some((pattern) => pattern.startsWith('!'));
+    const { filename, language, data } = this.#dockerfile.source;
+    return {
+      options,
+      escape: this.#dockerfile.escape,
+      file: { filename, language, data },
+      globalArgs: variablesOf(this.#globalArgs),
+      targetPlatform: this.#targetPlatform,
+      epoch: this.#epoch(),
+      proxyEnv: proxyEnvOf(options.buildArgs),
+      linter: this.#linter,
+      buildContext: State.late(() => this.#mainContext!),
+      contextPaths: new PathSet(),
+      ignored: decidable ? new PatternMatcher(patterns) : undefined,
+    };
+  }
+
+  #epoch(): number | undefined {
+    const name = 'SOURCE_DATE_EPOCH';
+    const value = this.#request.options.buildArgs.get(name) ?? this.#globalArgs.get(name);
+    if (!value) return undefined;
+    if (/^[+-]?\d+$/.test(value)) return Number(value);
+    throw new KilnError('invalid_argument', `invalid ${name}: ${value}`, {
+      hint: 'it is a number of seconds since 1970',
+    });
+  }
+
+  #findTarget(graph: StageGraph): TreeNode {
+    const { target } = this.#request.options;
+    if (target === '') return graph.stages.at(-1)!;
+    const found = this.#builder.find(target);
+    if (found) return found;
+    throw new KilnError(
+      'not_found',
+      `target stage ${JSON.stringify(target)} could not be found${didYouMean(target, this.#builder.names)}`,
+    );
+  }
+
+  /** Base images, all at once; again for the trees that triggers of a base image bring in. */
+  async #resolveBases(
+    graph: StageGraph,
+    target: TreeNode,
+    context: ConversionContext,
+  ): Promise<ReadonlySet<TreeNode>> {
+    const triggered = new Set<TreeNode>();
+    for (;;) {
+      const reached = reachableFrom(target);
+      const pending = [...reached].filter((node) => !node.base && !this.#bases.has(node));
+      await Promise.all(
+        pending.map(async (node) => this.#bases.set(node, await this.#resolveBase(graph, node, context))),
+      );
+      const fresh = [...reached].filter((node) => node.stage && !triggered.has(node));
+      for (const node of fresh) {
+        triggered.add(node);
+        this.#addTriggers(node);
+      }
+      this.#builder.checkCycles();
+      if (fresh.length === 0 && pending.length === 0) return reached;
+    }
+  }
+
+  async #resolveBase(graph: StageGraph, node: TreeNode, context: ConversionContext): Promise<BaseTree> {
+    const { inputs, images, buildPlatform } = this.#request;
+    try {
+      return await resolveBaseTree(node, {
+        context,
+        inputs,
+        images,
+        buildPlatform,
+        display: { name: displayNameOf(graph, node), steps: stepsOf(node) },
+        stageNames: this.#builder.names,
+      });
+    } catch (error) {
+      throw atSource(error, this.#dockerfile.source, [node.range]);
+    }
+  }
+
+  /** What the base says is to be done first in every stage that starts from it. */
+  #addTriggers(node: TreeNode): void {
+    const expressions = node.base
+      ? node.base.commands.flatMap(({ instruction }) =>
+          instruction.kind === 'onbuild' ? [instruction.expression] : [],
+        )
+      : node.replaced
+        ? []
+        : (this.#bases.get(node)?.image.config.OnBuild ?? []);
+    if (expressions.length === 0) return;
+    const { source } = this.#dockerfile;
+    const commands = expressions.map((expression) =>
+      this.#builder.command(parseTrigger(expression, source, node.range), true),
+    );
+    this.#builder.prepend(node, commands);
+  }
+
+  #convertStage(graph: StageGraph, node: TreeNode, context: ConversionContext): void {
+    const steps = stepsOf(node);
+    const stage = new StageBuilder(node, context, this.#start(node), {
+      name: displayNameOf(graph, node),
+      steps,
+      step: startsFromImage(node) ? 1 : 0,
+    });
+    this.#built.set(node, stage);
+    for (const command of node.commands) this.#convertCommand(stage, command);
+  }
+
+  #convertCommand(stage: StageBuilder, command: Command): void {
+    try {
+      convertInstruction(stage, command, (node) => this.#treeOf(node));
+    } catch (error) {
+      throw atSource(error, this.#dockerfile.source, [command.instruction.range]);
+    }
+  }
+
+  #treeOf(node: TreeNode): { readonly tree: State; readonly paths: PathSet } | undefined {
+    const stage = this.#built.get(node);
+    if (stage) return { tree: stage.state, paths: stage.paths };
+    const base = node.stage ? undefined : this.#bases.get(node);
+    return base && { tree: base.tree, paths: base.paths };
+  }
+
+  #start(node: TreeNode): StageStart {
+    if (node.base) return this.#built.get(node.base)!.result;
+    const base = this.#bases.get(node)!;
+    return {
+      tree: base.tree,
+      image: withConfig(base.image, { OnBuild: undefined }),
+      platform: base.platform,
+      paths: base.paths,
+      args: [],
+      workdirSet: false,
+    };
+  }
+
+  #finalImage(stage: StageBuilder): ImageDraft {
+    const { options, targetPlatform } = this.#request;
+    const labels = { ...stage.image.config.Labels, ...options.labels };
+    const image = withConfig(stage.image, { Labels: labels });
+    if (!targetPlatform) return image;
+    const same =
+      image.platform.os === targetPlatform.os && image.platform.architecture === targetPlatform.architecture;
+    return { ...image, platform: same ? { ...image.platform, ...targetPlatform } : targetPlatform };
+  }
+
+  #baseConfig(target: TreeNode): Uint8Array | undefined {
+    let node = target;
+    while (node.base) node = node.base;
+    return this.#bases.get(node)?.config;
+  }
+
+  #expandFrom(word: string, from: FromInstruction) {
+    const variables = variablesOf(this.#globalArgs);
+    const linter = this.#linter.for(from.comments);
+    const expansion = (() => {
+      try {
+        return expandWord(word, variables, { escape: this.#dockerfile.escape });
+      } catch (error) {
+        throw atSource(error, this.#dockerfile.source, [from.range]);
+      }
+    })();
+    const declared = this.#declaredNames();
+    for (const name of expansion.unmatched) {
+      if (declared.has(name)) continue;
+      const match = nearest(name, declared);
+      const hint = match === undefined ? '' : ` (did you mean ${match}?)`;
+      linter.report(
+        lintRules.undefinedArgInFrom,
+        from.range,
+        `FROM argument '${name}' is not declared${hint}`,
+      );
+    }
+    if (word === from.flags.platform) this.#checkPlatformFlag(word, from, expansion, variables, linter);
+    return expansion;
+  }
+
+  #declaredNames(): ReadonlySet<string> {
+    const declared = this.#dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name));
+    return new Set([...this.#globalArgs.keys(), ...declared]);
+  }
+
+  #checkPlatformFlag(
+    word: string,
+    { range, name = '' }: FromInstruction,
+    { text, matched, unmatched }: ReturnType<typeof expandWord>,
+    variables: Variables,
+    linter: Linter,
+  ): void {
+    if (matched.size === 1 && unmatched.size === 0 && text === variables.get('TARGETPLATFORM')) {
+      if (matched.has('TARGETPLATFORM')) {
+        linter.report(
+          lintRules.redundantTargetPlatform,
+          range,
+          `Setting platform to predefined ${word} in FROM is redundant as this is the default behavior`,
+        );
+      }
+      return;
+    }
+    if (matched.size > 0 || unmatched.size > 0) return;
+    const [os = '', architecture = ''] = text.split('/');
+    if ([os, architecture].some((part) => part !== '' && name.includes(part))) return;
+    linter.report(
+      lintRules.fromPlatformFlagConstDisallowed,
+      range,
+      `FROM --platform flag should not use constant value ${JSON.stringify(text)}`,
+    );
+  }
+
+  /** Warns where a base image would have no valid name if the client gave no arguments. */
+  #checkDefaultImages(predefined: ReadonlyMap<string, string>): void {
+    let variables: Variables;
+    try {
+      variables = variablesOf(globalArgs(this.#dockerfile, predefined, new Map()));
+    } catch {
+      return;
+    }
+    for (const { from } of this.#dockerfile.stages) {
+      try {
+        const { text } = expandWord(from.image, variables, { escape: this.#dockerfile.escape });
+        parseReference(text);
+      } catch {
+        this.#linter
+          .for(from.comments)
+          .report(
+            lintRules.invalidDefaultArgInFrom,
+            from.range,
+            `Default value for ARG ${from.image} results in empty or invalid base image name`,
+          );
+      }
+    }
+  }
+}
+
+/** The name of a stage in displays: none where there is only the one. */
+function displayNameOf(graph: StageGraph, node: TreeNode): string {
+  return graph.stages.length === 1 && !graph.readsOthers ? '' : node.name;
+}
+
+function startsFromImage(node: TreeNode): boolean {
+  return node.stage !== undefined && !node.base && node.baseName !== 'scratch';
+}
+
+const steps: ReadonlySet<Instruction['kind']> = new Set(['add', 'copy', 'run', 'workdir']);
+
+function stepsOf(node: TreeNode): number {
+  const own = node.commands.filter(({ instruction }) => steps.has(instruction.kind)).length;
+  return own + (startsFromImage(node) ? 1 : 0);
+}

@@ -1,0 +1,236 @@
+import { posix } from 'node:path';
+import { KilnError } from '../../../base/errors.ts';
+import { joinPath } from '../../../llb/clean-path.ts';
+import {
+  type ExecOptions,
+  files,
+  type MountSpec,
+  type SecretSpec,
+  type SshSpec,
+  type State,
+  scratch,
+} from '../../../llb/llb.ts';
+import type { Variables } from '../expand/expand-word.ts';
+import type { Linter } from '../lint/linter.ts';
+import { chompTabs, parseHeredocMark } from '../parse/heredoc.ts';
+import type { RunInstruction } from '../parse/instruction-tree.ts';
+import { displayName } from './display-name.ts';
+import { parseRunDevice } from './run-device.ts';
+import { parseRunMount, type RunMount } from './run-mount.ts';
+import { withShell } from './shell-form.ts';
+import type { StageBuilder } from './stage-builder.ts';
+import type { Command } from './stage-graph.ts';
+import type { TreeState } from './tree-state.ts';
+
+/** `RUN`: a process on the stage's tree. */
+export function convertRun(
+  stage: StageBuilder,
+  command: Command,
+  instruction: RunInstruction,
+  linter: Linter,
+  treeOf: TreeState,
+): void {
+  const { context } = stage;
+  const { options } = context;
+  // A process can read any file of the tree it runs on.
+  stage.paths.add('/');
+  const mounts = (instruction.flags.mount ?? []).map((text) =>
+    parseRunMount(text, (value) => stage.expand(value, instruction, linter).text),
+  );
+  const script = runScript(stage, instruction);
+  const args = script.args;
+  const converted = convertMounts(stage, command, mounts, treeOf);
+  const variables = maskSecrets(stage.variables, mounts);
+  const name = stage.nextName(
+    displayName(stage, instruction.code + script.summary, { keep: true, variables }),
+    command,
+  );
+  let state = stage.state;
+  for (const { host, ip } of options.extraHosts) state = state.extraHost(host, ip);
+  for (const { name: limit, soft, hard } of options.ulimits) state = state.ulimit(limit, soft, hard);
+  if (options.cgroupParent) state = state.cgroupParent(options.cgroupParent);
+  if (instruction.flags.security === 'insecure') state = state.security('insecure');
+  const { network } = instruction.flags;
+  if (network === 'none' || network === 'host') state = state.network(network);
+  const exec: ExecOptions = {
+    ...name.of({
+      ignoreCache: stage.noCache,
+      description: { 'com.docker.dockerfile.v1.command': instruction.code },
+    }),
+    mounts: [...script.mounts, ...converted.mounts, ...sharedMemory(options.shmSize)],
+    secrets: converted.secrets,
+    ssh: converted.ssh,
+    devices: (instruction.flags.device ?? []).map(parseRunDevice),
+    proxyEnv: context.proxyEnv,
+    resources: options.resources,
+  };
+  // What holds for this step only does not become the stage's.
+  const history = `RUN ${historyCommand(stage, args)}`;
+  stage.state = stage.state.withTree(state.run(args, exec).root);
+  stage.commit(`${history} # buildkit`, true);
+}
+
+interface Script {
+  readonly args: readonly string[];
+  readonly mounts: readonly MountSpec[];
+  /** What the display adds to the instruction: a heredoc's first line. */
+  readonly summary: string;
+}
+
+function runScript(stage: StageBuilder, { command, documents }: RunInstruction): Script {
+  if (command.form === 'exec') return { args: command.args, mounts: [], summary: '' };
+  const [document] = documents;
+  if (!document) return { args: withShell(stage.image, command.text), mounts: [], summary: '' };
+  if (!parseHeredocMark(command.text)) {
+    // The shell itself reads heredocs that are part of a command.
+    const bodies = documents.map(({ name, content }) => `\n${content}${name}`);
+    return { args: withShell(stage.image, command.text + bodies.join('')), mounts: [], summary: '' };
+  }
+  const content = document.chomp ? chompTabs(document.content) : document.content;
+  const lines = document.content.trim().split(/\r?\n/);
+  const summary = ` (${lines[0]}${lines.length > 1 ? '...' : ''})`;
+  if (stage.os === 'windows' || !content.startsWith('#!')) {
+    return { args: withShell(stage.image, content), mounts: [], summary };
+  }
+  const inline = scratch().file(files().mkfile(document.name, 0o755, content), {
+    name: '[internal] preparing inline document',
+  });
+  const dest = '/dev/pipes/';
+  // Run by its shebang; the shell is left in front of it, as a shell form has it.
+  return {
+    args: withShell(stage.image, joinPath(dest, document.name)),
+    mounts: [{ dest, from: inline, selector: '/', readonly: true }],
+    summary,
+  };
+}
+
+/** The command as image histories show it: with the build arguments it could see before it. */
+function historyCommand(stage: StageBuilder, args: readonly string[]): string {
+  const values = new Map(
+    stage.args.map(({ name, value }) => [name, stage.variables.get(name) ?? value ?? '']),
+  );
+  if (values.size === 0) return args.join(' ');
+  const shown = [...values].map(([name, value]) => `${name}=${value}`);
+  return [`|${values.size}`, ...shown, ...args].join(' ');
+}
+
+function sharedMemory(size: number): readonly MountSpec[] {
+  return size > 0 ? [{ dest: '/dev/shm', type: { kind: 'tmpfs', size } }] : [];
+}
+
+function convertMounts(
+  stage: StageBuilder,
+  command: Command,
+  mounts: readonly RunMount[],
+  treeOf: TreeState,
+): { readonly mounts: MountSpec[]; readonly secrets: SecretSpec[]; readonly ssh: SshSpec[] } {
+  const result = { mounts: [] as MountSpec[], secrets: [] as SecretSpec[], ssh: [] as SshSpec[] };
+  for (const [at, mount] of mounts.entries()) {
+    if (mount.type === 'secret') result.secrets.push(secretMount(mount));
+    else if (mount.type === 'ssh') result.ssh.push(sshMount(mount));
+    else result.mounts.push(treeMount(stage, mount, mountedTree(stage, command, mount, at, treeOf)));
+  }
+  return result;
+}
+
+/** What a mount shows: a named tree, the build context for a bind, nothing for a new cache. */
+function mountedTree(
+  stage: StageBuilder,
+  command: Command,
+  mount: RunMount,
+  at: number,
+  treeOf: TreeState,
+): State {
+  if (mount.type === 'tmpfs') return scratch();
+  const node = command.sources[at];
+  if (!node) {
+    if (mount.type === 'cache') return scratch();
+    stage.context.contextPaths.add(joinPath('/', mount.source));
+    return stage.context.buildContext;
+  }
+  const source = treeOf(node);
+  if (!source) {
+    throw new KilnError(
+      'invalid_argument',
+      `cannot mount from stage "${mount.from}" to "${mount.target}", stage needs to be defined before current command`,
+    );
+  }
+  source.paths.add(joinPath('/', mount.source));
+  return source.tree;
+}
+
+function treeMount(stage: StageBuilder, mount: RunMount, tree: State): MountSpec {
+  const dest = mount.target.startsWith('/')
+    ? mount.target
+    : posix.join('/', stage.state.settings.dir, mount.target);
+  if (dest === '/') throw new KilnError('invalid_argument', `invalid mount target ${JSON.stringify(dest)}`);
+  const source = joinPath('/', mount.source);
+  const owned = mount.uid !== undefined || mount.gid !== undefined || mount.mode !== undefined;
+  const from = source === '/' && owned ? ownedDirectory(mount, tree) : tree;
+  const selector = source !== '/' ? source : owned ? '/cache' : '';
+  return {
+    dest,
+    from,
+    ...(selector && { selector }),
+    readonly: mount.readonly,
+    noOutput: mount.type === 'bind' && !mount.readonly,
+    type: mountType(stage, mount),
+  };
+}
+
+function mountType(stage: StageBuilder, mount: RunMount): MountSpec['type'] {
+  switch (mount.type) {
+    case 'tmpfs':
+      return { kind: 'tmpfs', size: mount.size };
+    case 'cache': {
+      const id = mount.id || posix.normalize(mount.target || '.').replace(/(.)\/$/, '$1');
+      return {
+        kind: 'cache',
+        id: `${stage.context.options.cacheNamespace}/${id}`,
+        sharing: mount.sharing ?? 'shared',
+      };
+    }
+    default:
+      return { kind: 'bind' };
+  }
+}
+
+/** A directory with the wanted owner and mode, which a new cache starts as. */
+function ownedDirectory({ uid = 0, gid = 0, mode = 0o755 }: RunMount, tree: State): State {
+  return tree.file(files().mkdir('/cache', mode, { owner: `${uid}:${gid}` }), {
+    name: '[internal] setting cache mount permissions',
+  });
+}
+
+function secretMount(mount: RunMount): SecretSpec {
+  const id = mount.source || mount.id || posix.basename(mount.target);
+  const dest = mount.target || (mount.env === undefined ? `/run/secrets/${posix.basename(id)}` : undefined);
+  return {
+    id,
+    ...(dest !== undefined && { dest }),
+    ...(mount.env !== undefined && { env: mount.env }),
+    uid: mount.uid,
+    gid: mount.gid,
+    mode: mount.mode,
+    optional: !mount.required,
+  };
+}
+
+function sshMount(mount: RunMount): SshSpec {
+  if (mount.source !== '') throw new KilnError('invalid_argument', 'ssh does not support source');
+  return {
+    id: mount.id,
+    dest: mount.target,
+    uid: mount.uid,
+    gid: mount.gid,
+    mode: mount.mode,
+    optional: !mount.required,
+  };
+}
+
+/** Variables for display, in which those that come from a secret show that they do. */
+function maskSecrets(variables: Variables, mounts: readonly RunMount[]): Variables {
+  const secret = new Set(mounts.filter(({ type }) => type === 'secret').map(({ env }) => env));
+  if (secret.size === 0) return variables;
+  return { ...variables, get: (name) => (secret.has(name) ? '****' : variables.get(name)) };
+}

@@ -1,0 +1,84 @@
+import { formatPlatform, type Platform } from '../../../base/platform.ts';
+import type { ProxyEnv } from '../../../llb/op.ts';
+import { atSource } from '../dockerfile-error.ts';
+import { expandWord, type Variables } from '../expand/expand-word.ts';
+import type { Dockerfile } from '../parse/instruction-tree.ts';
+
+/** The arguments that are there without being declared, before any given by the client. */
+export function predefinedArgs(
+  build: Platform,
+  target: Platform,
+  stage: string,
+  given: ReadonlyMap<string, string>,
+): Map<string, string> {
+  const args = new Map([
+    ...platformArgs('BUILD', build),
+    ...platformArgs('TARGET', target),
+    ['TARGETSTAGE', stage || 'default'] as const,
+  ]);
+  for (const name of args.keys()) {
+    const value = given.get(name);
+    if (value !== undefined) args.set(name, value);
+  }
+  return args;
+}
+
+function platformArgs(prefix: string, platform: Platform): readonly (readonly [string, string])[] {
+  const { os, architecture, variant, osVersion } = platform;
+  // The variant that the architecture implies goes unnamed.
+  const shown = architecture === 'arm64' && variant === 'v8' ? undefined : variant;
+  return [
+    [`${prefix}PLATFORM`, formatPlatform(platform)],
+    [`${prefix}OS`, os],
+    [`${prefix}OSVERSION`, osVersion ?? ''],
+    [`${prefix}ARCH`, architecture],
+    [`${prefix}VARIANT`, shown ?? ''],
+  ];
+}
+
+/** The values of the `ARG`s before the first `FROM`: the client's, or their defaults with those before them filled in. */
+export function globalArgs(
+  dockerfile: Dockerfile,
+  predefined: ReadonlyMap<string, string>,
+  given: ReadonlyMap<string, string>,
+): Map<string, string> {
+  const args = new Map(predefined);
+  for (const instruction of dockerfile.globalArgs) {
+    for (const { name, value } of instruction.args) {
+      const own = given.get(name);
+      if (own !== undefined) args.set(name, own);
+      else if (value !== undefined) {
+        try {
+          args.set(name, expandWord(value, variablesOf(args), { escape: dockerfile.escape }).text);
+        } catch (error) {
+          throw atSource(error, dockerfile.source, [instruction.range]);
+        }
+      }
+    }
+  }
+  return args;
+}
+
+export function variablesOf(values: ReadonlyMap<string, string>): Variables {
+  return { get: (name) => values.get(name), names: () => values.keys() };
+}
+
+/** The proxies among the client's arguments, whatever the case of their names; undefined without any. */
+export function proxyEnvOf(given: ReadonlyMap<string, string>): ProxyEnv | undefined {
+  const fields = {
+    http_proxy: 'httpProxy',
+    https_proxy: 'httpsProxy',
+    ftp_proxy: 'ftpProxy',
+    no_proxy: 'noProxy',
+    all_proxy: 'allProxy',
+  } as const;
+  const proxies = { httpProxy: '', httpsProxy: '', ftpProxy: '', noProxy: '', allProxy: '' };
+  let any = false;
+  for (const [name, value] of given) {
+    const field = fields[name.toLowerCase() as keyof typeof fields];
+    if (!field) continue;
+    proxies[field] = value;
+    any = true;
+  }
+  return any ? proxies : undefined;
+}

@@ -1,0 +1,28 @@
+import type { Range } from '../../../base/errors.ts';
+import type { Variables } from '../expand/expand-word.ts';
+import type { Linter } from '../lint/linter.ts';
+import { lintRules } from '../lint/rules.ts';
+import { nearest } from '../nearest.ts';
+import type { ArgDefinition } from '../parse/instruction-tree.ts';
+
+/** Arguments that say something to the frontend, and are not given to processes. */
+export const frontendArgs: ReadonlySet<string> = new Set([
+  'BUILDKIT_SBOM_SCAN_CONTEXT',
+  'BUILDKIT_SBOM_SCAN_STAGE',
+]);
+
+/** Warns of variables that were used, but that no `ARG` or `ENV` defines. */
+export function reportUndefined(
+  unmatched: ReadonlySet<string>,
+  args: readonly ArgDefinition[],
+  variables: Variables,
+  range: Range,
+  linter: Linter,
+): void {
+  for (const name of unmatched) {
+    if (frontendArgs.has(name) || args.some((arg) => arg.name === name)) continue;
+    const match = nearest(name, variables.names());
+    const hint = match === undefined ? '' : ` (did you mean $${match}?)`;
+    linter.report(lintRules.undefinedVar, range, `Usage of undefined variable '$${name}'${hint}`);
+  }
+}

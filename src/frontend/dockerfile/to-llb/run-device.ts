@@ -1,0 +1,28 @@
+import { KilnError } from '../../../base/errors.ts';
+import { parseTruth } from '../lint/linter.ts';
+import { didYouMean } from '../nearest.ts';
+import { parseCsv } from './csv.ts';
+
+/** Reads a `RUN --device`: `vendor/class=name`, `name=…`, with `,required`. Throws `invalid_argument`. */
+export function parseRunDevice(text: string): { readonly name: string; readonly optional: boolean } {
+  let name = '';
+  let required = false;
+  for (const field of parseCsv(text)) {
+    const [written = '', value] = field.split(/=(.*)/s);
+    const key = written.toLowerCase();
+    if (key === 'required') {
+      const truth = parseTruth(value ?? 'true');
+      if (truth === undefined) throw invalid(`invalid value for required: ${value}`);
+      required = truth;
+    } else if (key === 'name' && value !== undefined) {
+      if (name !== '') throw invalid(`device name already set to ${name}`);
+      name = value;
+    } else if (name === '') name = field;
+    else throw invalid(`unexpected key '${key}' in '${field}'${didYouMean(key, ['name', 'required'])}`);
+  }
+  return { name, optional: !required };
+}
+
+function invalid(message: string): KilnError {
+  return new KilnError('invalid_argument', message);
+}

@@ -1,0 +1,192 @@
+import { KilnError } from '../../../base/errors.ts';
+import type { CacheSharing } from '../../../llb/llb.ts';
+import { parseTruth } from '../lint/linter.ts';
+import { didYouMean } from '../nearest.ts';
+import { parseCsv } from './csv.ts';
+
+/** A `RUN --mount` with its variables expanded. `size` in bytes; `mode`, `uid` and `gid` undefined when not given. */
+export interface RunMount {
+  readonly type: MountType;
+  readonly from: string;
+  readonly source: string;
+  readonly target: string;
+  readonly readonly: boolean;
+  readonly size: number;
+  readonly id: string;
+  readonly sharing: CacheSharing | undefined;
+  readonly required: boolean;
+  /** The environment variable a secret becomes. */
+  readonly env: string | undefined;
+  readonly mode: number | undefined;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
+
+type MountType = 'bind' | 'cache' | 'tmpfs' | 'secret' | 'ssh';
+
+type Draft = { -readonly [Key in keyof RunMount]: RunMount[Key] } & { readonlySet: boolean };
+
+const types: readonly MountType[] = ['bind', 'cache', 'tmpfs', 'secret', 'ssh'];
+const sharings: readonly CacheSharing[] = ['shared', 'private', 'locked'];
+
+/** How each option's value is read. A new option is a line here. Aliases follow. */
+const options: Readonly<Record<string, (mount: Draft, value: string, key: string) => void>> = {
+  type: (mount, value) => {
+    mount.type = oneOf('mount type', value, types);
+  },
+  from: (mount, value) => {
+    mount.from = value;
+  },
+  source: (mount, value) => {
+    mount.source = value;
+  },
+  target: (mount, value) => {
+    mount.target = value;
+  },
+  readonly: (mount, value, key) => {
+    mount.readonly = truth(key, value);
+    mount.readonlySet = true;
+  },
+  readwrite: (mount, value, key) => {
+    mount.readonly = !truth(key, value);
+    mount.readonlySet = true;
+  },
+  required: (mount, value, key) => {
+    only(mount, key, 'secret', 'ssh');
+    mount.required = truth(key, value);
+  },
+  size: (mount, value, key) => {
+    only(mount, key, 'tmpfs');
+    mount.size = parseSize(value) ?? fail(`invalid value for ${key}: ${value}`);
+  },
+  id: (mount, value) => {
+    mount.id = value;
+  },
+  sharing: (mount, value) => {
+    mount.sharing = oneOf('sharing value', value, sharings);
+  },
+  mode: (mount, value) => {
+    mount.mode = number(value, 8) ?? fail(`invalid value ${value} for mode`);
+  },
+  uid: (mount, value) => {
+    mount.uid = number(value, 10) ?? fail(`invalid value ${value} for uid`);
+  },
+  gid: (mount, value) => {
+    mount.gid = number(value, 10) ?? fail(`invalid value ${value} for gid`);
+  },
+  env: (mount, value) => {
+    mount.env = value;
+  },
+};
+
+const aliases: Readonly<Record<string, string>> = {
+  src: 'source',
+  dst: 'target',
+  destination: 'target',
+  ro: 'readonly',
+  rw: 'readwrite',
+};
+
+/** Keys that can stand without a value. */
+const switches: ReadonlySet<string> = new Set(['readonly', 'readwrite', 'required']);
+
+/** Reads `type=cache,target=/x,…`. `expand` expands the variables of a value. Throws `invalid_argument`. */
+export function parseRunMount(text: string, expand: (value: string) => string): RunMount {
+  const mount: Draft = {
+    type: 'bind',
+    from: '',
+    source: '',
+    target: '',
+    readonly: true,
+    readonlySet: false,
+    size: 0,
+    id: '',
+    sharing: undefined,
+    required: false,
+    env: undefined,
+    mode: undefined,
+    uid: undefined,
+    gid: undefined,
+  };
+  for (const field of parseCsv(text)) {
+    const [written = '', value] = field.split(/=(.*)/s);
+    const lower = written.toLowerCase();
+    const key = aliases[lower] ?? lower;
+    const read = Object.hasOwn(options, key) ? options[key] : undefined;
+    if (!read) {
+      const known = [...Object.keys(options), ...Object.keys(aliases)];
+      fail(`unexpected key '${lower}' in '${field}'${didYouMean(lower, known)}`);
+    }
+    if (value === undefined && !switches.has(key)) fail(`invalid field '${field}' must be a key=value pair`);
+    read(mount, value === undefined ? 'true' : expand(value), lower);
+  }
+  check(mount);
+  const { readonlySet, ...rest } = mount;
+  return {
+    ...rest,
+    readonly: readonlySet ? rest.readonly : rest.type !== 'cache' && rest.type !== 'tmpfs',
+  };
+}
+
+/** The tree that a mount is taken from, known before variables are. Throws `invalid_argument` if it has one. */
+export function mountFrom(text: string): string {
+  for (const field of parseCsv(text)) {
+    const [key = '', value = ''] = field.split(/=(.*)/s);
+    if (key.toLowerCase() !== 'from') continue;
+    const dollar = value.indexOf('$');
+    if (dollar >= 0 && dollar !== value.length - 1) {
+      fail("'from' doesn't support variable expansion, define alias stage instead");
+    }
+    return value;
+  }
+  return '';
+}
+
+function check(mount: Draft): void {
+  const { type } = mount;
+  for (const key of ['mode', 'uid', 'gid'] as const) {
+    if (mount[key] !== undefined && (type === 'bind' || type === 'tmpfs')) {
+      fail(`${key} not allowed for "${type}" type mounts`);
+    }
+  }
+  if (type === 'secret') {
+    if (mount.from !== '') fail('secret mount should not have a from');
+    if (mount.sharing !== undefined) fail('secret mount should not define sharing');
+    if (mount.source === '' && mount.target === '' && mount.id === '') {
+      fail('invalid secret mount. one of source, target required');
+    }
+    if (mount.source !== '' && mount.id !== '') fail("both source and id can't be set");
+  }
+  if (mount.sharing !== undefined && type !== 'cache') fail(`invalid cache sharing set for ${type} mount`);
+}
+
+function only(mount: Draft, key: string, ...allowed: readonly MountType[]): void {
+  if (!allowed.includes(mount.type)) fail(`unexpected key '${key}' for mount type '${mount.type}'`);
+}
+
+function oneOf<Value extends string>(what: string, value: string, allowed: readonly Value[]): Value {
+  const found = allowed.find((candidate) => candidate === value.toLowerCase());
+  return found ?? fail(`unsupported ${what} ${JSON.stringify(value)}${didYouMean(value, allowed)}`);
+}
+
+function truth(key: string, value: string): boolean {
+  return parseTruth(value) ?? fail(`invalid value for ${key}: ${value}`);
+}
+
+function number(value: string, radix: 8 | 10): number | undefined {
+  const digits = radix === 8 ? /^[0-7]+$/ : /^\d+$/;
+  const parsed = digits.test(value) ? Number.parseInt(value, radix) : Number.NaN;
+  return parsed <= 0xffffffff ? parsed : undefined;
+}
+
+/** `64m`, `1.5GiB`, `100`: bytes with binary units. */
+function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])i?b?|b)?$/i.exec(text);
+  if (!match) return undefined;
+  const power = match[2] ? 'kmgtp'.indexOf(match[2].toLowerCase()) + 1 : 0;
+  return Math.floor(Number(match[1]) * 1024 ** power);
+}
+
+function fail(message: string): never {
+  throw new KilnError('invalid_argument', message);
+}

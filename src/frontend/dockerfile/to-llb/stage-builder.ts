@@ -1,0 +1,186 @@
+import type { Platform } from '../../../base/platform.ts';
+import { formatPlatform, normalizePlatform, parsePlatform } from '../../../base/platform.ts';
+import type { State, VertexOptions } from '../../../llb/llb.ts';
+import type { ContainerConfig } from '../../../oci/image-config.ts';
+import { type ExpandOptions, type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
+import type { Linter } from '../lint/linter.ts';
+import type { ArgDefinition, Instruction } from '../parse/instruction-tree.ts';
+import type { ConversionContext, PathSet } from './conversion-context.ts';
+import { type ImageDraft, withConfig, withDefaultPath, withHistory } from './image-draft.ts';
+import { reportUndefined } from './report-undefined.ts';
+import type { Command, TreeNode } from './stage-graph.ts';
+import { resolveWorkdir, toSlash } from './target-path.ts';
+
+/** What a stage starts from. */
+export interface StageStart {
+  readonly tree: State;
+  readonly image: ImageDraft;
+  readonly platform: Platform;
+  /** The paths of the tree it starts from that are read. */
+  readonly paths: PathSet;
+  readonly args: readonly ArgDefinition[];
+  readonly workdirSet: boolean;
+}
+
+/** A stage while its instructions are carried out one after another: its files and settings, its image's config. */
+export class StageBuilder {
+  readonly node: TreeNode;
+  readonly context: ConversionContext;
+  readonly platform: Platform;
+  readonly paths: PathSet;
+  readonly noCache: boolean;
+  state: State;
+  image: ImageDraft;
+  /** `ARG`s with their values, in order. */
+  readonly args: ArgDefinition[];
+  workdirSet: boolean;
+  /** Where the last `CMD`, `ENTRYPOINT` and `HEALTHCHECK` of this stage are. */
+  readonly lastOf = new Map<Instruction['kind'], Instruction['range']>();
+  readonly #displayName: string;
+  readonly #steps: number;
+  #step: number;
+
+  constructor(
+    node: TreeNode,
+    context: ConversionContext,
+    start: StageStart,
+    display: { readonly name: string; readonly steps: number; readonly step: number },
+  ) {
+    this.node = node;
+    this.context = context;
+    this.platform = start.platform;
+    this.paths = start.paths;
+    this.args = [...start.args];
+    this.workdirSet = start.workdirSet;
+    const { noCache } = context.options;
+    this.noCache = noCache === 'all' || noCache.has(node.stage?.from.name ?? '');
+    this.#displayName = display.name;
+    this.#steps = display.steps;
+    this.#step = display.step;
+    this.image = withDefaultPath(start.image);
+    this.state = this.#initialState(start.tree);
+  }
+
+  /** What a stage that starts from this one begins with. Triggers do not carry over. */
+  get result(): StageStart {
+    const { state: tree, platform, paths, args, workdirSet } = this;
+    return { tree, platform, paths, args, workdirSet, image: withConfig(this.image, { OnBuild: undefined }) };
+  }
+
+  get os(): string {
+    return this.platform.os;
+  }
+
+  /** Variables that instructions see: `ENV`s and `ARG`s. */
+  get variables(): Variables {
+    const { env } = this.state.settings;
+    return { get: (name) => env.get(name), names: () => env.keys() };
+  }
+
+  /** Expands a word of `instruction`, reporting variables that nothing defines. */
+  expand(word: string, instruction: Instruction, linter: Linter, options: ExpandOptions = {}): Expansion {
+    const expansion = expandWord(word, this.variables, { escape: this.context.escape, ...options });
+    if (expansion.unmatched.size > 0) {
+      reportUndefined(expansion.unmatched, this.args, this.variables, instruction.range, linter);
+    }
+    return expansion;
+  }
+
+  configure(config: ContainerConfig): void {
+    this.image = withConfig(this.image, config);
+  }
+
+  /** Adds to the image's history. `layer`: the instruction changed files. */
+  commit(createdBy: string, layer: boolean): void {
+    this.image = withHistory(this.image, createdBy, layer, this.context.epoch);
+  }
+
+  /** `[stage 2/4] RUN …`: counts one step on. */
+  nextName(text: string, { instruction, onbuild }: Command): VertexName {
+    this.#step++;
+    const prefix = stepPrefix(
+      this.#displayName,
+      this.#step,
+      this.#steps,
+      this.context.options.multiPlatform ? platformPrefix(this.platform, this.variables) : '',
+    );
+    const name = (word: string) => `${prefix}${onbuild && prefix ? 'ONBUILD ' : ''}${word}`;
+    const locations = [{ file: this.context.file, ranges: [instruction.range] }];
+    return {
+      of: (options = {}) => ({ locations, name: name(text), ...options }),
+      withPrefix: (before) => name(`${before} ${text}`),
+    };
+  }
+
+  setWorkdir(path: string): void {
+    const workdir = resolveWorkdir(this.image.config.WorkingDir ?? '', path, this.os);
+    this.configure({ WorkingDir: workdir });
+    this.state = this.state.dir(toSlash(workdir, this.os));
+  }
+
+  #initialState(tree: State): State {
+    const { hostname, network } = this.context.options;
+    const { Env = [], WorkingDir, User } = this.image.config;
+    let state = tree.platform(this.platform);
+    for (const entry of Env) {
+      const [name = '', value = ''] = entry.split(/=(.*)/s);
+      if (name !== '') state = state.env(name, value);
+    }
+    if (hostname) state = state.hostname(hostname);
+    if (WorkingDir) {
+      const workdir = resolveWorkdir(WorkingDir, WorkingDir, this.os);
+      this.configure({ WorkingDir: workdir });
+      state = state.dir(toSlash(workdir, this.os));
+    }
+    if (User) state = state.user(User);
+    return state.network(network);
+  }
+}
+
+/** How the vertices of one step are called. */
+export interface VertexName {
+  /** The options of a vertex of the step: its name and place. */
+  of(options?: VertexOptions): VertexOptions;
+  /** The step's name with a word before the instruction. */
+  withPrefix(before: string): string;
+}
+
+/** `[linux/arm64 build 2/4] `; nothing for a tree without steps. */
+export function stepPrefix(name: string, step: number, steps: number, platform: string): string {
+  if (steps === 0) return '';
+  const number = String(step).padStart(String(steps).length);
+  return `[${[platform, name, `${number}/${steps}`].filter(Boolean).join(' ')}] `;
+}
+
+/** The platform a step runs on, and what it builds for if that is another: `linux/amd64->arm64`. */
+export function platformPrefix(platform: Platform, variables: Variables): string {
+  return formatPlatform(platform) + targetSuffix(platform, variables);
+}
+
+function targetSuffix(base: Platform, variables: Variables): string {
+  const target = targetOf(base, variables);
+  if (!target || (target.os === base.os && target.architecture === base.architecture)) return '';
+  const shown = formatPlatform(target);
+  return `->${target.os === base.os ? shown.slice(shown.indexOf('/') + 1) : shown}`;
+}
+
+/** The platform that the stage's `TARGET…` arguments name, if it declares any. */
+function targetOf(base: Platform, variables: Variables): Platform | undefined {
+  const whole = variables.get('TARGETPLATFORM');
+  if (whole !== undefined) {
+    try {
+      return parsePlatform(whole);
+    } catch {
+      // An argument can be set to anything.
+    }
+  }
+  const os = variables.get('TARGETOS');
+  const architecture = variables.get('TARGETARCH');
+  const variant = variables.get('TARGETVARIANT');
+  if (os === undefined && architecture === undefined && variant === undefined) return undefined;
+  return normalizePlatform({
+    os: os || base.os,
+    architecture: architecture || base.architecture,
+    ...(variant && { variant }),
+  });
+}

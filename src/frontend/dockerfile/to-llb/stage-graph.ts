@@ -1,0 +1,217 @@
+import type { Range } from '../../../base/errors.ts';
+import { type Platform, parsePlatform } from '../../../base/platform.ts';
+import { atSource, type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
+import type { Expansion } from '../expand/expand-word.ts';
+import { didYouMean } from '../nearest.ts';
+import type { FromInstruction, Instruction, Stage } from '../parse/instruction-tree.ts';
+import { mountFrom } from './run-mount.ts';
+
+/** A tree that steps start from or read: a stage, or an image (or named context) that an instruction names. */
+export interface TreeNode {
+  /** Undefined for what is not a stage of the file. */
+  readonly stage: Stage | undefined;
+  /** As displays call it. */
+  readonly name: string;
+  /** What it starts from: an image's name, `scratch`, or a stage's. Expanded. */
+  readonly baseName: string;
+  readonly base: TreeNode | undefined;
+  /** What `FROM --platform` says. */
+  readonly platform: Platform | undefined;
+  readonly range: Range;
+  /** Whether a named context stands in the place of the stage, whose instructions are then left out. */
+  readonly replaced: boolean;
+  readonly commands: readonly Command[];
+}
+
+/** An instruction and the trees it reads besides its own. */
+export interface Command {
+  readonly instruction: Instruction;
+  /** For `COPY`, the tree of `--from`; for `RUN`, that of each mount. Undefined where none is named. */
+  readonly sources: readonly (TreeNode | undefined)[];
+  /** Whether the base image brought it. */
+  readonly onbuild: boolean;
+}
+
+export interface StageGraph {
+  readonly stages: readonly TreeNode[];
+  /** Whether an instruction reads from a tree that is not its own stage's, or has a mount. */
+  readonly readsOthers: boolean;
+}
+
+/** The expansion of a word of `FROM`, whose problems are reported where it stands. */
+export type ExpandFrom = (word: string, from: FromInstruction) => Expansion;
+
+/** Whether the client gave another tree in the place of a stage. */
+export type IsReplaced = (stage: string, platform: Platform | undefined) => boolean;
+
+type MutableNode = { -readonly [Key in keyof TreeNode]: TreeNode[Key] };
+
+/** Resolves stage names: who starts from whom, who reads from whom. Pure; throws `invalid_argument` with the place. */
+export class StageGraphBuilder {
+  readonly #source: DockerfileSource;
+  readonly #nodes: MutableNode[] = [];
+  /** Later stages of the same name win. */
+  readonly #byName = new Map<string, MutableNode>();
+  readonly #external = new Map<string, TreeNode>();
+
+  constructor(source: DockerfileSource) {
+    this.#source = source;
+  }
+
+  build(stages: readonly Stage[], expand: ExpandFrom, isReplaced: IsReplaced): StageGraph {
+    for (const [index, stage] of stages.entries()) this.#addStage(stage, index, expand, isReplaced);
+    let readsOthers = false;
+    for (const node of this.#nodes) {
+      if (node.replaced) continue;
+      node.commands = node.stage!.instructions.map((instruction) => this.command(instruction, false));
+      readsOthers ||= node.commands.some(({ sources }) => sources.length > 0);
+    }
+    this.checkCycles();
+    return { stages: this.#nodes, readsOthers };
+  }
+
+  /** Names that a stage can be referred to by. */
+  get names(): readonly string[] {
+    return this.#nodes.map(({ name }) => name);
+  }
+
+  find(name: string): TreeNode | undefined {
+    return this.#byName.get(name.toLowerCase());
+  }
+
+  /** An instruction with the trees it names; also for triggers that a base image brings. */
+  command(instruction: Instruction, onbuild: boolean): Command {
+    try {
+      return { instruction, onbuild, sources: this.#sources(instruction) };
+    } catch (error) {
+      throw atSource(error, this.#source, [instruction.range]);
+    }
+  }
+
+  /** Puts triggers of the base before the stage's own instructions. */
+  prepend(node: TreeNode, commands: readonly Command[]): void {
+    const mutable = node as MutableNode;
+    mutable.commands = [...commands, ...mutable.commands];
+  }
+
+  checkCycles(): void {
+    const done = new Set<TreeNode>();
+    const open = new Set<TreeNode>();
+    const visit = (node: TreeNode): void => {
+      if (done.has(node)) return;
+      open.add(node);
+      for (const { tree, range } of dependencies(node)) {
+        if (open.has(tree)) {
+          throw dockerfileError(this.#source, range, `circular dependency detected on stage: ${tree.name}`);
+        }
+        visit(tree);
+      }
+      open.delete(node);
+      done.add(node);
+    };
+    for (const node of this.#nodes) visit(node);
+  }
+
+  #addStage(stage: Stage, index: number, expand: ExpandFrom, isReplaced: IsReplaced): void {
+    const { from } = stage;
+    const fail = (message: string) => dockerfileError(this.#source, from.range, message);
+    const image = expand(from.image, from);
+    if (image.text === '') throw fail(`base name (${from.image}) should not be blank`);
+    const node: MutableNode = {
+      stage,
+      name: from.name ?? `stage-${index}`,
+      baseName: image.text,
+      base: this.#byName.get(image.text.toLowerCase()),
+      platform: undefined,
+      range: from.range,
+      replaced: false,
+      commands: [],
+    };
+    const { platform } = from.flags;
+    if (platform) {
+      const { text, unmatched } = expand(platform, from);
+      if (text === '') {
+        const [name = ''] = unmatched;
+        throw fail(
+          `empty platform value from expression ${platform}${didYouMean(name, ['BUILDPLATFORM', 'TARGETPLATFORM'])}`,
+        );
+      }
+      try {
+        node.platform = parsePlatform(text);
+      } catch (error) {
+        throw atSource(error, this.#source, [from.range]);
+      }
+    }
+    if (from.name !== undefined && isReplaced(from.name, node.platform)) {
+      node.replaced = true;
+      node.base = undefined;
+    }
+    this.#nodes.push(node);
+    if (from.name !== undefined) this.#byName.set(from.name, node);
+  }
+
+  #sources(instruction: Instruction): readonly (TreeNode | undefined)[] {
+    switch (instruction.kind) {
+      case 'copy': {
+        const { from } = instruction.flags;
+        if (!from) return [];
+        if (/\$[\w{]/.test(from)) {
+          throw dockerfileError(
+            this.#source,
+            instruction.range,
+            'variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround',
+          );
+        }
+        return [this.#tree(from, instruction.range, true)];
+      }
+      case 'run':
+        return (instruction.flags.mount ?? []).map((mount) => {
+          const from = mountFrom(mount);
+          return from === '' ? undefined : this.#tree(from, instruction.range, false);
+        });
+      default:
+        return [];
+    }
+  }
+
+  #tree(name: string, range: Range, byIndex: boolean): TreeNode {
+    if (byIndex && /^[+-]?\d+$/.test(name)) {
+      const node = this.#nodes[Number(name)];
+      if (node) return node;
+      throw dockerfileError(this.#source, range, `invalid stage index ${name}`, {
+        hint: `the stages are numbered 0 to ${this.#nodes.length - 1}`,
+      });
+    }
+    const stage = this.find(name);
+    if (stage) return stage;
+    const known = this.#external.get(name);
+    if (known) return known;
+    const node: TreeNode = {
+      stage: undefined,
+      name: '',
+      baseName: name,
+      base: undefined,
+      platform: undefined,
+      range,
+      replaced: false,
+      commands: [],
+    };
+    this.#external.set(name, node);
+    return node;
+  }
+}
+
+/** The trees that one directly needs, and where it says so. */
+export function* dependencies(node: TreeNode): Generator<{ readonly tree: TreeNode; readonly range: Range }> {
+  if (node.base) yield { tree: node.base, range: node.range };
+  for (const { instruction, sources } of node.commands) {
+    for (const tree of sources) if (tree) yield { tree, range: instruction.range };
+  }
+}
+
+/** All that `target` needs, itself included. */
+export function reachableFrom(target: TreeNode): ReadonlySet<TreeNode> {
+  const reached = new Set<TreeNode>([target]);
+  for (const node of reached) for (const { tree } of dependencies(node)) reached.add(tree);
+  return reached;
+}
