@@ -128,6 +128,17 @@ test('an overlay of 300 layers with long paths mounts', () => {
   assert.ok(lstatSync(at('upper/file7')).isCharacterDevice());
 });
 
+test('a writable overlay can be unmounted and mounted again with what was written', () => {
+  for (const name of ['lower', 'base', 'upper', 'work', 'merged']) mkdirSync(at(name));
+  const lowerDirs = [at('lower'), at('base')];
+  for (const name of ['first', 'second']) {
+    mountOverlay({ lowerDirs, upperDir: at('upper'), workDir: at('work') }, at('merged'));
+    writeFileSync(at(`merged/${name}`), '');
+    unmount(at('merged'));
+  }
+  assert.deepEqual(readdirSync(at('upper')), ['first', 'second']);
+});
+
 test('paths with the characters that separate mount options can be mounted', () => {
   for (const name of ['a:b,c\\d', 'e']) mkdirSync(at(name));
   for (const name of ['up,per', 'wo:rk', 'merged']) mkdirSync(at(name));

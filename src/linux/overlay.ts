@@ -1,4 +1,6 @@
+import { rmSync } from 'node:fs';
 import { constants } from 'node:os';
+import path from 'node:path';
 import { bindIfPresent, check, lastErrno, pathBytes, SystemError } from './libc.ts';
 import { mount } from './mount.ts';
 import { mountFlags } from './mount-flags.ts';
@@ -41,12 +43,21 @@ const selfContained = [
   ['index', 'off'],
 ] as const;
 
+/** Where overlayfs notes that the upper directory was mounted `volatile`; it does not mount that again while this is there. */
+const volatileMark = 'work/incompat/volatile';
+
 /**
- * Mounts an overlay at `target`. With the kernel's newer mount interface (5.2; `lowerdir+` since 6.7) the number
- * and length of the layers is limited by the kernel only (500); with mount(2) their paths must fit in a page.
- * A single lower directory without an upper one is not an overlay for the kernel: bind it instead.
+ * Mounts an overlay at `target`. A writable one is `volatile` (since 5.10): nothing is flushed to the disk on its account,
+ * neither by fsync(2) within nor when it is unmounted; only a crash of the machine, not of a process, can lose files.
+ *
+ * With the kernel's newer mount interface (5.2; `lowerdir+` since 6.7) the number and length of the layers is limited
+ * by the kernel only (500); with mount(2) their paths must fit in a page. A single lower directory without an upper one
+ * is not an overlay for the kernel: bind it instead. Throws a SystemError.
  */
 export function mountOverlay(options: OverlayOptions, target: string): void {
+  if (options.workDir !== undefined) {
+    rmSync(path.join(options.workDir, volatileMark), { recursive: true, force: true });
+  }
   if (!mountStepwise(options, target)) mountAtOnce(options, target);
 }
 
