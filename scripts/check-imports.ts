@@ -18,6 +18,7 @@ for (const file of globSync('**/*.ts', { cwd: root }).map((name) => path.join(ro
     continue;
   }
   for (const match of readFileSync(file, 'utf8').matchAll(specifier)) {
+    if (match[2] === '../../package.json') continue;
     const target = path.resolve(path.dirname(file), match[2]!);
     if (!target.startsWith(root + path.sep)) {
       problems.push(`${name} imports ${match[2]}, which is outside src/`);

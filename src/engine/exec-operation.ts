@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path/posix';
 import { canonicalDigest, type Plain } from '../base/canonical.ts';
-import { asKilnError } from '../base/errors.ts';
 import { normalizePlatform, type Platform } from '../base/platform.ts';
 import type { ContentSelection } from '../layer/checksum.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
@@ -164,11 +163,4 @@ function environment(meta: ExecMeta, platform: Platform): readonly string[] {
   const searchPath = defaultPath[platform.os];
   if (searchPath !== undefined && !has('PATH')) env.push(`PATH=${searchPath}`);
   return env;
-}
-
-/** The failure as clients of BuildKit know it: `process "/bin/sh -c false" did not complete successfully: exit code: 1`. */
-function processError(cause: unknown, args: readonly string[]) {
-  const error = asKilnError(cause);
-  const exit = error.details.some(({ kind }) => kind === 'exit');
-  return exit ? error.wrap(`process ${JSON.stringify(args.join(' '))} did not complete successfully`) : error;
 }

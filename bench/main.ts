@@ -1,0 +1,103 @@
+/**
+ * Measures builds against kilnd and, side by side, any other daemon that speaks the protocol: `npm run bench -- --help`.
+ * Both get the same work from the same client, turn by turn, so that a machine whose speed drifts is fair to both.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Command } from 'commander';
+import { timeBuild } from './client.ts';
+import { type Daemon, residentMegabytes, startKilnd } from './daemon.ts';
+import { startRegistry } from './registry.ts';
+import { newNonce, type Workload, workloads } from './workloads.ts';
+
+interface Row {
+  readonly name: string;
+  readonly target: number | undefined;
+  /** Seconds, by daemon. */
+  readonly seconds: Readonly<Record<string, readonly number[]>>;
+}
+
+const program = new Command('bench')
+  .option('--peer <address>', 'a daemon to compare with, unix:///…')
+  .option('--peer-pid <pid>', "the peer's process, to see its memory")
+  .option('--client <program>', 'buildctl, or kiln', path.resolve(import.meta.dirname, '../bin/kiln'))
+  .option('--kilnd-arg <arg...>', 'given to kilnd', [])
+  .option('--rounds <n>', 'rounds of each row', '3')
+  .option('--large <megabytes>', 'size of the large file', '400')
+  .option('--files <n>', 'number of small files', '20000')
+  .option('--only <pattern>', 'rows whose name holds this')
+  .option('--json <file>', 'where the figures go', 'bench.json')
+  .parse();
+const options = program.opts<{
+  peer?: string;
+  peerPid?: string;
+  client: string;
+  kilndArg: string[];
+  rounds: string;
+  large: string;
+  files: string;
+  only?: string;
+  json: string;
+}>();
+
+const directory = mkdtempSync(path.join(tmpdir(), 'kiln-bench-'));
+const registry = await startRegistry(path.join(directory, 'registry'));
+const kilnd = await startKilnd(directory, options.kilndArg);
+try {
+  const peer: Daemon | undefined = options.peer
+    ? { name: 'peer', address: options.peer, pid: options.peerPid ? Number(options.peerPid) : undefined }
+    : undefined;
+  const daemons = peer ? [kilnd, peer] : [kilnd];
+  const rows: Row[] = [];
+  const all = workloads({
+    directory,
+    registry: registry.host,
+    largeMegabytes: Number(options.large),
+    smallFiles: Number(options.files),
+    rounds: Number(options.rounds),
+  });
+  for (const workload of all.filter(({ name }) => !options.only || name.includes(options.only))) {
+    const row = await measure(workload, daemons);
+    rows.push(row);
+    console.log(format(row));
+  }
+  const memory = Object.fromEntries(
+    daemons.flatMap(({ name, pid }) => (pid === undefined ? [] : [[name, residentMegabytes(pid)]])),
+  );
+  console.log(`resident memory afterwards (MB): ${JSON.stringify(memory)}`);
+  writeFileSync(options.json, `${JSON.stringify({ rows, memory }, undefined, 2)}\n`);
+} finally {
+  await kilnd.stop();
+  registry.stop();
+  rmSync(directory, { recursive: true, force: true });
+}
+
+async function measure(workload: Workload, daemons: readonly Daemon[]): Promise<Row> {
+  const seconds: Record<string, number[]> = Object.fromEntries(daemons.map(({ name }) => [name, []]));
+  for (let round = 0; round < workload.rounds; round++) {
+    for (const daemon of daemons) {
+      const { warmUp = [], timed } = workload.prepare(newNonce());
+      for (const { args, stdin } of warmUp) await timeBuild(options.client, daemon, args, stdin);
+      seconds[daemon.name]!.push(await timeBuild(options.client, daemon, timed.args, timed.stdin));
+    }
+  }
+  return { name: workload.name, target: workload.target, seconds };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+}
+
+function format({ name, target, seconds }: Row): string {
+  const own = median(seconds.kilnd!);
+  const columns = [name.padEnd(66), `kilnd ${own.toFixed(2)} s`];
+  if (seconds.peer) {
+    const other = median(seconds.peer);
+    const ratio = own / other;
+    columns.push(`peer ${other.toFixed(2)} s`, `ratio ${ratio.toFixed(2)}`);
+    if (target !== undefined) columns.push(`${ratio <= target ? 'reaches' : 'MISSES'} ${target}`);
+  }
+  return columns.join('  ');
+}
