@@ -68,35 +68,31 @@ export class ExecOperation implements BuildOperation {
         return value === undefined ? [] : [`${name}=${Buffer.from(value).toString('utf8')}`];
       }),
     );
-    await this.#parts.executor
-      .run(
-        {
-          id: randomBytes(12).toString('hex'),
-          rootfs: mounts.rootfs,
-          mounts: mounts.others,
-          args: meta.args,
-          env: [...environment(meta, this.#platform), ...secrets.flat()],
-          cwd: meta.cwd || '/',
-          user: meta.user,
-          hostname: meta.hostname,
-          extraHosts: meta.extraHosts,
-          network,
-          security,
-          readonlyRoot: mounts.readonlyRoot,
-          ulimits: meta.ulimits,
-          cgroupParent: meta.cgroupParent,
-          resources: this.#vertex.metadata.resources,
-          validExitCodes: meta.validExitCodes,
-          removeMountStubsRecursive: meta.removeMountStubsRecursive,
-        },
-        {
-          onOutput: (stream, data) => context.progress.log(stream, data),
-          signal: context.signal,
-        },
-      )
-      .catch((cause) => {
-        throw processError(cause, meta.args);
-      });
+    await this.#parts.executor.run(
+      {
+        id: randomBytes(12).toString('hex'),
+        rootfs: mounts.rootfs,
+        mounts: mounts.others,
+        args: meta.args,
+        env: [...environment(meta, this.#platform), ...secrets.flat()],
+        cwd: meta.cwd || '/',
+        user: meta.user,
+        hostname: meta.hostname,
+        extraHosts: meta.extraHosts,
+        network,
+        security,
+        readonlyRoot: mounts.readonlyRoot,
+        ulimits: meta.ulimits,
+        cgroupParent: meta.cgroupParent,
+        resources: this.#vertex.metadata.resources,
+        validExitCodes: meta.validExitCodes,
+        removeMountStubsRecursive: meta.removeMountStubsRecursive,
+      },
+      {
+        onOutput: (stream, data) => context.progress.log(stream, data),
+        signal: context.signal,
+      },
+    );
     return mounts.commit();
   }
 }

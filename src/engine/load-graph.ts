@@ -1,4 +1,3 @@
-import { canonicalDigest } from '../base/canonical.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
@@ -29,7 +28,7 @@ export function loadGraph(definition: Definition, options: LoadOptions): BuildEd
     const inputOps = vertex.op.inputs.map(({ digest }) => graph.vertices.get(digest)!);
     const nameOf = (digest: Digest) => loaded.get(digest)?.name ?? digest;
     loaded.set(vertex.digest, {
-      digest: identity(vertex, inputs),
+      digest: vertex.digest,
       name: vertexName(vertex.op, vertex.metadata, nameOf),
       inputs,
       operation: operationOf(vertex, inputOps, options.parts),
@@ -38,20 +37,6 @@ export function loadGraph(definition: Definition, options: LoadOptions): BuildEd
     });
   }
   return { vertex: loaded.get(graph.result.digest)!, index: graph.result.index };
-}
-
-/**
- * A vertex that must run again is not the same work as the one that may be cached: builds that ask for one must not be
- * given the other. The same holds for everything above it.
- */
-function identity(vertex: OpVertex, inputs: readonly BuildEdge[]): Digest {
-  const changed = inputs.some(({ vertex: input }, index) => input.digest !== vertex.op.inputs[index]!.digest);
-  if (!vertex.metadata.ignoreCache && !changed) return vertex.digest;
-  return canonicalDigest('vertex', {
-    digest: vertex.digest,
-    ignoreCache: vertex.metadata.ignoreCache,
-    inputs: inputs.map(({ vertex: input }) => input.digest),
-  });
 }
 
 function checkEntitlements({ op, digest }: OpVertex, allowed: ReadonlySet<Entitlement>): void {
