@@ -1,14 +1,13 @@
 import { mapLimit } from '../base/lifetime.ts';
-import type { RefStore } from '../layer/ref.ts';
 import type { ExportContext } from './exporter.ts';
-import type { WrittenImage } from './image-writer.ts';
+import type { LayerSource, WrittenImage } from './image-writer.ts';
 
 const layersAtOnce = 8;
 
 /** Brings the layers that are still elsewhere into the content store. */
 export async function fetchLayers(
   image: WrittenImage,
-  refStore: RefStore,
+  refStore: LayerSource,
   { signal, progress }: ExportContext,
 ): Promise<void> {
   const layers = image.platforms.flatMap(({ ref, layers: blobs }) =>

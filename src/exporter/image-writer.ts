@@ -36,9 +36,12 @@ export interface WrittenImage {
   readonly platforms: readonly WrittenPlatform[];
 }
 
+/** What exporters need of the ref store. */
+export type LayerSource = Pick<RefStore, 'blobs' | 'ensureBlob'>;
+
 export interface ImageWriterServices {
   readonly content: ContentStore;
-  readonly refStore: RefStore;
+  readonly refStore: LayerSource;
 }
 
 /** Platforms whose layers are made at the same time; the ref store limits the work inside. */
@@ -142,7 +145,7 @@ function layersOf(
   result: PlatformResult,
   input: ExportInput,
   options: ImageOptions,
-  refStore: RefStore,
+  refStore: LayerSource,
   { signal, progress }: ExportContext,
 ): Promise<readonly LayerBlob[]> {
   if (!result.ref) return Promise.resolve([]);

@@ -2,7 +2,7 @@ import { KilnError } from '../base/errors.ts';
 import { mapLimit } from '../base/lifetime.ts';
 import { withStatus } from '../base/progress.ts';
 import type { ContentStore } from '../content/content.ts';
-import type { ImmutableRef, LayerBlob, RefStore } from '../layer/ref.ts';
+import type { ImmutableRef, LayerBlob } from '../layer/ref.ts';
 import { isDistributable } from '../oci/media-type.ts';
 import {
   formatReference,
@@ -13,12 +13,12 @@ import {
 } from '../oci/reference.ts';
 import type { Registry, RegistryAuth } from '../registry/registry.ts';
 import type { ExportContext } from './exporter.ts';
-import type { ImageDocument, WrittenImage } from './image-writer.ts';
+import type { ImageDocument, LayerSource, WrittenImage } from './image-writer.ts';
 
 export interface PushServices {
   readonly registry: Registry;
   readonly content: ContentStore;
-  readonly refStore: RefStore;
+  readonly refStore: LayerSource;
 }
 
 export interface PushOptions {

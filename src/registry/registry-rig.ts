@@ -47,7 +47,7 @@ export async function startRegistry(options: RegistryRigOptions = {}): Promise<R
     host: `127.0.0.1:${port}`,
     storage,
     async [Symbol.asyncDispose]() {
-      if (child.exitCode === null) {
+      if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, 'exit');
         child.kill('SIGKILL');
         await ended;

@@ -22,7 +22,7 @@ export interface ImageInstanceOptions {
     context: SourceContext,
   ) => Promise<{ readonly image: LoadedImage; readonly origin: ImageOrigin }>;
   readonly content: ContentStore;
-  readonly refStore: RefStore;
+  readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
 }
 
 /** An image as a source: its key is its stack of layers; the layers themselves stay where they are until somebody reads them. */

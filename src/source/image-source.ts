@@ -30,7 +30,7 @@ export interface LocalImages {
 export interface ImageSourceOptions {
   readonly registry: Registry;
   readonly content: ContentStore;
-  readonly refStore: RefStore;
+  readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
   readonly services: ClientCredentials;
   readonly localImages?: LocalImages;
 }

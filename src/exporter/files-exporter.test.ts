@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, link, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { parsePlatform } from '../base/platform.ts';
+import { createExportRig, type ExportRig } from './export-rig.ts';
+import { createLocalExporter } from './local-exporter.ts';
+import { createTarExporter } from './tar-exporter.ts';
+import { treeTar } from './tree-tar.ts';
+
+const run = promisify(execFile);
+let rig: ExportRig;
+let tree: string;
+
+before(async () => {
+  rig = await createExportRig();
+  tree = path.join(rig.directory, 'tree');
+  await mkdir(path.join(tree, 'bin'), { recursive: true });
+  await writeFile(path.join(tree, 'bin/app'), Buffer.alloc(3_000_000, 'app'));
+  await chmod(path.join(tree, 'bin/app'), 0o4755);
+  await link(path.join(tree, 'bin/app'), path.join(tree, 'bin/same'));
+  await symlink('app', path.join(tree, 'bin/link'));
+});
+
+after(() => rig[Symbol.asyncDispose]());
+
+const listing = async () => (await run('tar', ['-tvf', rig.outputFile, '--utc'])).stdout.trim().split('\n');
+
+test('a tarball holds the files with modes, links and the time of the epoch', async () => {
+  const exporter = createTarExporter(rig).open({ 'source-date-epoch': '1700000000' });
+  assert.deepEqual(await exporter.export(rig.input([rig.result(tree)]), rig.context), {});
+  const lines = await listing();
+  assert.equal(lines.length, 4);
+  assert.match(lines[0]!, /^drwxr-xr-x 0\/0 +0 2023-11-14 22:13 bin\/$/);
+  assert.match(lines[1]!, /^-rwsr-xr-x 0\/0 +3000000 2023-11-14 22:13 bin\/app$/);
+  assert.match(lines[2]!, /^lrwxrwxrwx .* bin\/link -> app$/);
+  assert.match(lines[3]!, /^hrwsr-xr-x .* bin\/same link to bin\/app$/);
+});
+
+test('the files of several platforms get a directory each', async () => {
+  const results = ['linux/amd64', 'linux/arm64'].map((key) =>
+    rig.result(key === 'linux/amd64' ? tree : undefined, { key, platform: parsePlatform(key) }),
+  );
+  await createTarExporter(rig).open({}).export(rig.input(results), rig.context);
+  const names = (await listing()).map((line) => line.split(' 00:00 ')[1] ?? line.split(/ \d\d:\d\d /)[1]);
+  assert.deepEqual(names, [
+    'linux_amd64/',
+    'linux_amd64/bin/',
+    'linux_amd64/bin/app',
+    'linux_amd64/bin/link -> app',
+    'linux_amd64/bin/same link to linux_amd64/bin/app',
+    'linux_arm64/',
+  ]);
+});
+
+test('an empty result is an empty archive', async () => {
+  await createTarExporter(rig)
+    .open({})
+    .export(rig.input([rig.result(undefined)]), rig.context);
+  assert.equal((await stat(rig.outputFile)).size, 1024);
+});
+
+test('a reader that leaves early stops the thread that writes', async () => {
+  const big = path.join(rig.directory, 'big');
+  await mkdir(big);
+  await writeFile(path.join(big, 'file'), Buffer.alloc(30_000_000));
+  let taken = 0;
+  for await (const chunk of treeTar([{ prefix: '', path: big }], rig.pool, rig.context.signal)) {
+    taken += chunk.length;
+    break;
+  }
+  assert.ok(taken > 0 && taken < 1_000_000);
+});
+
+test('a directory output sends each platform where it belongs', async () => {
+  const input = rig.input([rig.result(tree, { key: 'linux/amd64' })], { 'source.date.epoch': '12' });
+  await createLocalExporter(rig).open({}).export(input, rig.context);
+  await createLocalExporter(rig)
+    .open({ 'platform-split': 'false', mode: 'delete' })
+    .export(input, rig.context);
+  assert.deepEqual(rig.sentTrees, [
+    { prefix: 'linux_amd64', path: tree, epoch: 12, deleteOthers: false },
+    { prefix: '', path: tree, epoch: 12, deleteOthers: true },
+  ]);
+  assert.throws(() => createLocalExporter(rig).open({ mode: 'move' }), { code: 'invalid_argument' });
+});
