@@ -20,7 +20,7 @@ const maxDocumentSize = 8 * 1024 * 1024;
 export interface OciLayoutSourceOptions {
   readonly sessions: SessionManager;
   readonly content: ContentStore;
-  readonly refStore: RefStore;
+  readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
 }
 
 interface LayoutReference {
