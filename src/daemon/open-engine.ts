@@ -73,6 +73,8 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   // Layers are made of many blocks while files are read: neither has to wait for the other's threads.
   const files = resources.use(new ThreadPool());
   const compression = resources.use(new ThreadPool());
+  // Each transfer holds a thread as long as its client takes.
+  const transfers = resources.use(new ThreadPool({ size: 8 }));
   const executor = await createOciExecutor({
     root: path.join(root, 'executor'),
     runtime: config.worker.runtime,
@@ -105,7 +107,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
 
   const sessions = new SessionRegistry();
   const clients = createClientServices(sessions, { directory: path.join(root, 'sockets') });
-  const output = createClientOutput(sessions);
+  const output = createClientOutput(sessions, { pool: files });
   const registry = resources.use(createRegistry({ hosts: config.registries }));
   const images = createImageStore(database);
   const kept = await images.retained();
@@ -119,7 +121,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     localImages: images,
   });
   const layoutSource = createOciLayoutSource({ sessions, content, refStore });
-  const localSource = createLocalSource({ sessions, refStore, checksums, database, pool: files });
+  const localSource = createLocalSource({ sessions, refStore, checksums, database, pool: transfers });
   const sources = [imageSource, layoutSource, localSource].flatMap((source: Source) =>
     source.schemes.map((scheme) => [scheme, source] as const),
   );
