@@ -1,5 +1,4 @@
 import type { MessageStream, Metadata } from '../api/message-stream.ts';
-import type { Digest } from '../base/digest.ts';
 
 export type { MessageStream } from '../api/message-stream.ts';
 
@@ -86,17 +85,4 @@ export interface SyncRequest {
   /** Only stats travel, no data, except for files that match. */
   readonly metadataOnly?: { readonly exceptions: readonly string[] };
   readonly differ: 'metadata' | 'none';
-}
-
-export interface SyncResult {
-  /** Whether anything was different from what the directory held. */
-  readonly changed: boolean;
-  readonly files: number;
-  readonly transferredBytes: number;
-}
-
-/** Digest of a received file, taken while it was written. */
-export interface ReceivedDigest {
-  readonly path: string;
-  readonly digest: Digest;
 }

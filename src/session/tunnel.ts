@@ -13,7 +13,7 @@ import { TunnelSocket } from './tunnel-socket.ts';
  * The tunnel: a `Control/Session` call whose messages are the bytes of an HTTP/2 connection, on which the *client* is the gRPC
  * server. What it serves is announced in the headers of the call.
  */
-const sessionMethod = '/moby.buildkit.v1.Control/Session';
+export const sessionMethod = '/moby.buildkit.v1.Control/Session';
 const headers = {
   id: 'x-docker-expose-session-uuid',
   name: 'x-docker-expose-session-name',

@@ -1,0 +1,45 @@
+import { KilnError } from '../../base/errors.ts';
+import { deferred } from '../../base/lifetime.ts';
+import type { TaskContext } from '../../base/thread-pool.ts';
+import { BatchChannel } from './batch-channel.ts';
+import { PacketEncoder } from './packet.ts';
+import type { FromReceiver, ReceiveResult, ReceiveTaskOptions, ToReceiver } from './receive.ts';
+import type { ThreadInput } from './run-in-thread.ts';
+import { TreeReceiver } from './tree-receiver.ts';
+
+/** The receiving end in a thread: hands what arrives to a TreeReceiver, and its packets back. */
+export default async function receiveTask(
+  { options, port }: ThreadInput<ReceiveTaskOptions>,
+  _context: TaskContext,
+): Promise<ReceiveResult> {
+  const finished = deferred<ReceiveResult>();
+  const encoder = new PacketEncoder();
+  using channel: BatchChannel<ToReceiver, FromReceiver> = new BatchChannel<ToReceiver, FromReceiver>(port, {
+    message: (message) => receiver.receive(message),
+    note: (note) => receiver.setDirectory(note.dir),
+    end(error) {
+      if (error) finished.reject(error);
+      else receiver.end();
+    },
+  });
+  using receiver = new TreeReceiver(options, {
+    send: (packet) => channel.send(encoder.encode(packet)),
+    askForDirectory: () => channel.note({ kind: 'need-directory' }),
+    tellDigests: (digests) => channel.note({ kind: 'digests', digests }),
+    finished: (result) => finished.resolve(result),
+  });
+  try {
+    const result = await finished.promise;
+    await channel.drained();
+    return result;
+  } catch (error) {
+    if (error instanceof KilnError && error.code !== 'canceled') {
+      try {
+        channel.send(encoder.encode({ kind: 'error', message: error.message }));
+      } catch {
+        // The channel is closed: nobody is left to tell.
+      }
+    }
+    throw error;
+  }
+}

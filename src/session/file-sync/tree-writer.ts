@@ -1,0 +1,225 @@
+import { createHash, type Hash } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { errnoOf } from '../../base/errors.ts';
+import { makeDevice, mknod } from '../../linux/mknod.ts';
+import { utimens } from '../../linux/utimens.ts';
+import { setXattr } from '../../linux/xattr.ts';
+import { byteString, displayPath, type FileStat, fsPath } from './file-stat.ts';
+import { kindOfGoMode, unixPermissions, unixTypeOf } from './go-mode.ts';
+
+export interface TreeWriterOptions {
+  /** Of every file, instead of what the stats say. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** The directory holds files already: what is in the way is replaced, files appear whole, and links in it are never followed. */
+  readonly existing: boolean;
+}
+
+/** A file whose data is arriving. */
+interface OpenFile {
+  readonly stat: FileStat;
+  readonly fd: number;
+  /** Where it is written: its own path, or a temporary one. */
+  readonly written: string;
+  readonly hash: Hash;
+  received: number;
+}
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+
+/**
+ * Makes the files of a tree below one directory, synchronously: for threads. Paths must have passed an OrderValidator, and
+ * a directory must be made before what is in it, so that no path ever leads through anything but directories made here.
+ */
+export class TreeWriter implements Disposable {
+  readonly #root: string;
+  readonly #options: TreeWriterOptions;
+  readonly #open = new Map<string, OpenFile>();
+  readonly #directories: FileStat[] = [];
+  readonly #hardLinks: FileStat[] = [];
+  #temporaries = 0;
+
+  constructor(root: string, options: TreeWriterOptions) {
+    this.#root = byteString(root);
+    this.#options = options;
+  }
+
+  /** Makes anything but a regular file's data. Hard links and the metadata of directories wait for `finish`. */
+  make(stat: FileStat): void {
+    const kind = kindOfGoMode(stat.mode);
+    const target = this.#at(stat.path);
+    switch (kind) {
+      case 'directory':
+        this.#makeDirectory(target);
+        this.#directories.push(stat);
+        return;
+      case 'symlink':
+        this.#clear(target);
+        symlinkSync(fsPath(stat.linkname), target);
+        break;
+      case 'file':
+        this.#hardLinks.push(stat);
+        return;
+      case 'fifo':
+      case 'char-device':
+      case 'block-device':
+        this.#clear(target);
+        mknod(target, unixTypeOf(kind) | 0o600, makeDevice(stat.devMajor, stat.devMinor));
+        break;
+    }
+    this.#setMetadata(target, stat, kind !== 'symlink');
+  }
+
+  /** Makes the file as a hard link to one in another tree. False when that is not possible. */
+  linkFrom(otherRoot: string, stat: FileStat): boolean {
+    try {
+      linkSync(fsPath(`${byteString(otherRoot)}/${stat.path}`), this.#at(stat.path));
+      return true;
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === 'EMLINK' || errno === 'EXDEV' || errno === 'ENOENT' || errno === 'EPERM') return false;
+      throw error;
+    }
+  }
+
+  /** The next data of a regular file; the first call makes the file. */
+  write(stat: FileStat, data: Uint8Array): void {
+    const file = this.#open.get(stat.path) ?? this.#create(stat);
+    file.hash.update(data);
+    for (let at = 0; at < data.length; ) at += writeSync(file.fd, data, at);
+    file.received += data.length;
+  }
+
+  /** All data of a regular file is there. Answers its size and sha256. */
+  close(stat: FileStat): { readonly size: number; readonly sha256: Buffer } {
+    const file = this.#open.get(stat.path) ?? this.#create(stat);
+    const { uid, gid } = this.#owner(stat);
+    try {
+      fchownSync(file.fd, uid, gid);
+      fchmodSync(file.fd, unixPermissions(stat.mode));
+    } finally {
+      this.#open.delete(stat.path);
+      closeSync(file.fd);
+    }
+    const written = fsPath(file.written);
+    setXattrs(written, stat);
+    utimens(written, stat.mtime, stat.mtime);
+    if (this.#options.existing) {
+      const target = this.#at(stat.path);
+      this.#clearDirectory(target);
+      renameSync(written, target);
+    }
+    return { size: file.received, sha256: file.hash.digest() };
+  }
+
+  /** What must come last: hard links, and the directories' own metadata, which making entries would spoil. */
+  finish(): void {
+    for (const stat of this.#hardLinks) {
+      const target = this.#at(stat.path);
+      this.#clear(target);
+      linkSync(this.#at(stat.linkname), target);
+    }
+    for (const stat of this.#directories.toReversed()) this.#setMetadata(this.#at(stat.path), stat, true);
+  }
+
+  /** Removes everything below the directory that `keep` does not know. */
+  removeOthers(keep: (path: string) => boolean, dir = ''): void {
+    for (const name of readdirSync(this.#at(dir), { encoding: 'latin1' })) {
+      const path = dir === '' ? name : `${dir}/${name}`;
+      const target = this.#at(path);
+      if (!keep(path)) rmSync(target as string, { recursive: true, force: true });
+      else if (lstatSync(target).isDirectory()) this.removeOthers(keep, path);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const file of this.#open.values()) {
+      closeSync(file.fd);
+      if (this.#options.existing) rmSync(fsPath(file.written) as string, { force: true });
+    }
+    this.#open.clear();
+  }
+
+  #at(path: string): string | Buffer {
+    return fsPath(path === '' ? this.#root : `${this.#root}/${path}`);
+  }
+
+  #owner(stat: FileStat): { readonly uid: number; readonly gid: number } {
+    return this.#options.owner ?? stat;
+  }
+
+  #create(stat: FileStat): OpenFile {
+    const written = this.#options.existing
+      ? `${this.#root}/${parentOf(stat.path)}.kiln-${process.pid}-${this.#temporaries++}`
+      : `${this.#root}/${stat.path}`;
+    const fd = openSync(fsPath(written), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
+    const file = { stat, fd, written, hash: createHash('sha256'), received: 0 };
+    this.#open.set(stat.path, file);
+    return file;
+  }
+
+  #makeDirectory(target: string | Buffer): void {
+    try {
+      mkdirSync(target, 0o700);
+    } catch (error) {
+      if (!this.#options.existing || errnoOf(error) !== 'EEXIST') throw error;
+      if (lstatSync(target).isDirectory()) {
+        // Its entries have to be written even if it says otherwise.
+        chmodSync(target, 0o700);
+        return;
+      }
+      unlinkSync(target);
+      mkdirSync(target, 0o700);
+    }
+  }
+
+  /** Something else may be in the way only in a directory that was there before. */
+  #clear(target: string | Buffer): void {
+    if (this.#options.existing) rmSync(target as string, { recursive: true, force: true });
+  }
+
+  #clearDirectory(target: string | Buffer): void {
+    if (lstatSync(target, { throwIfNoEntry: false })?.isDirectory()) this.#clear(target);
+  }
+
+  #setMetadata(target: string | Buffer, stat: FileStat, withMode: boolean): void {
+    const { uid, gid } = this.#owner(stat);
+    lchownSync(target, uid, gid);
+    if (withMode) chmodSync(target, unixPermissions(stat.mode));
+    setXattrs(target, stat);
+    utimens(target, stat.mtime, stat.mtime);
+  }
+}
+
+/** Attributes that the file system or the kernel refuses are left out, as fsutil does. */
+function setXattrs(target: string | Buffer, stat: FileStat): void {
+  for (const [name, value] of stat.xattrs) {
+    try {
+      setXattr(target, displayPath(name), value);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno !== 'ENOTSUP' && errno !== 'EOPNOTSUPP' && errno !== 'EPERM' && errno !== 'EINVAL')
+        throw error;
+    }
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1);
+}
