@@ -16,7 +16,7 @@ import { cacheSharings, contentCaches, networkModes, securityModes, unset } from
 
 /**
  * The bytes of an op: protobuf with fields in the order of their numbers and maps in the order of their keys, so that
- * equal ops have equal bytes, and the same ones that BuildKit's own clients write.
+ * equal ops have equal bytes.
  */
 export function marshalOp(op: Op): Uint8Array {
   return toBinary(

@@ -59,7 +59,9 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     { options: rig.options ?? {}, inputs: rig.inputs ?? new Map(), sessionId: 's1' },
     new AbortController().signal,
   );
-  const definitions = new Map([...result.refs].map(([key, ref]) => [key, ref!.definition!]));
+  const definitions = new Map(
+    [...result.refs].flatMap(([key, ref]) => (ref?.definition ? [[key, ref.definition] as const] : [])),
+  );
   const [config] = [...result.metadata].filter(([key]) => key.startsWith('containerimage.config'));
   const json = config && JSON.parse(Buffer.from(config[1]).toString());
   return {

@@ -64,7 +64,8 @@ export type Instruction =
   | EnvInstruction
   | LabelInstruction
   | HealthcheckInstruction
-  | (InstructionHead & { readonly kind: 'cmd' | 'entrypoint'; readonly command: CommandLine })
+  | (InstructionHead & { readonly kind: 'cmd'; readonly command: CommandLine })
+  | (InstructionHead & { readonly kind: 'entrypoint'; readonly command: CommandLine })
   | (InstructionHead & { readonly kind: 'expose'; readonly ports: readonly string[] })
   | (InstructionHead & { readonly kind: 'maintainer'; readonly author: string })
   /** `expression` is the instruction to run, with its heredocs. */

@@ -1,0 +1,309 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are variables of Dockerfiles.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { KilnError } from '../../base/errors.ts';
+import { local, type OpAction, toDefinition } from '../../llb/llb.ts';
+import { outline, type RigOptions, type RigResult, runFrontend } from './bridge-rig.ts';
+
+const busybox = {
+  os: 'linux',
+  architecture: 'amd64',
+  config: { Env: ['PATH=/bin'], Cmd: ['sh'], Entrypoint: ['/init'], WorkingDir: '/home' },
+  rootfs: { diff_ids: [`sha256:${'1'.repeat(64)}`] },
+  history: [{ created_by: 'base' }],
+};
+const images = { 'docker.io/library/busybox:latest': busybox };
+
+const run = (dockerfile: string, rig: Partial<RigOptions> = {}) =>
+  runFrontend({ dockerfile, images, ...rig });
+const graphOf = (result: RigResult) => [...result.graphs.values()][0]!;
+const actions = <Kind extends OpAction['kind']>(result: RigResult, kind: Kind) =>
+  [...graphOf(result).vertices.values()]
+    .map(({ op }) => op.action)
+    .filter((action): action is Extract<OpAction, { kind: Kind }> => action.kind === kind);
+const warnings = (result: RigResult) => result.warnings.map(({ short }) => short.split(':')[0]);
+
+async function refused(work: Promise<unknown>, message: RegExp, line?: number): Promise<void> {
+  await assert.rejects(work, (error) => {
+    assert.ok(error instanceof KilnError);
+    assert.match(error.message, message);
+    if (line !== undefined) {
+      const detail = error.details.find(({ kind }) => kind === 'source');
+      assert.ok(detail?.kind === 'source');
+      assert.equal(detail.ranges[0]!.start.line, line);
+    }
+    return true;
+  });
+}
+
+test('steps are numbered per stage, and stages that nobody needs are left out', async () => {
+  const result = await run(
+    'FROM busybox AS a\nRUN x\nFROM busybox AS unused\nRUN y\nFROM scratch\nCOPY --from=a /x /x\nWORKDIR /w',
+  );
+  assert.deepEqual(
+    outline(graphOf(result)).map((name) => name.replace(/@.*/, '')),
+    [
+      '[a 1/2] FROM docker.io/library/busybox:latest',
+      '[a 2/2] RUN x',
+      '[stage-2 1/2] COPY --from=a /x /x',
+      '[stage-2 2/2] WORKDIR /w',
+    ],
+  );
+});
+
+test('a lone stage has no name in its steps', async () => {
+  const result = await run('FROM scratch\nCOPY a /');
+  assert.deepEqual(outline(graphOf(result)), ['[internal] load build context', '[1/1] COPY a /']);
+});
+
+test('an image that several stages start from is resolved once', async () => {
+  const result = await run(
+    'FROM busybox AS a\nFROM busybox AS b\nCOPY --from=a / /\nCOPY --from=busybox / /x',
+  );
+  assert.deepEqual(
+    result.resolved.map(({ ref }) => ref),
+    ['docker.io/library/busybox:latest'],
+  );
+});
+
+test('only the paths that needed stages use are transferred, without what is ignored', async () => {
+  const result = await run(
+    'FROM scratch AS unused\nCOPY z /\nFROM scratch AS a\nCOPY src/a /x\nFROM scratch\nCOPY --from=a / /\nADD b c /y/',
+    { files: { context: { '.dockerignore': 'b.tmp\n' } } },
+  );
+  const [context] = actions(result, 'source');
+  assert.deepEqual(context, {
+    kind: 'source',
+    identifier: 'local://context',
+    attrs: {
+      'local.session': 's1',
+      'local.excludepatterns': '["b.tmp"]',
+      'local.followpaths': '["b","c","src/a"]',
+      'local.sharedkeyhint': 'context',
+    },
+  });
+});
+
+test("a Dockerfile's own ignore file goes before the context's", async () => {
+  const result = await run('FROM scratch\nCOPY . /', {
+    files: { context: { '.dockerignore': 'no' }, dockerfile: { 'Dockerfile.dockerignore': 'yes' } },
+  });
+  assert.equal(actions(result, 'source')[0]!.attrs['local.excludepatterns'], '["yes"]');
+});
+
+test('CMD of the base image goes with its ENTRYPOINT, one of the stage itself stays', async () => {
+  const reset = await run('FROM busybox\nENTRYPOINT ["x"]');
+  assert.deepEqual([reset.config.config.Entrypoint, reset.config.config.Cmd], [['x'], undefined]);
+  const kept = await run('FROM busybox\nCMD ["y"]\nENTRYPOINT ["x"]');
+  assert.deepEqual([kept.config.config.Entrypoint, kept.config.config.Cmd], [['x'], ['y']]);
+});
+
+test('the history shows arguments that a RUN could see, and SOURCE_DATE_EPOCH as its time', async () => {
+  const result = await run('FROM busybox\nARG A=1\nARG B\nRUN echo $A', {
+    options: { 'build-arg:B': 'two', 'build-arg:SOURCE_DATE_EPOCH': '1700000000' },
+  });
+  assert.deepEqual(result.history.at(-1), {
+    created: '2023-11-14T22:13:20Z',
+    created_by: 'RUN |2 A=1 B=two /bin/sh -c echo $A # buildkit',
+    comment: 'buildkit.dockerfile.v0',
+  });
+  assert.equal(Buffer.from(result.metadata.get('source.date.epoch')!).toString(), '1700000000');
+});
+
+test('global arguments reach a stage only where it declares them', async () => {
+  const result = await run('ARG V=g\nARG BASE=busybox\nFROM $BASE\nENV a=x$V\nARG V\nENV b=x$V');
+  assert.deepEqual(result.config.config.Env, ['PATH=/bin', 'a=x', 'b=xg']);
+  assert.deepEqual(warnings(result), ['UndefinedVar']);
+});
+
+test('a later stage inherits variables, settings and arguments of the one it starts from', async () => {
+  const result = await run('FROM busybox AS a\nARG V=1\nENV E=2\nUSER u\nWORKDIR /w\nFROM a\nRUN x');
+  const [exec] = actions(result, 'exec');
+  // The image's own are set again for the new stage.
+  assert.deepEqual(exec!.meta.env, ['V=1', 'PATH=/bin', 'E=2']);
+  assert.deepEqual([exec!.meta.cwd, exec!.meta.user], ['/w', 'u']);
+});
+
+test('RUN takes mounts, network and security, proxies without touching the key', async () => {
+  const result = await run(
+    'FROM busybox\nRUN --mount=type=cache,id=c,target=/c,uid=3 --mount=type=secret,id=s,env=S --mount=type=ssh --mount=type=tmpfs,target=/t,size=1k --network=none --security=insecure x',
+    { options: { 'build-arg:http_proxy': 'p' } },
+  );
+  const [exec] = actions(result, 'exec');
+  assert.deepEqual(
+    exec!.mounts.map(({ dest, type, selector }) => [dest, type.kind, selector]),
+    [
+      ['/', 'bind', ''],
+      ['/c', 'cache', '/cache'],
+      ['/t', 'tmpfs', ''],
+      ['/run/buildkit/ssh_agent.0', 'ssh', ''],
+    ],
+  );
+  assert.deepEqual(exec!.secretEnv, [{ id: 's', name: 'S', optional: true }]);
+  assert.deepEqual([exec!.network, exec!.security], ['none', 'insecure']);
+  assert.equal(exec!.meta.proxyEnv?.httpProxy, 'p');
+  assert.ok(exec!.meta.env.includes('SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0'));
+});
+
+test('a RUN heredoc is a script for the shell, or by its shebang a file', async () => {
+  const result = await run('FROM busybox\nRUN <<E\na\nb\nE\nRUN <<S\n#!/x\nS\nRUN cat <<F >y\nz\nF\n');
+  assert.deepEqual(
+    actions(result, 'exec').map(({ meta }) => meta.args.at(-1)),
+    ['a\nb\n', '/dev/pipes/S', 'cat <<F >y\nz\nF'],
+  );
+});
+
+test('COPY options become those of one file op', async () => {
+  const result = await run(
+    'FROM busybox\nCOPY --chown=app:2 --chmod=u=rwX --exclude=*.o --parents a/./b/c d/ e/\nADD --unpack=false x.tar /\n',
+  );
+  const [copy, add] = actions(result, 'file');
+  const [first, second] = copy!.actions.map(({ change }) => change);
+  assert.ok(first?.kind === 'copy' && second?.kind === 'copy');
+  assert.deepEqual(first.owner, {
+    user: { kind: 'name', name: 'app', input: 0 },
+    group: { kind: 'id', id: 2 },
+  });
+  assert.deepEqual(
+    [
+      first.src,
+      first.dest,
+      first.modeString,
+      first.excludePatterns,
+      first.includePatterns,
+      first.requiredPaths,
+    ],
+    ['/a', '/home/e/', 'u=rwX', ['*.o'], ['b/c'], ['/a/b/c']],
+  );
+  assert.deepEqual([second.src, second.includePatterns], ['/', ['d']]);
+  const [unpacked] = add!.actions.map(({ change }) => change);
+  assert.ok(unpacked?.kind === 'copy' && !unpacked.unpackArchive);
+});
+
+test('ADD clones repositories and downloads files', async () => {
+  const result = await run('FROM scratch\nADD https://h/r.git#v1 /r\nADD https://h/p/f.tgz?x /f');
+  assert.deepEqual(
+    actions(result, 'source').map(({ identifier }) => identifier),
+    ['git://h/r.git#v1', 'https://h/p/f.tgz?x'],
+  );
+});
+
+test('named contexts stand in for images and stages', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const result = await run(
+    'FROM base AS a\nRUN x\nFROM other AS b\nRUN never\nFROM a\nCOPY --from=b /f /\nCOPY --from=dir p /',
+    {
+      images: { [`docker.io/library/base@${digest}`]: busybox },
+      options: {
+        'context:base': `oci-layout://store@${digest}`,
+        'context:b': 'input:given',
+        'context:dir': 'local:other',
+      },
+      inputs: new Map([['given', toDefinition(local('in', { sessionId: 's' }))]]),
+    },
+  );
+  assert.deepEqual(
+    actions(result, 'source').map(({ identifier, attrs }) => [
+      identifier,
+      attrs['oci.store'] ?? attrs['local.followpaths'],
+    ]),
+    [
+      [`oci-layout://docker.io/library/base@${digest}`, 'store'],
+      ['local://in', undefined],
+      ['local://other', '["p"]'],
+    ],
+  );
+  assert.equal(actions(result, 'exec').length, 1);
+});
+
+test('triggers of the base image run first and can bring in stages', async () => {
+  const result = await run('FROM busybox AS tool\nFROM parent\nRUN own', {
+    images: {
+      ...images,
+      'docker.io/library/parent:latest': {
+        ...busybox,
+        config: { OnBuild: ['COPY --from=tool /t /', 'RUN first'] },
+      },
+    },
+  });
+  assert.deepEqual(
+    outline(graphOf(result)).filter((name) => !name.includes('FROM docker')),
+    [
+      '[stage-1 2/4] ONBUILD COPY --from=tool /t /',
+      '[stage-1 3/4] ONBUILD RUN first',
+      '[stage-1 4/4] RUN own',
+    ],
+  );
+  assert.equal(result.config.config.OnBuild, undefined);
+});
+
+test('several platforms give a ref and a config each', async () => {
+  const result = await run(
+    'FROM --platform=$BUILDPLATFORM scratch AS b\nARG TARGETARCH\nCOPY $TARGETARCH /\nFROM scratch\nCOPY --from=b / /',
+    {
+      options: { platform: 'linux/amd64,linux/arm64' },
+    },
+  );
+  assert.deepEqual([...result.refs.keys()], ['linux/amd64', 'linux/arm64']);
+  const { Platforms } = JSON.parse(Buffer.from(result.metadata.get('refs.platforms')!).toString());
+  assert.deepEqual(
+    Platforms.map(({ ID }: { ID: string }) => ID),
+    ['linux/amd64', 'linux/arm64'],
+  );
+  const config = JSON.parse(
+    Buffer.from(result.metadata.get('containerimage.config/linux/arm64')!).toString(),
+  );
+  assert.equal(config.architecture, 'arm64');
+});
+
+test('another frontend that the file asks for gets the request, unless it is the one built in', async () => {
+  const other = await run('# syntax=example.com/front:1 arg\nFROM scratch').catch((error) => error);
+  assert.ok(!(other instanceof Error));
+  assert.equal(other.solved.at(-1)!.options!.source, 'example.com/front:1');
+  const own = await run('# syntax=docker/dockerfile:1\nFROM scratch\nCOPY a /');
+  assert.ok(own.solved.every(({ frontend }) => frontend === undefined));
+});
+
+test('checks can be skipped by directive or comment, and made errors', async () => {
+  const text = 'FROM scratch\nMAINTAINER x';
+  assert.deepEqual(warnings(await run(text)), ['MaintainerDeprecated']);
+  assert.deepEqual(warnings(await run(`# check=skip=MaintainerDeprecated\n${text}`)), []);
+  assert.deepEqual(warnings(await run('FROM scratch\n# check=skip=all\nMAINTAINER x')), []);
+  await refused(run(`# check=error=true\n${text}`), /lint violation found for rules: MaintainerDeprecated/);
+});
+
+test('errors have their line, and the nearest name', async () => {
+  await refused(
+    run('FROM scratch AS build\n', { options: { target: 'biuld' } }),
+    /"biuld" could not be found \(did you mean build\?\)/,
+  );
+  await refused(run('FROM scratch AS build\nFROM buidl\n'), /did you mean build\?.*not found/s, 2);
+  await refused(run('FROM busybox\nRUN --mount=type=cahce,target=/x y'), /did you mean cache\?/, 2);
+  await refused(run('FROM busybox\nCOPY --from=7 a b'), /invalid stage index 7/, 2);
+  await refused(
+    run('FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nCOPY --from=a / /'),
+    /circular dependency/,
+  );
+  await refused(
+    run('FROM scratch AS a\nCOPY --from=later / /\nFROM scratch AS later\nFROM a'),
+    /needs to be defined before/,
+    2,
+  );
+  await refused(run('FROM scratch\nENV a=${b?wanted}'), /b: wanted/, 2);
+  await refused(
+    run('FROM scratch', { options: { requestid: 'frontend.x' } }),
+    /unsupported request frontend\.x/,
+  );
+});
+
+test('100 stages with 2,000 lines are converted in well under a second', async () => {
+  const stages = Array.from(
+    { length: 100 },
+    (_, at) =>
+      `FROM ${at === 0 ? 'busybox' : `s${at - 1}`} AS s${at}\n${'ENV a=$a\nRUN echo $a\n'.repeat(9)}COPY f${at} /\n`,
+  );
+  const start = performance.now();
+  const result = await run(stages.join(''));
+  assert.ok(graphOf(result).vertices.size > 1000);
+  assert.ok(performance.now() - start < 2000);
+});
