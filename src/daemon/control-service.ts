@@ -15,6 +15,7 @@ import type { Definition } from '../llb/op.ts';
 import type { BuildHistory } from './build-history.ts';
 import { BuildProgress } from './build-progress.ts';
 import type { BuildRegistry } from './build-registry.ts';
+import type { DaemonLog } from './daemon-log.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
 export interface ControlParts {
@@ -23,6 +24,7 @@ export interface ControlParts {
   readonly history: BuildHistory;
   readonly refStore: RefStore;
   readonly worker: WorkerDescription;
+  readonly log: DaemonLog;
   /** Told after each build. */
   readonly onBuildEnd: () => void;
 }
@@ -46,6 +48,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
         return { exporterResponse };
       } catch (error) {
         record?.fail(progress.counts(), error);
+        parts.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
         throw error;
       } finally {
         progress.end();

@@ -191,6 +191,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     history,
     refStore,
     worker,
+    log,
     onBuildEnd: () => collector.schedule(),
   });
   resources.defer(() => builds.cancelAll());

@@ -93,7 +93,7 @@ export class ExecOperation implements BuildOperation {
         signal: context.signal,
       },
     );
-    return mounts.commit();
+    return await mounts.commit();
   }
 }
 
