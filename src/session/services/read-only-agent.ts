@@ -1,0 +1,62 @@
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+
+/** Message numbers of the SSH agent protocol (draft-ietf-sshm-ssh-agent). */
+const requestIdentities = 11;
+const signRequest = 13;
+const failure = Buffer.of(0, 0, 0, 1, 5);
+const lengthBytes = 4;
+const maximumLength = 256 * 1024;
+
+/**
+ * A connection to an SSH agent through which only requests to list keys and to sign pass: what runs in a build must not add,
+ * remove or lock keys. Any other request is answered with the agent's "failure" here.
+ */
+export class ReadOnlyAgent extends Duplex {
+  readonly #socket: Socket;
+  #rest = Buffer.alloc(0);
+
+  constructor(socket: Socket) {
+    super();
+    this.#socket = socket;
+    socket.on('data', (chunk) => {
+      if (!this.push(chunk)) socket.pause();
+    });
+    socket.on('end', () => this.push(null));
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('close', () => this.destroy());
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.#rest = Buffer.concat([this.#rest, chunk]);
+    const allowed: Buffer[] = [];
+    while (this.#rest.length > lengthBytes) {
+      const length = this.#rest.readUInt32BE(0);
+      if (length === 0 || length > maximumLength) {
+        callback(new Error(`an SSH agent request of ${length} bytes`));
+        return;
+      }
+      if (this.#rest.length < lengthBytes + length) break;
+      const number = this.#rest[lengthBytes];
+      if (number === requestIdentities || number === signRequest) {
+        allowed.push(this.#rest.subarray(0, lengthBytes + length));
+      } else this.push(failure);
+      this.#rest = this.#rest.subarray(lengthBytes + length);
+    }
+    if (allowed.length === 0) callback();
+    else this.#socket.write(Buffer.concat(allowed), callback);
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#socket.end(callback);
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#socket.destroy();
+    callback(error);
+  }
+}
