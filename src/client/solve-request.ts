@@ -1,5 +1,8 @@
 import type { Definition } from '../api/gen/ops_pb.js';
 import type { Policy } from '../api/gen/policy_pb.js';
+import type { TokenTls } from '../session/services/fetch-token.ts';
+import type { SecretSource } from '../session/services/secrets-service.ts';
+import type { SshSource } from '../session/services/ssh-service.ts';
 
 /** Options of an exporter or a remote cache, as its documentation names them. */
 export type Attributes = Readonly<Record<string, string>>;
@@ -39,27 +42,6 @@ export interface RemoteCache {
   readonly attributes: Attributes;
 }
 
-/** Where the client finds the value of a secret, read when a step first asks for it. */
-export type SecretSource = { readonly id: string } & (
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'environment'; readonly variable: string }
-);
-
-/** An SSH agent for the build: an agent's socket, keys that are loaded into one, or any socket, passed through as it is. */
-export interface SshSource {
-  readonly id: string;
-  /** Sockets or key files; `$SSH_AUTH_SOCK` when there are none. */
-  readonly paths: readonly string[];
-  readonly raw: boolean;
-}
-
-/** TLS for the hosts that hand out registry tokens, by host name. */
-export interface RegistryTls {
-  readonly insecure: boolean;
-  readonly caFiles: readonly string[];
-  readonly keyPairs: readonly { readonly certificate: string; readonly key: string }[];
-}
-
 /** What to build. */
 export interface SolveRequest {
   /** What to solve: a definition as it is, or what a frontend makes of its options. */
@@ -75,7 +57,8 @@ export interface SolveRequest {
   readonly cacheImports: readonly RemoteCache[];
   readonly secrets: readonly SecretSource[];
   readonly ssh: readonly SshSource[];
-  readonly registryTls: ReadonlyMap<string, RegistryTls>;
+  /** For the hosts that hand out registry tokens, by host name. */
+  readonly registryTls: ReadonlyMap<string, TokenTls>;
   readonly entitlements: readonly string[];
   readonly sourcePolicy?: Policy;
   readonly proxyNetwork?: boolean;

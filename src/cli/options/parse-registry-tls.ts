@@ -1,11 +1,11 @@
 import { KilnError } from '../../base/errors.ts';
-import type { RegistryTls } from '../../client/solve-request.ts';
+import type { TokenTls } from '../../session/services/fetch-token.ts';
 import { csvAttributes } from './csv-fields.ts';
 import { parseBoolean } from './parse-values.ts';
 
 /** `--registry-auth-tlscontext host=https://…,ca=…,cert=…,key=…,insecure=…`; several for one host add up. */
-export function parseRegistryTls(values: readonly string[]): ReadonlyMap<string, RegistryTls> {
-  const contexts = new Map<string, RegistryTls>();
+export function parseRegistryTls(values: readonly string[]): ReadonlyMap<string, TokenTls> {
+  const contexts = new Map<string, TokenTls>();
   for (const text of values) {
     const flag = '--registry-auth-tlscontext';
     const invalid = (reason: string) => new KilnError('invalid_argument', `${flag} ${text}: ${reason}`);
