@@ -40,7 +40,8 @@ test('a destination that cannot be a file is refused at once, one that fills up 
   });
   await using full = await openFileOutput({ kind: 'path', path: '/dev/full' });
   const stream = await full.open();
+  const closed = new Promise((resolve) => stream.once('close', resolve));
   stream.write('data');
-  await once(stream, 'close');
+  await closed;
   assert.equal(full.failure?.code, 'resource_exhausted');
 });
