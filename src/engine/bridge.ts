@@ -11,11 +11,13 @@ import type {
   WorkerInfo,
 } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
+import type { Definition } from '../llb/op.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
 import { type BuildContext, sourceContext } from './build-context.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
-import { loadGraph } from './load-graph.ts';
+import { type BuildEdge, loadGraph } from './load-graph.ts';
 import { EdgeRef } from './solved-ref.ts';
+import { withSource } from './with-source.ts';
 
 export interface BuildScope {
   readonly parts: EngineParts;
@@ -83,9 +85,18 @@ export class BuildBridge implements Bridge {
   }
 
   #load({ definition }: BridgeSolve): FrontendResult {
-    const { parts, entitlements, job, owned } = this.#scope;
-    const edge = definition && loadGraph(definition, { parts, entitlements });
+    const { job, owned } = this.#scope;
+    const edge = definition && this.#loadGraph(definition);
     const ref = edge && owned.use(new EdgeRef(definition, edge, job));
     return { refs: new Map([['', ref]]), metadata: new Map() };
+  }
+
+  #loadGraph(definition: Definition): BuildEdge | undefined {
+    const { parts, entitlements } = this.#scope;
+    try {
+      return loadGraph(definition, { parts, entitlements });
+    } catch (error) {
+      throw withSource(error, definition);
+    }
   }
 }

@@ -7,6 +7,7 @@ import type { Job } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildEdge } from './load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
+import { withSource } from './with-source.ts';
 
 /** An edge of the graph that is solved when somebody looks. Keeps its result until disposed. */
 export class EdgeRef implements SolvedRef, AsyncDisposable {
@@ -28,7 +29,7 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
       ({ result }) => result,
       (error) => {
         this.#result = undefined;
-        throw error;
+        throw withSource(error, this.definition);
       },
     );
     return abortable(this.#result, signal);
