@@ -45,7 +45,7 @@ console.log(
       ? `Everything was cached: all ${cached} steps were found, none ran.`
       : `Built: ${ran} steps ran${cached > 0 ? `, ${cached} were cached` : ''}.`,
     `The image is an OCI archive: ${path.relative(process.cwd(), image) || image}`,
-    '  look at it:  skopeo inspect oci-archive:.cache/quickstart/quickstart.tar',
+    '  look at it:  skopeo inspect oci-archive:.cache/quickstart/quickstart.tar  (skopeo is a Debian package)',
     ran === 0
       ? 'Change something in examples/quickstart, and run it again: npm run quickstart'
       : 'Run it again to see the cache at work: npm run quickstart',

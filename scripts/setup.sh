@@ -1,9 +1,10 @@
 #!/bin/sh
 # Sets up what the project's commands need: its npm packages (Node 24 among them) and, with `quickstart` or `test`, programs from Debian.
-# What is there already is left alone. Says exactly what is missing, and how to get it, where it cannot install it itself.
+# What is there already is left alone. What it cannot install itself it names, all at once, with the command that does.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 what=${1:-}
+command=${npm_lifecycle_event:-$what}
 
 # program:package
 case $what in
@@ -19,9 +20,34 @@ has() {
   return 1
 }
 
-node_major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
-if [ "$node_major" -lt 20 ] || ! has npm; then
-  echo "missing: Node 20 or newer, with npm (Debian: apt-get install nodejs npm)" >&2
+problems=''
+problem() {
+  problems="$problems
+  - $1"
+}
+
+node_version=$(node -p 'process.versions.node' 2>/dev/null || echo none)
+if [ "$node_version" = none ] || [ "${node_version%%.*}" -lt 20 ]; then
+  problem "Node 20 or newer (found: $node_version; Debian 12's own package is 18). Get it from https://nodejs.org/en/download"
+fi
+has npm || problem 'npm, which comes with Node: https://nodejs.org/en/download'
+
+missing=''
+for pair in $wanted; do
+  has "${pair%%:*}" || missing="$missing ${pair##*:}"
+done
+if [ -n "$missing" ]; then
+  if ! has apt-get; then
+    problem "the programs of these Debian packages:$missing. Install them with this system's package manager"
+  elif [ "$(id -u)" != 0 ]; then
+    problem "the Debian packages$missing. Install them with: sudo apt-get install -y$missing"
+  fi
+fi
+if [ -n "$what" ] && [ "$(id -u)" != 0 ]; then
+  problem "root: build steps run in containers over mounted snapshots. Run it again with: sudo npm run $command"
+fi
+if [ -n "$problems" ]; then
+  echo "npm run $command: this is missing:$problems" >&2
   exit 1
 fi
 
@@ -30,23 +56,18 @@ stamp=$root/node_modules/.kiln-setup
 lock=$(cksum <"$root/package-lock.json")
 if [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ]; then
   echo 'setting up: npm packages'
-  (cd "$root" && npm ci --no-audit --no-fund --loglevel=error)
+  (cd "$root" && npm ci --no-audit --no-fund --loglevel=error) || {
+    echo "could not install the npm packages; the reason is said above. Try again with: cd $root && npm ci" >&2
+    exit 1
+  }
+  if [ ! -x "$root/node_modules/node/bin/node" ]; then
+    echo "npm did not install Node 24, which the npm package 'node' brings by an install script. Allow it with: npm config set ignore-scripts false" >&2
+    exit 1
+  fi
   echo "$lock" >"$stamp"
 fi
 
-missing=''
-for pair in $wanted; do
-  has "${pair%%:*}" || missing="$missing ${pair##*:}"
-done
 if [ -n "$missing" ]; then
-  if [ "$(id -u)" != 0 ]; then
-    echo "missing:$missing. Install with: sudo apt-get install -y$missing" >&2
-    exit 1
-  fi
-  if ! command -v apt-get >/dev/null 2>&1; then
-    echo "missing:$missing (names of Debian packages). Install them with this system's package manager." >&2
-    exit 1
-  fi
   echo "setting up:$missing"
   # shellcheck disable=SC2086
   {
@@ -56,9 +77,4 @@ if [ -n "$missing" ]; then
     echo "could not install:$missing. Try: apt-get update && apt-get install -y$missing" >&2
     exit 1
   }
-fi
-
-if [ -n "$what" ] && [ "$(id -u)" != 0 ]; then
-  echo 'needs root: build steps run in containers over mounted snapshots. Run it with sudo.' >&2
-  exit 1
 fi
