@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -62,9 +63,9 @@ function place(): Place {
   };
 }
 
-/** Only `layerDirs` is asked of a ref. */
+/** A ref of its own at every call, since what one names never changes; of which only id and `layerDirs` are asked. */
 function refOf(dirs: readonly string[]): ImmutableRef {
-  return { layerDirs: async () => dirs } as unknown as ImmutableRef;
+  return { id: randomUUID(), layerDirs: async () => dirs } as unknown as ImmutableRef;
 }
 
 function select(path: string, more: Partial<ContentSelection>): ContentSelection {
@@ -316,4 +317,13 @@ test('a cancelled checksum is canceled', async () => {
     here.checksums.checksum(refOf([dir]), select('/', {}), { signal: AbortSignal.abort() }),
     (error) => error instanceof KilnError && error.code === 'canceled',
   );
+});
+
+test('a question that was answered for a ref is answered without reading again', async () => {
+  using here = place();
+  const dir = here.layer('layer', { file: 'content' });
+  const ref = refOf([dir]);
+  const answer = await here.checksums.checksum(ref, select('/file', {}));
+  rmSync(join(dir, 'file'));
+  assert.equal(await here.checksums.checksum(ref, select('/file', {})), answer);
 });

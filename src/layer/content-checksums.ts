@@ -42,11 +42,16 @@ export function createContentChecksums({
   return new LayerContentChecksums(new FileDigestTable(database), pool);
 }
 
+/** Answers kept in memory, a few hundred bytes each. */
+const maxAnswers = 10_000;
+
 class LayerContentChecksums implements PrimableChecksums {
   readonly #table: FileDigestTable;
   readonly #pool: ThreadPool;
   /** By topmost layer directory: two selections of one tree should not read the same files twice. */
   readonly #locks = new KeyedLock();
+  /** Answers given before, by ref and selection: what a ref's id names never changes. The oldest goes first. */
+  readonly #answers = new Map<string, Digest>();
 
   constructor(table: FileDigestTable, pool: ThreadPool) {
     this.#table = table;
@@ -58,6 +63,16 @@ class LayerContentChecksums implements PrimableChecksums {
     selection: ContentSelection,
     context: UnlazyContext = {},
   ): Promise<Digest> {
+    const question = JSON.stringify([ref.id, selection]);
+    const answered = this.#answers.get(question);
+    if (answered) return answered;
+    const digest = await this.#read(ref, selection, context);
+    if (this.#answers.size >= maxAnswers) this.#answers.delete(this.#answers.keys().next().value!);
+    this.#answers.set(question, digest);
+    return digest;
+  }
+
+  async #read(ref: ImmutableRef, selection: ContentSelection, context: UnlazyContext): Promise<Digest> {
     const dirs = [...(await ref.layerDirs(context))].reverse();
     using _lock = await this.#locks.acquire(dirs[0] ?? '', context.signal);
     const layers = dirs.map((dir) => ({ dir, known: this.#table.get(dir) }));
