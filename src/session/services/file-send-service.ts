@@ -67,7 +67,7 @@ function responseOf(metadata: Metadata): Record<string, string> {
 async function receiveFile(stream: MessageStream, writable: Writable, signal: AbortSignal): Promise<void> {
   const failed = deferred<never>();
   failed.promise.catch(() => {});
-  writable.once('error', (error) => failed.reject(asKilnError(error)));
+  writable.on('error', (error) => failed.reject(asKilnError(error)));
   try {
     for await (const message of stream) {
       if (writable.write(decodeBytesMessage(message))) continue;

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, test } from 'node:test';
+import { KilnError } from '../base/errors.ts';
+import { hostPlatform } from '../base/platform.ts';
+import { type StatusEvent, silentProgress } from '../base/progress.ts';
+import { ThreadPool } from '../base/thread-pool.ts';
+import { openLocalContentStore } from '../content/local-content-store.ts';
+import { createContentChecksums, type PrimableChecksums } from '../layer/content-checksums.ts';
+import { createLayerDiffer } from '../layer/layer-differ.ts';
+import type { ImmutableRef, RefStore } from '../layer/ref.ts';
+import { openRefStore } from '../layer/ref-store.ts';
+import { fileSyncService } from '../session/services/file-sync-service.ts';
+import { openSessionRig, type SessionRig } from '../session/session-rig.ts';
+import { openOverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
+import { createLocalSource } from './local-source.ts';
+import type { Source } from './source.ts';
+
+let dir: string;
+let context: string;
+let resources: AsyncDisposableStack;
+let refStore: RefStore;
+let checksums: PrimableChecksums;
+let database: DatabaseSync;
+let pool: ThreadPool;
+
+beforeEach(async () => {
+  dir = mkdtempSync(path.join(tmpdir(), 'kiln-local-source-'));
+  context = path.join(dir, 'context');
+  mkdirSync(context);
+  resources = new AsyncDisposableStack();
+  resources.defer(() => rmSync(dir, { recursive: true }));
+  database = resources.adopt(new DatabaseSync(path.join(dir, 'state.db')), (open) => open.close());
+  pool = resources.use(new ThreadPool({ size: 4 }));
+  const snapshotter = resources.use(
+    openOverlaySnapshotter({ root: path.join(dir, 'snapshots'), database, pool }),
+  );
+  const content = await openLocalContentStore(path.join(dir, 'content'));
+  const differ = createLayerDiffer({ pool });
+  refStore = resources.use(
+    await openRefStore({ root: path.join(dir, 'refs'), database, snapshotter, content, differ, pool }),
+  );
+  checksums = createContentChecksums({ database, pool });
+});
+afterEach(() => resources.disposeAsync());
+
+/** A client that offers the context directory, and a source that asks it. */
+async function openRig(options: { readonly name?: string; readonly sharedKey?: string } = {}) {
+  const rig = await openSessionRig(
+    [fileSyncService(new Map([[options.name ?? 'context', context]]), { pool })],
+    options,
+  );
+  const source = createLocalSource({ sessions: rig.sessions, refStore, checksums, database, pool });
+  return Object.assign(rig, { source });
+}
+
+async function snapshot(
+  { session, source }: SessionRig & { readonly source: Source },
+  attrs: Readonly<Record<string, string>> = {},
+  progress = silentProgress,
+): Promise<ImmutableRef> {
+  const op = { identifier: 'local://context', attrs: { 'local.session': session.id, ...attrs } };
+  const instance = source.open(op, hostPlatform());
+  const sourceContext = { signal: new AbortController().signal, progress, sessions: () => [session.id] };
+  await instance.key(sourceContext);
+  return await instance.snapshot(sourceContext);
+}
+
+async function read(ref: ImmutableRef, name: string): Promise<string> {
+  const [layer] = await ref.layerDirs();
+  return readFileSync(path.join(layer!, name), 'utf8');
+}
+
+const wholeTree = {
+  path: '/',
+  wildcard: false,
+  followLinks: false,
+  includePatterns: [],
+  excludePatterns: [],
+};
+
+test('an unchanged directory gives the same tree again, also to another session of the same client', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  await using rig = await openRig();
+  const first = await snapshot(rig);
+  assert.equal(await read(first, 'file'), 'one');
+  assert.equal((await snapshot(rig)).id, first.id);
+  await using again = await openRig();
+  assert.equal((await snapshot(again)).id, first.id);
+  await using stranger = await openRig({ sharedKey: 'another' });
+  assert.notEqual((await snapshot(stranger)).id, first.id);
+});
+
+test('a change makes a new tree, and leaves the one that a build still holds as it was', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  writeFileSync(path.join(context, 'other'), 'same');
+  await using rig = await openRig();
+  const first = await snapshot(rig);
+  const before = await checksums.checksum(first, wholeTree);
+  writeFileSync(path.join(context, 'file'), 'two!');
+  const second = await snapshot(rig);
+  assert.equal(await read(first, 'file'), 'one');
+  assert.equal(await read(second, 'file'), 'two!');
+  assert.equal(await read(second, 'other'), 'same');
+  assert.equal(await checksums.checksum(first, wholeTree), before);
+  assert.notEqual(await checksums.checksum(second, wholeTree), before);
+});
+
+test('the digests taken while receiving are those that reading the files gives', async () => {
+  mkdirSync(path.join(context, 'dir'));
+  writeFileSync(path.join(context, 'dir/file'), 'data');
+  writeFileSync(Buffer.from(`${context}/bytes-\xfe`, 'latin1'), 'name');
+  await using rig = await openRig();
+  const primed = await checksums.checksum(await snapshot(rig), wholeTree);
+  const unprimed = { sessions: rig.sessions, refStore, checksums: { prime: async () => {} }, pool };
+  const other = new DatabaseSync(':memory:');
+  const source = createLocalSource({ ...unprimed, database: other });
+  const ref = await snapshot(Object.assign(rig, { source }));
+  assert.equal(await createContentChecksums({ database: other, pool }).checksum(ref, wholeTree), primed);
+  other.close();
+});
+
+test('a superseded tree that nobody holds is not kept', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  await using rig = await openRig();
+  const first = await snapshot(rig);
+  await first.release();
+  writeFileSync(path.join(context, 'file'), 'two!');
+  const second = await snapshot(rig);
+  const usage = await refStore.usage(['type==source.local']);
+  assert.deepEqual(
+    usage.map(({ id, description }) => [id, description]),
+    [[second.id, 'local source for context']],
+  );
+  assert.equal(await refStore.get(first.id), undefined);
+});
+
+test('another selection of the same directory begins with what is there', async () => {
+  writeFileSync(path.join(context, 'a'), Buffer.alloc(1_000_000));
+  writeFileSync(path.join(context, 'b'), 'b');
+  await using rig = await openRig();
+  await snapshot(rig);
+  let bytes = 0;
+  const progress = {
+    ...silentProgress,
+    status({ current }: StatusEvent) {
+      bytes = current ?? bytes;
+    },
+  };
+  const part = await snapshot(rig, { 'local.includepattern': '["a"]' }, progress);
+  await assert.rejects(read(part, 'b'));
+  assert.ok(bytes > 0 && bytes < 10_000, `${bytes} bytes travelled`);
+});
+
+test('a tree that was pruned is brought again', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  await using rig = await openRig();
+  const first = await snapshot(rig);
+  await first.release();
+  for await (const _ of refStore.prune({ all: true }));
+  assert.equal(await read(await snapshot(rig), 'file'), 'one');
+});
+
+test('a directory that is gone, and a client that leaves midway, are clear errors and leave nothing', async () => {
+  await using rig = await openRig();
+  rmSync(context, { recursive: true });
+  await assert.rejects(snapshot(rig), (error: KilnError) => {
+    assert.equal(error.code, 'not_found');
+    assert.match(error.message, /local directory "context" at /);
+    return true;
+  });
+  assert.deepEqual(await refStore.usage(['type==source.local']), []);
+  await rig.leave();
+  await assert.rejects(snapshot(rig), KilnError);
+});
+
+test('attributes are checked, and a prefixed session has the directory under a prefixed name', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  await using rig = await openRig({ name: 'input-context' });
+  const ref = await snapshot(rig, { 'local.session': `input:${rig.session.id}` });
+  assert.equal(await read(ref, 'file'), 'one');
+  const malformed: readonly Readonly<Record<string, string>>[] = [
+    { 'local.includepattern': 'no json' },
+    { 'local.excludepatterns': '{"a":1}' },
+    { 'local.differ': 'content' },
+    { 'local.metadatatransfer': 'maybe' },
+  ];
+  for (const attrs of malformed) {
+    await assert.rejects(snapshot(rig, attrs), (error: KilnError) => error.code === 'invalid_argument');
+  }
+});
