@@ -341,7 +341,7 @@ test('an abandoned file output does not look complete to the client', async () =
     await opened.promise;
   }
   const stream = await opened.promise;
-  if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve));
+  if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', () => resolve()));
   assert.equal(stream.writableFinished, false);
 });
 
