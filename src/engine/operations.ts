@@ -13,7 +13,7 @@ export function operationOf(
   parts: WorkerParts,
 ): BuildOperation {
   const { op } = vertex;
-  const contentOnly = inputs.map(({ op: input }) => isContentOnly(input));
+  const contentOnly = inputs.map(({ op: input }) => isContentOnly(input, parts.sources));
   switch (op.action.kind) {
     case 'source':
       return new SourceOperation(op.action, op.platform ?? parts.platform, parts);

@@ -3,15 +3,19 @@ import type { Platform } from '../base/platform.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
 import type { Op, SourceOp } from '../llb/op.ts';
 import type { CacheMap, OperationContext } from '../solver/solver.ts';
-import type { SourceInstance } from '../source/source.ts';
+import type { Source, SourceInstance } from '../source/source.ts';
 import { type BuildContext, sourceContext } from './build-context.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 
 const separator = '://';
 
 /** Whether a vertex names files by something that says nothing about them, so that consumers have to look at content. */
-export function isContentOnly(op: Op): boolean {
-  return op.action.kind === 'source' && op.action.identifier.startsWith(`local${separator}`);
+export function isContentOnly({ action }: Op, sources: ReadonlyMap<string, Source>): boolean {
+  return action.kind === 'source' && sources.get(schemeOf(action))?.contentOnly === true;
+}
+
+function schemeOf({ identifier }: SourceOp): string {
+  return identifier.split(separator, 1)[0]!;
 }
 
 export class SourceOperation implements BuildOperation {
@@ -19,8 +23,7 @@ export class SourceOperation implements BuildOperation {
   readonly #instance: SourceInstance;
 
   constructor(op: SourceOp, platform: Platform, parts: WorkerParts) {
-    const [scheme = ''] = op.identifier.split(separator, 1);
-    const source = parts.sources.get(scheme);
+    const source = parts.sources.get(schemeOf(op));
     if (!source) {
       throw new KilnError('unimplemented', `no source for ${JSON.stringify(op.identifier)}`, {
         hint: `this daemon knows ${[...parts.sources.keys()].map((known) => `${known}${separator}`).join(', ')}`,

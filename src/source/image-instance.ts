@@ -45,7 +45,7 @@ export class ImageInstance implements SourceInstance {
     }
     const layers = this.#limited(image.layers);
     this.#loaded = { layers, origin };
-    return { digest: imageKey(layers), contentOnly: false, pin: image.root.digest };
+    return { digest: imageKey(layers), pin: image.root.digest };
   }
 
   #limited(layers: readonly LayerBlob[]): readonly LayerBlob[] {

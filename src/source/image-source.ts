@@ -109,6 +109,7 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
 
   return {
     schemes: [scheme],
+    contentOnly: false,
 
     open(op: SourceOp, platform: Platform) {
       const reference = withDefaultTag(parseReference(op.identifier.replace(`${scheme}://`, '')));

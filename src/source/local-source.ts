@@ -32,6 +32,7 @@ export function createLocalSource(options: LocalSourceOptions): Source {
   const trees = new LocalTrees(options.database);
   return {
     schemes: [localScheme],
+    contentOnly: true,
     open: (op) => new LocalInstance(parseLocalOptions(op), options, trees),
   };
 }
@@ -50,7 +51,7 @@ class LocalInstance implements SourceInstance {
   async key(context: SourceContext): Promise<SourceKey> {
     const [session] = this.#sessionIds(context);
     if (session === undefined) throw this.#noSession();
-    return { digest: digestOf(JSON.stringify(['local', session, this.#local])), contentOnly: true };
+    return { digest: digestOf(JSON.stringify(['local', session, this.#local])) };
   }
 
   async snapshot(context: SourceContext): Promise<ImmutableRef> {

@@ -45,6 +45,7 @@ export function createOciLayoutSource(options: OciLayoutSourceOptions): Source &
 
   return {
     schemes: [scheme],
+    contentOnly: false,
 
     open(op: SourceOp, platform: Platform) {
       const reference = parseLayoutReference(

@@ -19,6 +19,8 @@ export interface SourceContext {
 export interface Source {
   /** Without `://`: `local`, `docker-image`. */
   readonly schemes: readonly string[];
+  /** Its identifiers say nothing about the files (a local directory): consumers have to look at content. */
+  readonly contentOnly: boolean;
   open(op: SourceOp, platform: Platform): SourceInstance;
 }
 
@@ -31,8 +33,6 @@ export interface SourceInstance {
 export interface SourceKey {
   /** Equal digests mean equal files. */
   readonly digest: Digest;
-  /** The key says nothing about the files (a local directory): consumers have to look at content. */
-  readonly contentOnly: boolean;
   /** What the identifier was resolved to, for provenance and pinning: a digest, a commit. */
   readonly pin?: string;
 }
