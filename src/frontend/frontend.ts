@@ -13,6 +13,7 @@ export interface Frontend {
 export interface FrontendRequest {
   /** As the client sent them; the frontend parses them once. */
   readonly options: Readonly<Record<string, string>>;
+  /** Definitions that the client sent along, by name (`buildctl`'s contexts of kind `input:`). */
   readonly inputs: ReadonlyMap<string, Definition>;
   readonly sessionId: string;
 }
@@ -30,7 +31,7 @@ export interface Bridge {
   /** Solves lazily: nothing runs until the result is read, evaluated or exported. */
   solve(request: BridgeSolve): Promise<FrontendResult>;
   warn(vertex: Digest, warning: WarningEvent): void;
-  /** Frontends' inputs of the client (`buildctl … --opt` contexts of kind `input:`). */
+  /** What steps can run on, the default one first. */
   readonly workers: readonly WorkerInfo[];
 }
 
