@@ -4,7 +4,7 @@ import { KilnError } from '../base/errors.ts';
 const headerSize = 5;
 
 /** What a peer may make this side hold in memory for one message. */
-export const maximumMessageSize = 64 * 1024 * 1024;
+const maximumMessageSize = 64 * 1024 * 1024;
 
 /** `message` with its header, in a buffer of its own. */
 export function frameMessage(message: Uint8Array): Buffer {

@@ -49,7 +49,7 @@ export async function readConfig({ files, named }: ConfigFiles, base = defaultCo
   return { config: base, warnings: [] };
 }
 
-export function parseConfig(text: string, file: string, base: DaemonConfig): ReadConfig {
+function parseConfig(text: string, file: string, base: DaemonConfig): ReadConfig {
   let document: Table;
   try {
     document = parse(text);

@@ -162,7 +162,7 @@ export function gatewayService(
   };
 }
 
-export function platformFromMessage(message: PlatformMessage): Platform {
+function platformFromMessage(message: PlatformMessage): Platform {
   const { os, architecture, variant, osVersion, osFeatures } = message;
   return normalizePlatform({ os, architecture, variant, osVersion, osFeatures });
 }

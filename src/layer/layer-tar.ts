@@ -182,7 +182,7 @@ const emptyEntry = {
 } as const;
 
 /** Rounded down, before 1970 too. */
-export function wholeSeconds(nanoseconds: bigint): bigint {
+function wholeSeconds(nanoseconds: bigint): bigint {
   const rest = nanoseconds % nanosecondsPerSecond;
   return nanoseconds - rest - (rest < 0n ? nanosecondsPerSecond : 0n);
 }

@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressWriter } from '../base/progress.ts';
 import type { Compression, Descriptor } from '../oci/descriptor.ts';
-import type { SnapshotChanges, SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
+import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
 
 /** The name of a record in the ref store. */
 export type RefId = string & { readonly __ref: true };
@@ -148,12 +148,6 @@ export interface BlobOptions {
   readonly ociMediaTypes: boolean;
   readonly signal: AbortSignal;
   readonly progress: ProgressWriter;
-}
-
-/** `SnapshotChanges` of each layer over `base`; what the differ needs. */
-export interface LayerChanges {
-  readonly id: RefId;
-  readonly changes: SnapshotChanges;
 }
 
 /**

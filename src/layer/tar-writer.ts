@@ -52,7 +52,7 @@ const fields = {
 
 type Field = readonly [offset: number, length: number];
 
-export function encodeHeader(entry: TarEntry): Buffer {
+function encodeHeader(entry: TarEntry): Buffer {
   const seconds = floorDivide(entry.mtime, nanosecondsPerSecond);
   const split = splitName(entry.name);
   const records = new Map<string, ByteString>();

@@ -50,11 +50,6 @@ export function bindMount(
   }
 }
 
-/** Keeps mounts made below `target` (a mount point) from spreading to other mount namespaces, and theirs from coming in. */
-export function makePrivate(target: PathLike): void {
-  mount({ source: 'none', target, flags: mountFlags.private });
-}
-
 /**
  * Unmounts what is mounted last at `target`; no error when nothing is. `detach` (the default) hides it at once and
  * lets the kernel end it when its last open file is closed.

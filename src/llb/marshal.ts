@@ -8,7 +8,6 @@ import {
   OpSchema,
   type OwnerSchema,
 } from '../api/gen/ops_pb.js';
-import { type Digest, digestOf } from '../base/digest.ts';
 import { definitionToMessage } from './definition-wire.ts';
 import type { ExecMount, ExecOp, FileAction, Input, Op, OpAction, Owner, OwnerId } from './op.ts';
 import { sortedRecord } from './sorted-record.ts';
@@ -39,11 +38,6 @@ export function marshalOp(op: Op): Uint8Array {
 /** The op without an action that ends a definition and names its result. */
 export function marshalTerminal(result: Input): Uint8Array {
   return toBinary(OpSchema, create(OpSchema, { inputs: [input(result)] }));
-}
-
-/** The name of a vertex: the sha256 of its marshalled op. */
-export function opDigest(op: Op): Digest {
-  return digestOf(marshalOp(op));
 }
 
 function input({ digest, index }: Input) {

@@ -96,7 +96,7 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType?: strin
 }
 
 /** Throws `invalid_argument`, with `what` in front. */
-export function parseDescriptor(value: unknown, what: string): Descriptor {
+function parseDescriptor(value: unknown, what: string): Descriptor {
   if (typeof value !== 'object' || value === null) throw invalid(what, 'not a descriptor');
   const json = value as Json;
   if (typeof json.digest !== 'string' || !isDigest(json.digest)) {
@@ -162,13 +162,13 @@ export function encodeManifest(
 }
 
 /** Marks a descriptor in an index as the attestations of another manifest, whose digest `attestedDigest` names. */
-export const attestationAnnotations = {
+const attestationAnnotations = {
   type: 'vnd.docker.reference.type',
   digest: 'vnd.docker.reference.digest',
 } as const;
 
 /** Attestations are no image for any platform: they say `unknown/unknown`, or refer to the manifest they belong to. */
-export function isAttestation(descriptor: Descriptor): boolean {
+function isAttestation(descriptor: Descriptor): boolean {
   return (
     descriptor.annotations?.[attestationAnnotations.type] === 'attestation-manifest' ||
     descriptor.platform?.os === 'unknown'

@@ -57,10 +57,6 @@ export function isManifestType(mediaType: string): boolean {
   return mediaType === mediaTypes.ociManifest || mediaType === mediaTypes.dockerManifest;
 }
 
-export function isConfigType(mediaType: string): boolean {
-  return mediaType === mediaTypes.ociConfig || mediaType === mediaTypes.dockerConfig;
-}
-
 export function isLayerType(mediaType: string): boolean {
   return layerType(mediaType) !== undefined;
 }

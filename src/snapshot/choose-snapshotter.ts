@@ -32,7 +32,7 @@ export function chooseSnapshotter(kind: SnapshotterKind, options: SnapshotterOpt
 }
 
 /** Why overlayfs cannot be used in `root`; undefined when it can. */
-export function overlayProblem(root: string): KilnError | undefined {
+function overlayProblem(root: string): KilnError | undefined {
   mkdirSync(root, { recursive: true, mode: 0o711 });
   const probe = mkdtempSync(path.join(root, 'probe-'));
   const at = (name: string) => path.join(probe, name);

@@ -80,7 +80,7 @@ const parsers: Readonly<Record<string, Parser>> = {
   WORKDIR: (parts) => ({ ...parts.head, kind: 'workdir', path: oneArgument(parts), ...noFlags(parts) }),
 };
 
-export const instructionNames: readonly string[] = Object.keys(parsers);
+const instructionNames: readonly string[] = Object.keys(parsers);
 
 /** The name, flags and rest of an instruction's line. */
 export interface SplitLine {

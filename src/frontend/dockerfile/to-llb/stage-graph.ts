@@ -202,7 +202,7 @@ export class StageGraphBuilder {
 }
 
 /** The trees that one directly needs, and where it says so. */
-export function* dependencies(node: TreeNode): Generator<{ readonly tree: TreeNode; readonly range: Range }> {
+function* dependencies(node: TreeNode): Generator<{ readonly tree: TreeNode; readonly range: Range }> {
   if (node.base) yield { tree: node.base, range: node.range };
   for (const { instruction, sources } of node.commands) {
     for (const tree of sources) if (tree) yield { tree, range: instruction.range };
