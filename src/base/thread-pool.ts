@@ -30,14 +30,18 @@ export interface WireError {
   readonly details?: ErrorOptions['details'];
 }
 
-export type ToWorker = { id: number; module: string; input: unknown; cancelled: Int32Array };
+export type ToWorker =
+  | { kind: 'run'; id: number; module: string; input: unknown; cancelled: Int32Array }
+  /** Collect garbage now. */
+  | { kind: 'collect' };
+type RunMessage = Extract<ToWorker, { kind: 'run' }>;
 export type FromWorker =
   | { id: number; kind: 'event'; event: unknown }
   | { id: number; kind: 'done'; output: unknown }
   | { id: number; kind: 'failed'; error: WireError };
 
 interface Job {
-  readonly message: ToWorker;
+  readonly message: RunMessage;
   readonly transfer: readonly Transferable[];
   readonly onEvent?: (event: unknown) => void;
   readonly resolve: (value: unknown) => void;
@@ -84,7 +88,7 @@ export class ThreadPool implements AsyncDisposable {
       };
       const settle = () => signal?.removeEventListener('abort', stop);
       const job: Job = {
-        message: { id, module: module.href, input, cancelled },
+        message: { kind: 'run', id, module: module.href, input, cancelled },
         transfer: options.transfer ?? [],
         onEvent: options.onEvent as (event: unknown) => void,
         resolve: (value) => {
@@ -100,6 +104,11 @@ export class ThreadPool implements AsyncDisposable {
       this.#queue.push(job);
       this.#dispatch();
     });
+  }
+
+  /** Has idle threads give back the memory of work that is done. Without `--expose-gc` it does nothing. */
+  collectGarbage(): void {
+    for (const worker of this.#idle) worker.postMessage({ kind: 'collect' } satisfies ToWorker);
   }
 
   #dispatch(): void {

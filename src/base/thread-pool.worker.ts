@@ -6,7 +6,12 @@ const port = parentPort!;
 const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>
   port.postMessage(message, transfer as Transferable[]);
 
-port.on('message', async ({ id, module, input, cancelled }: ToWorker) => {
+port.on('message', async (message: ToWorker) => {
+  if (message.kind === 'collect') {
+    globalThis.gc?.();
+    return;
+  }
+  const { id, module, input, cancelled } = message;
   try {
     const { default: task } = (await import(module)) as { default: Task<unknown, unknown, unknown> };
     const output = await task(input, {

@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     await engine.builds.cancelAll();
     await Promise.race([server.drain(), new Promise((resolve) => setTimeout(resolve, farewell).unref())]);
     await server[Symbol.asyncDispose]();
+    await engine.flush();
   }
 }
 

@@ -34,6 +34,8 @@ import { createClientOutput } from '../session/client-output.ts';
 import { createClientServices } from '../session/client-services.ts';
 import { SessionRegistry } from '../session/session-registry.ts';
 import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
+import { makeDurable } from '../snapshot/durable-snapshotter.ts';
+import { WriteLedger } from '../snapshot/write-ledger.ts';
 import { createSolver } from '../solver/create-solver.ts';
 import { createImageSource } from '../source/image-source.ts';
 import { createLocalSource } from '../source/local-source.ts';
@@ -44,9 +46,11 @@ import { BuildRegistry } from './build-registry.ts';
 import { controlService } from './control-service.ts';
 import type { DaemonConfig, DiskSpace, GcConfig } from './daemon-config.ts';
 import type { DaemonLog } from './daemon-log.ts';
+import { DiskFlusher } from './disk-flusher.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { gatewayService } from './gateway-service.ts';
 import { defaultLimits, defaultPolicies, type GcPolicy } from './gc-policy.ts';
+import { IdleMemory } from './idle-memory.ts';
 import { openDatabase } from './open-database.ts';
 import { WorkerDescription } from './worker-description.ts';
 
@@ -55,7 +59,12 @@ export interface OpenEngine extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
   readonly sessions: SessionRegistry;
   readonly builds: BuildRegistry;
+  /** Brings what was built to the disk, so that a crash of the machine cannot take it. Engines that live on do so by themselves. */
+  flush(): Promise<void>;
 }
+
+/** Milliseconds after which the kernel has brought most of what was written to the disk by itself. */
+const writebackTime = 60_000;
 
 const entitlements: readonly Entitlement[] = ['network.host', 'security.insecure', 'device'];
 
@@ -84,14 +93,21 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   });
   await executor.recover();
 
-  const content = await openLocalContentStore(path.join(root, 'content'));
+  const ledger = new WriteLedger(database);
+  const content = await openLocalContentStore(path.join(root, 'content'), {
+    doubtfulSince: ledger.doubtfulSince,
+  });
   const snapshotter = resources.use(
-    await chooseSnapshotter(config.worker.snapshotter, {
-      root: path.join(root, 'snapshots'),
-      database,
-      pool: files,
-    }),
+    await makeDurable(
+      chooseSnapshotter(config.worker.snapshotter, {
+        root: path.join(root, 'snapshots'),
+        database,
+        pool: files,
+      }),
+      ledger,
+    ),
   );
+  ledger.acknowledge();
   const differ = createLayerDiffer({ pool: compression });
   const refStore = resources.use(
     await openRefStore({
@@ -184,6 +200,9 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const history = new BuildHistory(database);
   const collector = resources.use(new GarbageCollector(refStore, policies, log));
   collector.schedule();
+  const memory = resources.use(
+    new IdleMemory([files, compression, transfers], () => builds.active.length === 0),
+  );
 
   const control = controlService({
     engine,
@@ -192,7 +211,10 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     refStore,
     worker,
     log,
-    onBuildEnd: () => collector.schedule(),
+    onBuildEnd: () => {
+      collector.schedule();
+      memory.schedule();
+    },
   });
   resources.defer(() => builds.cancelAll());
   const owned = resources.move();
@@ -205,6 +227,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     },
     sessions,
     builds,
+    flush: () => flusher.flush(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

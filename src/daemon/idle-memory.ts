@@ -1,0 +1,39 @@
+import type { ThreadPool } from '../base/thread-pool.ts';
+import { trimMalloc } from '../linux/malloc-trim.ts';
+
+/** Milliseconds after the last build. */
+const pause = 500;
+/** Milliseconds that threads get to collect their garbage before what it held is given back. */
+const collection = 200;
+
+/**
+ * Returns the memory of finished builds: an engine without work allocates nothing, so its garbage would stay until the next
+ * build. Needs Node's `--expose-gc` for the collections.
+ */
+export class IdleMemory implements Disposable {
+  readonly #pools: readonly ThreadPool[];
+  readonly #isIdle: () => boolean;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(pools: readonly ThreadPool[], isIdle: () => boolean) {
+    this.#pools = pools;
+    this.#isIdle = isIdle;
+  }
+
+  /** Called after each build. */
+  schedule(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#collect(), pause).unref();
+  }
+
+  #collect(): void {
+    if (!this.#isIdle()) return;
+    for (const pool of this.#pools) pool.collectGarbage();
+    globalThis.gc?.();
+    this.#timer = setTimeout(trimMalloc, collection).unref();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
