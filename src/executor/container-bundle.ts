@@ -83,7 +83,8 @@ export class ContainerBundle implements AsyncDisposable {
     this.#mountRootfs(spec.rootfs);
     const user = lookupUser(this.rootfs, spec.user);
     const points: MountPoint[] = [
-      ...['/proc', '/dev', '/sys'].map((dest): MountPoint => ({ dest, kind: 'directory' })),
+      // A base that lacks these has them in its layers afterwards, as with BuildKit: digests are to be the same.
+      ...['/proc', '/dev', '/sys'].map((dest): MountPoint => ({ dest, kind: 'directory', keep: true })),
       ...['/etc/resolv.conf', '/etc/hosts'].map((dest): MountPoint => ({ dest, kind: 'file' })),
     ];
     for (const [index, processMount] of spec.mounts.entries()) {

@@ -32,7 +32,9 @@ export class ExecutorRig implements AsyncDisposable {
   }
 
   #makeBase(): void {
-    for (const name of ['bin', 'etc', 'tmp']) mkdirSync(path.join(this.base, name), { recursive: true });
+    for (const name of ['bin', 'etc', 'tmp', 'proc', 'dev', 'sys']) {
+      mkdirSync(path.join(this.base, name), { recursive: true });
+    }
     cpSync('/bin/busybox', path.join(this.base, 'bin/busybox'));
     for (const applet of applets.split(' ')) symlinkSync('busybox', path.join(this.base, 'bin', applet));
     writeFileSync(

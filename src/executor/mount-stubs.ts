@@ -8,6 +8,8 @@ import { utimens } from '../linux/utimens.ts';
 export interface MountPoint {
   readonly dest: string;
   readonly kind: 'directory' | 'file';
+  /** It stays in the tree, as if it had always been there. */
+  readonly keep?: boolean;
 }
 
 interface Stub {
@@ -34,27 +36,27 @@ export class MountStubs {
   /** Makes what is missing of `points`. A point below another one lies in what is mounted there and is left to the runtime. */
   make(points: readonly MountPoint[]): void {
     const all = points.map(({ dest }) => path.posix.resolve('/', dest));
-    for (const { dest, kind } of points) {
+    for (const { dest, kind, keep = false } of points) {
       const wanted = path.posix.resolve('/', dest);
       if (all.some((other) => other !== wanted && wanted.startsWith(other === '/' ? '/' : `${other}/`)))
         continue;
-      this.#makeOne(resolveInRoot(this.#root, wanted), kind);
+      this.#makeOne(resolveInRoot(this.#root, wanted), kind, keep);
     }
   }
 
-  #makeOne(file: string, kind: Stub['kind']): void {
+  #makeOne(file: string, kind: Stub['kind'], keep: boolean): void {
     if (file === this.#root || lstatSync(file, { throwIfNoEntry: false })) return;
     const parent = path.dirname(file);
     const parentIsStub = !this.#keepParents;
     if (!lstatSync(parent, { throwIfNoEntry: false })) {
-      if (parentIsStub) this.#makeOne(parent, 'directory');
+      if (parentIsStub) this.#makeOne(parent, 'directory', keep);
       else mkdirSync(parent, { recursive: true, mode: 0o755 });
     }
     keepingTimes(parent, () => {
       if (kind === 'directory') mkdirSync(file, { mode: 0o755 });
       else writeFileSync(file, '', { flag: 'wx', mode: 0o644 });
     });
-    this.#made.push({ name: file.slice(this.#root.length), kind });
+    if (!keep) this.#made.push({ name: file.slice(this.#root.length), kind });
   }
 
   /** Removes the stubs that are still empty and still where they were made. */

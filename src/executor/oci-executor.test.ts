@@ -304,6 +304,15 @@ for (const runtime of ['crun', 'runc']) {
       assert.deepEqual(left, ['deep']);
     });
 
+    test('leaves /proc, /dev and /sys in a tree that lacks them, as images expect', async () => {
+      await using rig = await ExecutorRig.create({ runtime });
+      for (const name of ['proc', 'dev', 'sys']) rmdirSync(path.join(rig.base, name));
+      const rootfs = rig.overlay();
+      await rig.sh('true', { rootfs });
+      const left = readdirSync(rootfs.upperDir, { recursive: true }).filter((name) => name !== 'etc');
+      assert.deepEqual(left.sort(), ['dev', 'proc', 'sys']);
+    });
+
     test('does not remove through a link that the process put in the way', async () => {
       await using rig = await ExecutorRig.create({ runtime });
       const rootfs = rig.overlay();
@@ -419,7 +428,7 @@ for (const runtime of ['crun', 'runc']) {
     test('runs in a plain directory', async () => {
       await using rig = await ExecutorRig.create({ runtime });
       await rig.sh('echo x > /made', { rootfs: { kind: 'bind', source: rig.base, readonly: false } });
-      assert.deepEqual(readdirSync(rig.base).sort(), ['bin', 'etc', 'made', 'tmp']);
+      assert.deepEqual(readdirSync(rig.base).sort(), ['bin', 'dev', 'etc', 'made', 'proc', 'sys', 'tmp']);
       assert.deepEqual(readdirSync(path.join(rig.base, 'etc')).sort(), ['group', 'passwd']);
     });
 

@@ -48,7 +48,7 @@ function attachOne<R, C>(
     );
     environment.nodes.set(key, node);
   }
-  node.attach(job);
+  node.attach(job, vertex.name);
   return node;
 }
 

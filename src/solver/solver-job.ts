@@ -61,7 +61,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     this.#throwIfClosed();
     const progress = new VertexProgress({ ...vertex, inputs: [] }, this.#environment.now);
     const call = new OperationCall<C>(progress, () => [this.context]);
-    progress.join(this.events);
+    progress.join(this.events, vertex.name);
     progress.started();
     const running = (async () => work(call))();
     this.#works.set(call, running);

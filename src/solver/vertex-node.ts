@@ -65,7 +65,6 @@ export class VertexNode<R, C> {
     this.progress = new VertexProgress(
       {
         digest: vertex.digest,
-        name: vertex.name,
         inputs: vertex.inputs.map((input) => input.vertex.digest),
         group: vertex.group,
       },
@@ -88,13 +87,13 @@ export class VertexNode<R, C> {
 
   // Who needs it
 
-  /** A job that comes after a failure tries again. */
-  attach(job: Member<R, C>): void {
+  /** A job that comes after a failure tries again. `name`: what the job calls the vertex. */
+  attach(job: Member<R, C>, name: string): void {
     if (this.jobs.has(job)) return;
     this.jobs.add(job);
     this.#failure = undefined;
     for (const edge of this.#edges) edge.revive();
-    this.progress.join(job.events);
+    this.progress.join(job.events, name);
   }
 
   detach(job: Member<R, C>): void {

@@ -39,7 +39,6 @@ interface LogEntry {
 
 export interface ProgressSubject {
   readonly digest: Digest;
-  readonly name: string;
   readonly inputs: readonly Digest[];
   readonly group?: ProgressGroup;
 }
@@ -48,7 +47,8 @@ export interface ProgressSubject {
 export class VertexProgress implements ProgressWriter {
   readonly #subject: ProgressSubject;
   readonly #now: () => number;
-  readonly #audience = new Set<SolverEvents>();
+  /** With what each job calls the vertex. */
+  readonly #audience = new Map<SolverEvents, string>();
   /** Vertices that wait for this one's result: they show its output as theirs. */
   readonly #mirrors = new Set<VertexProgress>();
   readonly #statuses = new Map<string, StatusEvent>();
@@ -66,14 +66,15 @@ export class VertexProgress implements ProgressWriter {
     return this.#shown.kind;
   }
 
-  join(events: SolverEvents): void {
+  /** `name`: what this job calls the vertex. A name is no part of a vertex's identity, so jobs may differ. */
+  join(events: SolverEvents, name: string): void {
     if (this.#audience.has(events)) return;
-    this.#audience.add(events);
-    events.vertex(this.#event({ kind: 'announced' }));
+    this.#audience.set(events, name);
+    events.vertex({ ...this.#event({ kind: 'announced' }), name });
     if (this.#shown.kind !== 'announced') {
       if (this.#shown.kind === 'completed' && !this.#shown.cached)
-        events.vertex(this.#event({ kind: 'running', started: this.#shown.started, works: 1 }));
-      events.vertex(this.#event(this.#shown));
+        events.vertex({ ...this.#event({ kind: 'running', started: this.#shown.started, works: 1 }), name });
+      events.vertex({ ...this.#event(this.#shown), name });
     }
     const { digest } = this.#subject;
     for (const status of this.#statuses.values()) events.status(digest, status);
@@ -83,9 +84,11 @@ export class VertexProgress implements ProgressWriter {
 
   /** Tells the leaving job that, for it, what still runs is cancelled. */
   leave(events: SolverEvents): void {
-    if (!this.#audience.delete(events)) return;
+    const name = this.#audience.get(events);
+    if (name === undefined) return;
+    this.#audience.delete(events);
     if (this.#shown.kind === 'running')
-      events.vertex(this.#event(this.#completion(this.#shown.started, false, canceledText)));
+      events.vertex({ ...this.#event(this.#completion(this.#shown.started, false, canceledText)), name });
   }
 
   /** Work begins. Works may overlap: the vertex runs until the last has completed. */
@@ -120,7 +123,7 @@ export class VertexProgress implements ProgressWriter {
 
   status(event: StatusEvent): void {
     this.#statuses.set(event.id, { ...this.#statuses.get(event.id), ...event });
-    for (const events of this.#audience) events.status(this.#subject.digest, event);
+    for (const events of this.#audience.keys()) events.status(this.#subject.digest, event);
     for (const mirror of this.#mirrors) mirror.status(event);
   }
 
@@ -130,7 +133,7 @@ export class VertexProgress implements ProgressWriter {
 
   warn(event: WarningEvent): void {
     this.#warnings.push(event);
-    for (const events of this.#audience) events.warning(this.#subject.digest, event);
+    for (const events of this.#audience.keys()) events.warning(this.#subject.digest, event);
     for (const mirror of this.#mirrors) mirror.warn(event);
   }
 
@@ -150,7 +153,7 @@ export class VertexProgress implements ProgressWriter {
     this.#logs.push(entry);
     this.#logBytes += entry.data.length;
     if (this.#logBytes > 2 * replayedLogBytes) this.#trimLogs();
-    for (const events of this.#audience)
+    for (const events of this.#audience.keys())
       events.log(this.#subject.digest, entry.stream, entry.data, entry.time);
     for (const mirror of this.#mirrors) mirror.#log(entry);
   }
@@ -175,12 +178,12 @@ export class VertexProgress implements ProgressWriter {
     this.#shown = shown;
     if (this.#audience.size === 0) return;
     const event = this.#event(shown);
-    for (const events of this.#audience) events.vertex(event);
+    for (const [events, name] of this.#audience) events.vertex({ ...event, name });
   }
 
-  #event(shown: Shown): VertexEvent {
-    const { digest, name, inputs, group } = this.#subject;
-    const base = { digest, name, inputs, group };
+  #event(shown: Shown): Omit<VertexEvent, 'name'> {
+    const { digest, inputs, group } = this.#subject;
+    const base = { digest, inputs, group };
     switch (shown.kind) {
       case 'announced':
         return base;
