@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -52,4 +52,19 @@ test('a local store adopts no file from elsewhere', async () => {
     (error) => error instanceof KilnError && error.code === 'invalid_argument',
   );
   assert.equal(await readFile(outside, 'utf8'), 'data');
+});
+
+test('blobs that may not be whole are checked when the store opens, older ones are not', async () => {
+  await using root = await temporaryRoot();
+  const first = await openLocalContentStore(root.path);
+  const put = async (text: string) => (await writeBlob(first, Buffer.from(text))).digest;
+  const [whole, broken, old] = [await put('whole'), await put('broken'), await put('old')];
+  for (const digest of [broken, old]) await truncate(first.localPath!(digest), 0);
+  const yesterday = Date.now() / 1000 - 24 * 3600;
+  await utimes(first.localPath!(old), yesterday, yesterday);
+
+  const second = await openLocalContentStore(root.path, { doubtfulSince: Date.now() - 1000 });
+  assert.equal((await second.stat(whole))?.size, 5);
+  assert.equal(await second.stat(broken), undefined);
+  assert.equal((await second.stat(old))?.size, 0);
 });

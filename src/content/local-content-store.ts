@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { type Digest, Digester, digestHex, isDigest } from '../base/digest.ts';
@@ -7,6 +7,8 @@ import type { BlobExpectation, BlobInfo, BlobWriter, ContentStore } from './cont
 
 /** How much is hashed or read in one turn of the event loop: sha256 takes under a millisecond for it. Bytes. */
 const chunkSize = 1 << 20;
+/** How much the times of files may differ from the clock. Milliseconds. */
+const clockSlack = 60_000;
 
 export interface LocalContentStoreOptions {
   /**
@@ -14,6 +16,11 @@ export interface LocalContentStoreOptions {
    * of the process. Off by default: what the store holds can be made or pulled again.
    */
   readonly durable?: boolean;
+  /**
+   * Blobs written since then (milliseconds since 1970) may not be whole, as after a crash of the machine: the store reads
+   * them when it opens, and removes those that do not have their digest.
+   */
+  readonly doubtfulSince?: number;
 }
 
 /**
@@ -31,7 +38,18 @@ export async function openLocalContentStore(
   await rm(ingest, { recursive: true, force: true });
   await mkdir(ingest, { recursive: true, mode: 0o700 });
   await mkdir(blobs, { recursive: true, mode: 0o700 });
+  if (options.doubtfulSince !== undefined) await removeBroken(blobs, options.doubtfulSince);
   return new LocalContentStore(blobs, ingest, options.durable ?? false);
+}
+
+async function removeBroken(blobs: string, since: number): Promise<void> {
+  for await (const { name } of await opendir(blobs)) {
+    const file = join(blobs, name);
+    if ((await stat(file)).mtimeMs < since - clockSlack) continue;
+    const digester = new Digester();
+    for await (const chunk of createReadStream(file, { highWaterMark: chunkSize })) digester.update(chunk);
+    if (digester.digest() !== `sha256:${name}`) await rm(file);
+  }
 }
 
 class LocalContentStore implements ContentStore {

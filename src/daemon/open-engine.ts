@@ -200,6 +200,13 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const history = new BuildHistory(database);
   const collector = resources.use(new GarbageCollector(refStore, policies, log));
   collector.schedule();
+  const flusher = resources.use(
+    new DiskFlusher({ root, snapshotter, isIdle: () => builds.active.length === 0, log }),
+  );
+  if (ledger.restingSince !== undefined) {
+    if (Date.now() - ledger.restingSince > writebackTime) void flusher.flush();
+    else flusher.schedule();
+  }
   const memory = resources.use(
     new IdleMemory([files, compression, transfers], () => builds.active.length === 0),
   );
@@ -213,6 +220,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     log,
     onBuildEnd: () => {
       collector.schedule();
+      flusher.schedule();
       memory.schedule();
     },
   });
