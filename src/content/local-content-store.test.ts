@@ -59,9 +59,9 @@ test('blobs that may not be whole are checked when the store opens, older ones a
   const first = await openLocalContentStore(root.path);
   const put = async (text: string) => (await writeBlob(first, Buffer.from(text))).digest;
   const [whole, broken, old] = [await put('whole'), await put('broken'), await put('old')];
-  for (const digest of [broken, old]) await truncate(first.localPath!(digest), 0);
+  for (const digest of [broken, old]) await truncate(first.localPath!(digest)!, 0);
   const yesterday = Date.now() / 1000 - 24 * 3600;
-  await utimes(first.localPath!(old), yesterday, yesterday);
+  await utimes(first.localPath!(old)!, yesterday, yesterday);
 
   const second = await openLocalContentStore(root.path, { doubtfulSince: Date.now() - 1000 });
   assert.equal((await second.stat(whole))?.size, 5);
