@@ -3,7 +3,10 @@ import { KilnError } from '../base/errors.ts';
 /** The exit code of a program ended by Ctrl-C. */
 export const interruptedExitCode = 130;
 
-/** The first SIGINT or SIGTERM aborts `signal`, so that the command can end in order; the second ends the process at once. */
+/** SIGHUP comes when the terminal is closed: an engine in this process has containers and mounts to take down then, too. */
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** The first signal to end aborts `signal`, so that the command can end in order; the second ends the process at once. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly #onSignal = () => {
@@ -12,8 +15,7 @@ export class Interruption implements Disposable {
   };
 
   constructor() {
-    process.on('SIGINT', this.#onSignal);
-    process.on('SIGTERM', this.#onSignal);
+    for (const name of signals) process.on(name, this.#onSignal);
   }
 
   get signal(): AbortSignal {
@@ -21,7 +23,6 @@ export class Interruption implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    process.off('SIGINT', this.#onSignal);
-    process.off('SIGTERM', this.#onSignal);
+    for (const name of signals) process.off(name, this.#onSignal);
   }
 }

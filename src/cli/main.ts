@@ -8,8 +8,8 @@ import { createProgram } from './program.ts';
 /** Runs the command line; the exit code is 0, 1 after an error, 130 when interrupted. */
 async function main(): Promise<number> {
   // Whoever read our output has seen enough; that is no reason to crash. Losing the display does not stop a build either.
-  process.stdout.on('error', ignoreClosedPipe);
-  process.stderr.on('error', ignoreClosedPipe);
+  process.stdout.on('error', ignoreLostReader);
+  process.stderr.on('error', ignoreLostReader);
   using interruption = new Interruption();
   const { signal } = interruption;
   const { stdin, stdout, stderr, env: environment } = process;
@@ -29,8 +29,9 @@ async function main(): Promise<number> {
   }
 }
 
-function ignoreClosedPipe(error: Error): void {
-  if (errnoOf(error) !== 'EPIPE') throw error;
+/** A pipe that was closed, or a terminal. */
+function ignoreLostReader(error: Error): void {
+  if (errnoOf(error) !== 'EPIPE' && errnoOf(error) !== 'EIO') throw error;
 }
 
 process.exitCode = await main();
