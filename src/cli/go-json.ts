@@ -18,14 +18,14 @@ function fieldsOf(message: ReflectMessage, names: Readonly<Record<string, string
   const json: Record<string, unknown> = {};
   for (const field of message.fields) {
     if (!message.isSet(field)) continue;
-    const value = valueOf(message.get(field), names);
+    const value = fieldValue(message.get(field), names);
     if (field.oneof) json[names[field.oneof.name] ?? field.oneof.name] = { [field.jsonName]: value };
     else json[field.jsonName] = value;
   }
   return json;
 }
 
-function valueOf(value: unknown, names: Readonly<Record<string, string>>): unknown {
+function fieldValue(value: unknown, names: Readonly<Record<string, string>>): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (typeof value !== 'object' || value === null) return value;
@@ -35,9 +35,9 @@ function valueOf(value: unknown, names: Readonly<Record<string, string>>): unkno
     const isMap = 'has' in value && 'entries' in value;
     return isMap
       ? Object.fromEntries(
-          (items as [unknown, unknown][]).map(([key, item]) => [String(key), valueOf(item, names)]),
+          (items as [unknown, unknown][]).map(([key, item]) => [String(key), fieldValue(item, names)]),
         )
-      : items.map((item) => valueOf(item, names));
+      : items.map((item) => fieldValue(item, names));
   }
   return value;
 }

@@ -49,7 +49,7 @@ test('a failure is told with its lines, its message and its hint, once', () => {
   const text = formatError(error.wrap('failed to solve'), { debug: false });
   assert.match(
     text,
-    /^Dockerfile:1\n[^]*-\nerror: failed to solve: no stage "bild"\nhint: did you mean "build"\?\n$/,
+    /^Dockerfile:1\n[\s\S]*-\nerror: failed to solve: no stage "bild"\nhint: did you mean "build"\?\n$/,
   );
   assert.match(formatError(error, { debug: true }), /\n {4}at /);
 });

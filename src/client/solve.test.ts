@@ -152,6 +152,7 @@ test('a build that fails before it has a status still ends its progress', async 
     async solve() {
       throw new KilnError('invalid_argument', 'unknown frontend');
     },
+    // biome-ignore lint/correctness/useYield: it fails before it has anything to tell
     async *status() {
       throw new KilnError('not_found', 'no such build');
     },
