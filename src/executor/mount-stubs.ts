@@ -8,7 +8,7 @@ import { utimens } from '../linux/utimens.ts';
 export interface MountPoint {
   readonly dest: string;
   readonly kind: 'directory' | 'file';
-  /** It stays in the tree, as if it had always been there. */
+  /** It stays in the tree, as if it had always been there; unless another point lies below it. */
   readonly keep?: boolean;
 }
 
@@ -40,7 +40,8 @@ export class MountStubs {
       const wanted = path.posix.resolve('/', dest);
       if (all.some((other) => other !== wanted && wanted.startsWith(other === '/' ? '/' : `${other}/`)))
         continue;
-      this.#makeOne(resolveInRoot(this.#root, wanted), kind, keep);
+      const isParent = all.some((other) => other.startsWith(`${wanted}/`));
+      this.#makeOne(resolveInRoot(this.#root, wanted), kind, keep && !isParent);
     }
   }
 

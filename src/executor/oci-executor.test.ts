@@ -422,7 +422,7 @@ for (const runtime of ['crun', 'runc']) {
         await rig.sh(script, { readonlyRoot: true, rootfs }),
         /Read-only file system\n127\.0\.0\.1/,
       );
-      assert.deepEqual(readdirSync(rig.base).sort(), ['bin', 'etc', 'tmp']);
+      assert.deepEqual(readdirSync(rig.base).sort(), ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']);
     });
 
     test('runs in a plain directory', async () => {
