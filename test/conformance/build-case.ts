@@ -1,0 +1,116 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { asKilnError } from '../../src/base/errors.ts';
+import type { Connection } from '../../src/client/connection.ts';
+import { resolveLayoutTag } from '../../src/client/layout-index.ts';
+import { solve } from '../../src/client/solve.ts';
+import { emptySolve, type SolveRequest } from '../../src/client/solve-request.ts';
+import type { ConformanceCase } from './conformance-case.ts';
+import { makeTree } from './make-tree.ts';
+import type { Outcome } from './outcome.ts';
+import { readImageArchive } from './read-image-archive.ts';
+
+export interface BuildSetting {
+  readonly connection: Connection;
+  /** The OCI layout of the image that cases call `base`. */
+  readonly baseLayout: string;
+  /** Where the case's files are made; removed afterwards. */
+  readonly directory: string;
+}
+
+/** Builds a case as a client of `connection`. Rejects only when the build cannot even be tried. */
+export async function buildCase(of: ConformanceCase, setting: BuildSetting): Promise<Outcome> {
+  const { connection, baseLayout, directory } = setting;
+  mkdirSync(directory, { recursive: true });
+  try {
+    const archive = path.join(directory, 'image.tar');
+    const digest = await resolveLayoutTag(baseLayout, 'latest');
+    const build = solve(connection, requestOf(of, directory, archive, baseLayout, digest));
+    const names = new Map<string, string>();
+    const warnings = new Set<string>();
+    for await (const status of build.progress) {
+      for (const vertex of status.vertexes) names.set(vertex.digest, vertex.name);
+      for (const warning of status.warnings) warnings.add(warning.short);
+    }
+    const sorted = { warnings: [...warnings].sort() };
+    try {
+      await build.result;
+    } catch (error) {
+      const { message, details } = asKilnError(error);
+      const lines = details.flatMap((detail) =>
+        detail.kind === 'source'
+          ? detail.ranges.map(({ start, end }): [number, number] => [start.line, end.line])
+          : [],
+      );
+      return { result: 'failed', message: withoutDigests(message), lines, ...sorted };
+    }
+    return {
+      result: 'built',
+      images: readImageArchive(archive, await diffIdsOf(baseLayout, digest)),
+      ...sorted,
+      steps: [...names.values()].map((name) => withoutNumber(withoutDigests(name))).sort(),
+    };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function requestOf(
+  of: ConformanceCase,
+  directory: string,
+  archive: string,
+  baseLayout: string,
+  digest: string,
+): SolveRequest {
+  const options: Record<string, string> = { 'context:base': `oci-layout://base@${digest}` };
+  const locals = new Map<string, string>();
+  for (const [name, entries] of of.trees) {
+    const root = path.join(directory, 'trees', name);
+    makeTree(root, entries);
+    locals.set(name, root);
+    if (name === 'context') locals.set('dockerfile', root);
+    else options[`context:${name}`] = `local:${name}`;
+  }
+  const secrets = [...of.secrets].map(([id, value], index) => {
+    const file = path.join(directory, `secret-${index}`);
+    writeFileSync(file, value);
+    return { id, kind: 'file' as const, path: file };
+  });
+  return {
+    ...emptySolve,
+    source: { kind: 'frontend', frontend: 'dockerfile.v0', options: { ...options, ...of.options } },
+    locals,
+    layouts: new Map([['base', baseLayout]]),
+    secrets,
+    entitlements: of.entitlements,
+    outputs: [
+      {
+        kind: 'file',
+        exporter: 'oci',
+        attributes: of.output,
+        destination: { kind: 'path', path: archive },
+      },
+    ],
+  };
+}
+
+async function diffIdsOf(layout: string, manifestDigest: string): Promise<ReadonlySet<string>> {
+  const blob = (digest: string) =>
+    JSON.parse(readFileSync(path.join(layout, 'blobs', digest.replace(':', '/')), 'utf8'));
+  const manifest = blob(manifestDigest) as { config: { digest: string } };
+  const config = blob(manifest.config.digest) as { rootfs: { diff_ids: string[] } };
+  return new Set(config.rootfs.diff_ids);
+}
+
+/** Those of the base image and of what depends on it. */
+function withoutDigests(text: string): string {
+  return text.replaceAll(/sha256:[0-9a-f]{64}/g, 'sha256:…');
+}
+
+/**
+ * BuildKit counts steps that it never shows (a base that is a named context, `ENV` among triggers), so that builds end with step
+ * 4 of 5. Kiln's last step is the last.
+ */
+function withoutNumber(step: string): string {
+  return step.replace(/^(\[[^\]]*?)\s*\d+\/\d+\]/, '$1 #]').replace('[ #]', '[#]');
+}
