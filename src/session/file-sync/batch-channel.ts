@@ -39,6 +39,7 @@ export class BatchChannel<Incoming, Outgoing> implements Disposable {
       if (posted.kind === 'acknowledged') {
         this.#unacknowledged -= posted.bytes;
         if (this.#unacknowledged <= unacknowledgedLimit) this.#wake();
+        if (this.#unacknowledged === 0) this.flush();
         return;
       }
       last = last.then(() => this.#handle(posted, handler));
@@ -57,7 +58,8 @@ export class BatchChannel<Incoming, Outgoing> implements Disposable {
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
-      this.flush();
+      // While the other side is at work, messages gather: many small batches cost more than what is in them.
+      if (this.#unacknowledged === 0) this.flush();
     });
   }
 
