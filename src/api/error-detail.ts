@@ -11,6 +11,7 @@ const typeUrls = {
   source: 'github.com/moby/buildkit/errdefs.Source+json',
   exit: 'github.com/moby/buildkit/gatewayapi.ExitMessage+json',
   subrequest: 'github.com/moby/buildkit/errdefs.Subrequest+json',
+  denied: 'github.com/moby/buildkit/policysession.DecisionResponse+json',
   capability: 'github.com/moby/buildkit/errdefs.FrontendCap+json',
 } as const;
 
@@ -35,6 +36,11 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
       return jsonAny(typeUrls.exit, { Code: detail.code, Signal: detail.signal, OOM: detail.oom });
     case 'subrequest':
       return jsonAny(typeUrls.subrequest, { name: detail.name });
+    case 'denied':
+      return jsonAny(typeUrls.denied, {
+        action: 'DENY',
+        denyMessages: detail.messages.map((message) => ({ message })),
+      });
     case 'capability':
       return jsonAny(typeUrls.capability, { name: detail.id });
     case 'other':
@@ -72,6 +78,13 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
       };
     case typeUrls.subrequest:
       return { kind: 'subrequest', name: text(json.name) };
+    case typeUrls.denied:
+      return {
+        kind: 'denied',
+        messages: (Array.isArray(json.denyMessages) ? json.denyMessages : []).map((each) =>
+          text(asObject(each).message),
+        ),
+      };
     case typeUrls.capability:
       return { kind: 'capability', id: text(json.name) };
     default:

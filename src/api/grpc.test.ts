@@ -50,6 +50,7 @@ const details: readonly ErrorDetail[] = [
   },
   { kind: 'exit', code: 137, signal: 'SIGKILL', oom: true },
   { kind: 'subrequest', name: 'frontend.outline' },
+  { kind: 'denied', messages: ['not signed'] },
   { kind: 'capability', id: 'moby.x' },
   { kind: 'other', typeUrl: 'example.org/unknown', value: Buffer.from([1, 2, 255]) },
 ];

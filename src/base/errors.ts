@@ -44,6 +44,8 @@ export type ErrorDetail =
   | { readonly kind: 'exit'; readonly code: number; readonly signal?: string; readonly oom?: boolean }
   /** A frontend that does not know the requested subrequest. */
   | { readonly kind: 'subrequest'; readonly name: string }
+  /** What a client's policy says about a source that it does not allow. */
+  | { readonly kind: 'denied'; readonly messages: readonly string[] }
   /** A capability that the other side lacks. */
   | { readonly kind: 'capability'; readonly id: string }
   /** A detail of a type that Kiln does not know, passed on unchanged. */

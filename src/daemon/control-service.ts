@@ -16,6 +16,7 @@ import type { BuildHistory } from './build-history.ts';
 import { BuildProgress } from './build-progress.ts';
 import type { BuildRegistry } from './build-registry.ts';
 import type { DaemonLog } from './daemon-log.ts';
+import { policyFromMessage } from './source-policy-message.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
 export interface ControlParts {
@@ -113,6 +114,8 @@ function buildRequest(request: SolveRequest, inputs: ReadonlyMap<string, Definit
     work: workOf(request, inputs),
     exporters,
     entitlements: request.entitlements,
+    sourcePolicy: request.sourcePolicy && policyFromMessage(request.sourcePolicy),
+    policySession: request.sourcePolicySession || undefined,
   };
 }
 

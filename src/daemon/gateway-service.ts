@@ -1,13 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { fromStatus } from '../api/error.ts';
-import {
-  type LLBBridge,
-  PongResponseSchema,
-  type ResolveImageConfigRequest,
-  type Result,
-  ResultSchema,
-} from '../api/gen/gateway_pb.js';
+import { type LLBBridge, PongResponseSchema, type Result, ResultSchema } from '../api/gen/gateway_pb.js';
 import type { Platform as PlatformMessage } from '../api/gen/ops_pb.js';
 import { parseDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
@@ -17,6 +11,7 @@ import { definitionFromMessage, definitionToMessage } from '../llb/definition-wi
 import { parseResolveMode } from '../source/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
 import { frontendCapabilities, llbCapabilities } from './capabilities.ts';
+import { policyFromMessage } from './source-policy-message.ts';
 import { rangeFromMessage } from './source-range.ts';
 import { statToMessage } from './stat-message.ts';
 import type { WorkerDescription } from './worker-description.ts';
@@ -36,20 +31,8 @@ export function gatewayService(
     return builds.get(id, context.signal);
   };
 
-  const resolve = async (
-    context: HandlerContext,
-    request: Pick<ResolveImageConfigRequest, 'ref' | 'platform' | 'resolveMode' | 'logName'> & {
-      readonly ociLayout?: { readonly sessionId: string; readonly storeId: string };
-    },
-  ) => {
-    const { build } = await buildOf(context);
-    return await build.bridge.resolveImageConfig(request.ref, {
-      platform: request.platform ? platformFromMessage(request.platform) : worker.platforms[0]!,
-      resolveMode: parseResolveMode(request.resolveMode),
-      logName: request.logName || undefined,
-      ociLayout: request.ociLayout,
-    });
-  };
+  const platformOf = ({ platform }: { readonly platform?: PlatformMessage }): Platform =>
+    platform ? platformFromMessage(platform) : worker.platforms[0]!;
 
   return {
     async ping() {
@@ -61,38 +44,43 @@ export function gatewayService(
     },
 
     async resolveImageConfig(request, context) {
-      const { ref, digest, config } = await resolve(context, {
-        ...request,
-        ociLayout:
-          request.resolverType === 1 ? { sessionId: request.sessionId, storeId: request.storeId } : undefined,
-      });
+      const { build } = await buildOf(context);
+      const { sessionId, storeId } = request;
+      const { ref, digest, config } = await build.bridge
+        .withPolicies(request.sourcePolicies.map(policyFromMessage))
+        .resolveImageConfig(request.ref, {
+          platform: platformOf(request),
+          resolveMode: parseResolveMode(request.resolveMode),
+          logName: request.logName || undefined,
+          ociLayout: request.resolverType === 1 ? { sessionId, storeId } : undefined,
+        });
       return { ref, digest, config };
     },
 
     async resolveSourceMeta(request, context) {
-      const { source } = request;
-      if (!source) throw new KilnError('invalid_argument', 'no source to resolve');
-      const [scheme = '', rest = ''] = source.identifier.split('://', 2);
-      if (scheme !== 'docker-image' && scheme !== 'oci-layout') return { source };
-      const { ref, digest, config } = await resolve(context, {
-        ref: rest,
-        platform: request.platform,
-        resolveMode: request.resolveMode || source.attrs['image.resolvemode'] || '',
-        logName: request.logName,
-        ociLayout:
-          scheme === 'oci-layout'
-            ? { sessionId: source.attrs['oci.session'] ?? '', storeId: source.attrs['oci.store'] ?? '' }
-            : undefined,
-      });
+      const { build } = await buildOf(context);
+      if (!request.source) throw new KilnError('invalid_argument', 'no source to resolve');
+      const { identifier, attrs } = request.source;
+      const { source, image } = await build.bridge
+        .withPolicies(request.sourcePolicies.map(policyFromMessage))
+        .resolveSource(
+          { identifier, attrs },
+          {
+            platform: platformOf(request),
+            resolveMode: parseResolveMode(request.resolveMode || attrs['image.resolvemode']),
+            logName: request.logName || undefined,
+          },
+        );
       return {
-        source: { identifier: `${scheme}://${ref}`, attrs: source.attrs },
-        image: { digest, config: request.image?.noConfig ? new Uint8Array() : config },
+        source: { identifier: source.identifier, attrs: { ...source.attrs } },
+        image: image && { ...image, config: request.image?.noConfig ? new Uint8Array() : image.config },
       };
     },
 
     async solve(request, context) {
       const { build, refs } = await buildOf(context);
-      const result = await build.bridge.solve({
+      const bridge = build.bridge.withPolicies(request.sourcePolicies.map(policyFromMessage));
+      const result = await bridge.solve({
         definition: request.definition && definitionFromMessage(request.definition),
         frontend: request.frontend || undefined,
         options: request.frontendOptions,

@@ -33,6 +33,7 @@ import { createRegistry } from '../registry/http-registry.ts';
 import { createClientOutput } from '../session/client-output.ts';
 import { createClientServices } from '../session/client-services.ts';
 import { SessionRegistry } from '../session/session-registry.ts';
+import { createSourceVerifier } from '../session/source-verifier.ts';
 import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
 import { makeDurable } from '../snapshot/durable-snapshotter.ts';
 import { WriteLedger } from '../snapshot/write-ledger.ts';
@@ -190,6 +191,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     solver,
     images: imageSource,
     layouts: layoutSource,
+    sourceVerifier: createSourceVerifier(sessions),
     frontends: new Map(frontends.map((frontend) => [frontend.name, frontend])),
     exporters: new Map(exporters.map((exporter) => [exporter.type, exporter])),
     worker,

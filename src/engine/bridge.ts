@@ -1,4 +1,3 @@
-import { canonicalDigest } from '../base/canonical.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { WarningEvent } from '../base/progress.ts';
@@ -11,12 +10,15 @@ import type {
   WorkerInfo,
 } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
-import type { Definition } from '../llb/op.ts';
+import type { Definition, SourceOp } from '../llb/op.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
-import { type BuildContext, sourceContext } from './build-context.ts';
+import type { BuildContext } from './build-context.ts';
+import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
 import { type BuildEdge, loadGraph } from './load-graph.ts';
 import { EdgeRef } from './solved-ref.ts';
+import type { SourceGuard } from './source-policy/source-guard.ts';
+import type { SourcePolicy } from './source-policy/source-policy.ts';
 import { withSource } from './with-source.ts';
 
 export interface BuildScope {
@@ -25,6 +27,8 @@ export interface BuildScope {
   readonly events: SolverEvents;
   readonly sessionId: string;
   readonly entitlements: ReadonlySet<Entitlement>;
+  /** Asked about every source before anything of it is looked at. */
+  readonly guard: SourceGuard;
   readonly signal: AbortSignal;
   /** Refs handed out live as long as the build. */
   readonly owned: AsyncDisposableStack;
@@ -34,25 +38,38 @@ export interface BuildScope {
 export class BuildBridge implements Bridge {
   readonly workers: readonly WorkerInfo[];
   readonly #scope: BuildScope;
+  readonly #sources: BuildSources;
 
   constructor(scope: BuildScope) {
     this.#scope = scope;
+    this.#sources = new BuildSources(scope);
     this.workers = [scope.parts.worker];
   }
 
   async resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage> {
-    const { job, parts } = this.#scope;
-    const resolver = options.ociLayout ? parts.layouts : parts.images;
-    const name = options.logName ?? `resolve image config for ${ref}`;
-    return await job.inProgress({ digest: canonicalDigest('resolve', [ref, name]), name }, (context) =>
-      resolver.resolveConfig(ref, options, sourceContext(context)),
+    const { source, image } = await this.resolveSource(imageSource(ref, options), options);
+    if (image) return { ref: nameOf(source), ...image };
+    throw new KilnError(
+      'failed_precondition',
+      `image ${ref} was converted by the source policy to ${source.identifier}, which is no image`,
     );
+  }
+
+  /** Finds out what a source is now. Throws `permission_denied` when the policies do not allow it. */
+  async resolveSource(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource> {
+    return await this.#sources.resolve(source, options);
+  }
+
+  /** A bridge whose sources have to be allowed by more policies, too. Throws `invalid_argument`. */
+  withPolicies(policies: readonly SourcePolicy[]): BuildBridge {
+    if (policies.length === 0) return this;
+    return new BuildBridge({ ...this.#scope, guard: this.#scope.guard.with(policies) });
   }
 
   async solve(request: BridgeSolve): Promise<FrontendResult> {
     const result = request.frontend
       ? await this.#runFrontend(request.frontend, request)
-      : this.#load(request);
+      : await this.#load(request);
     if (request.evaluate) {
       await Promise.all([...result.refs.values()].map((ref) => ref?.evaluate(this.#scope.signal)));
     }
@@ -84,10 +101,11 @@ export class BuildBridge implements Bridge {
     );
   }
 
-  #load({ definition }: BridgeSolve): FrontendResult {
+  async #load({ definition }: BridgeSolve): Promise<FrontendResult> {
     const { job, owned } = this.#scope;
-    const edge = definition && this.#loadGraph(definition);
-    const ref = edge && owned.use(new EdgeRef(definition, edge, job));
+    const admitted = definition && (await this.#sources.admitted(definition));
+    const edge = admitted && this.#loadGraph(admitted);
+    const ref = edge && owned.use(new EdgeRef(admitted, edge, job));
     return { refs: new Map([['', ref]]), metadata: new Map() };
   }
 
@@ -99,4 +117,13 @@ export class BuildBridge implements Bridge {
       throw withSource(error, definition);
     }
   }
+}
+
+function imageSource(ref: string, { ociLayout }: ResolveImageOptions): SourceOp {
+  if (!ociLayout) return { identifier: `docker-image://${ref}`, attrs: {} };
+  const { sessionId, storeId } = ociLayout;
+  return {
+    identifier: `oci-layout://${ref}`,
+    attrs: { ...(sessionId && { 'oci.session': sessionId }), ...(storeId && { 'oci.store': storeId }) },
+  };
 }

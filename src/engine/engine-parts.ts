@@ -6,6 +6,7 @@ import type { Frontend } from '../frontend/frontend.ts';
 import type { ContentChecksums } from '../layer/checksum.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import type { ClientServices } from '../session/session.ts';
+import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
 import type { ImageResolver, Source } from '../source/source.ts';
 import type { BuildContext } from './build-context.ts';
@@ -34,6 +35,7 @@ export interface EngineParts extends WorkerParts {
   readonly solver: Solver<ImmutableRef, BuildContext>;
   readonly images: ImageResolver;
   readonly layouts: ImageResolver;
+  readonly sourceVerifier: SourceVerifier;
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: ReadonlyMap<string, ExporterType>;
   readonly worker: {

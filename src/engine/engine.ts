@@ -10,6 +10,8 @@ import type { SolverEvents } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
 import { EdgeRef } from './solved-ref.ts';
+import { SourceGuard } from './source-policy/source-guard.ts';
+import type { SourcePolicy } from './source-policy/source-policy.ts';
 
 export interface BuildRequest {
   readonly id: string;
@@ -18,6 +20,9 @@ export interface BuildRequest {
   readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
   /** What the client allows; has to be allowed by the daemon, too. */
   readonly entitlements: readonly string[];
+  readonly sourcePolicy?: SourcePolicy;
+  /** A session that is asked about every source, too. */
+  readonly policySession?: string;
 }
 
 /** Who produces the result. */
@@ -58,6 +63,7 @@ export class Engine {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
     const entitlements = new Set(request.entitlements.map((name) => this.#entitlement(name)));
+    const guard = this.#guard(request);
     const ended = new AbortController();
     const alive = AbortSignal.any([signal, ended.signal]);
     const job = this.#parts.solver.createJob(request.id, { sessionId: request.sessionId }, events);
@@ -68,6 +74,7 @@ export class Engine {
       events,
       sessionId: request.sessionId,
       entitlements,
+      guard,
       signal: alive,
       owned,
     });
@@ -116,6 +123,14 @@ export class Engine {
         ended.abort(reason ?? new KilnError('canceled', `build ${request.id} was canceled`)),
       outcome,
     };
+  }
+
+  #guard({ sourcePolicy, policySession }: BuildRequest): SourceGuard {
+    const { sourceVerifier } = this.#parts;
+    return new SourceGuard(
+      sourcePolicy ? [sourcePolicy] : [],
+      policySession ? (check, signal) => sourceVerifier.check(policySession, check, signal) : undefined,
+    );
   }
 
   #exporter(type: string, attrs: Readonly<Record<string, string>>): Exporter {

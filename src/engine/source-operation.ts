@@ -14,7 +14,7 @@ export function isContentOnly({ action }: Op, sources: ReadonlyMap<string, Sourc
   return action.kind === 'source' && sources.get(schemeOf(action))?.contentOnly === true;
 }
 
-function schemeOf({ identifier }: SourceOp): string {
+export function schemeOf({ identifier }: SourceOp): string {
   return identifier.split(separator, 1)[0]!;
 }
 

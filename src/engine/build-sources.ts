@@ -1,0 +1,129 @@
+import { isDeepStrictEqual } from 'node:util';
+import { canonicalDigest } from '../base/canonical.ts';
+import type { Digest } from '../base/digest.ts';
+import { asKilnError } from '../base/errors.ts';
+import type { Platform } from '../base/platform.ts';
+import type { ImmutableRef } from '../layer/ref.ts';
+import { unmarshalDefinition } from '../llb/graph.ts';
+import type { Definition, SourceOp } from '../llb/op.ts';
+import { replaceSources } from '../llb/replace-sources.ts';
+import type { Job } from '../solver/solver.ts';
+import { parseResolveMode } from '../source/image-source.ts';
+import type { ImageMetadataOptions, ImageResolver } from '../source/source.ts';
+import { type BuildContext, sourceContext } from './build-context.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { schemeOf } from './source-operation.ts';
+import type { SourceGuard } from './source-policy/source-guard.ts';
+import { withSource } from './with-source.ts';
+
+export interface BuildSourcesOptions {
+  readonly parts: Pick<EngineParts, 'images' | 'layouts' | 'platform'>;
+  readonly job: Job<ImmutableRef, BuildContext>;
+  readonly guard: SourceGuard;
+  readonly signal: AbortSignal;
+}
+
+export interface ResolveSourceOptions extends Pick<ImageMetadataOptions, 'platform' | 'resolveMode'> {
+  /** The name of the vertex that shows it. */
+  readonly logName?: string;
+}
+
+export interface ResolvedSource {
+  /** What the policies made of the source. */
+  readonly source: SourceOp;
+  /** Undefined for a source that is no image. */
+  readonly image: { readonly digest: Digest; readonly config: Uint8Array } | undefined;
+}
+
+/** The sources of one build: looked at only as its policies have it. */
+export class BuildSources {
+  readonly #parts: BuildSourcesOptions['parts'];
+  readonly #job: Job<ImmutableRef, BuildContext>;
+  readonly #guard: SourceGuard;
+  readonly #signal: AbortSignal;
+
+  constructor({ parts, job, guard, signal }: BuildSourcesOptions) {
+    this.#parts = parts;
+    this.#job = job;
+    this.#guard = guard;
+    this.#signal = signal;
+  }
+
+  /** Throws `permission_denied` when the policies do not allow the source. */
+  async resolve(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource> {
+    const admitted = await this.#admit(source, options.platform);
+    return { source: admitted, image: await this.#resolveImage(admitted, options) };
+  }
+
+  /** The definition with what the policies make of its sources. Throws `permission_denied` with the place in the source. */
+  async admitted(definition: Definition): Promise<Definition> {
+    if (this.#guard.idle) return definition;
+    const replacements = new Map<Digest, SourceOp>();
+    const check = async (digest: Digest, source: SourceOp, platform: Platform | undefined) => {
+      try {
+        const admitted = await this.#admit(source, platform);
+        if (!isDeepStrictEqual(admitted, source)) replacements.set(digest, admitted);
+      } catch (error) {
+        throw withSource(asKilnError(error).withDetail({ kind: 'vertex', digest }), definition);
+      }
+    };
+    await Promise.all(
+      [...unmarshalDefinition(definition).vertices.values()].map(async ({ digest, op }) => {
+        if (op.action.kind !== 'source') return;
+        const { identifier, attrs } = op.action;
+        await check(digest, { identifier, attrs }, op.platform);
+      }),
+    );
+    return replaceSources(definition, replacements);
+  }
+
+  #admit(source: SourceOp, platform: Platform | undefined): Promise<SourceOp> {
+    return this.#guard.admit(
+      source,
+      platform,
+      async (admitted, { platform: wanted, resolveMode, logName, noConfig }) => {
+        const image = await this.#resolveImage(admitted, {
+          platform: wanted ?? platform ?? this.#parts.platform,
+          resolveMode: parseResolveMode(resolveMode),
+          logName,
+        });
+        return image && noConfig ? { ...image, config: new Uint8Array() } : image;
+      },
+      this.#signal,
+    );
+  }
+
+  async #resolveImage(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource['image']> {
+    const resolver = this.#resolverOf(source);
+    if (!resolver) return undefined;
+    const ref = nameOf(source);
+    const name = options.logName ?? `resolve image config for ${ref}`;
+    const { digest, config } = await this.#job.inProgress(
+      { digest: canonicalDigest('resolve', [ref, name]), name },
+      (context) =>
+        resolver.resolveConfig(ref, { ...options, ociLayout: layoutOf(source) }, sourceContext(context)),
+    );
+    return { digest, config };
+  }
+
+  #resolverOf(source: SourceOp): ImageResolver | undefined {
+    switch (schemeOf(source)) {
+      case 'docker-image':
+        return this.#parts.images;
+      case 'oci-layout':
+        return this.#parts.layouts;
+      default:
+        return undefined;
+    }
+  }
+}
+
+/** An identifier without its scheme. */
+export function nameOf({ identifier }: SourceOp): string {
+  return identifier.slice(identifier.indexOf('://') + '://'.length);
+}
+
+function layoutOf(source: SourceOp): ImageMetadataOptions['ociLayout'] {
+  if (schemeOf(source) !== 'oci-layout') return undefined;
+  return { sessionId: source.attrs['oci.session'] ?? '', storeId: source.attrs['oci.store'] ?? '' };
+}

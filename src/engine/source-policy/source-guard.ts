@@ -1,0 +1,105 @@
+import { isDeepStrictEqual } from 'node:util';
+import { KilnError } from '../../base/errors.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { SourceOp } from '../../llb/op.ts';
+import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
+import type { SourceCheck, SourceQuestion, SourceVerdict } from '../../session/source-verifier.ts';
+import { CompiledPolicies } from './compiled-policies.ts';
+import type { SourcePolicy } from './source-policy.ts';
+
+/** Asks the client about a source. */
+export type AskClient = (check: SourceCheck, signal: AbortSignal) => Promise<SourceVerdict>;
+
+/** Finds out of a source what a client wants to know before it decides. */
+export type Resolve = (source: SourceOp, question: SourceQuestion) => Promise<SourceCheck['image']>;
+
+/** Answers of a client to one source after which it is taken to go round in circles. */
+const answerLimit = 10;
+
+/** Decides, for every source that a build names, whether it may be used, and what is used instead. */
+export class SourceGuard {
+  readonly #policies: readonly SourcePolicy[];
+  readonly #compiled: CompiledPolicies;
+  readonly #ask: AskClient | undefined;
+
+  /** Throws `invalid_argument` naming the rule that makes no sense. */
+  constructor(policies: readonly SourcePolicy[], ask?: AskClient) {
+    this.#policies = policies;
+    this.#compiled = new CompiledPolicies(policies);
+    this.#ask = ask;
+  }
+
+  /** Whether it lets everything pass. */
+  get idle(): boolean {
+    return this.#policies.length === 0 && !this.#ask;
+  }
+
+  /** With more policies that have to hold as well. */
+  with(policies: readonly SourcePolicy[]): SourceGuard {
+    return policies.length === 0 ? this : new SourceGuard([...this.#policies, ...policies], this.#ask);
+  }
+
+  /** What to use for `source`. Throws `permission_denied` naming the source, and the rule or what the client says. */
+  async admit(
+    source: SourceOp,
+    platform: Platform | undefined,
+    resolve: Resolve,
+    signal: AbortSignal,
+  ): Promise<SourceOp> {
+    let current = this.#compiled.apply(normalized(source));
+    if (!this.#ask) return current;
+    let check: SourceCheck = { source: current, platform };
+    for (let answers = 0; answers < answerLimit; answers++) {
+      const verdict = await this.#ask(check, signal);
+      switch (verdict.kind) {
+        case 'allow':
+          return current;
+        case 'deny':
+          throw denied(current, verdict.messages);
+        case 'convert':
+          current = this.#compiled.apply(normalized(verdict.source));
+          check = { source: current, platform };
+          break;
+        case 'resolve':
+          checkSame(current, verdict.request.source);
+          check = { source: current, platform, image: await resolve(current, verdict.request) };
+          break;
+      }
+    }
+    throw new KilnError(
+      'failed_precondition',
+      `source ${JSON.stringify(source.identifier)}: the client's policy came to no decision in ${answerLimit} answers`,
+    );
+  }
+}
+
+/** Image references in full, so that rules have one form to match. What is none is left to who resolves it. */
+function normalized(source: SourceOp): SourceOp {
+  const [, scheme, name = ''] = /^(docker-image:\/\/)(.*)$/s.exec(source.identifier) ?? [];
+  if (scheme === undefined) return source;
+  try {
+    return { ...source, identifier: scheme + formatReference(withDefaultTag(parseReference(name))) };
+  } catch {
+    return source;
+  }
+}
+
+function denied({ identifier }: SourceOp, messages: readonly string[]): KilnError {
+  const reasons = messages.length > 0 ? `: ${messages.join('; ')}` : '';
+  return new KilnError(
+    'permission_denied',
+    `source ${JSON.stringify(identifier)} not allowed by policy: action DENY${reasons}`,
+    {
+      hint: "the client's own policy decided so",
+      details: messages.length > 0 ? [{ kind: 'denied', messages }] : [],
+    },
+  );
+}
+
+function checkSame({ identifier, attrs }: SourceOp, asked: SourceOp): void {
+  if (asked.identifier === identifier && isDeepStrictEqual({ ...asked.attrs }, { ...attrs })) return;
+  throw new KilnError(
+    'invalid_argument',
+    `the client's policy was asked about ${JSON.stringify(identifier)} and wants to know of ${JSON.stringify(asked.identifier)}`,
+  );
+}

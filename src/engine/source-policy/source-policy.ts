@@ -1,0 +1,35 @@
+/** Rules for the sources of a build: what may be used, and what is to be used instead of it. */
+export interface SourcePolicy {
+  readonly rules: readonly SourceRule[];
+}
+
+export type SourceRule =
+  /** The last of these rules that matches a source decides about it. */
+  | { readonly action: 'allow' | 'deny'; readonly selector: SourceSelector }
+  /** Replaces a source; the rules are then followed from the start for what it became. */
+  | { readonly action: 'convert'; readonly selector: SourceSelector; readonly update: SourceUpdate };
+
+export interface SourceSelector {
+  /**
+   * What identifiers it stands for, scheme included: itself; with `wildcard`, `*` is any text; with `regex` it is a regular
+   * expression that has to match some part of them.
+   */
+  readonly identifier: string;
+  readonly match: 'wildcard' | 'exact' | 'regex';
+  /** All of them have to hold. */
+  readonly constraints: readonly AttributeConstraint[];
+}
+
+/** A source without the attribute has it empty. */
+export interface AttributeConstraint {
+  readonly key: string;
+  readonly value: string;
+  readonly condition: 'equal' | 'not-equal' | 'matches';
+}
+
+export interface SourceUpdate {
+  /** Empty to keep it. `${1}` is what the first `*` stood for, or the first group of the expression; `$$` is a dollar sign. */
+  readonly identifier: string;
+  /** Set in addition to those that the source has. */
+  readonly attrs: Readonly<Record<string, string>>;
+}
