@@ -6,6 +6,9 @@ import { BatchBuilder, messagesOf } from './message-batch.ts';
 /** Bytes on their way to the other thread, above which a sender waits. */
 const unacknowledgedLimit = 8 * 1024 * 1024;
 
+/** Milliseconds that messages wait for others after a batch has gone. */
+const gathering = 2;
+
 type Posted<Note> =
   | { readonly kind: 'batch'; readonly batch: Uint8Array }
   | { readonly kind: 'acknowledged'; readonly bytes: number }
@@ -28,6 +31,7 @@ export class BatchChannel<Incoming, Outgoing> implements Disposable {
   readonly #port: MessagePort;
   readonly #builder = new BatchBuilder();
   #flushing = false;
+  #flushedAt = 0;
   #unacknowledged = 0;
   #room: Deferred<void> | undefined;
   #failure: KilnError | undefined;
@@ -39,7 +43,6 @@ export class BatchChannel<Incoming, Outgoing> implements Disposable {
       if (posted.kind === 'acknowledged') {
         this.#unacknowledged -= posted.bytes;
         if (this.#unacknowledged <= unacknowledgedLimit) this.#wake();
-        if (this.#unacknowledged === 0) this.flush();
         return;
       }
       last = last.then(() => this.#handle(posted, handler));
@@ -56,11 +59,13 @@ export class BatchChannel<Incoming, Outgoing> implements Disposable {
     }
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(() => {
+    const flush = () => {
       this.#flushing = false;
-      // While the other side is at work, messages gather: many small batches cost more than what is in them.
-      if (this.#unacknowledged === 0) this.flush();
-    });
+      this.flush();
+    };
+    // In a stream of messages they gather for a while: many small batches cost more than what is in them.
+    if (performance.now() - this.#flushedAt > gathering) setImmediate(flush);
+    else setTimeout(flush, gathering);
   }
 
   /** Whether `ready` would wait. */
@@ -91,6 +96,7 @@ export class BatchChannel<Incoming, Outgoing> implements Disposable {
   flush(): void {
     if (this.#builder.isEmpty || this.#failure) return;
     const batch = this.#builder.take();
+    this.#flushedAt = performance.now();
     this.#unacknowledged += batch.byteLength;
     this.#port.postMessage({ kind: 'batch', batch } satisfies Posted<Outgoing>, [batch.buffer]);
   }
