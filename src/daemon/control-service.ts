@@ -17,6 +17,7 @@ import { BuildProgress } from './build-progress.ts';
 import type { BuildRegistry } from './build-registry.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { policyFromMessage } from './source-policy-message.ts';
+import { warnUnsupported } from './warn-unsupported.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
 export interface ControlParts {
@@ -42,6 +43,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       const progress = new BuildProgress();
       const build = engine.start(buildRequest(request, inputs), progress, context.signal);
       const active = builds.add(build, progress, inputs);
+      warnUnsupported(request, progress);
       const record = request.internal ? undefined : history.start(request);
       try {
         const { exporterResponse } = await build.outcome;
