@@ -45,6 +45,7 @@ class DockerfileBuild {
     if (other) return this.#forward(other);
     const { subrequest } = this.#options;
     if (subrequest !== undefined) throw unsupportedSubrequest(subrequest);
+    this.#warnOfAttestations(entrypoint);
     const dockerfile = parseDockerfile(entrypoint.source);
     const { platforms, multiPlatform } = this.#options;
     const targets = platforms.length > 0 ? platforms : [undefined];
@@ -96,6 +97,18 @@ class DockerfileBuild {
       options: { ...this.#request.options, source: image, cmdline },
       inputs: this.#request.inputs,
     });
+  }
+
+  /** Clients ask for provenance by default, but then only to have it where it costs no manifest of its own (`inline-only`). */
+  #warnOfAttestations({ vertex }: Entrypoint): void {
+    for (const [kind, text] of this.#options.attestations) {
+      const settings = text.split(',');
+      if (settings.includes('disabled=true') || settings.includes('inline-only=true')) continue;
+      this.#bridge.warn(vertex, {
+        level: 1,
+        short: `attestations (${kind}) are not supported yet: the image has none`,
+      });
+    }
   }
 
   #warn({ source, vertex }: Entrypoint, { rule, message, range }: LintFinding): void {

@@ -41,6 +41,8 @@ export interface RequestOptions {
   readonly inputMetadata: ReadonlyMap<string, string>;
   readonly sharedKeys: ReadonlyMap<string, string>;
   readonly localSessionIds: ReadonlyMap<string, string>;
+  /** What is wanted, by kind (`sbom`, `provenance`), as the client wrote it. */
+  readonly attestations: ReadonlyMap<string, string>;
   readonly context: {
     /** The client's name for its build context, or a URL in the option of that name. */
     readonly remote: string | undefined;
@@ -98,6 +100,7 @@ export function parseRequestOptions(options: Readonly<Record<string, string>>): 
     inputMetadata: withPrefix('input-metadata:'),
     sharedKeys: withPrefix('sharedkey:localdir:'),
     localSessionIds: withPrefix('local-sessionid:'),
+    attestations: withPrefix('attest:'),
     context: {
       remote: get(contextKey),
       subdir: get('contextsubdir'),
