@@ -7,6 +7,7 @@ import { contentService } from '../session/services/content-service.ts';
 import { type ClientSink, fileSendService } from '../session/services/file-send-service.ts';
 import { fileSyncService } from '../session/services/file-sync-service.ts';
 import { secretsService } from '../session/services/secrets-service.ts';
+import { sourcePolicyService } from '../session/services/source-policy-service.ts';
 import { openSshService } from '../session/services/ssh-service.ts';
 import { type FileOutput, openFileOutput } from './file-output.ts';
 import { resolveLayoutTag } from './layout-index.ts';
@@ -37,6 +38,7 @@ export async function openSessionHost(request: SolveRequest): Promise<SessionHos
   if (request.secrets.length > 0) services.push(secretsService(request.secrets));
   if (request.ssh.length > 0) services.push(opened.use(await openSshService(request.ssh)).service);
   if (sinks.size > 0) services.push(fileSendService(sinks, { pool }));
+  if (request.decideSource) services.push(sourcePolicyService(request.decideSource));
   const layouts = contentStores(request, cacheImports);
   if (layouts.size > 0) services.push(contentService(layouts));
 

@@ -2,6 +2,7 @@ import type { Definition } from '../api/gen/ops_pb.js';
 import type { Policy } from '../api/gen/policy_pb.js';
 import type { TokenTls } from '../session/services/fetch-token.ts';
 import type { SecretSource } from '../session/services/secrets-service.ts';
+import type { DecideSource } from '../session/services/source-policy-service.ts';
 import type { SshSource } from '../session/services/ssh-service.ts';
 
 /** Options of an exporter or a remote cache, as its documentation names them. */
@@ -61,6 +62,8 @@ export interface SolveRequest {
   readonly registryTls: ReadonlyMap<string, TokenTls>;
   readonly entitlements: readonly string[];
   readonly sourcePolicy?: Policy;
+  /** Asked by the engine about every source, after `sourcePolicy`. */
+  readonly decideSource?: DecideSource;
   readonly proxyNetwork?: boolean;
   /** Identifies the build at the daemon; random when not given. */
   readonly ref?: string;

@@ -77,6 +77,7 @@ async function run(
         },
         entitlements: [...request.entitlements],
         sourcePolicy: request.sourcePolicy,
+        sourcePolicySession: request.decideSource ? sessionId : '',
         proxyNetwork: request.proxyNetwork,
       },
       { signal: ended },

@@ -76,15 +76,15 @@ function questionOf(message: ResolveSourceMetaRequest, source: SourceOp): Source
   };
 }
 
-function sourceToMessage({ identifier, attrs }: SourceOp): MessageInitShape<typeof SourceOpSchema> {
+export function sourceToMessage({ identifier, attrs }: SourceOp): MessageInitShape<typeof SourceOpSchema> {
   return { identifier, attrs: { ...attrs } };
 }
 
-function platformToMessage(platform: Platform): MessageInitShape<typeof PlatformSchema> {
+export function platformToMessage(platform: Platform): MessageInitShape<typeof PlatformSchema> {
   return { ...platform, osFeatures: [...(platform.osFeatures ?? [])] };
 }
 
-function platformFromMessage({
+export function platformFromMessage({
   os,
   architecture,
   variant,

@@ -1,0 +1,60 @@
+import { PolicyAction } from '../../api/gen/policy_pb.js';
+import { PolicyVerifier } from '../../api/gen/session_policy_pb.js';
+import { methodPath, unaryHandler } from '../../api/unary-call.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { Service } from '../service-host.ts';
+import {
+  platformFromMessage,
+  platformToMessage,
+  type SourceCheck,
+  type SourceVerdict,
+  sourceToMessage,
+} from '../source-verifier.ts';
+
+/** Decides about each source of a build before the engine looks at anything of it. */
+export type DecideSource = (check: SourceCheck) => SourceVerdict | Promise<SourceVerdict>;
+
+/** Lets the engine ask the client which sources its build may use. */
+export function sourcePolicyService(decide: DecideSource): Service {
+  return {
+    [methodPath(PolicyVerifier.method.checkPolicy)]: unaryHandler(
+      PolicyVerifier.method.checkPolicy,
+      async ({ platform, source }) => {
+        if (!source?.source) throw new KilnError('invalid_argument', 'asked about no source');
+        const { identifier, attrs } = source.source;
+        const verdict = await decide({
+          source: { identifier, attrs },
+          platform: platform && platformFromMessage(platform),
+          ...(source.image && { image: { digest: source.image.digest, config: source.image.config } }),
+        });
+        return { result: resultOf(verdict) };
+      },
+    ),
+  };
+}
+
+function resultOf(verdict: SourceVerdict) {
+  switch (verdict.kind) {
+    case 'allow':
+      return { case: 'decision', value: { action: PolicyAction.ALLOW } } as const;
+    case 'deny': {
+      const denyMessages = verdict.messages.map((message) => ({ message }));
+      return { case: 'decision', value: { action: PolicyAction.DENY, denyMessages } } as const;
+    }
+    case 'convert': {
+      const update = sourceToMessage(verdict.source);
+      return { case: 'decision', value: { action: PolicyAction.CONVERT, update } } as const;
+    }
+    case 'resolve': {
+      const { source, platform, resolveMode, logName = '', noConfig } = verdict.request;
+      const value = {
+        source: sourceToMessage(source),
+        platform: platform && platformToMessage(platform),
+        resolveMode,
+        logName,
+        image: { noConfig },
+      };
+      return { case: 'request', value } as const;
+    }
+  }
+}
