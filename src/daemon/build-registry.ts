@@ -54,6 +54,12 @@ export class BuildRegistry {
     if (this.#active.has(id)) throw new KilnError('already_exists', `build ${id} is already running`);
   }
 
+  /** Calls that wait for a build which was refused need not wait longer. */
+  notStarted(id: string): void {
+    this.#awaited.get(id)?.resolve();
+    this.#awaited.delete(id);
+  }
+
   remove({ id, progress }: ActiveBuild): void {
     this.#active.delete(id);
     this.#ended.set(id, progress);

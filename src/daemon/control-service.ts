@@ -14,7 +14,7 @@ import { definitionFromMessage } from '../llb/definition-wire.ts';
 import type { Definition } from '../llb/op.ts';
 import type { BuildHistory } from './build-history.ts';
 import { BuildProgress } from './build-progress.ts';
-import type { BuildRegistry } from './build-registry.ts';
+import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { warnUnsupported } from './warn-unsupported.ts';
@@ -36,13 +36,23 @@ const nanosecondsPerMillisecond = 1_000_000n;
 /** The daemon's API, but for `Session`, which is served as raw messages. */
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
   const { engine, builds, history, refStore, worker } = parts;
-  return {
-    async solve(request, context) {
+  const start = (request: SolveRequest, signal: AbortSignal): ActiveBuild => {
+    try {
       const inputs = definitions(request.frontendInputs);
       builds.check(request.ref);
       const progress = new BuildProgress();
-      const build = engine.start(buildRequest(request, inputs), progress, context.signal);
-      const active = builds.add(build, progress, inputs);
+      const build = engine.start(buildRequest(request, inputs), progress, signal);
+      return builds.add(build, progress, inputs);
+    } catch (error) {
+      builds.notStarted(request.ref);
+      throw error;
+    }
+  };
+
+  return {
+    async solve(request, context) {
+      const active = start(request, context.signal);
+      const { build, progress } = active;
       warnUnsupported(request, progress);
       const record = request.internal ? undefined : history.start(request);
       try {
