@@ -3,9 +3,10 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { fromStatus } from '../api/error.ts';
 import { type LLBBridge, PongResponseSchema, type Result, ResultSchema } from '../api/gen/gateway_pb.js';
 import type { Platform as PlatformMessage } from '../api/gen/ops_pb.js';
+import { platformFromMessage } from '../api/platform-message.ts';
 import { parseDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { normalizePlatform, type Platform } from '../base/platform.ts';
+import type { Platform } from '../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import { definitionFromMessage, definitionToMessage } from '../llb/definition-wire.ts';
 import { parseResolveMode } from '../source/image-source.ts';
@@ -148,11 +149,6 @@ export function gatewayService(
       return {};
     },
   };
-}
-
-function platformFromMessage(message: PlatformMessage): Platform {
-  const { os, architecture, variant, osVersion, osFeatures } = message;
-  return normalizePlatform({ os, architecture, variant, osVersion, osFeatures });
 }
 
 function resultToMessage({ refs, metadata }: FrontendResult, idOf: (ref: SolvedRef) => string): Result {

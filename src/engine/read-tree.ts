@@ -1,9 +1,11 @@
-import { type BigIntStats, constants, promises as fs } from 'node:fs';
+import { constants, promises as fs } from 'node:fs';
 import path from 'node:path/posix';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { matchGlob } from '../base/pattern.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
 import type { FileStat } from '../frontend/frontend.ts';
+import { majorOf, minorOf } from '../linux/mknod.ts';
+import { goMode, goModeOf } from '../session/file-sync/go-mode.ts';
 
 /** Reading files of a mounted tree for frontends. Links are resolved inside the tree; times are in nanoseconds. */
 
@@ -61,32 +63,16 @@ async function statOf(file: string, name: string): Promise<FileStat> {
   const device = stat.isBlockDevice() || stat.isCharacterDevice();
   return {
     path: name,
-    mode: goMode(stat),
+    mode: (goModeOf(Number(stat.mode)) | (stat.isSocket() ? goMode.socket : 0)) >>> 0,
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     size: stat.isFile() ? stat.size : 0n,
     modTime: stat.mtimeNs,
     linkname: stat.isSymbolicLink() ? await fs.readlink(file) : '',
-    devmajor: device ? (stat.rdev >> 8n) & 0xfffn : 0n,
-    devminor: device ? (stat.rdev & 0xffn) | ((stat.rdev >> 12n) & 0xfff00n) : 0n,
+    devmajor: device ? BigInt(majorOf(stat.rdev)) : 0n,
+    devminor: device ? BigInt(minorOf(stat.rdev)) : 0n,
     xattrs: {},
   };
-}
-
-/** Go's os.FileMode: permission bits, with the type and the special bits at the upper end. */
-function goMode(stat: BigIntStats): number {
-  const mode = Number(stat.mode);
-  let bits = mode & 0o777;
-  if (stat.isDirectory()) bits |= 1 << 31;
-  if (stat.isSymbolicLink()) bits |= 1 << 27;
-  if (stat.isBlockDevice()) bits |= 1 << 26;
-  if (stat.isFIFO()) bits |= 1 << 25;
-  if (stat.isSocket()) bits |= 1 << 24;
-  if (mode & 0o4000) bits |= 1 << 23;
-  if (mode & 0o2000) bits |= 1 << 22;
-  if (stat.isCharacterDevice()) bits |= (1 << 26) | (1 << 21);
-  if (mode & 0o1000) bits |= 1 << 20;
-  return bits >>> 0;
 }
 
 /** System errors say what was asked for, not where it happens to be mounted. */

@@ -1,11 +1,12 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ResolveSourceMetaRequest } from '../api/gen/gateway_pb.js';
-import type { Platform as PlatformMessage, PlatformSchema, SourceOpSchema } from '../api/gen/ops_pb.js';
+import type { SourceOpSchema } from '../api/gen/ops_pb.js';
 import { PolicyAction } from '../api/gen/policy_pb.js';
 import { CheckPolicyRequestSchema, PolicyVerifier } from '../api/gen/session_policy_pb.js';
+import { platformFromMessage, platformToMessage } from '../api/platform-message.ts';
 import { callUnary } from '../api/unary-call.ts';
 import { KilnError } from '../base/errors.ts';
-import { normalizePlatform, type Platform } from '../base/platform.ts';
+import type { Platform } from '../base/platform.ts';
 import type { SourceOp } from '../llb/op.ts';
 import type { SessionManager } from './session.ts';
 
@@ -78,20 +79,6 @@ function questionOf(message: ResolveSourceMetaRequest, source: SourceOp): Source
 
 export function sourceToMessage({ identifier, attrs }: SourceOp): MessageInitShape<typeof SourceOpSchema> {
   return { identifier, attrs: { ...attrs } };
-}
-
-export function platformToMessage(platform: Platform): MessageInitShape<typeof PlatformSchema> {
-  return { ...platform, osFeatures: [...(platform.osFeatures ?? [])] };
-}
-
-export function platformFromMessage({
-  os,
-  architecture,
-  variant,
-  osVersion,
-  osFeatures,
-}: PlatformMessage): Platform {
-  return normalizePlatform({ os, architecture, variant, osVersion, osFeatures });
 }
 
 function unusable({ identifier }: SourceOp, why: string): KilnError {

@@ -1,15 +1,10 @@
 import { PolicyAction } from '../../api/gen/policy_pb.js';
 import { PolicyVerifier } from '../../api/gen/session_policy_pb.js';
+import { platformFromMessage, platformToMessage } from '../../api/platform-message.ts';
 import { methodPath, unaryHandler } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Service } from '../service-host.ts';
-import {
-  platformFromMessage,
-  platformToMessage,
-  type SourceCheck,
-  type SourceVerdict,
-  sourceToMessage,
-} from '../source-verifier.ts';
+import { type SourceCheck, type SourceVerdict, sourceToMessage } from '../source-verifier.ts';
 
 /** Decides about each source of a build before the engine looks at anything of it. */
 export type DecideSource = (check: SourceCheck) => SourceVerdict | Promise<SourceVerdict>;
