@@ -1,5 +1,16 @@
 import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { type Digest, Digester, digestHex, isDigest } from '../base/digest.ts';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
@@ -56,6 +67,8 @@ class LocalContentStore implements ContentStore {
   readonly #blobs: string;
   readonly temporaryDirectory: string;
   readonly #durable: boolean;
+  /** Of blobs that were asked for: nobody else changes the directory, so that listing need not ask the disk again. */
+  readonly #sizes = new Map<Digest, number>();
   #nextTemporary = 0;
 
   constructor(blobs: string, ingest: string, durable: boolean) {
@@ -70,7 +83,9 @@ class LocalContentStore implements ContentStore {
 
   async stat(digest: Digest): Promise<BlobInfo | undefined> {
     try {
-      return { digest, size: (await stat(this.localPath(digest))).size };
+      const { size } = await stat(this.localPath(digest));
+      this.#sizes.set(digest, size);
+      return { digest, size };
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw asKilnError(error);
@@ -123,13 +138,15 @@ class LocalContentStore implements ContentStore {
 
   async delete(digest: Digest): Promise<void> {
     await rm(this.localPath(digest), { force: true });
+    this.#sizes.delete(digest);
   }
 
   async *list(): AsyncIterable<BlobInfo> {
-    for await (const entry of await opendir(this.#blobs)) {
-      const digest = `sha256:${entry.name}`;
+    for (const name of await readdir(this.#blobs)) {
+      const digest = `sha256:${name}`;
       if (!isDigest(digest)) continue;
-      const info = await this.stat(digest);
+      const known = this.#sizes.get(digest);
+      const info = known === undefined ? await this.stat(digest) : { digest, size: known };
       if (info) yield info;
     }
   }

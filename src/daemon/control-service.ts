@@ -27,6 +27,8 @@ export interface ControlParts {
   readonly refStore: RefStore;
   readonly worker: WorkerDescription;
   readonly log: DaemonLog;
+  /** Told when each build has started. */
+  readonly onBuildStart: () => void;
   /** Told after each build. */
   readonly onBuildEnd: () => void;
 }
@@ -54,6 +56,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       const active = start(request, context.signal);
       const { build, progress } = active;
       warnUnsupported(request, progress);
+      parts.onBuildStart();
       const record = request.internal ? undefined : history.start(request);
       try {
         const { exporterResponse } = await build.outcome;

@@ -26,6 +26,18 @@ export function defaultLimits(total: number): GcLimits {
   };
 }
 
+/** Bytes that are kept free on a disk of `total` bytes whatever the rules say: a full disk fails builds. */
+export function emergencyPolicy(total: number): GcPolicy {
+  return {
+    all: true,
+    filters: [],
+    keepDuration: 0,
+    reservedSpace: 0,
+    maxUsedSpace: 0,
+    minFreeSpace: Math.round(Math.min(total * 0.05, gigabyte)),
+  };
+}
+
 /** The rules in the order in which they run: what is easily made again goes first, the daemon's own data last. */
 export function defaultPolicies(limits: GcLimits): readonly GcPolicy[] {
   const none = { reservedSpace: 0, maxUsedSpace: 0, minFreeSpace: 0 };

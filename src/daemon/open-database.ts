@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { KilnError } from '../base/errors.ts';
 
 /** Raised when a release cannot read the state of an older one. */
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 /**
  * The daemon's one database: every room keeps tables of its own in it. Write-ahead logging makes a killed process lose

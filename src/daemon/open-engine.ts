@@ -26,7 +26,7 @@ import { createDockerfileFrontend } from '../frontend/dockerfile/dockerfile-fron
 import { SqliteKeyStore } from '../key-store/sqlite-key-store.ts';
 import { createContentChecksums } from '../layer/content-checksums.ts';
 import { createLayerDiffer } from '../layer/layer-differ.ts';
-import type { ImmutableRef } from '../layer/ref.ts';
+import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import { openRefStore } from '../layer/ref-store.ts';
 import { lockRoot } from '../linux/flock.ts';
 import { createRegistry } from '../registry/http-registry.ts';
@@ -40,6 +40,7 @@ import { WriteLedger } from '../snapshot/write-ledger.ts';
 import { createSolver } from '../solver/create-solver.ts';
 import { createImageSource } from '../source/image-source.ts';
 import { createLocalSource } from '../source/local-source.ts';
+import { LocalTrees } from '../source/local-trees.ts';
 import { createOciLayoutSource } from '../source/oci-layout-source.ts';
 import type { Source } from '../source/source.ts';
 import { BuildHistory } from './build-history.ts';
@@ -50,7 +51,7 @@ import type { DaemonLog } from './daemon-log.ts';
 import { DiskFlusher } from './disk-flusher.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { gatewayService } from './gateway-service.ts';
-import { defaultLimits, defaultPolicies, type GcPolicy } from './gc-policy.ts';
+import { defaultLimits, defaultPolicies, emergencyPolicy, type GcPolicy } from './gc-policy.ts';
 import { IdleMemory } from './idle-memory.ts';
 import { openDatabase } from './open-database.ts';
 import { WorkerDescription } from './worker-description.ts';
@@ -83,6 +84,8 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   // Layers are made of many blocks while files are read: neither has to wait for the other's threads.
   const files = resources.use(new ThreadPool());
   const compression = resources.use(new ThreadPool());
+  // Deleting must not wait for what fills the disk.
+  const housekeeping = resources.use(new ThreadPool({ size: 1 }));
   // Each transfer holds a thread as long as its client takes.
   const transfers = resources.use(new ThreadPool({ size: 8 }));
   const executor = await createOciExecutor({
@@ -104,13 +107,20 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
         root: path.join(root, 'snapshots'),
         database,
         pool: files,
+        housekeeping,
       }),
       ledger,
     ),
   );
   ledger.acknowledge();
   const differ = createLayerDiffer({ pool: compression });
-  const refStore = resources.use(
+  const images = createImageStore(database);
+  const keyStore = new SqliteKeyStore(database);
+  const checksums = createContentChecksums({ database, pool: files });
+  const localTrees = new LocalTrees(database);
+  const builds = new BuildRegistry();
+  const isIdle = () => builds.active.length === 0;
+  const refStore: RefStore = resources.use(
     await openRefStore({
       root: path.join(root, 'refs'),
       database,
@@ -118,17 +128,22 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
       content,
       differ,
       pool: files,
+      images,
+      isIdle,
+      makeRoom: (signal) => collector.makeRoom(signal),
+      onRemoved: (id, layerDir) => {
+        // What fails to go now goes at the next start.
+        keyStore.dropResult(id).catch((error) => log.debug(`cannot drop the keys of ${id}: ${error}`));
+        localTrees.forgetRef(id);
+        if (layerDir !== undefined) checksums.forget(layerDir);
+      },
     }),
   );
-  const checksums = createContentChecksums({ database, pool: files });
 
   const sessions = new SessionRegistry();
   const clients = createClientServices(sessions, { directory: path.join(root, 'sockets') });
   const output = createClientOutput(sessions, { pool: files });
   const registry = resources.use(createRegistry({ hosts: config.registries }));
-  const images = createImageStore(database);
-  const kept = await images.retained();
-  await refStore.sweepBlobs((digest) => kept.has(digest));
 
   const imageSource = createImageSource({
     registry,
@@ -145,7 +160,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const solver = createSolver<ImmutableRef, BuildContext>({
     traits: refTraits,
     results: refResults(refStore),
-    keyStore: new SqliteKeyStore(database),
+    keyStore,
     maxParallelism: config.worker.maxParallelism || undefined,
   });
   resources.defer(() => solver.close());
@@ -198,20 +213,17 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     entitlements: entitlements.filter((name) => config.entitlements.includes(name)),
   };
   const engine = new Engine(parts);
-  const builds = new BuildRegistry();
   const history = new BuildHistory(database);
-  const collector = resources.use(new GarbageCollector(refStore, policies, log));
-  collector.schedule();
-  const flusher = resources.use(
-    new DiskFlusher({ root, snapshotter, isIdle: () => builds.active.length === 0, log }),
+  const collector = resources.use(
+    new GarbageCollector({ refStore, policies: await collectedBy(policies, root), root, isIdle, log }),
   );
+  collector.schedule();
+  const flusher = resources.use(new DiskFlusher({ root, snapshotter, isIdle, log }));
   if (ledger.restingSince !== undefined) {
     if (Date.now() - ledger.restingSince > writebackTime) void flusher.flush();
     else flusher.schedule();
   }
-  const memory = resources.use(
-    new IdleMemory([files, compression, transfers], () => builds.active.length === 0),
-  );
+  const memory = resources.use(new IdleMemory([files, compression, transfers, housekeeping], isIdle));
 
   const control = controlService({
     engine,
@@ -220,6 +232,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     refStore,
     worker,
     log,
+    onBuildStart: () => collector.watch(),
     onBuildEnd: () => {
       collector.schedule();
       flusher.schedule();
@@ -267,6 +280,13 @@ async function workerId(root: string): Promise<string> {
   await writeFile(`${file}.new`, id);
   await rename(`${file}.new`, file);
   return id;
+}
+
+/** The rules, and after them the one that keeps the disk from running full. */
+async function collectedBy(policies: readonly GcPolicy[], root: string): Promise<readonly GcPolicy[]> {
+  if (policies.length === 0) return [];
+  const { blocks, bsize } = await statfs(root);
+  return [...policies, emergencyPolicy(blocks * bsize)];
 }
 
 /** The configured rules in bytes, or the default ones for the disk that `root` is on. */

@@ -87,7 +87,8 @@ export class FileTrees implements AsyncDisposable {
     const writing = this.#writing.get(tree)!;
     await this.#parts.fileOps.apply(writing.queued, this.#context.signal);
     await writing.view?.[Symbol.asyncDispose]();
-    const ref = await writing.mutable.commit();
+    const sharesFiles = writing.queued.some(({ linkable, source }) => linkable && source !== undefined);
+    const ref = await writing.mutable.commit({ sharesFiles });
     this.#writing.delete(tree);
     this.#finished.set(tree, ref);
     return ref;

@@ -26,6 +26,8 @@ export interface PrimableChecksums extends ContentChecksums {
    * have their final metadata: what is known of a file counts while size, inode and times stay the same.
    */
   prime(layerDir: string, entries: readonly KnownDigest[], signal?: AbortSignal): Promise<void>;
+  /** The layer directory is gone. */
+  forget(layerDir: string): void;
 }
 
 /**
@@ -95,6 +97,10 @@ class LayerContentChecksums implements PrimableChecksums {
     );
     this.#table.put(layerDir, packed);
   }
+
+  forget(layerDir: string): void {
+    this.#table.forget(layerDir);
+  }
 }
 
 function buffersOf(arrays: readonly (Uint8Array | undefined)[]): ArrayBuffer[] {
@@ -104,6 +110,7 @@ function buffersOf(arrays: readonly (Uint8Array | undefined)[]): ArrayBuffer[] {
 class FileDigestTable {
   readonly #get: StatementSync;
   readonly #put: StatementSync;
+  readonly #forget: StatementSync;
 
   /** Forgets the layers that are gone. */
   constructor(database: DatabaseSync) {
@@ -112,14 +119,18 @@ class FileDigestTable {
     );
     this.#get = database.prepare('SELECT packed FROM layer_file_digests WHERE dir = ?');
     this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_digests (dir, packed) VALUES (?, ?)');
-    const forget = database.prepare('DELETE FROM layer_file_digests WHERE dir = ?');
+    this.#forget = database.prepare('DELETE FROM layer_file_digests WHERE dir = ?');
     for (const { dir } of database.prepare('SELECT dir FROM layer_file_digests').all()) {
-      if (!existsSync(String(dir))) forget.run(String(dir));
+      if (!existsSync(String(dir))) this.forget(String(dir));
     }
   }
 
   get(dir: string): Uint8Array | undefined {
     return this.#get.get(dir)?.packed as Uint8Array | undefined;
+  }
+
+  forget(dir: string): void {
+    this.#forget.run(dir);
   }
 
   put(dir: string, packed: Uint8Array): void {

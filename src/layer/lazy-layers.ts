@@ -15,6 +15,10 @@ export interface LazyLayersOptions {
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
   readonly differ: Differ;
+  /** Waited for before a layer is unpacked. */
+  readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
+  /** Told of each record whose files have come into being. */
+  readonly onMade: (record: RefRecord) => void;
 }
 
 /** Brings trees into being when their files are needed: fetches blobs, unpacks layers, merges and diffs; each once, however many ask. */
@@ -23,15 +27,19 @@ export class LazyLayers {
   readonly #snapshotter: Snapshotter;
   readonly #content: ContentStore;
   readonly #differ: Differ;
+  readonly #makeRoom: LazyLayersOptions['makeRoom'];
+  readonly #onMade: (record: RefRecord) => void;
   readonly #providers = new Map<Digest, BlobProvider>();
   readonly #fetching = new ObservedWork<void>();
   readonly #making = new ObservedWork<void>();
 
-  constructor({ records, snapshotter, content, differ }: LazyLayersOptions) {
+  constructor({ records, snapshotter, content, differ, makeRoom, onMade }: LazyLayersOptions) {
     this.#records = records;
     this.#snapshotter = snapshotter;
     this.#content = content;
     this.#differ = differ;
+    this.#makeRoom = makeRoom;
+    this.#onMade = onMade;
   }
 
   /** The provider named last for a blob is the one asked. */
@@ -72,6 +80,7 @@ export class LazyLayers {
     const makeInOrder = async () => {
       for (const each of order) {
         await this.#making.run(each.id, (workContext) => this.#makeOne(each, workContext), caller);
+        if (each.size === undefined) this.#onMade(each);
       }
     };
     const layers = order.filter(({ origin }) => origin.kind === 'layer');
@@ -161,6 +170,7 @@ export class LazyLayers {
   }
 
   async #extract(record: RefRecord, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
+    await this.#makeRoom?.(signal);
     const id = snapshotOf(record);
     const parent = parentsOf(record.origin)[0];
     await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));

@@ -29,8 +29,8 @@ export class MutableHandle implements MutableRef {
     return this.#store.plainDir(this.#live());
   }
 
-  async commit(): Promise<ImmutableRef> {
-    const ref = await this.#store.commit(this.#live());
+  async commit(options: { readonly sharesFiles?: boolean } = {}): Promise<ImmutableRef> {
+    const ref = await this.#store.commit(this.#live(), options.sharesFiles ?? false);
     this.#ended = true;
     return ref;
   }

@@ -11,12 +11,15 @@ export interface PruneCandidate {
 export function pruneScores<T extends PruneCandidate>(candidates: readonly T[]): Map<T, number> {
   const byTime = ranks(candidates, ({ lastUsedAt }) => lastUsedAt?.getTime() ?? Number.NEGATIVE_INFINITY);
   const byCount = ranks(candidates, ({ usageCount }) => usageCount);
-  return new Map(candidates.map((each) => [each, byTime.get(each)! + byCount.get(each)!]));
+  return new Map(candidates.map((each, index) => [each, byTime[index]! + byCount[index]!]));
 }
 
 /** Equal values have equal ranks. */
-function ranks<T>(items: readonly T[], keyOf: (item: T) => number): Map<T, number> {
-  const values = [...new Set(items.map(keyOf))].sort((a, b) => a - b);
-  const positions = new Map(values.map((value, index) => [value, (index + 1) / values.length]));
-  return new Map(items.map((item) => [item, positions.get(keyOf(item))!]));
+function ranks<T>(items: readonly T[], keyOf: (item: T) => number): number[] {
+  const keys = items.map(keyOf);
+  const sorted = Float64Array.from(keys).sort();
+  const values = sorted.filter((value, index) => index === 0 || value !== sorted[index - 1]);
+  const positions = new Map<number, number>();
+  for (const [index, value] of values.entries()) positions.set(value, (index + 1) / values.length);
+  return keys.map((key) => positions.get(key)!);
 }

@@ -1,29 +1,34 @@
 import { statfs } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { Digest } from '../base/digest.ts';
-import { mapLimit, Semaphore, throwIfAborted } from '../base/lifetime.ts';
+import { Semaphore, throwIfAborted } from '../base/lifetime.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
 import { PriorityQueue } from './priority-queue.ts';
 import { pruneScores } from './prune-order.ts';
-import { parseRecordFilter } from './record-filter.ts';
-import type { PruneOptions, UsageRecord } from './ref.ts';
+import { parseRecordFilter, type RecordFilter } from './record-filter.ts';
+import type { RecordSizes } from './record-sizes.ts';
+import type { KeptImages, PruneOptions, UsageRecord } from './ref.ts';
 import { parentsOf, type RefRecord, snapshotOf } from './ref-record.ts';
 import type { RefRecords } from './ref-records.ts';
+import type { UnrecordedBlobs } from './unrecorded-blobs.ts';
 
 export interface RecordUsageOptions {
   /** A directory on the file system whose free space counts. */
   readonly root: string;
   readonly records: RefRecords;
+  readonly sizes: RecordSizes;
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
-  /** How many snapshots are measured at once. */
-  readonly parallelism: number;
-  readonly onRemoved: (record: RefRecord) => void;
+  readonly images: KeptImages;
+  readonly unrecorded: UnrecordedBlobs;
+  readonly onRemoved: (record: RefRecord, layerDir: string | undefined) => void;
 }
 
-/** How many records are removed before other work gets its turn. */
-const batch = 16;
+/** So many records are removed in one transaction. */
+const batchSize = 16;
+/** So many records are looked at before other work gets its turn. */
+const sliceSize = 1000;
 
 /** What the store takes, and taking it back. */
 export class RecordUsage {
@@ -36,65 +41,137 @@ export class RecordUsage {
 
   async list(filters: readonly string[] = []): Promise<UsageRecord[]> {
     const matches = parseRecordFilter(filters);
-    const inUse = this.#inUse();
-    const records = [...this.#options.records.all()];
-    // Filters do not look at sizes, so only what is shown is measured.
-    const shown = records.filter((record) =>
-      matches(describe(record, { inUse: inUse.has(record), size: 0 })),
+    const { records, sizes, images, unrecorded } = this.#options;
+    await sizes.settle(records.all());
+    const blobs = await this.#blobSizes();
+    const all = [...records.all()];
+    const inUse = this.#withAncestors((record) => record.handles > 0);
+    const shared = this.#withAncestors((record) =>
+      record.blobs.some(({ descriptor }) => images.holds(descriptor.digest)),
     );
-    const sizes = await this.#measure(shown);
-    return shown.map((record) =>
-      describe(record, { inUse: inUse.has(record), size: sizes.get(record) ?? 0 }),
-    );
+    const listed: UsageRecord[] = [];
+    for (const [index, record] of all.entries()) {
+      if (index % sliceSize === sliceSize - 1) await setImmediate();
+      const usage = describe(record, {
+        inUse: inUse.has(record),
+        shared: shared.has(record),
+        size: this.#sizeOf(record, blobs),
+      });
+      if (matches(usage)) listed.push(usage);
+    }
+    for (const { usage } of await unrecorded.list(blobs)) if (matches(usage)) listed.push(usage);
+    return listed;
   }
 
   /**
    * Follows `buildkitd`: without space limits everything that matches goes. With them it goes in the order of `pruneScores` until the
-   * total is below what may be kept. A record becomes prunable when nothing is built on it any more.
+   * total is below what may be kept, and the disk has the free space that is asked for. A record becomes prunable when nothing is
+   * built on it any more. Images kept by name, and documents, go last, and only with `all`.
    */
   async *prune(options: PruneOptions): AsyncGenerator<UsageRecord> {
     using _permit = await this.#pruning.acquire(options.signal);
-    const { records } = this.#options;
+    const { records, sizes } = this.#options;
     const matches = parseRecordFilter(options.filters ?? []);
-    const usedBefore = Date.now() - (options.keepDuration ?? 0);
-    const isWanted = (record: RefRecord): boolean =>
-      (options.all || (record.type !== 'internal' && record.type !== 'frontend')) &&
-      !(options.keepDuration && record.lastUsedAt && record.lastUsedAt.getTime() > usedBefore) &&
-      matches(describe(record, { inUse: record.handles > 0, size: 0 }));
-
-    const all = [...records.all()];
-    const sizes = hasLimits(options) ? await this.#measure(all) : new Map<RefRecord, number>();
-    let total = sizes.values().reduce((sum, size) => sum + size, 0);
-    const keep = hasLimits(options) ? await this.#bytesToKeep(total, options) : 0;
-    const isEnough = () => keep !== 0 && total < keep;
-
-    const scores = pruneScores(all.filter(isWanted));
-    const queue = new PriorityQueue<RefRecord>((record) => scores.get(record)!);
-    for (const record of scores.keys()) if (records.isPrunable(record)) queue.push(record);
-
-    for (let removed = 0, record = queue.pop(); record && !isEnough(); record = queue.pop()) {
-      throwIfAborted(options.signal);
-      if (!records.isPrunable(record) || !isWanted(record)) continue;
-      const size = sizes.get(record) ?? (await this.#measure([record])).get(record) ?? 0;
-      if (!records.isPrunable(record)) continue;
-      const gone = describe(record, { inUse: false, size });
-      const parents = records.parents(record);
-      await records.remove(record);
-      this.#options.onRemoved(record);
-      total -= size;
-      for (const parent of new Set(parents)) {
-        if (scores.has(parent) && records.isPrunable(parent)) queue.push(parent);
+    const isLimited = Boolean(options.maxUsedSpace || options.reservedSpace || options.minFreeSpace);
+    for (;;) {
+      if (isLimited) await sizes.settle(records.all());
+      const blobs = await this.#blobSizes();
+      let removed = 0;
+      for await (const usage of this.#pruneOnce(options, matches, isLimited, blobs)) {
+        removed++;
+        yield usage;
       }
-      yield gone;
-      if (++removed % batch === 0) await setImmediate();
+      await sizes.deleted();
+      // Files that others share free nothing, and others write meanwhile: look whether it is enough.
+      if (!isLimited || removed === 0) return;
     }
   }
 
-  /** Records with a handle, and everything they are built on. */
-  #inUse(): Set<RefRecord> {
+  async *#pruneOnce(
+    options: PruneOptions,
+    matches: RecordFilter,
+    isLimited: boolean,
+    blobs: ReadonlyMap<Digest, number>,
+  ): AsyncGenerator<UsageRecord> {
+    const { records, unrecorded, onRemoved, sizes } = this.#options;
+    const isWanted = this.#wanted(options, matches);
+    const holders = options.all || isLimited ? await unrecorded.list(blobs) : [];
+    let total = holders.reduce((sum, { usage }) => sum + usage.size, 0);
+    const candidates: RefRecord[] = [];
+    for (const [index, record] of [...records.all()].entries()) {
+      if (index % sliceSize === sliceSize - 1) await setImmediate();
+      total += this.#sizeOf(record, blobs);
+      if (isWanted(record)) candidates.push(record);
+    }
+    const keep = isLimited ? await this.#bytesToKeep(total, options) : 0;
+    const isEnough = () => keep !== 0 && total < keep;
+    if (isEnough()) return;
+
+    const scores = pruneScores(candidates);
+    await setImmediate();
+    const queue = new PriorityQueue<RefRecord>((record) => scores.get(record)!);
+    for (const record of candidates) if (records.isPrunable(record)) queue.push(record);
+    while (!isEnough()) {
+      throwIfAborted(options.signal);
+      const batch: RefRecord[] = [];
+      const gone: UsageRecord[] = [];
+      while (batch.length < batchSize && !isEnough()) {
+        const record = queue.pop();
+        if (!record) break;
+        if (!records.isPrunable(record) || !isWanted(record)) continue;
+        const size = this.#sizeOf(record, blobs);
+        const parents = new Set(records.parents(record));
+        gone.push(describe(record, { inUse: false, shared: false, size }));
+        records.detach(record);
+        batch.push(record);
+        total -= size;
+        for (const parent of parents)
+          if (scores.has(parent) && records.isPrunable(parent)) queue.push(parent);
+      }
+      if (batch.length === 0) break;
+      const unmeasured = batch.filter((record) => record.size === undefined);
+      const removals = await records.erase(batch);
+      for (const [index, record] of batch.entries()) {
+        sizes.inherit(record, removals[index]!);
+        onRemoved(record, removals[index]!.layerDir);
+        const freed = unmeasured.includes(record) ? await removals[index]!.freed : 0;
+        yield { ...gone[index]!, size: gone[index]!.size + freed };
+      }
+      await setImmediate();
+    }
+    if (!options.all) return;
+    for (const { usage, remove } of holders) {
+      throwIfAborted(options.signal);
+      if (isEnough()) return;
+      if (usage.inUse || isRecent(usage, options) || !matches(usage) || !(await remove())) continue;
+      total -= usage.size;
+      yield usage;
+    }
+  }
+
+  #wanted(options: PruneOptions, matches: RecordFilter): (record: RefRecord) => boolean {
+    return (record) =>
+      (options.all || (record.type !== 'internal' && record.type !== 'frontend')) &&
+      !isRecent(record, options) &&
+      matches(describe(record, { inUse: record.handles > 0, shared: false, size: 0 }));
+  }
+
+  /** Bytes of what is measured: snapshots, and blobs by what their descriptors say. */
+  knownSize(): number {
+    const { records } = this.#options;
+    let size = 0;
+    for (const record of records.all()) {
+      size += record.size ?? 0;
+      for (const { descriptor } of record.blobs) size += descriptor.size;
+    }
+    return size;
+  }
+
+  /** The records that are meant, and everything they are built on. */
+  #withAncestors(isMeant: (record: RefRecord) => boolean): Set<RefRecord> {
     const { records } = this.#options;
     const found = new Set<RefRecord>();
-    const pending = [...records.all()].filter((record) => record.handles > 0);
+    const pending = [...records.all()].filter(isMeant);
     for (let at = pending.pop(); at; at = pending.pop()) {
       if (found.has(at)) continue;
       found.add(at);
@@ -103,33 +180,15 @@ export class RecordUsage {
     return found;
   }
 
-  /** Bytes of the records' snapshots and of those of their blobs that are here. What is being written counts nothing. */
-  async #measure(records: readonly RefRecord[]): Promise<Map<RefRecord, number>> {
-    const blobs = records.some((record) => record.blobs.length > 0) ? await this.#blobSizes() : undefined;
-    const measured = await mapLimit(records, this.#options.parallelism, async (record) => {
-      const ofBlobs = record.blobs.reduce(
-        (sum, { descriptor }) => sum + (blobs?.get(descriptor.digest) ?? 0),
-        0,
-      );
-      return [record, (await this.#snapshotSize(record)) + ofBlobs] as const;
-    });
-    return new Map(measured);
-  }
-
-  async #snapshotSize(record: RefRecord): Promise<number> {
-    if (record.size !== undefined) return record.size;
-    if (record.state === 'mutable' && record.handles > 0) return 0;
+  /** Bytes of the record's snapshot and of those of its blobs that are here. What is being written counts nothing. */
+  #sizeOf(record: RefRecord, blobs: ReadonlyMap<Digest, number>): number {
     const { records, snapshotter } = this.#options;
-    const info = await snapshotter.stat(snapshotOf(record));
-    if (!info || (info.state === 'active' && record.state === 'committed')) return 0;
-    const { size } = await snapshotter.usage(snapshotOf(record));
-    if (record.state !== 'mutable' || record.handles === 0) records.setSize(record, size);
-    return size;
+    return (record.size ?? 0) + snapshotter.overhead(snapshotOf(record)) + records.blobSize(record, blobs);
   }
 
   async #blobSizes(): Promise<Map<Digest, number>> {
     const sizes = new Map<Digest, number>();
-    for await (const { digest, size } of this.#options.content.list()) sizes.set(digest, size);
+    for await (const { digest, size } of this.#options.content.list()) sizes.set(digest, onDisk(size));
     return sizes;
   }
 
@@ -140,18 +199,26 @@ export class RecordUsage {
     if (minFreeSpace > 0) {
       const { bfree, bsize } = await statfs(this.#options.root);
       const missing = minFreeSpace - bfree * bsize;
-      if (missing > 0) keep = keep === 0 ? total - missing : Math.min(keep, total - missing);
+      if (missing > 0) keep = Math.max(1, keep === 0 ? total - missing : Math.min(keep, total - missing));
       else if (keep === 0) keep = total + 1;
     }
     return Math.max(keep, reservedSpace);
   }
 }
 
-function hasLimits({ maxUsedSpace, reservedSpace, minFreeSpace }: PruneOptions): boolean {
-  return Boolean(maxUsedSpace || reservedSpace || minFreeSpace);
+function isRecent({ lastUsedAt }: { readonly lastUsedAt?: Date }, { keepDuration }: PruneOptions): boolean {
+  return Boolean(keepDuration && lastUsedAt && lastUsedAt.getTime() > Date.now() - keepDuration);
 }
 
-function describe(record: RefRecord, now: { readonly inUse: boolean; readonly size: number }): UsageRecord {
+/** File systems give space in blocks. */
+function onDisk(size: number): number {
+  return Math.ceil(size / 4096) * 4096;
+}
+
+function describe(
+  record: RefRecord,
+  now: { readonly inUse: boolean; readonly shared: boolean; readonly size: number },
+): UsageRecord {
   return {
     id: record.id,
     type: record.type,
@@ -163,6 +230,6 @@ function describe(record: RefRecord, now: { readonly inUse: boolean; readonly si
     ...(record.lastUsedAt ? { lastUsedAt: record.lastUsedAt } : {}),
     usageCount: record.usageCount,
     description: record.description,
-    shared: false,
+    shared: now.shared,
   };
 }

@@ -14,7 +14,7 @@ export interface RefOperations {
   plainDir(record: RefRecord): Promise<string | undefined>;
   layerDirs(record: RefRecord): Promise<readonly string[]>;
   layers(record: RefRecord): readonly LayerInfo[];
-  commit(record: RefRecord): Promise<ImmutableRef>;
+  commit(record: RefRecord, sharesFiles: boolean): Promise<ImmutableRef>;
   discard(record: RefRecord): Promise<void>;
   freeze(record: RefRecord, unchanged: boolean): Promise<ImmutableRef>;
 }

@@ -39,7 +39,9 @@ export interface RefRecord {
   generation: number;
   state: RecordState;
   blobs: readonly StoredBlob[];
-  /** Bytes of the snapshot; undefined until somebody wants to know. */
+  /** Some files may be hard links to those of other records. */
+  sharesFiles: boolean;
+  /** Bytes of the snapshot; undefined until it is measured. */
   size?: number;
   lastUsedAt?: Date;
   usageCount: number;

@@ -3,8 +3,8 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import { layersAbove, stackLayers } from '../snapshot/layer-list.ts';
-import type { Snapshotter } from '../snapshot/snapshot.ts';
-import type { RecordOptions, RefId } from './ref.ts';
+import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
+import type { KeptImages, RecordOptions, RefId } from './ref.ts';
 import {
   newRefId,
   parentsOf,
@@ -26,6 +26,7 @@ export interface RefRecordsOptions {
   readonly database: DatabaseSync;
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
+  readonly images: Pick<KeptImages, 'holds'>;
 }
 
 export interface NewRecord extends RecordOptions {
@@ -42,19 +43,24 @@ export class RefRecords {
   readonly #table: RefTable;
   readonly #snapshotter: Snapshotter;
   readonly #content: ContentStore;
+  readonly #images: Pick<KeptImages, 'holds'>;
   readonly #records = new Map<RefId, RefRecord>();
   readonly #byChain = new Map<Digest, RefRecord>();
   readonly #byName = new Map<string, Set<RefRecord>>();
   /** How many records have this one in their origin. */
   readonly #children = new Map<RefId, number>();
-  readonly #blobOwners = new Map<Digest, number>();
+  /** The first of them counts the blob as its own. */
+  readonly #blobOwners = new Map<Digest, RefRecord[]>();
+  /** Records that share files, oldest first; some may be gone. */
+  #sharers: RefRecord[] = [];
   readonly #used = new Set<RefRecord>();
   #useTimer: NodeJS.Timeout | undefined;
 
-  constructor({ database, snapshotter, content }: RefRecordsOptions) {
+  constructor({ database, snapshotter, content, images }: RefRecordsOptions) {
     this.#table = new RefTable(database);
     this.#snapshotter = snapshotter;
     this.#content = content;
+    this.#images = images;
     this.#add(
       blankRecord(scratchId, {
         origin: { kind: 'merge', parents: [] },
@@ -93,10 +99,20 @@ export class RefRecords {
     this.#table.delete(broken);
     for (const record of loaded.values()) this.#add(record);
 
+    const orphaned = await this.#removeOrphans(snapshots);
+    // What deletions left of shared files belongs to others now.
+    if (orphaned || this.#snapshotter.wasInterrupted) {
+      for (const record of this.all()) if (record.sharesFiles) this.setSize(record, undefined);
+    }
+  }
+
+  /** Answers whether there were any. */
+  async #removeOrphans(snapshots: ReadonlyMap<string, 'active' | 'committed'>): Promise<boolean> {
     let orphans = [...snapshots].filter(([id, state]) => {
       const record = this.#records.get(id as RefId);
       return !record || (record.state === 'committed' && state === 'active');
     });
+    const found = orphans.length > 0;
     while (orphans.length > 0) {
       const kept: typeof orphans = [];
       for (const orphan of orphans) {
@@ -107,9 +123,10 @@ export class RefRecords {
           kept.push(orphan);
         }
       }
-      if (kept.length === orphans.length) return;
+      if (kept.length === orphans.length) break;
       orphans = kept;
     }
+    return found;
   }
 
   find(id: RefId): RefRecord | undefined {
@@ -155,8 +172,12 @@ export class RefRecords {
   }
 
   /** Writes a record's state, name and generation after they changed. */
-  update(record: RefRecord, change: { state: RecordState; generation?: number; name?: undefined }): void {
-    const before = { state: record.state, generation: record.generation, name: record.name };
+  update(
+    record: RefRecord,
+    change: { state: RecordState; generation?: number; name?: undefined; sharesFiles?: boolean },
+  ): void {
+    const { state, generation, sharesFiles } = record;
+    const before = { state, generation, sharesFiles, name: record.name };
     const name = record.name;
     Object.assign(record, change);
     try {
@@ -166,13 +187,14 @@ export class RefRecords {
       throw error;
     }
     if (name !== undefined && record.name === undefined) this.#unname(name, record);
+    if (record.sharesFiles && !sharesFiles) this.#sharers.push(record);
   }
 
   addBlob(record: RefRecord, blob: StoredBlob): void {
     if (record.blobs.some(({ descriptor }) => descriptor.digest === blob.descriptor.digest)) return;
     this.#table.putBlob(record.id, blob);
     record.blobs = [...record.blobs, blob];
-    this.#ownBlob(blob.descriptor.digest, 1);
+    this.#ownBlob(blob.descriptor.digest, record);
   }
 
   setSize(record: RefRecord, size: number | undefined): void {
@@ -196,25 +218,54 @@ export class RefRecords {
     return this.#records.get(record.id) === record && record.handles === 0 && !this.#children.has(record.id);
   }
 
-  /** Removes a record that nothing needs, with its snapshot, and its blobs unless others have them too. */
-  async remove(record: RefRecord): Promise<void> {
+  /** Takes a record that nothing needs out of the graph. `erase` has to follow. */
+  detach(record: RefRecord): void {
     if (!this.isPrunable(record)) {
       throw new KilnError('internal', `record ${record.id} is in use and cannot be removed`);
     }
-    this.#table.delete([record.id]);
     this.#records.delete(record.id);
     this.#used.delete(record);
     if (record.chainId && this.#byChain.get(record.chainId) === record) this.#byChain.delete(record.chainId);
     if (record.name !== undefined) this.#unname(record.name, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, -1);
-    await this.#snapshotter.remove(snapshotOf(record));
-    for (const { descriptor } of record.blobs) {
-      if (this.#ownBlob(descriptor.digest, -1) === 0) await this.#content.delete(descriptor.digest);
+    for (const { descriptor } of record.blobs) this.#disownBlob(descriptor.digest, record);
+  }
+
+  /** Removes detached records for good (children before parents), with their snapshots, and blobs that nothing else needs. */
+  async erase(records: readonly RefRecord[]): Promise<readonly Removal[]> {
+    this.#table.delete(records.map((record) => record.id));
+    const removals: Removal[] = [];
+    for (const record of records) {
+      removals.push(await this.#snapshotter.remove(snapshotOf(record)));
+      for (const { descriptor } of record.blobs) {
+        const { digest } = descriptor;
+        if (!this.ownsBlob(digest) && !this.#images.holds(digest)) await this.#content.delete(digest);
+      }
     }
+    return removals;
   }
 
   ownsBlob(digest: Digest): boolean {
     return this.#blobOwners.has(digest);
+  }
+
+  /** Bytes of those of the record's blobs that are in the content store and that no older record has. */
+  blobSize(record: RefRecord, sizes: ReadonlyMap<Digest, number>): number {
+    return record.blobs.reduce(
+      (sum, { descriptor: { digest } }) =>
+        sum + (this.#blobOwners.get(digest)?.[0] === record ? (sizes.get(digest) ?? 0) : 0),
+      0,
+    );
+  }
+
+  /** The youngest record that shares files and is measured. */
+  youngestSharer(): RefRecord | undefined {
+    while (this.#sharers.length > 0 && this.#records.get(this.#sharers.at(-1)!.id) !== this.#sharers.at(-1)) {
+      this.#sharers.pop();
+    }
+    return this.#sharers.findLast(
+      (record) => record.size !== undefined && this.#records.get(record.id) === record,
+    );
   }
 
   /** The records that are the layers of an image of this tree, bottom first. */
@@ -269,7 +320,8 @@ export class RefRecords {
       const named = this.#byName.get(record.name) ?? new Set();
       this.#byName.set(record.name, named.add(record));
     }
-    for (const { descriptor } of record.blobs) this.#ownBlob(descriptor.digest, 1);
+    if (record.sharesFiles) this.#sharers.push(record);
+    for (const { descriptor } of record.blobs) this.#ownBlob(descriptor.digest, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, 1);
   }
 
@@ -279,12 +331,14 @@ export class RefRecords {
     else this.#children.delete(parent);
   }
 
-  /** Answers how many records have the blob now. */
-  #ownBlob(digest: Digest, change: 1 | -1): number {
-    const count = (this.#blobOwners.get(digest) ?? 0) + change;
-    if (count > 0) this.#blobOwners.set(digest, count);
+  #ownBlob(digest: Digest, record: RefRecord): void {
+    this.#blobOwners.set(digest, [...(this.#blobOwners.get(digest) ?? []), record]);
+  }
+
+  #disownBlob(digest: Digest, record: RefRecord): void {
+    const others = this.#blobOwners.get(digest)?.filter((owner) => owner !== record) ?? [];
+    if (others.length > 0) this.#blobOwners.set(digest, others);
     else this.#blobOwners.delete(digest);
-    return count;
   }
 
   #unname(name: string, record: RefRecord): void {
@@ -307,6 +361,7 @@ function blankRecord(id: RefId, options: NewRecord): RefRecord {
     ...(name === undefined ? {} : { name }),
     generation: 0,
     blobs: blobs ?? [],
+    sharesFiles: false,
     usageCount: 0,
     handles: 0,
   };

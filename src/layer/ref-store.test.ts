@@ -31,6 +31,7 @@ import type {
   BlobOptions,
   BlobProvider,
   ImmutableRef,
+  KeptImage,
   LayerBlob,
   RefId,
   RefStore,
@@ -47,6 +48,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     let snapshotter: Snapshotter;
     let content: ContentStore;
     let store: RefStore;
+    let images: readonly KeptImage[];
 
     const start = async () => {
       database = new DatabaseSync(path.join(dir, 'state.db'));
@@ -60,6 +62,13 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
         content,
         differ,
         pool,
+        images: {
+          list: async () => images,
+          delete: async (name) => {
+            images = images.filter((image) => image.name !== name);
+          },
+          holds: (digest) => images.some(({ blobs }) => blobs.includes(digest)),
+        },
       });
     };
     const stop = async () => {
@@ -78,6 +87,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     after(() => pool[Symbol.asyncDispose]());
     beforeEach(async () => {
       dir = mkdtempSync(path.join(tmpdir(), 'kiln-refs-'));
+      images = [];
       await start();
     });
     afterEach(async () => {
@@ -615,12 +625,13 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       });
     });
 
-    test('sweeping deletes the blobs that nobody names', async () => {
+    test('the start deletes the blobs that nobody names', async () => {
       const ref = await make({ a: '1' });
       const [blob] = await store.blobs(ref, blobOptions());
       const lost = await writeBlob(content, createHash('sha256').update('lost').digest());
       const kept = await writeBlob(content, createHash('sha256').update('kept').digest());
-      await store.sweepBlobs((digest) => digest === kept.digest);
+      images = [{ name: 'app', createdAt: new Date(), blobs: [kept.digest] }];
+      await restart();
       assert.equal(await content.stat(lost.digest), undefined);
       assert.ok(await content.stat(kept.digest));
       assert.ok(await content.stat(blob!.descriptor.digest));

@@ -14,11 +14,13 @@ import { LazyLayers } from './lazy-layers.ts';
 import { MutableHandle } from './mutable-handle.ts';
 import { NamedHandle } from './named-handle.ts';
 import { NamedTrees } from './named-trees.ts';
+import { RecordSizes } from './record-sizes.ts';
 import { RecordUsage } from './record-usage.ts';
 import type {
   BlobOptions,
   BlobProvider,
   ImmutableRef,
+  KeptImages,
   LayerBlob,
   LayerInfo,
   MountedView,
@@ -36,6 +38,7 @@ import { RefMounts } from './ref-mounts.ts';
 import type { RefOperations } from './ref-operations.ts';
 import { newRefId, publicId, type RecordOrigin, type RefRecord, snapshotOf } from './ref-record.ts';
 import { type NewRecord, RefRecords, scratchId } from './ref-records.ts';
+import { UnrecordedBlobs } from './unrecorded-blobs.ts';
 
 export interface RefStoreOptions {
   /** An absolute path; a directory of the store's own, for mounts, on the file system whose free space counts for `prune`. */
@@ -45,34 +48,71 @@ export interface RefStoreOptions {
   readonly content: ContentStore;
   readonly differ: Differ;
   readonly pool: ThreadPool;
+  /** None by default. */
+  readonly images?: KeptImages;
+  /** Told of each record that is gone: the id under which it was known last, and the layer directory it had. */
+  readonly onRemoved?: (id: RefId, layerDir: string | undefined) => void;
+  /** Waited for before something is written, so that there can be room for it. */
+  readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
+  /** Whether nothing is being built; by default whether no ref is held. */
+  readonly isIdle?: () => boolean;
 }
 
-/** Opens the store, and drops what a killed process left half-made. */
+const noImages: KeptImages = { list: async () => [], delete: async () => {}, holds: () => false };
+
+/** Opens the store, and drops what a killed process left half-made, and blobs that nothing names. */
 export async function openRefStore(options: RefStoreOptions): Promise<RefStore> {
   mkdirSync(options.root, { recursive: true, mode: 0o711 });
-  const records = new RefRecords(options);
+  const { images = noImages } = options;
+  const records = new RefRecords({ ...options, images });
   const mounts = new RefMounts(path.join(options.root, 'mounts'));
   await records.recover();
-  return new LocalRefStore(options, records, mounts);
+  const unrecorded = new UnrecordedBlobs({
+    records,
+    content: options.content,
+    images,
+    isIdle: options.isIdle ?? (() => records.all().every((record) => record.handles === 0)),
+  });
+  await unrecorded.sweep();
+  return new LocalRefStore({ ...options, images }, { records, mounts, unrecorded });
 }
 
 class LocalRefStore implements RefStore, RefOperations {
   readonly #snapshotter: Snapshotter;
-  readonly #content: ContentStore;
   readonly #records: RefRecords;
   readonly #mounts: RefMounts;
   readonly #lazyLayers: LazyLayers;
   readonly #layerBlobs: LayerBlobs;
   readonly #named: NamedTrees;
+  readonly #sizes: RecordSizes;
   readonly #usage: RecordUsage;
+  readonly #tellRemoved: RefStoreOptions['onRemoved'];
+  readonly #makeRoom: RefStoreOptions['makeRoom'];
+  readonly #retiring = new Set<Promise<void>>();
 
-  constructor(options: RefStoreOptions, records: RefRecords, mounts: RefMounts) {
-    const { root, snapshotter, content, differ, pool } = options;
+  constructor(
+    options: RefStoreOptions & { readonly images: KeptImages },
+    {
+      records,
+      mounts,
+      unrecorded,
+    }: { readonly records: RefRecords; readonly mounts: RefMounts; readonly unrecorded: UnrecordedBlobs },
+  ) {
+    const { root, snapshotter, content, differ, pool, images } = options;
     this.#snapshotter = snapshotter;
-    this.#content = content;
+    this.#tellRemoved = options.onRemoved;
+    this.#makeRoom = options.makeRoom;
     this.#records = records;
     this.#mounts = mounts;
-    this.#lazyLayers = new LazyLayers({ records, snapshotter, content, differ });
+    this.#sizes = new RecordSizes(records, snapshotter);
+    this.#lazyLayers = new LazyLayers({
+      records,
+      snapshotter,
+      content,
+      differ,
+      makeRoom: options.makeRoom,
+      onMade: (record) => this.#sizes.note(record),
+    });
     this.#layerBlobs = new LayerBlobs({
       records,
       lazyLayers: this.#lazyLayers,
@@ -85,14 +125,12 @@ class LocalRefStore implements RefStore, RefOperations {
     this.#usage = new RecordUsage({
       root,
       records,
+      sizes: this.#sizes,
       snapshotter,
       content,
-      parallelism: pool.size,
-      onRemoved: (record) => {
-        for (const { descriptor } of record.blobs) {
-          if (!records.ownsBlob(descriptor.digest)) this.#lazyLayers.forgetProvider(descriptor.digest);
-        }
-      },
+      images,
+      unrecorded,
+      onRemoved: (record, layerDir) => this.#onRemoved(record, layerDir),
     });
   }
 
@@ -207,21 +245,49 @@ class LocalRefStore implements RefStore, RefOperations {
     }
   }
 
-  usage(filters?: readonly string[]): Promise<readonly UsageRecord[]> {
-    return this.#usage.list(filters);
+  async usage(filters?: readonly string[]): Promise<readonly UsageRecord[]> {
+    await Promise.all(this.#retiring);
+    return await this.#usage.list(filters);
   }
 
   prune(options: PruneOptions): AsyncIterable<UsageRecord> {
     return this.#usage.prune(options);
   }
 
-  async sweepBlobs(keep: (digest: Digest) => boolean): Promise<void> {
-    for await (const { digest } of this.#content.list()) {
-      if (!this.#records.ownsBlob(digest) && !keep(digest)) await this.#content.delete(digest);
+  retire(id: RefId): void {
+    const retiring = this.#retire(id).catch(() => {
+      // It stays for the next collection.
+    });
+    this.#retiring.add(retiring);
+    void retiring.then(() => this.#retiring.delete(retiring));
+  }
+
+  async #retire(id: RefId): Promise<void> {
+    const record = this.#records.find(id);
+    if (!record || !this.#records.isPrunable(record)) return;
+    // Before its files go: who has links to them must be known.
+    await this.#sizes.settle([record]);
+    if (!this.#records.isPrunable(record)) return;
+    this.#records.detach(record);
+    const [removal] = await this.#records.erase([record]);
+    this.#sizes.inherit(record, removal!);
+    this.#onRemoved(record, removal!.layerDir);
+  }
+
+  knownSize(): number {
+    return this.#usage.knownSize();
+  }
+
+  #onRemoved(record: RefRecord, layerDir: string | undefined): void {
+    for (const { descriptor } of record.blobs) {
+      if (!this.#records.ownsBlob(descriptor.digest)) this.#lazyLayers.forgetProvider(descriptor.digest);
     }
+    this.#tellRemoved?.(publicId(record), layerDir);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#retiring);
+    await this.#sizes[Symbol.asyncDispose]();
     await this.#mounts[Symbol.asyncDispose]();
     this.#records.flush();
   }
@@ -235,6 +301,7 @@ class LocalRefStore implements RefStore, RefOperations {
 
   letGo(record: RefRecord): void {
     this.#named.release(record);
+    if (record.state === 'mutable' && record.handles === 0) this.#sizes.note(record);
   }
 
   /** Ends a named tree's life under its name: what is built on it keeps it as it is. */
@@ -279,15 +346,17 @@ class LocalRefStore implements RefStore, RefOperations {
     }));
   }
 
-  async commit(record: RefRecord): Promise<ImmutableRef> {
+  async commit(record: RefRecord, sharesFiles: boolean): Promise<ImmutableRef> {
     await this.#snapshotter.commit(snapshotOf(record));
-    this.#records.update(record, { state: 'committed' });
+    this.#records.update(record, { state: 'committed', sharesFiles });
+    this.#sizes.note(record);
     return new ImmutableHandle(record, this);
   }
 
   async discard(record: RefRecord): Promise<void> {
     this.#records.letGo(record);
-    await this.#records.remove(record);
+    this.#records.detach(record);
+    await this.#records.erase([record]);
   }
 
   async freeze(record: RefRecord, unchanged: boolean): Promise<ImmutableRef> {
@@ -305,6 +374,7 @@ class LocalRefStore implements RefStore, RefOperations {
     const below = parent && (await this.#finalRecordOf(parent));
     const origin = layerOrigin(below?.id === scratchId ? undefined : below?.id);
     if (below && origin.parent !== undefined) await this.make(below, context);
+    await this.#makeRoom?.(context?.signal);
     const id = newRefId();
     await this.#snapshotter.prepare(
       id as string as SnapshotId,

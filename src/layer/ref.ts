@@ -85,7 +85,8 @@ export interface MutableRef {
   snapshotMount(): Promise<SnapshotMount>;
   /** A directory to write to without a mount, if this ref has no parent; undefined otherwise. */
   plainDir(): Promise<string | undefined>;
-  commit(): Promise<ImmutableRef>;
+  /** `sharesFiles`: some files may be hard links to those of other refs. */
+  commit(options?: { readonly sharesFiles?: boolean }): Promise<ImmutableRef>;
   release(): Promise<void>;
 }
 
@@ -125,10 +126,29 @@ export interface RefStore extends AsyncDisposable {
    */
   acquireNamed(key: string, parent: ImmutableRef | undefined, options: NamedOptions): Promise<NamedMutable>;
   usage(filters?: readonly string[]): Promise<readonly UsageRecord[]>;
-  /** Removes records that nothing uses, as far as the options say, and yields each after it is gone. One at a time runs. */
+  /**
+   * Removes records that nothing uses, as far as the options say, and yields each after it is gone. One at a time runs. Sizes are
+   * those of the files; the disk has them back when all is yielded.
+   */
   prune(options: PruneOptions): AsyncIterable<UsageRecord>;
-  /** Deletes the blobs of the content store that neither a record nor `keep` names: what a killed process left. For the start. */
-  sweepBlobs(keep: (digest: Digest) => boolean): Promise<void>;
+  /** The record is of no more use: it is removed in the background, unless something uses it. */
+  retire(id: RefId): void;
+  /** Bytes of all records, as far as they are measured. */
+  knownSize(): number;
+}
+
+/** What keeps blobs besides records: the images that a daemon has by name. */
+export interface KeptImages {
+  list(): Promise<readonly KeptImage[]>;
+  delete(name: string): Promise<void>;
+  /** Whether some image needs the blob. */
+  holds(digest: Digest): boolean;
+}
+
+export interface KeptImage {
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly blobs: readonly Digest[];
 }
 
 export interface NamedOptions extends RecordOptions {

@@ -1,6 +1,32 @@
-import { rmSync } from 'node:fs';
+import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { errnoOf } from '../base/errors.ts';
+import { type BytePath, bytePath, pathBuffer } from './byte-path.ts';
 
-/** Removes whole trees. */
-export default function deleteTask(paths: readonly string[]): void {
-  for (const path of paths) rmSync(path, { recursive: true, force: true });
+const blockSize = 512;
+
+/**
+ * Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back: files that have links
+ * elsewhere free nothing.
+ */
+export default function deleteTask(paths: readonly string[]): number[] {
+  return paths.map((path) => {
+    let freed = 0;
+    const remove = (at: BytePath): void => {
+      const stats = lstatSync(pathBuffer(at), { throwIfNoEntry: false });
+      if (!stats) return;
+      if (stats.isDirectory()) {
+        for (const name of readdirSync(pathBuffer(at), { encoding: 'latin1' })) remove(`${at}/${name}`);
+      }
+      try {
+        if (stats.isDirectory()) rmdirSync(pathBuffer(at));
+        else unlinkSync(pathBuffer(at));
+      } catch (error) {
+        // What does not go (a mount point, an immutable file) stays in the trash for the next start.
+        if (errnoOf(error) !== 'ENOENT') return;
+      }
+      if (stats.isDirectory() || stats.nlink === 1) freed += stats.blocks * blockSize;
+    };
+    remove(bytePath(path));
+    return freed;
+  });
 }

@@ -1,10 +1,12 @@
 import type {
+  Removal,
   SnapshotChanges,
   SnapshotId,
   SnapshotInfo,
   SnapshotMount,
   Snapshotter,
   SnapshotUsage,
+  UsageQuery,
 } from './snapshot.ts';
 import type { WriteLedger } from './write-ledger.ts';
 
@@ -85,7 +87,7 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     return this.#inner.changes(id, base);
   }
 
-  remove(id: SnapshotId): Promise<void> {
+  remove(id: SnapshotId): Promise<Removal> {
     return this.#inner.remove(id);
   }
 
@@ -97,8 +99,16 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     return this.#inner.list();
   }
 
-  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage> {
-    return this.#inner.usage(id, signal);
+  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
+    return this.#inner.usage(queries, signal);
+  }
+
+  overhead(id: SnapshotId): number {
+    return this.#inner.overhead(id);
+  }
+
+  get wasInterrupted(): boolean {
+    return this.#inner.wasInterrupted;
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

@@ -2,7 +2,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { MaterializeInput } from './materialize.task.ts';
-import type { SnapshotId } from './snapshot.ts';
+import type { TreeToMeasure } from './measure.task.ts';
+import type { SnapshotId, SnapshotUsage } from './snapshot.ts';
 import type { Trash } from './trash.ts';
 
 /** Mounting gets slow with the number of layers (the kernel ends at 500): above this many, the lower ones are flattened. */
@@ -14,6 +15,8 @@ interface Flat {
   readonly dir: string;
   readonly ready: Promise<void>;
   readonly users: Set<SnapshotId>;
+  /** Bytes, once it is made. */
+  size: number;
 }
 
 /**
@@ -32,7 +35,7 @@ export class FlattenedLayers {
     this.#root = root;
     this.#pool = pool;
     this.#trash = trash;
-    trash.discard(root);
+    void trash.discard(root);
     mkdirSync(root, { recursive: true, mode: 0o700 });
   }
 
@@ -50,8 +53,18 @@ export class FlattenedLayers {
     for (const [key, flat] of this.#flats) {
       if (!flat.users.delete(user) || flat.users.size > 0) continue;
       this.#flats.delete(key);
-      void flat.ready.catch(() => {}).then(() => this.#trash.discard(flat.dir));
+      void flat.ready.catch(() => {}).then(() => void this.#trash.discard(flat.dir));
     }
+  }
+
+  /** Bytes of the trees that were first made for `user`, or fell to it: what they take beside the files they link to. */
+  sizeFor(user: SnapshotId): number {
+    let size = 0;
+    for (const { users, size: bytes } of this.#flats.values()) {
+      const [first] = users;
+      if (first === user) size += bytes;
+    }
+    return size;
   }
 
   #flatten(dirs: readonly string[], length: number): Flat {
@@ -67,19 +80,30 @@ export class FlattenedLayers {
     }
     const lower = start ? [start.dir, ...dirs.slice(from, length)] : dirs.slice(0, length);
     const dir = path.join(this.#root, `${this.#next++}`);
-    const ready = (start?.ready ?? Promise.resolve()).then(() =>
-      this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
+    const make = async (): Promise<void> => {
+      await start?.ready;
+      await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
         dirs: lower.toReversed(),
         target: dir,
         method: 'link',
-      }),
-    );
-    const flat: Flat = { dir, ready, users: new Set() };
+      });
+    };
+    const flat: Flat = { dir, ready: Promise.resolve().then(make), users: new Set(), size: 0 };
+    const { ready } = flat;
+    void ready.then(() => this.#measure(flat)).catch(() => {});
     ready.catch(() => {
       if (this.#flats.get(key) === flat) this.#flats.delete(key);
-      this.#trash.discard(dir);
+      void this.#trash.discard(dir);
     });
     this.#flats.set(key, flat);
     return flat;
+  }
+
+  async #measure(flat: Flat): Promise<void> {
+    const [usage] = await this.#pool.run<readonly TreeToMeasure[], readonly SnapshotUsage[]>(
+      new URL('./measure.task.ts', import.meta.url),
+      [{ dir: flat.dir, files: 'linked' }],
+    );
+    flat.size = usage!.size;
   }
 }

@@ -4,7 +4,9 @@ import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import { layersAbove, stackLayers } from './layer-list.ts';
 import type { MaterializeInput } from './materialize.task.ts';
+import type { TreeToMeasure } from './measure.task.ts';
 import {
+  type Removal,
   type SnapshotChanges,
   type SnapshotId,
   type SnapshotInfo,
@@ -12,6 +14,7 @@ import {
   type Snapshotter,
   type SnapshotUsage,
   snapshotId,
+  type UsageQuery,
 } from './snapshot.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
@@ -36,14 +39,16 @@ class NativeSnapshotter implements Snapshotter {
   readonly name = 'native';
   readonly #dir: string;
   readonly #pool: ThreadPool;
+  readonly #housekeeping: ThreadPool;
   readonly #index: SnapshotIndex;
   readonly #trash: Trash;
 
-  constructor({ root, database, pool }: SnapshotterOptions) {
+  constructor({ root, database, pool, housekeeping = pool }: SnapshotterOptions) {
     this.#dir = path.join(root, 's');
     this.#pool = pool;
+    this.#housekeeping = housekeeping;
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-    this.#trash = new Trash(path.join(root, 't'), pool);
+    this.#trash = new Trash(path.join(root, 't'), housekeeping);
     this.#index = new SnapshotIndex(database, this.name);
     this.#recover();
   }
@@ -111,8 +116,9 @@ class NativeSnapshotter implements Snapshotter {
     return { dir: this.#tree(id), form: 'tree' };
   }
 
-  async remove(id: SnapshotId): Promise<void> {
-    if (this.#index.delete(id)) this.#trash.discard(this.#tree(id));
+  async remove(id: SnapshotId): Promise<Removal> {
+    if (!this.#index.delete(id)) return { freed: Promise.resolve(0) };
+    return { freed: this.#trash.discard(this.#tree(id)), layerDir: this.#tree(id) };
   }
 
   async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {
@@ -123,13 +129,21 @@ class NativeSnapshotter implements Snapshotter {
     yield* this.#index.all();
   }
 
-  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage> {
-    this.#index.require(id);
-    return this.#pool.run<readonly string[], SnapshotUsage>(
+  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
+    return this.#housekeeping.run<readonly TreeToMeasure[], readonly SnapshotUsage[]>(
       new URL('./measure.task.ts', import.meta.url),
-      [this.#tree(id)],
+      queries.map(({ id, sharesFiles }) => ({ dir: this.#tree(id), files: sharesFiles ? 'mixed' : 'made' })),
       { signal },
     );
+  }
+
+  /** Nothing. */
+  overhead(): number {
+    return 0;
+  }
+
+  get wasInterrupted(): boolean {
+    return this.#trash.wasInterrupted;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -141,7 +155,7 @@ class NativeSnapshotter implements Snapshotter {
     parents: readonly SnapshotId[],
     make: Parameters<SnapshotIndex['create']>[2],
   ): Promise<void> {
-    return this.#index.create(id, parents, make, () => this.#trash.discard(this.#tree(id)));
+    return this.#index.create(id, parents, make, () => void this.#trash.discard(this.#tree(id)));
   }
 
   #tree(id: SnapshotId): string {
@@ -198,7 +212,7 @@ class NativeSnapshotter implements Snapshotter {
     const present = new Set(readdirSync(this.#dir));
     this.#index.dropUnless(({ id }) => present.has(id));
     for (const { id } of this.#index.all()) present.delete(id);
-    for (const name of present) this.#trash.discard(path.join(this.#dir, name));
+    for (const name of present) void this.#trash.discard(path.join(this.#dir, name));
   }
 }
 

@@ -5,13 +5,16 @@ import type { ThreadPool } from '../base/thread-pool.ts';
 import { utimens } from '../linux/utimens.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { layersAbove, stackLayers } from './layer-list.ts';
+import type { TreeToMeasure } from './measure.task.ts';
 import type {
+  Removal,
   SnapshotChanges,
   SnapshotId,
   SnapshotInfo,
   SnapshotMount,
   Snapshotter,
   SnapshotUsage,
+  UsageQuery,
 } from './snapshot.ts';
 import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
@@ -39,19 +42,21 @@ class OverlaySnapshotter implements Snapshotter {
   readonly #dir: string;
   readonly #emptyDir: string;
   readonly #pool: ThreadPool;
+  readonly #housekeeping: ThreadPool;
   readonly #index: SnapshotIndex;
   readonly #trash: Trash;
   readonly #flats: FlattenedLayers;
   /** Whether a committed layer holds whiteouts, as far as somebody wanted to know. */
   readonly #whiteouts = new Map<string, boolean>();
 
-  constructor({ root, database, pool }: SnapshotterOptions) {
+  constructor({ root, database, pool, housekeeping = pool }: SnapshotterOptions) {
     this.#dir = path.join(root, 's');
     this.#emptyDir = path.join(root, 'empty');
     this.#pool = pool;
+    this.#housekeeping = housekeeping;
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     mkdirSync(this.#emptyDir, { recursive: true, mode: 0o755 });
-    this.#trash = new Trash(path.join(root, 't'), pool);
+    this.#trash = new Trash(path.join(root, 't'), housekeeping);
     this.#flats = new FlattenedLayers(path.join(root, 'f'), pool, this.#trash);
     this.#index = new SnapshotIndex(database, this.name);
     this.#recover();
@@ -158,11 +163,11 @@ class OverlaySnapshotter implements Snapshotter {
     return { dir: path.join(this.#ownDir(id), 'fs'), form: 'overlay' };
   }
 
-  async remove(id: SnapshotId): Promise<void> {
-    if (!this.#index.delete(id)) return;
+  async remove(id: SnapshotId): Promise<Removal> {
+    if (!this.#index.delete(id)) return { freed: Promise.resolve(0) };
     this.#flats.release(id);
     this.#whiteouts.delete(ownLayer(id));
-    this.#discard(id);
+    return { freed: this.#discard(id), layerDir: path.join(this.#ownDir(id), 'fs') };
   }
 
   async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {
@@ -173,13 +178,24 @@ class OverlaySnapshotter implements Snapshotter {
     yield* this.#index.all();
   }
 
-  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage> {
-    this.#index.require(id);
-    return this.#pool.run<readonly string[], SnapshotUsage>(
+  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
+    return this.#housekeeping.run<readonly TreeToMeasure[], readonly SnapshotUsage[]>(
       new URL('./measure.task.ts', import.meta.url),
-      [this.#ownDir(id)],
+      queries.map(({ id, sharesFiles }) => ({
+        dir: this.#ownDir(id),
+        // What merges and diffs have of their own are links to their parents' files.
+        files: this.#index.get(id)?.layers ? 'linked' : sharesFiles ? 'mixed' : 'made',
+      })),
       { signal },
     );
+  }
+
+  overhead(id: SnapshotId): number {
+    return this.#flats.sizeFor(id);
+  }
+
+  get wasInterrupted(): boolean {
+    return this.#trash.wasInterrupted;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -190,8 +206,8 @@ class OverlaySnapshotter implements Snapshotter {
     return path.join(this.#dir, id);
   }
 
-  #discard(id: SnapshotId): void {
-    this.#trash.discard(this.#ownDir(id));
+  #discard(id: SnapshotId): Promise<number> {
+    return this.#trash.discard(this.#ownDir(id));
   }
 
   #layerPath(layer: string): string {
@@ -274,7 +290,7 @@ class OverlaySnapshotter implements Snapshotter {
       [...(layers ?? [ownLayer(id)]), ...(view ?? [])].every((layer) => present.has(layer.split('/')[0]!)),
     );
     for (const { id } of this.#index.all()) present.delete(id);
-    for (const name of present) this.#trash.discard(path.join(this.#dir, name));
+    for (const name of present) void this.#trash.discard(path.join(this.#dir, name));
   }
 }
 

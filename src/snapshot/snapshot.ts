@@ -56,11 +56,32 @@ export interface Snapshotter extends AsyncDisposable {
   /** Where the layer's own files are written directly without a mount (for an active snapshot, by the extractor of a layer). */
   writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }>;
   /** Throws `failed_precondition` while children exist; removing what does not exist is no error. */
-  remove(id: SnapshotId): Promise<void>;
+  remove(id: SnapshotId): Promise<Removal>;
   stat(id: SnapshotId): Promise<SnapshotInfo | undefined>;
   list(): AsyncIterable<SnapshotInfo>;
-  /** What removing the snapshot would free. */
-  usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage>;
+  /** What each snapshot takes, in one go. What does not exist takes nothing. */
+  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]>;
+  /** Bytes that the snapshot takes beside its `usage` for as long as this process lives. */
+  overhead(id: SnapshotId): number;
+  /** Whether deletions that an earlier process began had to be ended: sizes of snapshots that share files may have changed. */
+  readonly wasInterrupted: boolean;
+}
+
+/** The files are out of the way already, and deleted a little later. */
+export interface Removal {
+  /** Bytes that the disk has back: less than the usage where other snapshots have links to the files. Never rejects. */
+  readonly freed: Promise<number>;
+  /** The layer directory of its own that the snapshot had. */
+  readonly layerDir?: string;
+}
+
+export interface UsageQuery {
+  readonly id: SnapshotId;
+  /**
+   * Some of the files may be hard links to those of other snapshots. A shared file counts for the snapshot that it was made
+   * in, and when that is gone for the first of `queries` that has it, if these are all that have it.
+   */
+  readonly sharesFiles: boolean;
 }
 
 export interface SnapshotInfo {

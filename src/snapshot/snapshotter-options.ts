@@ -8,4 +8,6 @@ export interface SnapshotterOptions {
   /** Where it keeps its records, in a table of its own. */
   readonly database: DatabaseSync;
   readonly pool: ThreadPool;
+  /** For deleting and measuring, which must not wait for work in `pool`, nor that for them; `pool` by default. */
+  readonly housekeeping?: ThreadPool;
 }

@@ -350,10 +350,16 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         writeFileSync(path.join(root, 'big'), Buffer.alloc(1 << 20, 1));
         linkSync(path.join(root, 'big'), path.join(root, 'big2'));
       });
-      const { size, inodes } = await snapshotter.usage(base);
+      const [usage, none] = await snapshotter.usage([
+        { id: base, sharesFiles: false },
+        { id: id('nowhere'), sharesFiles: false },
+      ]);
+      const { size, inodes } = usage!;
       assert.ok(size >= 1 << 20 && size < (1 << 20) + 64 * 1024, `${size} bytes`);
       assert.ok(inodes >= 2 && inodes <= 4, `${inodes} inodes`);
-      await assert.rejects(async () => snapshotter.usage(id('nowhere')), hasCode('not_found'));
+      assert.deepEqual(none, { size: 0, inodes: 0 });
+      const { freed } = await snapshotter.remove(base);
+      assert.equal(await freed, size);
     });
 
     test('after a kill, what was committed is whole and what nobody recorded is gone', async () => {

@@ -1,16 +1,27 @@
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { errnoOf } from '../base/errors.ts';
+import { deferred } from '../base/lifetime.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
+
+interface Victim {
+  readonly path: string;
+  readonly freed: (bytes: number) => void;
+}
+
+/** So many trees go to the thread at once. */
+const batchSize = 64;
 
 /**
  * Removes trees of any size at once: they are renamed into a directory of their own, and deleted there in a thread.
  * What a killed process left there is deleted by the next.
  */
 export class Trash implements AsyncDisposable {
+  /** Whether a killed process left something. */
+  readonly wasInterrupted: boolean;
   readonly #dir: string;
   readonly #pool: ThreadPool;
-  readonly #waiting: string[];
+  readonly #waiting: Victim[];
   #deleting: Promise<void> | undefined;
   #next = 0;
 
@@ -19,21 +30,27 @@ export class Trash implements AsyncDisposable {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     this.#dir = dir;
     this.#pool = pool;
-    this.#waiting = readdirSync(dir).map((name) => path.join(dir, name));
+    this.#waiting = readdirSync(dir).map((name) => ({ path: path.join(dir, name), freed: () => {} }));
+    this.wasInterrupted = this.#waiting.length > 0;
     this.#deleteNext();
   }
 
-  /** The path is free when this returns; the space is, a little later. What does not exist is no error. */
-  discard(victim: string): void {
+  /**
+   * The path is free when this returns; the space is, when the answered promise resolves with the bytes that came free. What does
+   * not exist is no error.
+   */
+  discard(victim: string): Promise<number> {
     const target = path.join(this.#dir, `${process.pid}-${Date.now().toString(36)}-${this.#next++}`);
     try {
       renameSync(victim, target);
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return;
+      if (errnoOf(error) === 'ENOENT') return Promise.resolve(0);
       throw error;
     }
-    this.#waiting.push(target);
+    const { promise, resolve } = deferred<number>();
+    this.#waiting.push({ path: target, freed: resolve });
     this.#deleteNext();
+    return promise;
   }
 
   /** Resolves when everything discarded so far is deleted. */
@@ -43,12 +60,16 @@ export class Trash implements AsyncDisposable {
 
   #deleteNext(): void {
     if (this.#deleting || this.#waiting.length === 0) return;
-    const batch = this.#waiting.splice(0);
+    const batch = this.#waiting.splice(0, batchSize);
     this.#deleting = this.#pool
-      .run<readonly string[], void>(new URL('./delete.task.ts', import.meta.url), batch)
+      .run<readonly string[], number[]>(
+        new URL('./delete.task.ts', import.meta.url),
+        batch.map((victim) => victim.path),
+      )
       // What could not be deleted stays in the trash for the next start.
-      .catch(() => {})
-      .finally(() => {
+      .catch(() => batch.map(() => 0))
+      .then((freed) => {
+        for (const [index, victim] of batch.entries()) victim.freed(freed[index]!);
         this.#deleting = undefined;
         this.#deleteNext();
       });

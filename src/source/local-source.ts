@@ -16,7 +16,7 @@ import type { Source, SourceContext, SourceInstance, SourceKey } from './source.
 
 export interface LocalSourceOptions {
   readonly sessions: SessionManager;
-  readonly refStore: Pick<RefStore, 'get' | 'createMutable' | 'prune'>;
+  readonly refStore: Pick<RefStore, 'get' | 'createMutable' | 'retire'>;
   /** Told the digests of received files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
   readonly database: DatabaseSync;
@@ -117,7 +117,7 @@ class LocalInstance implements SourceInstance {
         else this.#trees.put({ key, ref: base!.id, manifest: known!.manifest }, directory);
         return base!.clone();
       }
-      const ref = await tree.commit();
+      const ref = await tree.commit({ sharesFiles: baseDir !== undefined });
       const [dir] = await ref.layerDirs(context);
       if (dir !== undefined) await this.#options.checksums.prime(dir, digests, context.signal);
       this.#trees.put({ key, ref: ref.id, manifest: result.manifest }, directory);
@@ -132,7 +132,7 @@ class LocalInstance implements SourceInstance {
   async #drop(tree: LocalTree, handle: ImmutableRef | undefined): Promise<void> {
     if (!handle) return;
     await handle.release();
-    for await (const _ of this.#options.refStore.prune({ all: true, filters: [`id==${tree.ref}`] }));
+    this.#options.refStore.retire(tree.ref);
   }
 }
 

@@ -19,6 +19,7 @@ export class LocalTrees {
   readonly #put: StatementSync;
   readonly #use: StatementSync;
   readonly #delete: StatementSync;
+  readonly #deleteRef: StatementSync;
 
   constructor(database: DatabaseSync) {
     database.exec(
@@ -29,7 +30,8 @@ export class LocalTrees {
          manifest BLOB NOT NULL,
          used_at INTEGER NOT NULL
        ) STRICT;
-       CREATE INDEX IF NOT EXISTS local_trees_directory ON local_trees (directory, used_at)`,
+       CREATE INDEX IF NOT EXISTS local_trees_directory ON local_trees (directory, used_at);
+       CREATE INDEX IF NOT EXISTS local_trees_ref ON local_trees (ref)`,
     );
     database.prepare('DELETE FROM local_trees WHERE used_at < ?').run(Date.now() - keepTime);
     this.#find = database.prepare(
@@ -39,6 +41,7 @@ export class LocalTrees {
       'INSERT OR REPLACE INTO local_trees (key, directory, ref, manifest, used_at) VALUES (?, ?, ?, ?, ?)',
     );
     this.#use = database.prepare('UPDATE local_trees SET used_at = ? WHERE key = ?');
+    this.#deleteRef = database.prepare('DELETE FROM local_trees WHERE ref = ?');
     this.#delete = database.prepare('DELETE FROM local_trees WHERE key = ? AND ref = ?');
   }
 
@@ -56,6 +59,11 @@ export class LocalTrees {
 
   markUsed(key: string): void {
     this.#use.run(Date.now(), key);
+  }
+
+  /** The ref is gone. */
+  forgetRef(ref: RefId): void {
+    this.#deleteRef.run(ref);
   }
 
   /** Unless it was replaced meanwhile. */

@@ -25,10 +25,10 @@ export class NewTree implements AsyncDisposable {
   }
 
   /** To be called once, after `makeDirectory`. */
-  async commit(): Promise<ImmutableRef> {
+  async commit(options: { readonly sharesFiles: boolean }): Promise<ImmutableRef> {
     await this.makeDirectory();
     await this.#unmount();
-    return await this.#ref!.commit();
+    return await this.#ref!.commit(options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
