@@ -1,4 +1,4 @@
-import type { Range } from '../base/errors.ts';
+import type { Range } from './errors.ts';
 
 const rule = '-'.repeat(20);
 

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KilnError } from '../base/errors.ts';
-import { formatError } from './format-error.ts';
 import { sourceExcerpt } from './source-excerpt.ts';
 
 const data = Buffer.from(Array.from({ length: 9 }, (_, index) => `line ${index + 1}`).join('\n'));
@@ -37,19 +35,4 @@ test('at the edges of the text the excerpt ends', () => {
     sourceExcerpt({ filename: 'f', data: Buffer.from('only'), ranges: [range(1, 1)] })?.split('\n').length,
     5,
   );
-});
-
-test('a failure is told with its lines, its message and its hint, once', () => {
-  const error = new KilnError('not_found', 'no stage "bild"', {
-    hint: 'did you mean "build"?',
-    details: [
-      { kind: 'source', filename: 'Dockerfile', language: 'Dockerfile', data, ranges: [range(1, 1)] },
-    ],
-  });
-  const text = formatError(error.wrap('failed to solve'), { debug: false });
-  assert.match(
-    text,
-    /^Dockerfile:1\n[\s\S]*-\nerror: failed to solve: no stage "bild"\nhint: did you mean "build"\?\n$/,
-  );
-  assert.match(formatError(error, { debug: true }), /\n {4}at /);
 });
