@@ -121,7 +121,7 @@ export interface RefStore extends AsyncDisposable {
   /** Brings a blob returned by `blobs` into the content store if it is not there yet. */
   ensureBlob(ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void>;
   /**
-   * A mutable tree that outlives builds under a key (cache mounts, local sources); a new one starts as `parent`. A key
+   * A mutable tree that outlives builds under a key (cache mounts); a new one starts as `parent`. A key
    * counts together with its parent: with another one it names other trees.
    */
   acquireNamed(key: string, parent: ImmutableRef | undefined, options: NamedOptions): Promise<NamedMutable>;
