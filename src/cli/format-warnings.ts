@@ -1,5 +1,5 @@
+import { sourceExcerpt } from '../base/source-excerpt.ts';
 import type { WarningUpdate } from '../client/solve-status.ts';
-import { sourceExcerpt } from './source-excerpt.ts';
 
 /** The warnings of a build for the end of its output; '' without any. `detailed` adds what each means and where it comes from. */
 export function formatWarnings(
