@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { asKilnError } from '../../src/base/errors.ts';
+import { asKilnError, type Range } from '../../src/base/errors.ts';
 import type { Connection } from '../../src/client/connection.ts';
 import { resolveLayoutTag } from '../../src/client/layout-index.ts';
 import { solve } from '../../src/client/solve.ts';
@@ -9,6 +9,7 @@ import type { ConformanceCase } from './conformance-case.ts';
 import { makeTree } from './make-tree.ts';
 import type { Outcome } from './outcome.ts';
 import { readImageArchive } from './read-image-archive.ts';
+import { withoutStepNumber } from './without-step-number.ts';
 
 export interface BuildSetting {
   readonly connection: Connection;
@@ -37,18 +38,20 @@ export async function buildCase(of: ConformanceCase, setting: BuildSetting): Pro
       await build.result;
     } catch (error) {
       const { message, details } = asKilnError(error);
-      const lines = details.flatMap((detail) =>
-        detail.kind === 'source'
-          ? detail.ranges.map(({ start, end }): [number, number] => [start.line, end.line])
-          : [],
-      );
-      return { result: 'failed', message: withoutDigests(message), lines, ...sorted };
+      const ranges = details.flatMap((detail) => (detail.kind === 'source' ? detail.ranges : []));
+      const lines = new Set(ranges.flatMap(linesOf));
+      return {
+        result: 'failed',
+        message: withoutDigests(message),
+        lines: [...lines].sort((a, b) => a - b),
+        ...sorted,
+      };
     }
     return {
       result: 'built',
       images: readImageArchive(archive, await diffIdsOf(baseLayout, digest)),
       ...sorted,
-      steps: [...names.values()].map((name) => withoutNumber(withoutDigests(name))).sort(),
+      steps: [...new Set([...names.values()].map((name) => withoutStepNumber(withoutDigests(name))))].sort(),
     };
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -107,10 +110,9 @@ function withoutDigests(text: string): string {
   return text.replaceAll(/sha256:[0-9a-f]{64}/g, 'sha256:…');
 }
 
-/**
- * BuildKit counts steps that it never shows (a base that is a named context, `ENV` among triggers), so that builds end with step
- * 4 of 5. Kiln's last step is the last.
- */
-function withoutNumber(step: string): string {
-  return step.replace(/^(\[[^\]]*?)\s*\d+\/\d+\]/, '$1 #]').replace('[ #]', '[#]');
+/** Lines count from 1: a place without a line is none. */
+function linesOf({ start, end }: Range): number[] {
+  const lines: number[] = [];
+  for (let line = Math.max(start.line, 1); line <= end.line; line++) lines.push(line);
+  return lines;
 }

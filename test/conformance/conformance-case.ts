@@ -17,7 +17,7 @@ export interface ConformanceCase {
 }
 
 /** What of a result can be said to differ on purpose. */
-export const aspects = ['config', 'layers', 'digests', 'warnings', 'steps', 'lines'] as const;
+export const aspects = ['config', 'layers', 'times', 'warnings', 'steps', 'lines'] as const;
 export type Aspect = (typeof aspects)[number];
 
 export interface EntryAttributes {

@@ -6,15 +6,15 @@ export interface BuiltOutcome {
   readonly images: readonly ImageOutcome[];
   /** In the order of their text. */
   readonly warnings: readonly string[];
-  /** The names of all vertices, sorted; digests and step numbers in them are left out. */
+  /** What the vertices are called, sorted; digests and step numbers in the names are left out. */
   readonly steps: readonly string[];
 }
 
 export interface FailedOutcome {
   readonly result: 'failed';
   readonly message: string;
-  /** First and last line in the Dockerfile of each place that the error names. */
-  readonly lines: readonly (readonly [number, number])[];
+  /** The lines of the Dockerfile that the error names. */
+  readonly lines: readonly number[];
   readonly warnings: readonly string[];
 }
 

@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import type { TarEntry } from '../../src/layer/tar-entry.ts';
 import { TarParser } from '../../src/layer/tar-parser.ts';
 import { builtTime, type ImageOutcome, isBuildTime, type LayerEntry, type LayerOutcome } from './outcome.ts';
+import { withoutStepNumber } from './without-step-number.ts';
 
 interface Descriptor {
   readonly mediaType: string;
@@ -12,7 +13,7 @@ interface Descriptor {
 
 interface ConfigJson {
   created?: string;
-  history?: { created?: string }[];
+  history?: { created?: string; created_by?: string }[];
   rootfs?: { diff_ids?: string[] };
 }
 
@@ -65,6 +66,7 @@ function withoutDifferences(config: ConfigJson): unknown {
     ...(config.history && {
       history: config.history.map((entry) => ({
         ...entry,
+        ...(entry.created_by !== undefined && { created_by: withoutStepNumber(entry.created_by) }),
         ...(entry.created !== undefined && { created: time(entry.created) }),
       })),
     }),

@@ -1,4 +1,4 @@
-import type { Range } from '../../../base/errors.ts';
+import { KilnError, type Range } from '../../../base/errors.ts';
 import { type Platform, parsePlatform } from '../../../base/platform.ts';
 import { atSource, type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
 import type { Expansion } from '../expand/expand-word.ts';
@@ -96,17 +96,21 @@ export class StageGraphBuilder {
 
   checkCycles(): void {
     const done = new Set<TreeNode>();
-    const open = new Set<TreeNode>();
+    /** From the first stage to the one that is looked at, each with the place where it names the next. */
+    const trail = new Map<TreeNode, Range>();
     const visit = (node: TreeNode): void => {
       if (done.has(node)) return;
-      open.add(node);
       for (const { tree, range } of dependencies(node)) {
-        if (open.has(tree)) {
-          throw dockerfileError(this.#source, range, `circular dependency detected on stage: ${tree.name}`);
+        trail.set(node, range);
+        if (trail.has(tree)) {
+          const circle = [...trail].slice([...trail.keys()].indexOf(tree));
+          throw new KilnError('invalid_argument', `circular dependency detected on stage: ${tree.name}`, {
+            details: [{ kind: 'source', ...this.#source, ranges: circle.map(([, place]) => place) }],
+          });
         }
         visit(tree);
       }
-      open.delete(node);
+      trail.delete(node);
       done.add(node);
     };
     for (const node of this.#nodes) visit(node);
