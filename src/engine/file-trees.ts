@@ -1,14 +1,17 @@
-import type { FileTree, PreparedAction } from '../file-op/file-op.ts';
+import { KilnError } from '../base/errors.ts';
+import type { FileTree, PreparedAction, UnmountedLayer } from '../file-op/file-op.ts';
 import type { ImmutableRef, MountedView, MutableRef } from '../layer/ref.ts';
 import { noIndex } from '../llb/op.ts';
+import type { SnapshotMount } from '../snapshot/snapshot.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import type { WorkerParts } from './engine-parts.ts';
 
+/** A tree being written. `layer` is set while it is not mounted: actions go to the layer's own directory then. */
 interface Writing {
   readonly mutable: MutableRef;
   readonly path: string;
-  readonly view: MountedView | undefined;
+  readonly layer: UnmountedLayer | undefined;
   readonly queued: PreparedAction[];
 }
 
@@ -52,9 +55,7 @@ export class FileTrees implements AsyncDisposable {
       this.#context,
     );
     try {
-      const plain = await mutable.plainDir();
-      const view = plain === undefined ? await mutable.mount() : undefined;
-      const writing = { mutable, path: plain ?? view!.path, view, queued: [] };
+      const writing = { mutable, ...writableAt(await mutable.snapshotMount()), queued: [] };
       this.#writing.set(result, writing);
       return writing.path;
     } catch (error) {
@@ -85,13 +86,29 @@ export class FileTrees implements AsyncDisposable {
     const finished = this.#finished.get(tree);
     if (finished) return finished;
     const writing = this.#writing.get(tree)!;
-    await this.#parts.fileOps.apply(writing.queued, this.#context.signal);
-    await writing.view?.[Symbol.asyncDispose]();
+    await this.#apply(writing);
     const sharesFiles = writing.queued.some(({ linkable, source }) => linkable && source !== undefined);
     const ref = await writing.mutable.commit({ sharesFiles });
     this.#writing.delete(tree);
     this.#finished.set(tree, ref);
     return ref;
+  }
+
+  /** Mounting and unmounting takes longer than most file ops, so it is done only for an action that needs it. */
+  async #apply({ mutable, layer, queued }: Writing): Promise<void> {
+    const { fileOps } = this.#parts;
+    const { signal } = this.#context;
+    if (!layer) {
+      await fileOps.apply(queued, signal);
+      return;
+    }
+    const rest = queued.slice(await fileOps.applyToLayer(queued, layer, signal));
+    if (rest.length === 0) return;
+    await using view = await mutable.mount();
+    await fileOps.apply(
+      rest.map((action) => ({ ...action, target: view.path })),
+      signal,
+    );
   }
 
   async #scratch(): Promise<ImmutableRef> {
@@ -104,10 +121,18 @@ export class FileTrees implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const view of this.#views.values()) await view[Symbol.asyncDispose]();
-    for (const { mutable, view } of this.#writing.values()) {
-      await view?.[Symbol.asyncDispose]();
-      await mutable.release();
-    }
+    for (const { mutable } of this.#writing.values()) await mutable.release();
     for (const ref of this.#finished.values()) await ref.release();
   }
+}
+
+/** Where a mutable snapshot is written without a mount. */
+function writableAt(mount: SnapshotMount): {
+  readonly path: string;
+  readonly layer: UnmountedLayer | undefined;
+} {
+  if (mount.kind === 'bind') return { path: mount.source, layer: undefined };
+  const { upperDir, lowerDirs } = mount;
+  if (upperDir === undefined) throw new KilnError('internal', 'a mutable snapshot cannot be written to');
+  return { path: upperDir, layer: { dir: upperDir, lowerDirs } };
 }

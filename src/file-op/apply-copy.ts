@@ -58,7 +58,8 @@ export async function applyCopy(
   }
 }
 
-function findSources(root: string, copy: FileCopy): Match[] {
+/** What the copy names in the source tree at `root`. Throws `not_found`. */
+export function findSources(root: string, copy: FileCopy): Match[] {
   const options = { followLast: copy.followSymlink };
   if (!copy.allowWildcard) {
     const file = toByteString(resolveInRoot(root, copy.src, options));

@@ -18,7 +18,23 @@ export interface PreparedAction {
   readonly linkable: boolean;
 }
 
+/** A layer that is not mounted: `dir` its own directory, `lowerDirs` those below, topmost first. */
+export interface UnmountedLayer {
+  readonly dir: string;
+  readonly lowerDirs: readonly string[];
+}
+
 /** Applies file actions in order, in a thread. Every path is resolved inside its root: links cannot lead out of it. */
 export interface FileOps {
+  /** All actions have the same target. */
   apply(actions: readonly PreparedAction[], signal: AbortSignal): Promise<void>;
+  /**
+   * The same to a layer, whose directory is the actions' target, without mounting it. Answers how many actions were
+   * applied: the next one, if any, needs to see the tree through a mount.
+   */
+  applyToLayer(
+    actions: readonly PreparedAction[],
+    layer: UnmountedLayer,
+    signal: AbortSignal,
+  ): Promise<number>;
 }

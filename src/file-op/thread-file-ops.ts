@@ -1,15 +1,16 @@
 import type { ThreadPool } from '../base/thread-pool.ts';
-import type { FileOps, PreparedAction } from './file-op.ts';
+import type { FileOpInput } from './file-op.task.ts';
+import type { FileOps } from './file-op.ts';
+
+const task = new URL('./file-op.task.ts', import.meta.url);
 
 /** File ops that run in `pool`. */
 export function createFileOps({ pool }: { readonly pool: ThreadPool }): FileOps {
   return {
-    apply(actions: readonly PreparedAction[], signal: AbortSignal): Promise<void> {
-      return pool.run<readonly PreparedAction[], void>(
-        new URL('./file-op.task.ts', import.meta.url),
-        actions,
-        { signal },
-      );
+    async apply(actions, signal) {
+      await pool.run<FileOpInput, number>(task, { actions, layer: undefined }, { signal });
     },
+    applyToLayer: (actions, layer, signal) =>
+      pool.run<FileOpInput, number>(task, { actions, layer }, { signal }),
   };
 }
