@@ -6,13 +6,14 @@ const schemaVersion = 2;
 
 /**
  * The daemon's one database: every room keeps tables of its own in it. Write-ahead logging makes a killed process lose
- * nothing that was committed, and costs no disk flush a transaction. Throws `failed_precondition` for the state of
- * another release.
+ * nothing that was committed, and costs no disk flush a transaction. The connection is the file's only one, so that
+ * SQLite needs no shared memory in a mapped file, where a full disk means SIGBUS. Throws `failed_precondition` for the
+ * state of another release.
  */
 export function openDatabase(file: string): DatabaseSync {
   const database = new DatabaseSync(file);
   database.exec(
-    'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
+    'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
   );
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
   if (version !== 0 && version !== schemaVersion) {
@@ -25,6 +26,6 @@ export function openDatabase(file: string): DatabaseSync {
       },
     );
   }
-  database.exec(`PRAGMA user_version = ${schemaVersion}`);
+  if (version === 0) database.exec(`PRAGMA user_version = ${schemaVersion}`);
   return database;
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
-import { unmount } from '../linux/mount.ts';
+import { mount, unmount } from '../linux/mount.ts';
 import { mountOverlay } from '../linux/overlay.ts';
 import { chooseSnapshotter, type SnapshotterKind } from './choose-snapshotter.ts';
 
@@ -57,3 +57,30 @@ test('plain copies are taken where overlayfs does not work, unless it was asked 
     );
   });
 });
+
+test('a root stays with overlayfs on a disk too full to try it, and a new one is not begun there', () => {
+  const at = (name: string) => path.join(dir, name);
+  for (const name of ['used', 'new']) {
+    mkdirSync(at(name));
+    mount({ source: 'tmpfs', target: at(name), type: 'tmpfs', data: 'size=1m,nr_inodes=64' });
+  }
+  try {
+    assert.equal(choose('auto', at('used')).name, 'overlay');
+    for (const name of ['used', 'new']) fillInodes(at(name));
+    assert.equal(choose('auto', at('used')).name, 'overlay');
+    assert.throws(
+      () => choose('auto', at('new')),
+      (error) => error instanceof KilnError && error.code === 'resource_exhausted',
+    );
+  } finally {
+    for (const name of ['used', 'new']) unmount(at(name));
+  }
+});
+
+function fillInodes(directory: string): void {
+  try {
+    for (let index = 0; ; index++) writeFileSync(path.join(directory, `${index}`), '');
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  }
+}

@@ -13,12 +13,15 @@ export type SnapshotterKind = 'auto' | 'overlayfs' | 'native';
 
 /**
  * Opens a snapshotter in a directory of its own below `options.root`. `auto` takes overlayfs where it works on that
- * file system, found out by using it. Throws `failed_precondition` when overlayfs is asked for and does not work.
+ * file system, found out by using it when the root is new: one that has trees in overlayfs form stays with them, even on
+ * a disk too full to try. Throws `failed_precondition` when overlayfs is asked for and does not work,
+ * `resource_exhausted` when the disk is too full to find out.
  */
 export function chooseSnapshotter(kind: SnapshotterKind, options: SnapshotterOptions): Snapshotter {
   const at = (name: string): SnapshotterOptions => ({ ...options, root: path.join(options.root, name) });
   if (kind === 'native') return openNativeSnapshotter(at('native'));
-  const problem = overlayProblem(options.root);
+  const problem = existsSync(at('overlay').root) ? undefined : overlayProblem(options.root);
+  if (problem?.code === 'resource_exhausted') throw problem.wrap(`cannot try overlayfs in ${options.root}`);
   if (!problem) return openOverlaySnapshotter(at('overlay'));
   if (kind === 'auto') return openNativeSnapshotter(at('native'));
   throw new KilnError(
@@ -33,10 +36,12 @@ export function chooseSnapshotter(kind: SnapshotterKind, options: SnapshotterOpt
 
 /** Why overlayfs cannot be used in `root`; undefined when it can. */
 function overlayProblem(root: string): KilnError | undefined {
-  mkdirSync(root, { recursive: true, mode: 0o711 });
-  const probe = mkdtempSync(path.join(root, 'probe-'));
-  const at = (name: string) => path.join(probe, name);
+  let probe: string | undefined;
   try {
+    mkdirSync(root, { recursive: true, mode: 0o711 });
+    const dir = mkdtempSync(path.join(root, 'probe-'));
+    probe = dir;
+    const at = (name: string) => path.join(dir, name);
     for (const name of ['lower', 'base', 'upper', 'work', 'merged']) mkdirSync(at(name));
     writeFileSync(at('lower/file'), '');
     mountOverlay(
@@ -53,6 +58,6 @@ function overlayProblem(root: string): KilnError | undefined {
   } catch (error) {
     return asKilnError(error);
   } finally {
-    rmSync(probe, { recursive: true, force: true });
+    if (probe !== undefined) rmSync(probe, { recursive: true, force: true });
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { MaterializeInput } from './materialize.task.ts';
@@ -35,8 +35,8 @@ export class FlattenedLayers {
     this.#root = root;
     this.#pool = pool;
     this.#trash = trash;
-    void trash.discard(root);
     mkdirSync(root, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(root)) void trash.discard(path.join(root, name));
   }
 
   /** Directories, bottom first, that show the same as `dirs` and can be mounted. They stay until `release(user)`. */
