@@ -120,16 +120,28 @@ export function errnoOf(error: unknown): string | undefined {
 /** Any thrown value as a KilnError; system errors keep their meaning in the code. */
 export function asKilnError(error: unknown): KilnError {
   if (error instanceof KilnError) return error;
+  // What went wrong first, not what went wrong when giving back what was held.
+  if (error instanceof SuppressedError) return asKilnError(error.suppressed);
   if (error instanceof Error) {
     if (error.name === 'AbortError') return new KilnError('canceled', 'canceled', { cause: error });
     const code = (error as { code?: unknown }).code;
-    const known = typeof code === 'string' ? errnoCodes[code] : undefined;
+    const known = isDatabaseFull(error)
+      ? 'resource_exhausted'
+      : typeof code === 'string'
+        ? errnoCodes[code]
+        : undefined;
     return new KilnError(known ?? 'unknown', error.message, {
       cause: error,
-      hint: code === 'ENOSPC' ? 'free disk space, or run `kiln prune`' : undefined,
+      hint: code === 'ENOSPC' || isDatabaseFull(error) ? 'free disk space, or run `kiln prune`' : undefined,
     });
   }
   return new KilnError('unknown', String(error));
+}
+
+/** SQLite's SQLITE_FULL, in any of its extended forms. */
+function isDatabaseFull(error: Error): boolean {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' && (errcode & 0xff) === 13;
 }
 
 export function isCanceled(error: unknown): boolean {

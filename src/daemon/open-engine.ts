@@ -49,6 +49,7 @@ import { controlService } from './control-service.ts';
 import type { DaemonConfig, DiskSpace, GcConfig } from './daemon-config.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { DiskFlusher } from './disk-flusher.ts';
+import { DiskReserve } from './disk-reserve.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { gatewayService } from './gateway-service.ts';
 import { defaultLimits, defaultPolicies, emergencyPolicy, type GcPolicy } from './gc-policy.ts';
@@ -79,6 +80,8 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   await using resources = new AsyncDisposableStack();
   await prepareRoot(root);
   resources.use(lockRoot(root));
+  const reserve = new DiskReserve(root);
+  reserve.adjust();
 
   const database = resources.adopt(openDatabase(path.join(root, 'kiln.db')), (open) => open.close());
   // Layers are made of many blocks while files are read: neither has to wait for the other's threads.
@@ -234,6 +237,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     log,
     onBuildStart: () => collector.watch(),
     onBuildEnd: () => {
+      reserve.adjust();
       collector.schedule();
       flusher.schedule();
       memory.schedule();

@@ -117,8 +117,10 @@ class NativeSnapshotter implements Snapshotter {
   }
 
   async remove(id: SnapshotId): Promise<Removal> {
-    if (!this.#index.delete(id)) return { freed: Promise.resolve(0) };
-    return { freed: this.#trash.discard(this.#tree(id)), layerDir: this.#tree(id) };
+    if (!this.#index.isRemovable(id)) return { freed: Promise.resolve(0) };
+    const freed = this.#trash.discard(this.#tree(id));
+    await this.#index.delete(id, freed);
+    return { freed, layerDir: this.#tree(id) };
   }
 
   async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {

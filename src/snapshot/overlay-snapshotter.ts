@@ -164,10 +164,12 @@ class OverlaySnapshotter implements Snapshotter {
   }
 
   async remove(id: SnapshotId): Promise<Removal> {
-    if (!this.#index.delete(id)) return { freed: Promise.resolve(0) };
+    if (!this.#index.isRemovable(id)) return { freed: Promise.resolve(0) };
     this.#flats.release(id);
     this.#whiteouts.delete(ownLayer(id));
-    return { freed: this.#discard(id), layerDir: path.join(this.#ownDir(id), 'fs') };
+    const freed = this.#discard(id);
+    await this.#index.delete(id, freed);
+    return { freed, layerDir: path.join(this.#ownDir(id), 'fs') };
   }
 
   async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {

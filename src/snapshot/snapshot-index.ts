@@ -113,21 +113,29 @@ export class SnapshotIndex {
     this.#records.set(id, { ...record, state: 'committed' });
   }
 
-  /** Answers false when there was none. Throws `failed_precondition` while it has children. */
-  delete(id: SnapshotId): boolean {
-    const record = this.#records.get(id);
-    if (!record) return false;
+  /** Whether there is such a snapshot. Throws `failed_precondition` when it cannot be removed because it has children. */
+  isRemovable(id: SnapshotId): boolean {
     const children = this.#children.get(id) ?? 0;
-    if (children > 0) {
+    if (this.#records.has(id) && children > 0) {
       throw new KilnError(
         'failed_precondition',
         `snapshot ${id} has ${children} children: remove them first`,
       );
     }
-    this.#delete.run(id);
+    return this.#records.has(id);
+  }
+
+  /** To be called when the files are out of the way. Where the disk is too full to write that, waits until they are `freed`. */
+  async delete(id: SnapshotId, freed: Promise<unknown>): Promise<void> {
+    const { parents } = this.require(id);
     this.#records.delete(id);
-    this.#count(record.parents, -1);
-    return true;
+    this.#count(parents, -1);
+    try {
+      this.#delete.run(id);
+    } catch {
+      await freed;
+      this.#delete.run(id);
+    }
   }
 
   /** Forgets what is not whole any more, with everything built on it. */
