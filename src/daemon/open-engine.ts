@@ -48,8 +48,10 @@ import { BuildRegistry } from './build-registry.ts';
 import { controlService } from './control-service.ts';
 import type { DaemonConfig, DiskSpace, GcConfig } from './daemon-config.ts';
 import type { DaemonLog } from './daemon-log.ts';
+import { DatabaseKeeper } from './database-keeper.ts';
 import { DiskFlusher } from './disk-flusher.ts';
 import { DiskReserve } from './disk-reserve.ts';
+import { dropLostResults } from './drop-lost-results.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { gatewayService } from './gateway-service.ts';
 import { defaultLimits, defaultPolicies, emergencyPolicy, type GcPolicy } from './gc-policy.ts';
@@ -83,7 +85,8 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const reserve = new DiskReserve(root);
   reserve.adjust();
 
-  const database = resources.adopt(openDatabase(path.join(root, 'kiln.db')), (open) => open.close());
+  const databaseFile = path.join(root, 'kiln.db');
+  const database = resources.adopt(openDatabase(databaseFile), (open) => open.close());
   // Layers are made of many blocks while files are read: neither has to wait for the other's threads.
   const files = resources.use(new ThreadPool());
   const compression = resources.use(new ThreadPool());
@@ -123,6 +126,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const localTrees = new LocalTrees(database);
   const builds = new BuildRegistry();
   const isIdle = () => builds.active.length === 0;
+  resources.use(new DatabaseKeeper({ database, file: databaseFile, isIdle }));
   const refStore: RefStore = resources.use(
     await openRefStore({
       root: path.join(root, 'refs'),
@@ -221,6 +225,14 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     new GarbageCollector({ refStore, policies: await collectedBy(policies, root), root, isIdle, log }),
   );
   collector.schedule();
+  const sweep = new AbortController();
+  const swept = dropLostResults(keyStore, refStore, sweep.signal).catch((error) =>
+    log.debug(`cannot drop the keys of lost results: ${error}`),
+  );
+  resources.defer(async () => {
+    sweep.abort();
+    await swept;
+  });
   const flusher = resources.use(new DiskFlusher({ root, snapshotter, isIdle, log }));
   if (ledger.restingSince !== undefined) {
     if (Date.now() - ledger.restingSince > writebackTime) void flusher.flush();

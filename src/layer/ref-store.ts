@@ -142,9 +142,13 @@ class LocalRefStore implements RefStore, RefOperations {
     return new MutableHandle(await this.#prepare(parent, { ...options, state: 'mutable' }, context), this);
   }
 
+  has(id: RefId): boolean {
+    return this.#find(id) !== undefined;
+  }
+
   async get(id: RefId): Promise<ImmutableRef | undefined> {
-    const record = this.#records.find(id.split('.')[0] as RefId);
-    if (!record || record.state === 'mutable' || publicId(record) !== id) return undefined;
+    const record = this.#find(id);
+    if (!record || record.state === 'mutable') return undefined;
     // Held before the first wait, so that it cannot be pruned, or taken by who wants to write, meanwhile.
     const ref = this.hold(record);
     if (await this.#lazyLayers.canMake(record)) return ref;
@@ -387,6 +391,11 @@ class LocalRefStore implements RefStore, RefOperations {
 
   #createJoined(origin: RecordOrigin, options: RecordOptions): ImmutableRef {
     return this.hold(this.#records.create({ ...options, origin, state: 'committed' }));
+  }
+
+  #find(id: RefId): RefRecord | undefined {
+    const record = this.#records.find(id.split('.')[0] as RefId);
+    return record && publicId(record) === id ? record : undefined;
   }
 
   #recordOf(ref: ImmutableRef): RefRecord {

@@ -71,8 +71,11 @@ export class RefTable {
       blobs.set(row.record, list);
       list.push(blobOf(row));
     }
-    const rows = this.#database.prepare('SELECT * FROM ref_record').all() as unknown as RecordRow[];
-    return rows.map((row) => recordOf(row, blobs.get(row.id) ?? []));
+    const records: RefRecord[] = [];
+    for (const row of this.#database.prepare('SELECT * FROM ref_record').iterate()) {
+      records.push(recordOf(row as unknown as RecordRow, blobs.get(String(row.id)) ?? []));
+    }
+    return records;
   }
 
   /** Creates or replaces records with their blobs. */
@@ -153,14 +156,14 @@ function recordOf(row: RecordRow, blobs: readonly StoredBlob[]): RefRecord {
     type: row.type as RecordType,
     description: row.description,
     createdAt: new Date(row.created_at),
-    ...(row.chain_id === null ? {} : { chainId: row.chain_id as Digest }),
-    ...(row.name === null ? {} : { name: row.name }),
+    chainId: (row.chain_id ?? undefined) as Digest | undefined,
+    name: row.name ?? undefined,
     generation: row.generation,
     state: row.state as RecordState,
     blobs,
     sharesFiles: row.shares_files !== 0,
-    ...(row.size === null ? {} : { size: row.size }),
-    ...(row.last_used_at === null ? {} : { lastUsedAt: new Date(row.last_used_at) }),
+    size: row.size ?? undefined,
+    lastUsedAt: row.last_used_at === null ? undefined : new Date(row.last_used_at),
     usageCount: row.usage_count,
     handles: 0,
   };

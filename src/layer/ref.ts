@@ -97,6 +97,8 @@ export interface RefStore extends AsyncDisposable {
     options: RecordOptions,
     context?: UnlazyContext,
   ): Promise<MutableRef>;
+  /** Whether there is a record of that id, as it was when it got it. */
+  has(id: RefId): boolean;
   /** A handle to an existing record, or undefined when it is gone. */
   get(id: RefId): Promise<ImmutableRef | undefined>;
   /** The tree of these layers, bottom first, extracted only when somebody needs the files. Equal chains share records. */

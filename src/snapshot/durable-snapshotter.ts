@@ -24,6 +24,7 @@ export async function makeDurable(
   snapshotter: Snapshotter,
   ledger: WriteLedger,
 ): Promise<DurableSnapshotter> {
+  if (ledger.lost.length === 0) return new LedgeredSnapshotter(snapshotter, ledger);
   const children = new Map<SnapshotId, SnapshotId[]>();
   for await (const { id, parents } of snapshotter.list()) {
     for (const parent of parents) children.set(parent, [...(children.get(parent) ?? []), id]);

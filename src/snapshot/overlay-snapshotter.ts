@@ -288,8 +288,9 @@ class OverlaySnapshotter implements Snapshotter {
   /** Drops directories without a record, and records whose directory did not survive. */
   #recover(): void {
     const present = new Set(readdirSync(this.#dir));
+    const isThere = (layer: string) => present.has(layer.slice(0, layer.indexOf('/')));
     this.#index.dropUnless(({ id, layers, view }) =>
-      [...(layers ?? [ownLayer(id)]), ...(view ?? [])].every((layer) => present.has(layer.split('/')[0]!)),
+      layers ? layers.every(isThere) && (view?.every(isThere) ?? true) : present.has(id),
     );
     for (const { id } of this.#index.all()) present.delete(id);
     for (const name of present) void this.#trash.discard(path.join(this.#dir, name));

@@ -41,8 +41,8 @@ export class SnapshotIndex {
     );
     this.#commit = database.prepare(`UPDATE ${table} SET state = 'committed' WHERE id = ?`);
     this.#delete = database.prepare(`DELETE FROM ${table} WHERE id = ?`);
-    const rows = database.prepare(`SELECT id, state, parents, layers, view FROM ${table}`).all();
-    for (const row of rows as unknown as Row[]) this.#add(recordOf(row));
+    const select = database.prepare(`SELECT id, state, parents, layers, view FROM ${table}`);
+    for (const row of select.iterate()) this.#add(recordOf(row as unknown as Row));
   }
 
   get(id: SnapshotId): SnapshotRecord | undefined {
@@ -171,8 +171,8 @@ function recordOf({ id, state, parents, layers, view }: Row): SnapshotRecord {
   return {
     id: snapshotId(id),
     state,
-    parents: JSON.parse(parents) as SnapshotId[],
-    ...(layers === null ? {} : { layers: JSON.parse(layers) as string[] }),
-    ...(view === null ? {} : { view: JSON.parse(view) as string[] }),
+    parents: parents === '[]' ? [] : (JSON.parse(parents) as SnapshotId[]),
+    layers: layers === null ? undefined : (JSON.parse(layers) as string[]),
+    view: view === null ? undefined : (JSON.parse(view) as string[]),
   };
 }
