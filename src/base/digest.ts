@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 import { KilnError } from './errors.ts';
 
 /** A content digest in the OCI form, `sha256:` and 64 lower-case hex digits. Made only by this file. */
@@ -22,7 +22,7 @@ export function parseDigest(text: string): Digest {
 }
 
 export function digestOf(data: string | Uint8Array): Digest {
-  return `sha256:${createHash('sha256').update(data).digest('hex')}` as Digest;
+  return `sha256:${hash('sha256', data, 'hex')}` as Digest;
 }
 
 /** The digest without its algorithm: 64 hex digits. */

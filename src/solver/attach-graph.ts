@@ -3,37 +3,52 @@ import type { Environment, Member } from './environment.ts';
 import type { Vertex } from './solver.ts';
 import { VertexNode } from './vertex-node.ts';
 
+/** A job on its way into the graph. */
+export interface Attachment<R, C> {
+  readonly environment: Environment<R, C>;
+  readonly job: Member<R, C>;
+  /** The nodes that the job has already; it gets the new ones. */
+  readonly nodes: Map<Vertex<R, C>, VertexNode<R, C>>;
+  /** Called before each step; stops it all by throwing. */
+  readonly check: () => void;
+}
+
 /**
- * The node of `vertex` in the shared graph, with the nodes of everything above it, all attached to `job`: inputs
- * before their consumers, which is the order of announcements. `known`: what earlier calls for this job returned.
+ * The node of `vertex` in the shared graph, with the nodes of everything above it, all attached to the job: inputs
+ * before their consumers, which is the order of announcements.
  */
-export function attachGraph<R, C>(
-  environment: Environment<R, C>,
-  job: Member<R, C>,
+export async function attachGraph<R, C>(
   vertex: Vertex<R, C>,
-  known: Map<Vertex<R, C>, VertexNode<R, C>>,
-): VertexNode<R, C> {
+  attachment: Attachment<R, C>,
+): Promise<VertexNode<R, C>> {
+  const { environment, nodes, check } = attachment;
+  await environment.queue.walk(inputsFirst(vertex, nodes), (next) => {
+    check();
+    if (!nodes.has(next)) nodes.set(next, attachOne(next, attachment));
+  });
+  return nodes.get(vertex)!;
+}
+
+/** `vertex` and all above it, without what is in `known` when its turn comes. */
+function* inputsFirst<R, C>(
+  vertex: Vertex<R, C>,
+  known: ReadonlyMap<Vertex<R, C>, unknown>,
+): Iterable<Vertex<R, C>> {
   const trail: { readonly vertex: Vertex<R, C>; next: number }[] = [{ vertex, next: 0 }];
   for (let top = trail.at(-1); top; top = trail.at(-1)) {
-    const input = top.vertex.inputs[top.next];
-    if (input) {
-      top.next++;
-      if (!known.has(input.vertex)) trail.push({ vertex: input.vertex, next: 0 });
-      continue;
-    }
-    trail.pop();
-    if (!known.has(top.vertex)) known.set(top.vertex, attachOne(environment, job, top.vertex, known));
+    const input = top.vertex.inputs[top.next++];
+    if (!input) {
+      trail.pop();
+      yield top.vertex;
+    } else if (!known.has(input.vertex)) trail.push({ vertex: input.vertex, next: 0 });
   }
-  return known.get(vertex)!;
 }
 
 function attachOne<R, C>(
-  environment: Environment<R, C>,
-  job: Member<R, C>,
   vertex: Vertex<R, C>,
-  known: ReadonlyMap<Vertex<R, C>, VertexNode<R, C>>,
+  { environment, job, nodes }: Attachment<R, C>,
 ): VertexNode<R, C> {
-  const inputs = vertex.inputs.map((input) => ({ node: known.get(input.vertex)!, index: input.index }));
+  const inputs = vertex.inputs.map((input) => ({ node: nodes.get(input.vertex)!, index: input.index }));
   const key = graphKey(
     vertex,
     inputs.map(({ node }) => node),

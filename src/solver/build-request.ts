@@ -26,11 +26,11 @@ export class BuildRequest<R, C> implements Waiter {
   }
 
   woken(): void {
-    const { state, keys, forcedKeys } = this.#edge;
+    const { state, keys } = this.#edge;
     if (state.kind === 'done') {
       try {
         const result = this.#traits.clone(state.result);
-        this.#answer.resolve({ result, keys: [...keys, ...forcedKeys], cached: state.cached });
+        this.#answer.resolve({ result, keys: [...keys.current, ...keys.forced], cached: state.cached });
       } catch (error) {
         this.#answer.reject(error);
       }

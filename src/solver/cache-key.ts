@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Digest } from '../base/digest.ts';
 import type { KeyId } from './key-store.ts';
 
@@ -6,20 +6,20 @@ import type { KeyId } from './key-store.ts';
  * Key ids are pure functions of what they stand for, the same in every store and on every machine. Each kind hashes
  * its own prefix, so that ids of different kinds never meet.
  */
-function hash(parts: readonly string[]): KeyId {
-  const hasher = createHash('sha256');
-  for (const part of parts) hasher.update(`${part.length}:${part}`);
-  return hasher.digest('base64url') as KeyId;
+function keyOf(parts: readonly string[]): KeyId {
+  let text = '';
+  for (const part of parts) text += `${part.length}:${part}`;
+  return hash('sha256', text, 'base64url') as KeyId;
 }
 
 /** Output `output` of an operation without inputs (a source). */
 export function rootKey(operation: Digest, output: number): KeyId {
-  return hash(['root', operation, String(output)]);
+  return keyOf(['root', operation, String(output)]);
 }
 
 /** Content as one consumer reads it. No definition can have this id, and no selector belongs to it: it is in the digest. */
 export function contentKey(content: Digest): KeyId {
-  return hash(['content', content]);
+  return keyOf(['content', content]);
 }
 
 export interface DerivedInput {
@@ -32,5 +32,5 @@ export interface DerivedInput {
 export function derivedKey(operation: Digest, output: number, inputs: readonly DerivedInput[]): KeyId {
   const parts = ['derived', operation, String(output)];
   for (const { id, selector } of inputs) parts.push(id, selector ?? '');
-  return hash(parts);
+  return keyOf(parts);
 }

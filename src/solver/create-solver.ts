@@ -69,15 +69,17 @@ class SharedGraphSolver<R, C> implements Solver<R, C> {
   }
 
   inspect(): readonly VertexInspection[] {
-    return inspectGraph(this.#environment.nodes.values());
+    const works = [...this.#jobs.values()].flatMap((job) => job.inspectWorks());
+    return [...inspectGraph(this.#environment.nodes.values()), ...works];
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const { nodes, releases } = this.#environment;
+    const { nodes, queue, releases } = this.#environment;
     await Promise.all([...this.#jobs.values()].map((job) => job.close()));
     // What one job's vertex did for a follower in another job may still be saved after both are gone.
     await Promise.all([...nodes.values()].map((node) => node.quiet()));
+    await queue.idle();
     await releases.settled();
     releases.throwIfFailed();
     if (nodes.size === 0) return;

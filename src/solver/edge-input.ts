@@ -1,8 +1,14 @@
 import type { EdgeNode } from './edge-node.ts';
-import type { Waiter } from './edge-state.ts';
-import type { KeyId } from './key-store.ts';
+import type { Phase, Waiter } from './edge-state.ts';
+import type { KeyId, KeyLink } from './key-store.ts';
 import { type Level, level } from './level.ts';
-import type { CacheInput } from './solver.ts';
+import type { CacheInput, InputAccount } from './solver.ts';
+
+/** How far the ids of an input were looked up in one kind of store. */
+export interface LookedUp {
+  definitions: number;
+  content: boolean;
+}
 
 /** What an edge knows about one of its inputs, and what it asks of it. */
 export class EdgeInput<R, C> implements Waiter {
@@ -14,15 +20,12 @@ export class EdgeInput<R, C> implements Waiter {
   readonly answers = new Map<KeyId, readonly KeyId[]>();
   /** All targets found. */
   readonly matched = new Set<KeyId>();
-  /** How many of the source's keys were looked up. */
-  probed = 0;
-  probedImported = 0;
-  contentProbed = false;
-  contentProbedImported = false;
-  /** Nothing more is expected of it in the owner's current phase. */
+  readonly lookedUp: LookedUp = { definitions: 0, content: false };
+  readonly lookedUpImported: LookedUp = { definitions: 0, content: false };
+  /** Nothing more is expected of it in the owner's current pass. */
   closed = false;
   /** Its content key is wanted although its definition matched. */
-  pursued = false;
+  #pursued = false;
   #asked: Level = level.none;
 
   constructor(owner: EdgeNode<R, C>, position: number, source: EdgeNode<R, C>, cache: CacheInput<R, C>) {
@@ -32,14 +35,10 @@ export class EdgeInput<R, C> implements Waiter {
     this.cache = cache;
   }
 
+  // What it asks of its source
+
   get asked(): Level {
     return this.#asked;
-  }
-
-  ask(wanted: Level): void {
-    if (this.#asked >= wanted) return;
-    this.#asked = wanted;
-    this.source.want(this, wanted);
   }
 
   withdraw(): void {
@@ -53,8 +52,120 @@ export class EdgeInput<R, C> implements Waiter {
     this.owner.inputChanged(this);
   }
 
+  /** Opens it for a pass. False: there is nothing to look at before the source has answered. */
+  open(phase: Phase | 'result'): boolean {
+    this.closed = false;
+    this.#pursued = false;
+    if (phase === 'content') return true;
+    if (this.cache.contentOnly && phase !== 'result') return true;
+    return !this.#mustWait(level[phase]);
+  }
+
+  /** What comes next in a pass, now that all its ids so far were looked up. True: nothing, it can be closed. */
+  proceed(phase: Phase | 'result'): boolean {
+    switch (phase) {
+      case 'definition':
+      case 'imported':
+        return this.cache.contentOnly === true || !this.#mustWait(level[phase]);
+      case 'content':
+        if (this.matched.size > 0 && !this.#pursued) return true;
+        if (!this.cache.contentOnly && this.#mustWait(level.content)) return false;
+        return !this.#mustDigest();
+      case 'result':
+        return !this.#mustWait(level.result) && !this.#mustDigest();
+    }
+  }
+
+  /** Opens it once more, for its content key. False when that is known, or there is none. */
+  pursueContent(): boolean {
+    if (this.#pursued || !this.#lacksContentKey) return false;
+    this.#pursued = true;
+    this.closed = false;
+    return true;
+  }
+
+  #mustWait(wanted: Level): boolean {
+    if (this.source.reached >= wanted) return false;
+    if (this.#asked < wanted) {
+      this.#asked = wanted;
+      this.source.want(this, wanted);
+    }
+    return true;
+  }
+
+  get #lacksContentKey(): boolean {
+    return this.cache.contentKey !== undefined && !this.#content;
+  }
+
+  #mustDigest(): boolean {
+    if (!this.#lacksContentKey) return false;
+    if (this.#mustWait(level.result)) return true;
+    const { state } = this.source;
+    if (state.kind === 'done') this.owner.vertex.requestContentKey(this.position, state.result);
+    return true;
+  }
+
+  // What it is known by
+
+  get #content() {
+    return this.owner.vertex.contentOf(this.position);
+  }
+
   /** Ids by which the definition identifies the input. */
-  get definitionKeys(): readonly KeyId[] {
-    return this.cache.contentOnly ? [] : this.source.keys;
+  get #definitionKeys(): readonly KeyId[] {
+    return this.cache.contentOnly ? [] : this.source.keys.current;
+  }
+
+  /** It was executed by force, and what is known of it identifies older results. */
+  get unidentified(): boolean {
+    return this.source.keys.current.length === 0 && !this.#content;
+  }
+
+  /** The id that stands for it in the owner's key. */
+  get identity(): { readonly id: KeyId; readonly selector: KeyLink['selector'] } {
+    if (this.#content) return { id: this.#content.key, selector: undefined };
+    const { current, forced } = this.source.keys;
+    return { id: (current[0] ?? forced[0])!, selector: this.cache.selector };
+  }
+
+  /** The ids that were not looked up yet; from now on they count as looked up. */
+  takeLinks(lookedUp: LookedUp): KeyLink[] {
+    const links: KeyLink[] = [];
+    const definitions = this.#definitionKeys;
+    for (; lookedUp.definitions < definitions.length; lookedUp.definitions++)
+      links.push(this.#link(definitions[lookedUp.definitions]!, this.cache.selector));
+    if (this.#content && !lookedUp.content) {
+      lookedUp.content = true;
+      links.push(this.#link(this.#content.key, undefined));
+    }
+    return links;
+  }
+
+  /** All ids, as ways to the owner's keys. */
+  links(): KeyLink[] {
+    const { current, forced } = this.source.keys;
+    const links: KeyLink[] = [];
+    if (!this.cache.contentOnly) {
+      for (const key of current) links.push(this.#link(key, this.cache.selector));
+      for (const key of forced) links.push(this.#link(key, this.cache.selector));
+    }
+    if (this.#content) links.push(this.#link(this.#content.key, undefined));
+    return links;
+  }
+
+  account(): InputAccount {
+    return {
+      vertex: this.source.vertex.vertex.digest,
+      output: this.source.index,
+      selector: this.cache.selector,
+      keys: [...this.#definitionKeys],
+      contentKey: this.#content?.digest,
+      matched: this.matched.size > 0,
+    };
+  }
+
+  #link(from: KeyId, selector: KeyLink['selector']): KeyLink {
+    const { vertex, index } = this.owner;
+    return { from, operation: vertex.cacheMap!.digest, output: index, input: this.position, selector };
   }
 }

@@ -1,26 +1,27 @@
 import { KilnError } from '../base/errors.ts';
-import { derivedKey, rootKey } from './cache-key.ts';
 import { EdgeInput } from './edge-input.ts';
-import type { EdgeActivity, EdgeState, Phase, Waiter } from './edge-state.ts';
+import { EdgeKeys } from './edge-keys.ts';
+import type { EdgeState, Phase, StoreCall, Waiter } from './edge-state.ts';
+import { EdgeWaiters } from './edge-waiters.ts';
 import type { Environment } from './environment.ts';
-import { intersection } from './intersection.ts';
-import type { KeyId, KeyLink, KeyResult, KeySource } from './key-store.ts';
+import { InputPass } from './input-pass.ts';
+import { KeyLookup } from './key-lookup.ts';
 import { type Level, level } from './level.ts';
-import { markAncestorsCached } from './mark-ancestors-cached.ts';
+import { type Loaded, ResultSearch } from './result-search.ts';
 import type { Runnable } from './run-queue.ts';
-import type { CacheMap, InputAccount, ResultStore } from './solver.ts';
+import { showAncestorsCached } from './show-ancestors-cached.ts';
+import type { CacheMap } from './solver.ts';
 import { withoutVertex } from './vertex-error.ts';
 import type { VertexNode } from './vertex-node.ts';
 
-interface Candidate<R> {
-  readonly record: KeyResult;
-  readonly store: ResultStore<R>;
-  /** Of the solver's own key store, which has to forget it when it is gone. */
-  readonly own: boolean;
-}
+/** An edge with more inputs takes a turn of the queue for each of its moves, which are long. */
+const fewInputs = 256;
 
-/** In place of an output: the execution, which gives all outputs. */
-const wholeVertex = -1;
+/** What an edge has once the cache map is known. */
+interface Mapped<R, C> {
+  readonly lookup: KeyLookup<R, C>;
+  readonly pass: InputPass<R, C>;
+}
 
 /**
  * One output of a vertex: finds its keys and its result, as far as somebody waits for them (see `EdgeState`). All
@@ -30,43 +31,27 @@ export class EdgeNode<R, C> implements Runnable {
   queued = false;
   readonly vertex: VertexNode<R, C>;
   readonly index: number;
-  /** Ids by which consumers look this edge up; only ever added to. */
-  readonly keys: KeyId[] = [];
-  /** Ids that a forced execution was saved under: good for later builds, but in this one they lead to what is out of date. */
-  readonly forcedKeys: KeyId[] = [];
+  readonly keys: EdgeKeys<R, C>;
   readonly #environment: Environment<R, C>;
-  readonly #waiters = new Map<Waiter, Level>();
-  readonly #waitersAt = [0, 0, 0, 0, 0];
+  readonly #waiters = new EdgeWaiters();
+  readonly #search: ResultSearch<R, C>;
   #state: EdgeState<R, C> = { kind: 'unmapped' };
-  #activity: EdgeActivity = 'none';
   #reached: Level = level.none;
+  #mapped: Mapped<R, C> | undefined;
+  #call: StoreCall | undefined;
   /** Asks nothing of its inputs, since nobody waits for it. */
   #suspended = false;
-  #inputs: readonly EdgeInput<R, C>[] = [];
-  /** Inputs with news, in need of a look-up. */
-  #changed: EdgeInput<R, C>[] = [];
-  #unmatchedInputs = 0;
-  #openInputs = 0;
-  /** In this phase, some input leads nowhere. */
-  #missed = false;
-  #matchesChanged = false;
-  #consultsImports = false;
-  #keysRead = 0;
-  #keysReadImported = 0;
-  #candidates: Candidate<R>[] = [];
 
   constructor(vertex: VertexNode<R, C>, index: number, environment: Environment<R, C>) {
     this.vertex = vertex;
     this.index = index;
+    this.keys = new EdgeKeys(vertex, index);
     this.#environment = environment;
+    this.#search = new ResultSearch(environment, vertex, this.keys.current, (found) => this.#loaded(found));
   }
 
   get state(): EdgeState<R, C> {
     return this.#state;
-  }
-
-  get activity(): EdgeActivity {
-    return this.#activity;
   }
 
   get reached(): Level {
@@ -74,11 +59,16 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   get inputs(): readonly EdgeInput<R, C>[] {
-    return this.#inputs;
+    return this.#mapped?.pass.inputs ?? [];
+  }
+
+  /** The one call to a store that is under way. */
+  get call(): StoreCall | undefined {
+    return this.#call;
   }
 
   get wanted(): boolean {
-    return this.#waiters.size > 0;
+    return !this.#waiters.none;
   }
 
   // Who waits for it
@@ -89,60 +79,47 @@ export class EdgeNode<R, C> implements Runnable {
       waiter.woken();
       return;
     }
-    const before = this.#waiters.get(waiter);
-    if (before !== undefined) this.#waitersAt[before]!--;
-    else if (this.#waiters.size === 0) this.vertex.edgeWanted();
-    this.#waiters.set(waiter, wanted);
-    this.#waitersAt[wanted]!++;
+    if (this.#waiters.none) this.vertex.edgeWanted();
+    this.#waiters.add(waiter, wanted);
     this.wake();
   }
 
   unwant(waiter: Waiter): void {
-    const wanted = this.#waiters.get(waiter);
-    if (wanted === undefined) return;
-    this.#waiters.delete(waiter);
-    this.#waitersAt[wanted]!--;
-    if (this.#waiters.size > 0) return;
+    if (this.#waiters.remove(waiter) && this.#waiters.none) this.#unwanted();
+  }
+
+  #reach(reached: Level): void {
+    if (reached <= this.#reached) return;
+    this.#reached = reached;
+    this.#tell(reached);
+  }
+
+  #tell(reached: Level): void {
+    if (this.#waiters.none) return;
+    this.#waiters.wake(reached);
+    if (this.#waiters.none) this.#unwanted();
+  }
+
+  #unwanted(): void {
     this.vertex.edgeUnwanted();
     this.wake();
   }
+
+  // News
 
   wake(): void {
     this.#environment.queue.enqueue(this);
   }
 
   inputChanged(input: EdgeInput<R, C>): void {
-    this.#changed.push(input);
+    this.#mapped?.pass.changed(input);
     this.wake();
   }
 
   /** The content key of input `position` became known, or its computation was aborted. */
   contentChanged(position: number): void {
-    const input = this.#inputs[position];
+    const input = this.inputs[position];
     if (input) this.inputChanged(input);
-  }
-
-  #reach(reached: Level): void {
-    if (reached <= this.#reached) return;
-    this.#reached = reached;
-    this.#tell((wanted) => wanted <= reached);
-  }
-
-  #tell(which: (wanted: Level) => boolean): void {
-    if (this.#waiters.size === 0) return;
-    for (const [waiter, wanted] of this.#waiters) {
-      if (!which(wanted)) continue;
-      this.#waiters.delete(waiter);
-      this.#waitersAt[wanted]!--;
-      waiter.woken();
-    }
-    if (this.#waiters.size > 0) return;
-    this.vertex.edgeUnwanted();
-    this.wake();
-  }
-
-  get #wantsResult(): boolean {
-    return this.#waitersAt[level.result]! > 0;
   }
 
   // Movement
@@ -156,34 +133,35 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   #advance(): void {
-    if (this.#waiters.size === 0) {
-      this.#suspend();
-      return;
-    }
-    if (this.#suspended) this.#resume();
-    for (;;) {
-      if (this.#activity !== 'none') return;
-      const state = this.#state;
-      switch (state.kind) {
-        case 'unmapped':
-          if (!this.#map()) return;
-          break;
-        case 'matching':
-          if (!this.#takeNews() || !this.#match(state.phase)) return;
-          break;
-        case 'gathering':
-          if (!this.#takeNews() || !this.#gather()) return;
-          break;
-        case 'executing':
-        case 'following':
-        case 'done':
-        case 'failed':
-          return;
-      }
-      if (this.#waiters.size === 0) {
+    do {
+      if (this.#waiters.none) {
         this.#suspend();
         return;
       }
+      if (this.#suspended) this.#resume();
+      if (this.#call || !this.#move()) return;
+    } while (this.inputs.length <= fewInputs);
+    this.wake();
+  }
+
+  /** Answers whether to go on at once, rather than wait until woken; so does all that follows. */
+  #move(): boolean {
+    const state = this.#state;
+    switch (state.kind) {
+      case 'unmapped':
+        return this.#map();
+      case 'matching':
+        return this.#takeNews() && this.#match(state.phase);
+      case 'gathering':
+        return this.#takeNews() && this.#gather();
+      case 'claimed':
+        if (!this.#searchOn()) this.#execute();
+        return false;
+      case 'executing':
+      case 'following':
+      case 'done':
+      case 'failed':
+        return false;
     }
   }
 
@@ -196,9 +174,9 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   #withdraw(): void {
-    this.#changed = [];
-    for (const input of this.#inputs) input.withdraw();
+    this.#mapped?.pass.withdraw();
     const state = this.#state;
+    if (state.kind === 'claimed') this.#state = { kind: 'gathering' };
     if (state.kind === 'following') {
       this.#state = { kind: 'gathering' };
       state.leader.unwant(state.waiter);
@@ -213,456 +191,156 @@ export class EdgeNode<R, C> implements Runnable {
     else if (state.kind === 'gathering') this.#enterGathering();
   }
 
-  /** Each of the following answers whether to go on at once (true) or to wait until woken. */
+  /** Makes a call to a store; the edge moves on when it is answered. */
+  async #ask(call: StoreCall): Promise<void> {
+    this.#call = call;
+    await call.run();
+    this.#call = undefined;
+    this.wake();
+  }
+
+  #takeNews(): boolean {
+    const news = this.#mapped!.pass.takeNews(this.#mayHit);
+    switch (news.kind) {
+      case 'taken':
+        return true;
+      case 'look-up':
+        this.#ask(news.call);
+        return false;
+      case 'failure':
+        this.fail(news.error);
+        return false;
+    }
+  }
+
+  get #mayHit(): boolean {
+    return !this.vertex.vertex.ignoreCache;
+  }
+
+  // Looking for itself in caches
+
   #map(): boolean {
     const map = this.vertex.cacheMap;
     if (!map) {
       this.vertex.requestCacheMap();
       return false;
     }
-    this.#learnInputs(map);
+    this.#learn(map);
     this.#enter('definition');
     return true;
   }
 
-  #learnInputs(map: CacheMap<R, C>): void {
-    if (this.#inputs.length === this.vertex.inputs.length) {
-      if (this.#inputs.length === 0 && this.keys.length === 0 && !this.vertex.vertex.ignoreCache)
-        this.keys.push(rootKey(map.digest, this.index));
-      return;
-    }
-    this.#inputs = this.vertex.inputs.map(
+  #learn(map: CacheMap<R, C>): void {
+    if (this.#mapped) return;
+    const inputs = this.vertex.inputs.map(
       (source, position) => new EdgeInput(this, position, source, map.inputs[position]!),
     );
-    this.#unmatchedInputs = this.#inputs.length;
+    const lookup = new KeyLookup(this.#environment, this.vertex, inputs);
+    this.#mapped = { lookup, pass: new InputPass(inputs, lookup) };
+    this.keys.mapped(inputs);
   }
 
   #enter(phase: Phase): void {
     this.#state = { kind: 'matching', phase };
-    this.#missed = this.vertex.vertex.ignoreCache;
-    this.#openInputs = this.#inputs.length;
-    this.#consultsImports ||= phase === 'imported';
-    if (this.#missed) return;
-    for (const input of this.#inputs) {
-      input.closed = false;
-      input.pursued = false;
-      if (phase !== 'content' && !input.cache.contentOnly && this.#mustWait(input, level[phase])) continue;
-      this.#changed.push(input);
-    }
-  }
-
-  #enterGathering(): void {
-    this.#state = { kind: 'gathering' };
-    this.#openInputs = this.#inputs.length;
-    for (const input of this.#inputs) {
-      input.closed = false;
-      if (!this.#mustWait(input, level.result)) this.#changed.push(input);
-    }
-  }
-
-  #mustWait(input: EdgeInput<R, C>, wanted: Level): boolean {
-    if (input.source.reached >= wanted) return false;
-    input.ask(wanted);
-    return true;
-  }
-
-  /** Looks up what changed inputs are known by, then lets each take its step. */
-  #takeNews(): boolean {
-    while (this.#changed.length > 0) {
-      const changed = this.#changed;
-      this.#changed = [];
-      for (const { source } of changed) {
-        if (source.state.kind !== 'failed') continue;
-        this.fail(source.state.error);
-        return false;
-      }
-      const links: KeyLink[] = [];
-      const owners: EdgeInput<R, C>[] = [];
-      const importedLinks: KeyLink[] = [];
-      const importedOwners: EdgeInput<R, C>[] = [];
-      if (!this.vertex.vertex.ignoreCache)
-        for (const input of changed) {
-          this.#collectLinks(input, links, owners);
-          if (this.#consultsImports) this.#collectImportedLinks(input, importedLinks, importedOwners);
-        }
-      if (links.length > 0 || importedLinks.length > 0) {
-        this.#lookUp(changed, links, owners, importedLinks, importedOwners);
-        return false;
-      }
-      for (const input of changed) this.#step(input);
-    }
-    return true;
-  }
-
-  #link(input: EdgeInput<R, C>, from: KeyId, selector: KeyLink['selector']): KeyLink {
-    return {
-      from,
-      operation: this.vertex.cacheMap!.digest,
-      output: this.index,
-      input: input.position,
-      selector,
-    };
-  }
-
-  #collectLinks(input: EdgeInput<R, C>, links: KeyLink[], owners: EdgeInput<R, C>[]): void {
-    const keys = input.definitionKeys;
-    for (; input.probed < keys.length; input.probed++) {
-      links.push(this.#link(input, keys[input.probed]!, input.cache.selector));
-      owners.push(input);
-    }
-    const content = this.vertex.contentOf(input.position);
-    if (!content || input.contentProbed) return;
-    input.contentProbed = true;
-    links.push(this.#link(input, content.key, undefined));
-    owners.push(input);
-  }
-
-  #collectImportedLinks(input: EdgeInput<R, C>, links: KeyLink[], owners: EdgeInput<R, C>[]): void {
-    const keys = input.definitionKeys;
-    for (; input.probedImported < keys.length; input.probedImported++) {
-      links.push(this.#link(input, keys[input.probedImported]!, input.cache.selector));
-      owners.push(input);
-    }
-    const content = this.vertex.contentOf(input.position);
-    if (!content || input.contentProbedImported) return;
-    input.contentProbedImported = true;
-    links.push(this.#link(input, content.key, undefined));
-    owners.push(input);
-  }
-
-  async #lookUp(
-    changed: readonly EdgeInput<R, C>[],
-    links: readonly KeyLink[],
-    owners: readonly EdgeInput<R, C>[],
-    importedLinks: readonly KeyLink[],
-    importedOwners: readonly EdgeInput<R, C>[],
-  ): Promise<void> {
-    this.#activity = 'looking up keys';
-    if (links.length > 0) await this.#ask(this.#environment.keyStore, 'the cache look-up', links, owners);
-    if (importedLinks.length > 0)
-      await Promise.all(
-        this.vertex
-          .cacheSources()
-          .map((source) =>
-            this.#ask(source.keys, `the look-up in cache ${source.name}`, importedLinks, importedOwners),
-          ),
-      );
-    this.#activity = 'none';
-    if (!this.#suspended) for (const input of changed) this.#step(input);
-    this.wake();
-  }
-
-  async #ask(
-    keys: KeySource,
-    what: string,
-    links: readonly KeyLink[],
-    owners: readonly EdgeInput<R, C>[],
-  ): Promise<void> {
-    const answers = await this.vertex.storeCall(what, () => keys.targets(links));
-    if (!answers) return;
-    for (const [position, targets] of answers.entries()) {
-      const input = owners[position]!;
-      const { from } = links[position]!;
-      const known = input.answers.get(from);
-      input.answers.set(from, known ? [...known, ...targets] : targets);
-      if (targets.length === 0) continue;
-      if (input.matched.size === 0) this.#unmatchedInputs--;
-      for (const target of targets) input.matched.add(target);
-      this.#matchesChanged = true;
-    }
-  }
-
-  /** What `input`, all of whose ids so far were looked up, has to do next in this phase. */
-  #step(input: EdgeInput<R, C>): void {
-    if (input.closed) return;
-    const state = this.#state;
-    switch (state.kind) {
-      case 'matching':
-        switch (state.phase) {
-          case 'definition':
-          case 'imported':
-            if (input.cache.contentOnly || input.source.reached >= level[state.phase]) this.#close(input);
-            return;
-          case 'content':
-            this.#stepByContent(input);
-            return;
-        }
-        return;
-      case 'gathering':
-        if (this.#mustWait(input, level.result) || this.#mustDigest(input)) return;
-        this.#close(input);
-        return;
-      case 'unmapped':
-      case 'executing':
-      case 'following':
-      case 'done':
-      case 'failed':
-        return;
-    }
-  }
-
-  #stepByContent(input: EdgeInput<R, C>): void {
-    if (input.matched.size === 0 || input.pursued) {
-      if (!input.cache.contentOnly && this.#mustWait(input, level.content)) return;
-      if (input.cache.contentKey && !this.vertex.contentOf(input.position)) {
-        if (!this.#mustWait(input, level.result)) this.#mustDigest(input);
-        return;
-      }
-    }
-    this.#close(input);
-  }
-
-  #close(input: EdgeInput<R, C>): void {
-    // Between the look-up and now the source may have learnt another of its keys.
-    if (!this.vertex.vertex.ignoreCache && input.probed < input.definitionKeys.length) {
-      this.#changed.push(input);
-      return;
-    }
-    input.closed = true;
-    this.#openInputs--;
-    if (input.matched.size === 0) this.#missed = true;
-  }
-
-  #mustDigest(input: EdgeInput<R, C>): boolean {
-    if (!input.cache.contentKey || this.vertex.contentOf(input.position)) return false;
-    const { state } = input.source;
-    if (state.kind === 'done') this.vertex.requestContentKey(input.position, state.result);
-    return true;
+    if (phase === 'imported') this.#mapped!.lookup.consultsImports = true;
+    if (this.#mayHit) this.#mapped!.pass.begin(phase);
   }
 
   #match(phase: Phase): boolean {
-    if (this.#found()) return this.#waiters.size === 0;
+    if (this.#found()) return this.#waiters.none;
+    const { pass } = this.#mapped!;
+    const hopeless = pass.missed || !this.#mayHit;
+    if (!hopeless && !pass.complete) return false;
     switch (phase) {
       case 'definition':
       case 'imported': {
-        if (!this.#missed && this.#openInputs > 0) return false;
         this.#reach(level[phase]);
-        if (this.#waiters.size === 0) return true;
         const imports = phase === 'definition' && this.vertex.cacheSources().length > 0;
-        this.#enter(imports ? 'imported' : 'content');
+        if (!this.#waiters.none) this.#enter(imports ? 'imported' : 'content');
         return true;
       }
       case 'content':
-        if (!this.#missed) {
-          if (this.#openInputs > 0) return false;
-          if (this.#pursue()) return true;
-        }
+        if (!hopeless && pass.pursueContent()) return true;
         this.#reach(level.content);
-        if (this.#waiters.size > 0) this.#enterGathering();
+        if (!this.#waiters.none) this.#enterGathering();
         return true;
     }
   }
 
-  /** All inputs match, but not each other, or the keys have no result left: content may tell more than definitions did. */
-  #pursue(): boolean {
-    for (const input of this.#inputs) {
-      if (input.pursued || !input.cache.contentKey || this.vertex.contentOf(input.position)) continue;
-      input.pursued = true;
-      input.closed = false;
-      this.#openInputs++;
-      this.#changed.push(input);
-    }
-    return this.#changed.length > 0;
-  }
-
-  /** Turns matches into keys, keys into records, and loads one. True: done for now, or a call is under way. */
+  /** Turns matches into keys, and looks for a result if one is wanted. True: that is enough, or a call is under way. */
   #found(): boolean {
-    if (this.vertex.vertex.ignoreCache) return false;
-    if (this.#matchesChanged && this.#unmatchedInputs === 0) {
-      this.#matchesChanged = false;
-      this.#addKeys(intersection(this.#inputs.map((input) => input.matched)));
-    }
-    if (this.keys.length === 0) return false;
+    if (!this.#mayHit) return false;
+    this.keys.add(this.#mapped!.lookup.takeMatches());
+    if (this.keys.current.length === 0) return false;
     this.#reach(level.content);
-    if (!this.#wantsResult) return true;
-    if (this.#keysRead < this.keys.length) {
-      this.#readResults();
-      return true;
-    }
-    if (this.#candidates.length === 0 && this.#consultsImports && this.#keysReadImported < this.keys.length) {
-      this.#readImportedResults();
-      return true;
-    }
-    if (this.#candidates.length === 0) return false;
-    this.#load();
-    return true;
+    return !this.#waiters.anyForResult || this.#searchOn();
   }
 
-  #addKeys(found: readonly KeyId[]): void {
-    const added = found.filter((key) => !this.keys.includes(key));
-    if (added.length === 0) return;
-    this.keys.push(...added.sort());
-    const links: (KeyLink & { readonly to: KeyId })[] = [];
-    for (const input of this.#inputs)
-      this.#eachLink(input, (link) => {
-        const answer = input.answers.get(link.from);
-        for (const to of added) if (!answer?.includes(to)) links.push({ ...link, to });
-      });
-    if (links.length > 0) this.vertex.save({ links });
+  #searchOn(): boolean {
+    const call = this.#search.next(this.#mapped!.lookup.consultsImports);
+    if (call) this.#ask(call);
+    return call !== undefined;
   }
 
-  /** Every id by which `input` is known, as a link of this edge. */
-  #eachLink(input: EdgeInput<R, C>, visit: (link: KeyLink) => void): void {
-    const { selector, contentOnly } = input.cache;
-    if (!contentOnly) {
-      for (const key of input.source.keys) visit(this.#link(input, key, selector));
-      for (const key of input.source.forcedKeys) visit(this.#link(input, key, selector));
-    }
-    const content = this.vertex.contentOf(input.position);
-    if (content) visit(this.#link(input, content.key, undefined));
-  }
-
-  async #readResults(): Promise<void> {
-    const { keyStore, results } = this.#environment;
-    this.#activity = 'looking up results';
-    const keys = this.keys.slice(this.#keysRead);
-    this.#keysRead = this.keys.length;
-    const records = await this.vertex.storeCall('the cache look-up', () => keyStore.results(keys));
-    for (const record of records ?? []) this.#candidates.push({ record, store: results, own: true });
-    this.#activity = 'none';
-    this.wake();
-  }
-
-  async #readImportedResults(): Promise<void> {
-    this.#activity = 'looking up results';
-    const keys = this.keys.slice(this.#keysReadImported);
-    this.#keysReadImported = this.keys.length;
-    const found = await Promise.all(
-      this.vertex.cacheSources().map(async (source) => {
-        const records = await this.vertex.storeCall(`the look-up in cache ${source.name}`, () =>
-          source.keys.results(keys),
-        );
-        return (records ?? []).map((record) => ({ record, store: source.results, own: false }));
-      }),
-    );
-    for (const candidates of found) this.#candidates.push(...candidates);
-    this.#candidates.sort((a, b) => b.record.createdAt.getTime() - a.record.createdAt.getTime());
-    this.#activity = 'none';
-    this.wake();
-  }
-
-  async #load(): Promise<void> {
-    this.#activity = 'loading';
-    const { record, store, own } = this.#candidates.shift()!;
-    const result = await this.vertex.storeCall('loading a cached result', async () => {
-      const loaded = await store.load(record.id);
-      if (loaded === undefined && own) await this.#environment.keyStore.dropResult(record.id);
-      return loaded;
-    });
-    this.#activity = 'none';
-    if (result !== undefined) this.#loaded(result, record, own);
-    this.wake();
-  }
-
-  #loaded(result: R, record: KeyResult, own: boolean): void {
+  #loaded({ result, record, own }: Loaded<R>): void {
     if (this.#state.kind === 'done' || this.#state.kind === 'failed') {
       this.vertex.release(result);
       return;
     }
+    this.keys.identify();
     if (!own) this.#saveResult(result, record.createdAt);
     this.vertex.progress.cached();
-    markAncestorsCached(this.vertex);
+    showAncestorsCached(this.vertex, this.#environment.queue);
     this.#settle(result, true);
-  }
-
-  #gather(): boolean {
-    if (this.#openInputs > 0) return false;
-    if (this.#found()) return false;
-    this.#execute();
-    return false;
   }
 
   // Execution
 
-  #execute(): void {
-    const { ignoreCache } = this.vertex.vertex;
-    const { leaders, observer } = this.#environment;
-    if (!this.vertex.executing && !this.#forced) {
-      const work = this.#derivedKey(wholeVertex);
-      const leader = leaders.get(work);
-      if (leader && leader !== this.vertex && leader.canLead(this.index)) {
-        this.#follow(leader.edge(this.index));
-        return;
-      }
-      this.vertex.lead(work);
+  #enterGathering(): void {
+    this.#state = { kind: 'gathering' };
+    this.#mapped!.pass.begin('result');
+  }
+
+  #gather(): boolean {
+    if (!this.#mapped!.pass.complete || this.#found()) return false;
+    if (this.vertex.executing || this.keys.byForce) this.#execute();
+    else this.#claim();
+    return false;
+  }
+
+  /** Equal work is done once: by whoever comes first. */
+  #claim(): void {
+    const { work } = this.keys;
+    const leader = this.#environment.leaders.get(work);
+    if (leader && leader !== this.vertex && leader.canLead(this.index)) {
+      this.#follow(leader.edge(this.index));
+      return;
     }
+    this.vertex.lead(work);
+    this.#state = { kind: 'claimed' };
+    // One that led before, and left, may have saved its result after this edge had looked for it.
+    this.#ask(this.#search.again(this.keys.derived));
+  }
+
+  #execute(): void {
+    const { observer } = this.#environment;
     if (observer && !this.vertex.executing)
       observer.executing({
         vertex: this.vertex.vertex.digest,
         jobs: [...this.vertex.jobs].map((job) => job.id),
         operation: this.vertex.cacheMap!.digest,
         output: this.index,
-        ignoreCache,
-        inputs: this.#inputs.map((input) => this.#account(input)),
-        keysWithoutResult: [...this.keys],
+        ignoreCache: !this.#mayHit,
+        inputs: this.inputs.map((input) => input.account()),
+        keysWithoutResult: [...this.keys.current],
       });
     this.#state = { kind: 'executing' };
     this.vertex.execute(
-      this.#inputs.map(({ source }) => {
+      this.inputs.map(({ source }) => {
         if (source.state.kind === 'done') return source.state.result;
         throw new KilnError('internal', `input ${source.vertex.vertex.name} has no result`);
       }),
     );
-  }
-
-  #account(input: EdgeInput<R, C>): InputAccount {
-    return {
-      vertex: input.source.vertex.vertex.digest,
-      output: input.source.index,
-      selector: input.cache.selector,
-      keys: [...input.definitionKeys],
-      contentKey: this.vertex.contentOf(input.position)?.digest,
-      matched: input.matched.size > 0,
-    };
-  }
-
-  /** Executed although something was known, by its own or an input's `ignoreCache`: definitions identify older results. */
-  get #forced(): boolean {
-    if (this.vertex.vertex.ignoreCache) return true;
-    return this.#inputs.some(
-      (input) => !this.vertex.contentOf(input.position) && input.source.keys.length === 0,
-    );
-  }
-
-  #derivedKey(output: number): KeyId {
-    const { digest } = this.vertex.cacheMap!;
-    if (this.#inputs.length === 0) return rootKey(digest, output);
-    return derivedKey(
-      digest,
-      output,
-      this.#inputs.map((input) => {
-        const content = this.vertex.contentOf(input.position);
-        if (content) return { id: content.key, selector: undefined };
-        const id = input.source.keys[0] ?? input.source.forcedKeys[0]!;
-        return { id, selector: input.cache.selector };
-      }),
-    );
-  }
-
-  /** The same work, found equal by content, runs elsewhere: its result is this one's too. */
-  #follow(leader: EdgeNode<R, C>): void {
-    const waiter: Waiter = { woken: () => this.#led(leader) };
-    this.#state = { kind: 'following', leader, waiter };
-    leader.vertex.follow(this.vertex);
-    leader.want(waiter, level.result);
-  }
-
-  #led(leader: EdgeNode<R, C>): void {
-    if (this.#state.kind !== 'following') return;
-    const { state } = leader;
-    if (state.kind === 'done') {
-      const result = this.#environment.traits.clone(state.result);
-      this.#state = { kind: 'gathering' };
-      leader.vertex.unfollow(this.vertex);
-      this.#addKeys(leader.keys);
-      this.vertex.progress.cached();
-      this.#settle(result, true);
-    } else {
-      this.#state = { kind: 'gathering' };
-      leader.vertex.unfollow(this.vertex);
-      if (state.kind === 'failed') this.vertex.fail(withoutVertex(state.error, leader.vertex.vertex.digest));
-    }
-    this.wake();
   }
 
   /** The vertex was executed, for this edge or for another. Takes over `result`. */
@@ -671,9 +349,8 @@ export class EdgeNode<R, C> implements Runnable {
       this.vertex.release(result);
       return;
     }
-    this.#learnInputs(this.vertex.cacheMap!);
-    const known = this.#forced ? this.forcedKeys : this.keys;
-    if (known.length === 0) known.push(this.#derivedKey(this.index));
+    this.#learn(this.vertex.cacheMap!);
+    this.keys.identify();
     this.#saveResult(result, new Date(this.#environment.now()));
     this.#settle(result, false);
   }
@@ -686,14 +363,31 @@ export class EdgeNode<R, C> implements Runnable {
 
   #saveResult(result: R, createdAt: Date): void {
     const id = this.#environment.traits.idOf(result);
-    const keys = [...this.keys, ...this.forcedKeys];
-    const links: (KeyLink & { readonly to: KeyId })[] = [];
-    for (const input of this.#inputs)
-      this.#eachLink(input, (link) => {
-        for (const to of keys) links.push({ ...link, to });
-      });
-    const results = id === undefined ? [] : keys.map((key) => ({ key, result: { id, createdAt } }));
-    this.vertex.save({ links, results });
+    this.keys.saveResult(id === undefined ? undefined : { id, createdAt });
+  }
+
+  /** The same work, found equal by content, is done elsewhere: its result is this one's too. */
+  #follow(leader: EdgeNode<R, C>): void {
+    const waiter: Waiter = { woken: () => this.#led(leader) };
+    this.#state = { kind: 'following', leader, waiter };
+    leader.vertex.follow(this.vertex);
+    leader.want(waiter, level.result);
+  }
+
+  #led(leader: EdgeNode<R, C>): void {
+    if (this.#state.kind !== 'following') return;
+    this.#state = { kind: 'gathering' };
+    const { state } = leader;
+    if (state.kind === 'done') {
+      const result = this.#environment.traits.clone(state.result);
+      this.keys.add(leader.keys.current);
+      this.vertex.sharesSavesOf(leader.vertex);
+      this.vertex.progress.cached();
+      this.#settle(result, true);
+    }
+    leader.vertex.unfollow(this.vertex);
+    if (state.kind === 'failed') this.vertex.fail(withoutVertex(state.error, leader.vertex.vertex.digest));
+    this.wake();
   }
 
   // Ends
@@ -708,14 +402,14 @@ export class EdgeNode<R, C> implements Runnable {
     if (this.#state.kind === 'done' || this.#state.kind === 'failed') return;
     this.#withdraw();
     this.#state = { kind: 'failed', error };
-    this.#tell(() => true);
+    this.#tell(level.result);
   }
 
   /** Forgets a failure, and keeps what was learnt. */
   revive(): void {
     if (this.#state.kind !== 'failed') return;
     this.#suspended = true;
-    this.#state = this.#inputs.length > 0 ? { kind: 'matching', phase: 'definition' } : { kind: 'unmapped' };
+    this.#state = this.#mapped ? { kind: 'matching', phase: 'definition' } : { kind: 'unmapped' };
   }
 
   dispose(): void {

@@ -8,27 +8,35 @@ export type Phase = 'definition' | 'imported' | 'content';
  * The life of an edge. It moves only while somebody waits for it, and no further than the awaited level; left
  * alone, it stays where it is, with what it learnt.
  *
- *   unmapped ──cache map──► matching ──all phases missed──► gathering ──inputs there──► executing
- *      │                   (definition,                     │   ▲   │                     │  │
- *      │                    imported,                       │   │   └─equal work runs─► following
- *      │                    content)                        │   └── aborted, wanted again ┤  │
- *      │                        │                           │                            │  │
- *      │                        └──found and loaded──► done ◄┴──found at last moment      │  │
- *      │                                                ▲                                │  │
- *      │                                                └────────────────────────────────┴──┘
- *      └── any state ──an input or the vertex fails──► failed ──a new job comes──► unmapped, matching
+ *   unmapped ──cache map──► matching ──all phases missed──► gathering ──inputs there──► claimed or following
+ *
+ *   matching ───found and loaded───► done
+ *   gathering ──found and loaded───► done
+ *   claimed ────saved meanwhile────► done
+ *           ────nothing was────────► executing ──► done
+ *   following ──the leader is──────► done
+ *
+ *   claimed, following ──nobody waits────► gathering
+ *   executing ───────────aborted─────────► gathering
+ *   any but done ────────something fails─► failed ──a new job comes──► unmapped or matching
  */
 export type EdgeState<R, C> =
   | { readonly kind: 'unmapped' }
   | { readonly kind: 'matching'; readonly phase: Phase }
+  /** Has every input computed. */
   | { readonly kind: 'gathering' }
+  /** Does what others would have to do, too, and takes a last look at what was saved meanwhile. */
+  | { readonly kind: 'claimed' }
   | { readonly kind: 'executing' }
   | { readonly kind: 'following'; readonly leader: EdgeNode<R, C>; readonly waiter: Waiter }
   | { readonly kind: 'done'; readonly result: R; readonly cached: boolean }
   | { readonly kind: 'failed'; readonly error: KilnError };
 
-/** The one call to a store that an edge has under way. */
-export type EdgeActivity = 'none' | 'looking up keys' | 'looking up results' | 'loading';
+/** One call to a store, which never fails: trouble is a warning and a miss. */
+export interface StoreCall {
+  readonly purpose: 'looking up keys' | 'looking up results' | 'loading';
+  run(): Promise<void>;
+}
 
 /** Whoever waits for an edge to reach a level. Told once: when it has, or when the edge has failed. */
 export interface Waiter {

@@ -9,9 +9,7 @@ export function inspectGraph<R, C>(nodes: Iterable<VertexNode<R, C>>): VertexIns
   for (const node of nodes) {
     const edges = node.edges.filter((edge) => edge.wanted);
     if (edges.length === 0) continue;
-    const waitsFor = new Set<string>();
-    const call = node.describeCall();
-    if (call) waitsFor.add(call);
+    const waitsFor = new Set(node.describeCalls());
     for (const edge of edges) for (const awaited of awaitedBy(edge)) waitsFor.add(awaited);
     inspections.push({
       digest: node.vertex.digest,
@@ -33,6 +31,7 @@ function stateText<R, C>(edge: EdgeNode<R, C>): string {
       return `following ${state.leader.vertex.vertex.name}`;
     case 'unmapped':
     case 'gathering':
+    case 'claimed':
     case 'executing':
     case 'done':
     case 'failed':
@@ -42,7 +41,7 @@ function stateText<R, C>(edge: EdgeNode<R, C>): string {
 
 function awaitedBy<R, C>(edge: EdgeNode<R, C>): string[] {
   const awaited: string[] = [];
-  if (edge.activity !== 'none') awaited.push(edge.activity);
+  if (edge.call) awaited.push(edge.call.purpose);
   if (edge.state.kind === 'following') awaited.push(`the result of ${edge.state.leader.vertex.vertex.name}`);
   for (const { asked, source } of edge.inputs)
     if (asked !== level.none) awaited.push(`${levelNames[asked]} of ${source.vertex.vertex.name}`);

@@ -3,12 +3,17 @@ import type { ProgressWriter } from '../base/progress.ts';
 import type { OperationContext } from './solver.ts';
 import { canceledText } from './vertex-progress.ts';
 
+interface Wait extends Disposable {
+  readonly what: string;
+}
+
 /** One call into an operation. The signal is made when somebody asks for it: most calls end without. */
 export class OperationCall<C> implements OperationContext<C> {
   readonly progress: ProgressWriter;
   readonly #jobs: () => readonly C[];
   #controller: AbortController | undefined;
   #aborted = false;
+  readonly #waits = new Set<Wait>();
 
   constructor(progress: ProgressWriter, jobs: () => readonly C[]) {
     this.progress = progress;
@@ -29,6 +34,17 @@ export class OperationCall<C> implements OperationContext<C> {
 
   jobs(): readonly C[] {
     return this.#jobs();
+  }
+
+  waitsFor(what: string): Disposable {
+    const wait = { what, [Symbol.dispose]: () => void this.#waits.delete(wait) };
+    this.#waits.add(wait);
+    return wait;
+  }
+
+  /** What the operation says that it waits for. */
+  get waits(): readonly string[] {
+    return [...this.#waits].map(({ what }) => what);
   }
 
   abort(): void {

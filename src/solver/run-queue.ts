@@ -1,14 +1,13 @@
 import { setImmediate } from 'node:timers';
+import { deferred } from '../base/lifetime.ts';
+import { TimeSlice } from '../base/time-slice.ts';
 
 /** Something that can take a step. `queued` belongs to the queue. */
 export interface Runnable {
   queued: boolean;
-  /** Takes one step; must not throw. */
+  /** Takes one short step; must not throw. */
   advance(): void;
 }
-
-const sliceMilliseconds = 8;
-const stepsBetweenLooksAtTheClock = 32;
 
 /**
  * Runs steps one after the other, each item at most once however often it was enqueued before its turn. Steps
@@ -16,16 +15,14 @@ const stepsBetweenLooksAtTheClock = 32;
  * a few milliseconds the queue lets the event loop turn.
  */
 export class RunQueue {
-  readonly #now: () => number;
+  readonly #slice: TimeSlice;
   #items: Runnable[] = [];
   #scheduled = false;
   #running = false;
-  #sliceStart: number;
   #idleWaiters: (() => void)[] = [];
 
   constructor(now: () => number) {
-    this.#now = now;
-    this.#sliceStart = now();
+    this.#slice = new TimeSlice(now);
   }
 
   enqueue(item: Runnable): void {
@@ -35,50 +32,83 @@ export class RunQueue {
     if (!this.#running) this.#schedule();
   }
 
+  /** Visits every item, a few in each step. Rejects with what a visit throws. */
+  walk<T>(items: Iterable<T>, visit: (item: T) => void): Promise<void> {
+    const walk = new Walk(this, items[Symbol.iterator](), visit);
+    this.enqueue(walk);
+    return walk.ended.promise;
+  }
+
   /** Resolves when nothing is left to do until something outside answers. */
   idle(): Promise<void> {
-    if (this.#items.length === 0) return Promise.resolve();
+    if (this.#items.length === 0 && !this.#running) return Promise.resolve();
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    if (this.#now() - this.#sliceStart < sliceMilliseconds) queueMicrotask(this.#run);
-    else setImmediate(this.#runInNewSlice);
+    if (this.#slice.over) setImmediate(this.#runInNewSlice);
+    else queueMicrotask(this.#run);
   }
 
   readonly #runInNewSlice = (): void => {
-    this.#sliceStart = this.#now();
+    this.#slice.begin();
     this.#run();
   };
 
   readonly #run = (): void => {
     this.#scheduled = false;
     this.#running = true;
-    let steps = 0;
     while (this.#items.length > 0) {
       const batch = this.#items;
       this.#items = [];
-      for (let index = 0; index < batch.length; index++) {
-        const item = batch[index]!;
+      for (const [index, item] of batch.entries()) {
         item.queued = false;
         item.advance();
-        if (
-          ++steps % stepsBetweenLooksAtTheClock === 0 &&
-          this.#now() - this.#sliceStart >= sliceMilliseconds
-        ) {
-          this.#items = batch.slice(index + 1).concat(this.#items);
-          if (this.#items.length > 0) {
-            this.#running = false;
-            this.#schedule();
-            return;
-          }
-          break;
-        }
+        if (!this.#slice.over) continue;
+        this.#items = batch.slice(index + 1).concat(this.#items);
+        break;
+      }
+      if (this.#items.length > 0 && this.#slice.over) {
+        this.#running = false;
+        this.#schedule();
+        return;
       }
     }
     this.#running = false;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   };
+}
+
+const visitsInOneStep = 16;
+
+class Walk<T> implements Runnable {
+  queued = false;
+  readonly ended = deferred<void>();
+  readonly #queue: RunQueue;
+  readonly #items: Iterator<T>;
+  readonly #visit: (item: T) => void;
+
+  constructor(queue: RunQueue, items: Iterator<T>, visit: (item: T) => void) {
+    this.#queue = queue;
+    this.#items = items;
+    this.#visit = visit;
+  }
+
+  advance(): void {
+    try {
+      for (let visits = 0; visits < visitsInOneStep; visits++) {
+        const next = this.#items.next();
+        if (next.done) {
+          this.ended.resolve();
+          return;
+        }
+        this.#visit(next.value);
+      }
+      this.#queue.enqueue(this);
+    } catch (error) {
+      this.ended.reject(error);
+    }
+  }
 }

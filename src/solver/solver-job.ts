@@ -39,9 +39,18 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
   }
 
   async build(edge: Edge<R, C>, signal?: AbortSignal): Promise<Solved<R>> {
-    throwIfAborted(signal);
-    this.#throwIfClosed();
-    const node = attachGraph(this.#environment, this, edge.vertex, this.#nodes);
+    const check = () => {
+      throwIfAborted(signal);
+      this.#throwIfClosed();
+    };
+    check();
+    const node = await attachGraph(edge.vertex, {
+      environment: this.#environment,
+      job: this,
+      nodes: this.#nodes,
+      check,
+    });
+    check();
     const request = new BuildRequest(node.edge(edge.index), this.#environment.traits);
     const stop = () => request.cancel(abortError(signal!));
     signal?.addEventListener('abort', stop, { once: true });
@@ -87,21 +96,22 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     for (const request of this.#requests) request.cancel(canceled());
     for (const call of this.#works.keys()) call.abort();
     await Promise.allSettled(this.#works.values());
-    const left = [...new Set(this.#nodes.values())];
-    this.#nodes.clear();
-    for (const node of left) node.detach(this);
-    // Withdrawals go through the queue; after that it is known what only this job wanted.
+    // After that, no build of this job attaches vertices any more, and it is known what only this job wanted.
     await queue.idle();
-    await Promise.all(left.map((node) => this.#ended(node)));
-    // From consumers to inputs: a consumer that goes takes along what only it held.
-    for (const node of left.reverse()) node.dropIfUnneeded();
+    const nodes = [...new Set(this.#nodes.values())];
+    this.#nodes.clear();
+    // From consumers to inputs: a consumer that leaves the graph lets go of what only it held.
+    await queue.walk(nodes.toReversed(), (node) => node.detach(this));
+    await Promise.all(nodes.map((node) => this.#ended(node)));
+    await queue.idle();
     await releases.settled();
     this.#onClosed();
   }
 
-  #ended(node: VertexNode<R, C>): Promise<void> | undefined {
-    if (node.jobs.size > 0 || node.wanted) return undefined;
-    return node.quiet();
+  /** What was found is saved, whoever found it; and what only this job wanted has stopped. */
+  async #ended(node: VertexNode<R, C>): Promise<void> {
+    await node.saved();
+    if (node.jobs.size === 0 && !node.wanted) await node.quiet();
   }
 
   #throwIfClosed(): void {

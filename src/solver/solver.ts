@@ -61,6 +61,8 @@ export interface OperationContext<C> {
   /** Aborts when no job needs the vertex any more. */
   readonly signal: AbortSignal;
   readonly progress: ProgressWriter;
+  /** Says, until it is disposed, what the work waits for; `Solver.inspect` shows it. */
+  waitsFor(what: string): Disposable;
   /** The contexts of the jobs that want this vertex now; never empty while it runs, changes as jobs come and go. */
   jobs(): readonly C[];
 }
@@ -124,7 +126,7 @@ export interface Job<R, C> {
 export interface Solver<R, C> {
   /** `events` gets everything about the vertices the job needs, also when another job started them earlier. */
   createJob(id: string, context: C, events: SolverEvents, options?: JobOptions<R>): Job<R, C>;
-  /** What every unfinished vertex waits for. */
+  /** What every unfinished vertex waits for, also those that are not in the graph (an export, say). */
   inspect(): readonly VertexInspection[];
   /** Ends every job. Throws `internal` when a result is still held after that: a leak. */
   close(): Promise<void>;

@@ -5,7 +5,9 @@ import { EdgeNode } from './edge-node.ts';
 import type { Environment, Member } from './environment.ts';
 import type { KeyChange, KeyId } from './key-store.ts';
 import { OperationCall } from './operation-call.ts';
+import type { Runnable } from './run-queue.ts';
 import type { CacheMap, CacheSource, OperationContext, Vertex } from './solver.ts';
+import { UnderWay } from './under-way.ts';
 import { withVertex } from './vertex-error.ts';
 import { canceledText, VertexProgress } from './vertex-progress.ts';
 
@@ -25,7 +27,8 @@ type Execution = 'idle' | 'waiting for a slot' | 'running';
  * time for each purpose, and lives in the graph while a job or a consumer has it, somebody waits for it, or a call
  * has not ended.
  */
-export class VertexNode<R, C> {
+export class VertexNode<R, C> implements Runnable {
+  queued = false;
   readonly graphKey: string;
   readonly vertex: Vertex<R, C>;
   readonly inputs: readonly EdgeNode<R, C>[];
@@ -36,21 +39,22 @@ export class VertexNode<R, C> {
   readonly #content: (Content | undefined)[] = [];
   readonly #calls = new Set<OperationCall<C>>();
   readonly #followers = new Set<VertexNode<R, C>>();
+  /** All calls, to the operation and to stores. */
+  readonly #underWay = new UnderWay();
+  /** What is being saved of it, by itself or by one that it followed. */
+  readonly #saves = new UnderWay();
   #mapping: Mapping<R, C> = { kind: 'unknown' };
   #execution: Execution = 'idle';
   #failure: KilnError | undefined;
   /** Edges that somebody waits for. */
   #wantedEdges = 0;
-  /** Look-ups, loads and commits under way. */
-  #storeCalls = 0;
   /** Consumers and followers that need this node to stay. */
   #holders = 0;
   #departures = 0;
   /** The key under which this vertex is in `leaders`. */
   #leadership: KeyId | undefined;
   #lastJob: Member<R, C> | undefined;
-  #quietListeners: (() => void)[] = [];
-  #dropped = false;
+  #left = false;
 
   constructor(
     graphKey: string,
@@ -101,6 +105,7 @@ export class VertexNode<R, C> {
     this.#departures++;
     this.#lastJob = job;
     this.progress.leave(job.events);
+    this.#leaveIfUnneeded();
   }
 
   hold(): void {
@@ -109,7 +114,7 @@ export class VertexNode<R, C> {
 
   letGo(): void {
     this.#holders--;
-    this.dropIfUnneeded();
+    this.#leaveIfUnneeded();
   }
 
   edgeWanted(): void {
@@ -127,38 +132,36 @@ export class VertexNode<R, C> {
   /** Ends the calls when nobody waits for any edge. */
   abortIfUnwanted(): void {
     if (!this.wanted) for (const call of this.#calls) call.abort();
-    this.dropIfUnneeded();
+    this.#leaveIfUnneeded();
   }
 
-  /** Waits until no call is under way. */
+  /** Waits for the calls that are under way now. */
   quiet(): Promise<void> {
-    if (this.#quiet) return Promise.resolve();
-    return new Promise((resolve) => this.#quietListeners.push(resolve));
+    return this.#underWay.settled();
   }
 
-  get #quiet(): boolean {
-    return this.#calls.size === 0 && this.#storeCalls === 0;
+  /** Waits until what was found so far is saved. */
+  saved(): Promise<void> {
+    return this.#saves.settled();
   }
 
-  /** Leaves the graph, with all inputs that only it needed, and releases the results. */
-  dropIfUnneeded(): void {
-    const candidates: VertexNode<R, C>[] = [this];
-    for (let node = candidates.pop(); node; node = candidates.pop()) {
-      if (!node.#unneeded) continue;
-      node.#dropped = true;
-      const { nodes } = this.#environment;
-      if (nodes.get(node.graphKey) === node) nodes.delete(node.graphKey);
-      node.#surrender();
-      for (const edge of node.#edges) edge.dispose();
-      for (const input of node.inputs) {
-        input.vertex.#holders--;
-        candidates.push(input.vertex);
-      }
-    }
+  #leaveIfUnneeded(): void {
+    if (this.#unneeded) this.#environment.queue.enqueue(this);
   }
 
   get #unneeded(): boolean {
-    return !this.#dropped && this.jobs.size === 0 && this.#holders === 0 && !this.wanted && this.#quiet;
+    return !this.#left && this.jobs.size === 0 && this.#holders === 0 && !this.wanted && this.#underWay.none;
+  }
+
+  /** Leaves the graph if it is still unneeded, lets go of its inputs, and releases the results. */
+  advance(): void {
+    if (!this.#unneeded) return;
+    this.#left = true;
+    const { nodes } = this.#environment;
+    if (nodes.get(this.graphKey) === this) nodes.delete(this.graphKey);
+    this.#surrender();
+    for (const edge of this.#edges) edge.dispose();
+    for (const input of this.inputs) input.vertex.letGo();
   }
 
   follow(follower: VertexNode<R, C>): void {
@@ -267,9 +270,9 @@ export class VertexNode<R, C> {
     this.#leadership = undefined;
   }
 
-  /** Whether output `index` is there, or comes from an execution that somebody still waits for. */
+  /** Whether output `index` is there, or will be, since somebody waits for what this vertex has claimed. */
   canLead(index: number): boolean {
-    return (this.executing && this.wanted) || this.edge(index).state.kind === 'done';
+    return this.wanted || this.edge(index).state.kind === 'done';
   }
 
   /** Runs the operation unless it runs already; every edge is settled by it. `inputs` belong to nodes that this one holds. */
@@ -340,13 +343,20 @@ export class VertexNode<R, C> {
   }
 
   /** Saves in the background; trouble becomes a warning, as the result itself is good. */
-  save(change: KeyChange): void {
-    this.storeCall('saving cache keys', () => this.#environment.keyStore.commit(change));
+  async save(change: KeyChange): Promise<void> {
+    using _saving = this.#saves.begin();
+    await this.storeCall('saving cache keys', () => this.#environment.keyStore.commit(change));
+  }
+
+  /** Counts what `leader`, whose result this vertex took, is saving as its own. */
+  async sharesSavesOf(leader: VertexNode<R, C>): Promise<void> {
+    using _saving = this.#saves.begin();
+    await leader.saved();
   }
 
   /** Runs a call to a store. One that fails answers undefined and leaves a warning. */
   async storeCall<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    this.#storeCalls++;
+    const call = this.#underWay.begin();
     try {
       return await work();
     } catch (error) {
@@ -354,8 +364,8 @@ export class VertexNode<R, C> {
       this.progress.warn({ level: 1, short: `${what} failed: ${message}` });
       return undefined;
     } finally {
-      this.#storeCalls--;
-      this.#afterCall();
+      call[Symbol.dispose]();
+      this.#leaveIfUnneeded();
     }
   }
 
@@ -367,6 +377,7 @@ export class VertexNode<R, C> {
   }): Promise<void> {
     const call = new OperationCall<C>(this.progress, () => this.#contexts());
     const departures = this.#departures;
+    const underWay = this.#underWay.begin();
     this.#calls.add(call);
     try {
       const value = await steps.work(call);
@@ -383,22 +394,20 @@ export class VertexNode<R, C> {
       }
     }
     for (const edge of this.#edges) edge.wake();
-    this.#afterCall();
-  }
-
-  #afterCall(): void {
-    if (!this.#quiet) return;
-    for (const listener of this.#quietListeners.splice(0)) listener();
-    this.dropIfUnneeded();
+    underWay[Symbol.dispose]();
+    this.#leaveIfUnneeded();
   }
 
   /** The call under way, in words. */
-  describeCall(): string | undefined {
-    if (this.#mapping.kind === 'asking') return 'its cache map';
-    if (this.#content.some((content) => content?.kind === 'computing')) return 'a content key';
+  /** What is under way in its operation, and what that waits for as far as it says. */
+  describeCalls(): readonly string[] {
+    const calls: string[] = [];
+    if (this.#mapping.kind === 'asking') calls.push('its cache map');
+    if (this.#content.some((content) => content?.kind === 'computing')) calls.push('a content key');
     if (this.#execution !== 'idle')
-      return this.#execution === 'running' ? 'its execution' : 'an execution slot';
-    return undefined;
+      calls.push(this.#execution === 'running' ? 'its execution' : 'an execution slot');
+    for (const call of this.#calls) calls.push(...call.waits);
+    return calls;
   }
 }
 

@@ -1,0 +1,94 @@
+import type { StoreCall } from './edge-state.ts';
+import type { Environment } from './environment.ts';
+import type { KeyId, KeyResult } from './key-store.ts';
+import type { ResultStore } from './solver.ts';
+import type { VertexNode } from './vertex-node.ts';
+
+interface Candidate<R> {
+  readonly record: KeyResult;
+  readonly store: ResultStore<R>;
+  /** Of the solver's own key store, which has to forget it when it is gone. */
+  readonly own: boolean;
+}
+
+/** A loaded result, owned by whoever is handed it. */
+export interface Loaded<R> {
+  readonly result: R;
+  readonly record: KeyResult;
+  /** It came from the solver's own store, where nothing has to be saved. */
+  readonly own: boolean;
+}
+
+/** Looks for a result that an edge's keys have, and loads the first that is still there. */
+export class ResultSearch<R, C> {
+  readonly #environment: Environment<R, C>;
+  readonly #vertex: VertexNode<R, C>;
+  readonly #keys: readonly KeyId[];
+  readonly #onLoaded: (loaded: Loaded<R>) => void;
+  /** How many keys were looked up. */
+  #lookedUp = 0;
+  #lookedUpImported = 0;
+  #candidates: Candidate<R>[] = [];
+
+  /** `keys`: what the edge is known by; may grow. */
+  constructor(
+    environment: Environment<R, C>,
+    vertex: VertexNode<R, C>,
+    keys: readonly KeyId[],
+    onLoaded: (loaded: Loaded<R>) => void,
+  ) {
+    this.#environment = environment;
+    this.#vertex = vertex;
+    this.#keys = keys;
+    this.#onLoaded = onLoaded;
+  }
+
+  /** The next call; undefined when everything was tried. */
+  next(consultsImports: boolean): StoreCall | undefined {
+    if (this.#lookedUp < this.#keys.length) {
+      const keys = this.#keys.slice(this.#lookedUp);
+      this.#lookedUp = this.#keys.length;
+      return { purpose: 'looking up results', run: () => this.#lookUp(keys) };
+    }
+    if (this.#candidates.length > 0) return { purpose: 'loading', run: () => this.#load() };
+    if (consultsImports && this.#lookedUpImported < this.#keys.length) {
+      const keys = this.#keys.slice(this.#lookedUpImported);
+      this.#lookedUpImported = this.#keys.length;
+      return { purpose: 'looking up results', run: () => this.#lookUpImported(keys) };
+    }
+    return undefined;
+  }
+
+  /** Looks once more for what was saved under the known keys, or under `key`, since they were looked up. */
+  again(key: KeyId): StoreCall {
+    return { purpose: 'looking up results', run: () => this.#lookUp([...this.#keys, key]) };
+  }
+
+  async #lookUp(keys: readonly KeyId[]): Promise<void> {
+    const { keyStore, results } = this.#environment;
+    const records = await this.#vertex.storeCall('the cache look-up', () => keyStore.results(keys));
+    for (const record of records ?? []) this.#candidates.push({ record, store: results, own: true });
+  }
+
+  async #lookUpImported(keys: readonly KeyId[]): Promise<void> {
+    const found = await Promise.all(
+      this.#vertex.cacheSources().map(async ({ name, keys: source, results: store }) => {
+        const what = `the look-up in cache ${name}`;
+        const records = await this.#vertex.storeCall(what, () => source.results(keys));
+        return (records ?? []).map((record) => ({ record, store, own: false }));
+      }),
+    );
+    this.#candidates.push(...found.flat());
+    this.#candidates.sort((a, b) => b.record.createdAt.getTime() - a.record.createdAt.getTime());
+  }
+
+  async #load(): Promise<void> {
+    const { record, store, own } = this.#candidates.shift()!;
+    const result = await this.#vertex.storeCall('loading a cached result', async () => {
+      const loaded = await store.load(record.id);
+      if (loaded === undefined && own) await this.#environment.keyStore.dropResult(record.id);
+      return loaded;
+    });
+    if (result !== undefined) this.#onLoaded({ result, record, own });
+  }
+}
