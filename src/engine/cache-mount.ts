@@ -5,8 +5,8 @@ import type { OperationContext } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 
 /** The tree of a cache mount, kept between builds under its id and the tree it started from. */
-export function acquireCacheMount(
-  cache: { readonly id: string; readonly sharing: CacheSharing },
+export async function acquireCacheMount(
+  cache: { readonly id: string; readonly sharing: CacheSharing; readonly command: string },
   mount: ExecMount,
   base: ImmutableRef | undefined,
   refStore: RefStore,
@@ -14,9 +14,12 @@ export function acquireCacheMount(
 ): Promise<NamedMutable> {
   const id = cache.id || path.join('/', mount.dest);
   const from = base ? ` with base ${base.id}` : '';
-  return refStore.acquireNamed(`cache:${id}:${base?.id ?? ''}`, base, {
+  using _ = context.waitsFor(
+    `the cache mount ${JSON.stringify(id)}${cache.sharing === 'locked' ? ', which one step at a time may use' : ''}`,
+  );
+  return await refStore.acquireNamed(`cache:${id}:${base?.id ?? ''}`, base, {
     type: 'exec.cachemount',
-    description: `cached mount ${mount.dest} from exec with id ${JSON.stringify(id)}${from}`,
+    description: `cached mount ${mount.dest} from exec ${cache.command} with id ${JSON.stringify(id)}${from}`,
     sharing: cache.sharing,
     signal: context.signal,
   });

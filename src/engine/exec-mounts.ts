@@ -35,7 +35,7 @@ export class ExecMounts implements AsyncDisposable {
   static async prepare(
     mounts: readonly ExecMount[],
     inputs: readonly ImmutableRef[],
-    description: string,
+    command: string,
     parts: WorkerParts,
     context: OperationContext<BuildContext>,
   ): Promise<ExecMounts> {
@@ -43,7 +43,7 @@ export class ExecMounts implements AsyncDisposable {
     try {
       // Parents first, so that a mount below another one lands in it.
       for (const mount of mounts.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
-        await prepared.#add(mount, mount.input === noIndex ? undefined : inputs[mount.input], description);
+        await prepared.#add(mount, mount.input === noIndex ? undefined : inputs[mount.input], command);
       }
       return prepared;
     } catch (error) {
@@ -64,6 +64,7 @@ export class ExecMounts implements AsyncDisposable {
   /** A secret of any client that wants this step; undefined when it is optional and nobody has it. */
   async secret(id: string, optional: boolean): Promise<Uint8Array | undefined> {
     try {
+      using _ = this.#context.waitsFor(`secret ${id} from a client`);
       return await this.#parts.clients.secret(sessionsOf(this.#context), id, this.#context.signal);
     } catch (cause) {
       const error = asKilnError(cause);
@@ -87,11 +88,11 @@ export class ExecMounts implements AsyncDisposable {
     return results;
   }
 
-  async #add(mount: ExecMount, input: ImmutableRef | undefined, description: string): Promise<void> {
+  async #add(mount: ExecMount, input: ImmutableRef | undefined, command: string): Promise<void> {
     const { type } = mount;
     switch (type.kind) {
       case 'bind': {
-        const snapshotMount = await this.#bind(mount, input, description);
+        const snapshotMount = await this.#bind(mount, input, command);
         if (mount.dest === '/') {
           this.#rootfs = snapshotMount;
           this.readonlyRoot = mount.readonly;
@@ -99,7 +100,13 @@ export class ExecMounts implements AsyncDisposable {
         return;
       }
       case 'cache': {
-        const cache = await acquireCacheMount(type, mount, input, this.#parts.refStore, this.#context);
+        const cache = await acquireCacheMount(
+          { ...type, command },
+          mount,
+          input,
+          this.#parts.refStore,
+          this.#context,
+        );
         this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });
         this.#tree(mount, await cache.snapshotMount(), mount.readonly);
         if (mount.output !== noIndex && input) this.#outputs.set(mount.output, { kind: 'input', ref: input });
@@ -129,11 +136,7 @@ export class ExecMounts implements AsyncDisposable {
     }
   }
 
-  async #bind(
-    mount: ExecMount,
-    input: ImmutableRef | undefined,
-    description: string,
-  ): Promise<SnapshotMount> {
+  async #bind(mount: ExecMount, input: ImmutableRef | undefined, command: string): Promise<SnapshotMount> {
     if (mount.readonly) {
       const ref = input?.clone() ?? (await this.#parts.refStore.scratch());
       this.#held.push({ [Symbol.asyncDispose]: () => ref.release() });
@@ -145,8 +148,8 @@ export class ExecMounts implements AsyncDisposable {
       {
         description:
           mount.output === noIndex
-            ? `scratch space of ${description}`
-            : `mount ${mount.dest} from exec ${description}`,
+            ? `scratch space of ${command}`
+            : `mount ${mount.dest} from exec ${command}`,
       },
       this.#context,
     );

@@ -11,7 +11,6 @@ import type { BuildContext } from './build-context.ts';
 import { contentInput } from './content-input.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 import { ExecMounts } from './exec-mounts.ts';
-import { vertexDescription } from './vertex-description.ts';
 
 const rootDest = '/';
 
@@ -60,17 +59,19 @@ export class ExecOperation implements BuildOperation {
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
     const { meta, network, security, secretEnv } = this.#op;
-    const description = vertexDescription(this.#vertex);
-    await using mounts = await ExecMounts.prepare(this.#op.mounts, inputs, description, this.#parts, context);
+    const command = meta.args.join(' ');
+    await using mounts = await ExecMounts.prepare(this.#op.mounts, inputs, command, this.#parts, context);
     const secrets = await Promise.all(
       secretEnv.map(async ({ id, name, optional }) => {
         const value = await mounts.secret(id, optional);
         return value === undefined ? [] : [`${name}=${Buffer.from(value).toString('utf8')}`];
       }),
     );
+    const container = randomBytes(12).toString('hex');
+    using _ = context.waitsFor(`the process ${JSON.stringify(meta.args.join(' '))} in container ${container}`);
     await this.#parts.executor.run(
       {
-        id: randomBytes(12).toString('hex'),
+        id: container,
         rootfs: mounts.rootfs,
         mounts: mounts.others,
         args: meta.args,
