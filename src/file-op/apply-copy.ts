@@ -31,6 +31,9 @@ export async function applyCopy(
     owner,
     timestamp: copy.timestamp,
   };
+  if (!copy.createDestPath) requireParent(target, copy.dest);
+  for (const name of copy.requiredPaths) requireSource(root, name);
+  const matches = findSources(root, copy);
   const newCopier = () =>
     new TreeCopier({
       owner,
@@ -44,13 +47,12 @@ export async function applyCopy(
       include: copy.includePatterns.length > 0 ? new PatternMatcher(copy.includePatterns) : undefined,
       exclude: copy.excludePatterns.length > 0 ? new PatternMatcher(copy.excludePatterns) : undefined,
       replace: copy.alwaysReplaceExistingDestPaths,
-      link: linkable,
+      // Several matches may be one file by its links, and what a layer has twice must not become a hard link.
+      link: linkable && matches.length === 1,
       throwIfAborted,
     });
 
-  if (!copy.createDestPath) requireParent(target, copy.dest);
-  for (const name of copy.requiredPaths) requireSource(root, name);
-  for (const match of findSources(root, copy)) {
+  for (const match of matches) {
     if (copy.unpackArchive && (await unpackedInto(target, copy, match, root, attributes, throwIfAborted)))
       continue;
     const made = copyOne(newCopier(), target, copy, match, attributes);

@@ -16,7 +16,10 @@ const applyActions: Task<FileOpInput, number> = async ({ actions, layer }, conte
     context.throwIfAborted();
     const next = target?.prepare(action) ?? 'apply';
     if (next === 'mount') return index;
-    if (next === 'apply') await applyChange(action, () => context.throwIfAborted());
+    if (next !== 'apply') continue;
+    // Two actions may copy the same file, and what a layer has twice must not become a hard link.
+    const linkable = action.linkable && actions.length === 1;
+    await applyChange({ ...action, linkable }, () => context.throwIfAborted());
   }
   return actions.length;
 };

@@ -20,6 +20,9 @@ export interface ConformanceCase {
 export const aspects = ['config', 'layers', 'times', 'warnings', 'steps', 'lines'] as const;
 export type Aspect = (typeof aspects)[number];
 
+/** Of entries that declare none: long before any build. Nanoseconds since 1970. */
+export const defaultTime = 981_173_106_123_456_789n;
+
 export interface EntryAttributes {
   /** Relative, with `/` between names. */
   readonly path: string;

@@ -11,7 +11,7 @@ import type { Aspect, ConformanceCase } from './conformance-case.ts';
 import type { LayerOutcome, Outcome } from './outcome.ts';
 
 let directory: string;
-let engine: InProcessEngine;
+let engine: InProcessEngine | undefined;
 
 before(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'kiln-conformance-'));
@@ -20,7 +20,8 @@ before(async () => {
 });
 
 after(async () => {
-  await engine[Symbol.asyncDispose]();
+  // Undefined when it could not be opened.
+  await engine?.[Symbol.asyncDispose]();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -38,7 +39,7 @@ for (const { topic, cases, expectedPath } of readCaseFiles()) {
         const expected = expectations[of.name];
         assert.ok(expected, 'nothing is recorded for this case; run `npm run record -- --addr ADDRESS`');
         const actual = await buildCase(of, {
-          connection: engine,
+          connection: engine!,
           baseLayout: path.join(directory, 'base'),
           directory: path.join(directory, `${topic}-${index}`),
         });

@@ -15,13 +15,10 @@ import path from 'node:path';
 import { makeDevice, mknod } from '../../src/linux/mknod.ts';
 import { utimens } from '../../src/linux/utimens.ts';
 import { setXattr } from '../../src/linux/xattr.ts';
-import type { Compression, TreeEntry } from './conformance-case.ts';
+import { type Compression, defaultTime, type TreeEntry } from './conformance-case.ts';
 
 const fifoType = 0o010000;
 const characterDeviceType = 0o020000;
-/** Of directories that are not declared, only implied. */
-const defaultTime = 981_173_106_123_456_789n;
-
 /** Makes the entries below `root`, with exactly the modes, owners, times and attributes that they declare. */
 export function makeTree(root: string, entries: readonly TreeEntry[]): void {
   const directories = new Map<string, TreeEntry | undefined>([['.', undefined]]);

@@ -1,14 +1,5 @@
-import {
-  type Aspect,
-  aspects,
-  type Compression,
-  type ConformanceCase,
-  compressions,
-  type TreeEntry,
-} from './conformance-case.ts';
-
-/** Of entries that name none: long before any build. Nanoseconds since 1970. */
-const defaultTime = 981_173_106_123_456_789n;
+import { type Aspect, aspects, type ConformanceCase, type TreeEntry } from './conformance-case.ts';
+import { parseTreeEntry } from './parse-tree-entry.ts';
 
 interface MutableCase {
   name: string;
@@ -92,67 +83,24 @@ function addDirective(of: MutableCase, line: string, fail: (message: string) => 
   }
 }
 
-/** `[@tree/]path[/]`, then `-> target` or `=> target`, then attributes. */
 function addEntry(of: MutableCase, head: string, body: string[], fail: (message: string) => Error): void {
-  const words = [...head.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([word, quoted]) =>
-    quoted === undefined ? word : (JSON.parse(word) as string),
-  );
-  let path = words.shift() ?? '';
-  const inTree = /^@([^/]+)\/(.*)$/s.exec(path);
-  const tree = inTree?.[1] ?? 'context';
-  path = inTree?.[2] ?? path;
+  const { tree, archive, entry } = parsed(() => parseTreeEntry(head, body), fail);
   const entries = of.trees.get(tree) ?? [];
   of.trees.set(tree, entries);
-  let siblings = entries;
-  const inArchive = /^(.*?)\/\/(.*)$/s.exec(path);
-  if (inArchive) {
-    const archive = entries.find((entry) => entry.path === inArchive[1]);
-    if (archive?.kind !== 'archive') throw fail(`there is no archive ${inArchive[1]} above`);
-    siblings = archive.members as TreeEntry[];
-    path = inArchive[2]!;
+  if (archive === undefined) {
+    entries.push(entry);
+    return;
   }
-  const common = {
-    path: path.replace(/\/$/, ''),
-    mode: undefined as number | undefined,
-    owner: { uid: 0, gid: 0 },
-    mtime: defaultTime,
-    xattrs: new Map<string, string>(),
-  };
-  let lineEnd = '\n';
-  let prefix = '';
-  let lastEnd: string | undefined;
-  let special: { kind: 'fifo' } | { kind: 'character-device'; major: number; minor: number } | undefined;
-  let compression: Compression | undefined;
-  let link: { kind: 'symlink' | 'hardlink'; target: string } | undefined;
-  while (words.length > 0) {
-    const word = words.shift()!;
-    const [key = '', value = ''] = word.split(/=(.*)/s);
-    if (word === '->') link = { kind: 'symlink', target: words.shift() ?? '' };
-    else if (word === '=>') link = { kind: 'hardlink', target: words.shift() ?? '' };
-    else if (/^0[0-7]+$/.test(word)) common.mode = Number.parseInt(word, 8);
-    else if (word === 'crlf') lineEnd = '\r\n';
-    else if (word === 'bom') prefix = '\ufeff';
-    else if (word === 'no-eol') lastEnd = '';
-    else if (word === 'fifo') special = { kind: 'fifo' };
-    else if (key === 'char') {
-      const [major = 0, minor = 0] = value.split(':').map(Number);
-      special = { kind: 'character-device', major, minor };
-    } else if (key === 'owner') {
-      const [uid = 0, gid = 0] = value.split(':').map(Number);
-      common.owner = { uid, gid };
-    } else if (key === 'mtime') common.mtime = BigInt(Date.parse(value)) * 1_000_000n;
-    else if (key === 'archive') {
-      compression = compressions.find((name) => name === value);
-      if (!compression) throw fail(`archive= wants one of ${compressions.join(', ')}`);
-    } else if (key.startsWith('xattr:')) common.xattrs.set(key.slice('xattr:'.length), value);
-    else throw fail(`unknown attribute ${word}`);
-  }
-  if (special) siblings.push({ ...common, ...special });
-  else if (link) siblings.push({ ...common, ...link });
-  else if (compression) siblings.push({ ...common, kind: 'archive', compression, members: [] });
-  else if (path.endsWith('/')) siblings.push({ ...common, kind: 'directory' });
-  else {
-    const text = body.length === 0 ? '' : body.join(lineEnd) + (lastEnd ?? lineEnd);
-    siblings.push({ ...common, kind: 'file', content: Buffer.from(prefix + text) });
+  const index = entries.findIndex((other) => other.kind === 'archive' && other.path === archive);
+  const parent = entries[index];
+  if (parent?.kind !== 'archive') throw fail(`there is no archive ${archive} above`);
+  entries[index] = { ...parent, members: [...parent.members, entry] };
+}
+
+function parsed<T>(parse: () => T, fail: (message: string) => Error): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw fail((error as Error).message);
   }
 }
