@@ -20,6 +20,7 @@ export function schemeOf({ identifier }: SourceOp): string {
 
 export class SourceOperation implements BuildOperation {
   readonly weightless = true;
+  readonly #identifier: string;
   readonly #instance: SourceInstance;
 
   constructor(op: SourceOp, platform: Platform, parts: WorkerParts) {
@@ -29,15 +30,18 @@ export class SourceOperation implements BuildOperation {
         hint: `this daemon knows ${[...parts.sources.keys()].map((known) => `${known}${separator}`).join(', ')}`,
       });
     }
+    this.#identifier = op.identifier;
     this.#instance = source.open(op, platform);
   }
 
   async cacheMap(context: OperationContext<BuildContext>): Promise<CacheMap<ImmutableRef, BuildContext>> {
+    using _ = context.waitsFor(`what ${this.#identifier} is now`);
     const { digest } = await this.#instance.key(sourceContext(context));
     return { digest, inputs: [] };
   }
 
   async execute(context: OperationContext<BuildContext>): Promise<readonly ImmutableRef[]> {
+    using _ = context.waitsFor(`the files of ${this.#identifier}`);
     return [await this.#instance.snapshot(sourceContext(context))];
   }
 }

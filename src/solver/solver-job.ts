@@ -1,10 +1,20 @@
+import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortError, throwIfAborted } from '../base/lifetime.ts';
 import { attachGraph } from './attach-graph.ts';
 import { BuildRequest } from './build-request.ts';
 import type { Environment, Member } from './environment.ts';
 import { canceled, OperationCall } from './operation-call.ts';
-import type { CacheSource, Edge, Job, OperationContext, Solved, SolverEvents, Vertex } from './solver.ts';
+import type {
+  CacheSource,
+  Edge,
+  Job,
+  OperationContext,
+  Solved,
+  SolverEvents,
+  Vertex,
+  VertexInspection,
+} from './solver.ts';
 import type { VertexNode } from './vertex-node.ts';
 import { canceledText, VertexProgress } from './vertex-progress.ts';
 
@@ -17,6 +27,12 @@ export interface SolverJobOptions<R, C> {
   readonly onClosed: () => void;
 }
 
+interface Work {
+  readonly digest: Digest;
+  readonly name: string;
+  readonly ended: Promise<unknown>;
+}
+
 export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
   readonly id: string;
   readonly context: C;
@@ -26,7 +42,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
   readonly #onClosed: () => void;
   readonly #nodes = new Map<Vertex<R, C>, VertexNode<R, C>>();
   readonly #requests = new Set<BuildRequest<R, C>>();
-  readonly #works = new Map<OperationCall<C>, Promise<unknown>>();
+  readonly #works = new Map<OperationCall<C>, Work>();
   #closing: Promise<void> | undefined;
 
   constructor(options: SolverJobOptions<R, C>) {
@@ -73,7 +89,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     progress.join(this.events, vertex.name);
     progress.started();
     const running = (async () => work(call))();
-    this.#works.set(call, running);
+    this.#works.set(call, { digest: vertex.digest, name: vertex.name, ended: running });
     try {
       const value = await running;
       progress.completed();
@@ -86,6 +102,17 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     }
   }
 
+  /** The work that is no vertex of the graph. */
+  inspectWorks(): VertexInspection[] {
+    return [...this.#works].map(([call, { digest, name }]) => ({
+      digest,
+      name,
+      jobs: [this.id],
+      state: 'in progress',
+      waitsFor: call.waits,
+    }));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -95,7 +122,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     const { queue, releases } = this.#environment;
     for (const request of this.#requests) request.cancel(canceled());
     for (const call of this.#works.keys()) call.abort();
-    await Promise.allSettled(this.#works.values());
+    await Promise.allSettled([...this.#works.values()].map(({ ended }) => ended));
     // After that, no build of this job attaches vertices any more, and it is known what only this job wanted.
     await queue.idle();
     const nodes = [...new Set(this.#nodes.values())];
