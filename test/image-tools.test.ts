@@ -51,9 +51,9 @@ test('the quickstart image, as an OCI archive, is accepted by skopeo and umoci a
     'opt/app/run.sh': 'file 0755 1000:1000',
   });
   assert.equal(files['bin/sh'], 'link 0:0 -> /bin/busybox');
-  // Nothing of what was mounted or supplied for the RUN steps is in the image.
+  // Of what was mounted or supplied for the RUN steps the image has at most empty mount points.
   assert.deepEqual(
-    Object.keys(files).filter((name) => /^(etc\/(hosts|resolv\.conf)|proc|sys|dev|cache)/.test(name)),
+    Object.keys(files).filter((name) => /^(etc\/(hosts|resolv\.conf)|proc\/|sys\/|dev\/|cache)/.test(name)),
     [],
   );
 });
