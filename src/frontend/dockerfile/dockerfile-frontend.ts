@@ -1,4 +1,3 @@
-import { KilnError } from '../../base/errors.ts';
 import { mapLimit } from '../../base/lifetime.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
@@ -6,9 +5,11 @@ import { parseReference } from '../../oci/reference.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
 import type { LintFinding } from './lint/linter.ts';
 import { detectSyntax } from './parse/directives.ts';
+import type { Dockerfile } from './parse/instruction-tree.ts';
 import { parseDockerfile } from './parse/parse-dockerfile.ts';
+import { answerSubrequest } from './subrequest/answer-subrequest.ts';
 import { BuildInputs, type Entrypoint } from './to-llb/build-inputs.ts';
-import { type Conversion, convertDockerfile } from './to-llb/convert-dockerfile.ts';
+import { type Conversion, type ConversionRequest, convertDockerfile } from './to-llb/convert-dockerfile.ts';
 import { writeImage } from './to-llb/image-draft.ts';
 import { ImageResolver } from './to-llb/image-resolver.ts';
 import { parseRequestOptions, type RequestOptions } from './to-llb/request-options.ts';
@@ -43,35 +44,52 @@ class DockerfileBuild {
     const entrypoint = await this.#inputs.readEntrypoint();
     const other = this.#otherFrontend(entrypoint);
     if (other) return this.#forward(other);
-    const { subrequest } = this.#options;
-    if (subrequest !== undefined) throw unsupportedSubrequest(subrequest);
+    const { platforms, multiPlatform, subrequest } = this.#options;
+    if (subrequest !== undefined) {
+      return answerSubrequest(subrequest, entrypoint.source, (dockerfile, onFinding) =>
+        this.#conversion(dockerfile, platforms[0], onFinding),
+      );
+    }
     this.#warnOfAttestations(entrypoint);
     const dockerfile = parseDockerfile(entrypoint.source);
-    const { platforms, multiPlatform } = this.#options;
     const targets = platforms.length > 0 ? platforms : [undefined];
-    const buildPlatform = this.#bridge.workers[0]?.platforms[0] ?? hostPlatform();
     const results = await mapLimit(
       targets,
       targets.length,
       async (target, index) => {
-        const conversion = await convertDockerfile({
-          dockerfile,
-          options: this.#options,
-          inputs: this.#inputs,
-          images: this.#images,
-          buildPlatform,
-          targetPlatform: target,
+        const conversion = await convertDockerfile(
           // What is wrong with the file is so for every platform: it is said once.
-          onFinding: (finding) => index === 0 && this.#warn(entrypoint, finding),
-        });
+          this.#conversion(dockerfile, target, (finding) => index === 0 && this.#warn(entrypoint, finding)),
+        );
         const { definition } = conversion;
         const { cacheImports } = this.#options;
         const { refs } = await this.#bridge.solve({ definition, cacheImports });
-        return { platform: target ?? buildPlatform, conversion, ref: refs.get('') };
+        return { platform: target ?? this.#buildPlatform, conversion, ref: refs.get('') };
       },
       this.#signal,
     );
     return collect(results, multiPlatform);
+  }
+
+  /** The platform of the machine that runs the steps. */
+  get #buildPlatform(): Platform {
+    return this.#bridge.workers[0]?.platforms[0] ?? hostPlatform();
+  }
+
+  #conversion(
+    dockerfile: Dockerfile,
+    targetPlatform: Platform | undefined,
+    onFinding: (finding: LintFinding) => void,
+  ): ConversionRequest {
+    return {
+      dockerfile,
+      options: this.#options,
+      inputs: this.#inputs,
+      images: this.#images,
+      buildPlatform: this.#buildPlatform,
+      targetPlatform,
+      onFinding,
+    };
   }
 
   /** Another frontend's image that the file or the client asks for. Docker's own Dockerfile frontend is this one. */
@@ -167,10 +185,4 @@ function isOwnSyntax(image: string): boolean {
   } catch {
     return false;
   }
-}
-
-function unsupportedSubrequest(name: string): KilnError {
-  return new KilnError('unimplemented', `unsupported request ${name}`, {
-    details: [{ kind: 'subrequest', name }],
-  });
 }

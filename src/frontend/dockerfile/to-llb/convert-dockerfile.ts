@@ -11,11 +11,12 @@ import { lintRules } from '../lint/rules.ts';
 import { didYouMean, nearest } from '../nearest.ts';
 import type { Dockerfile, FromInstruction, Instruction } from '../parse/instruction-tree.ts';
 import { parseTrigger } from '../parse/parse-dockerfile.ts';
+import type { OutlineInput } from '../subrequest/outline.ts';
 import { type BaseTree, resolveBaseTree } from './base-tree.ts';
 import type { BuildInputs } from './build-inputs.ts';
 import { type ConversionContext, PathSet } from './conversion-context.ts';
 import { convertInstruction } from './convert-instruction.ts';
-import { globalArgs, predefinedArgs, proxyEnvOf, variablesOf } from './global-args.ts';
+import { type DeclaredArg, globalArgs, predefinedArgs, proxyEnvOf, variablesOf } from './global-args.ts';
 import { type ImageDraft, withConfig } from './image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import type { RequestOptions } from './request-options.ts';
@@ -52,12 +53,26 @@ export interface Conversion {
 
 /** Converts the target stage and what it needs. Errors about the file have their place among the details. */
 export async function convertDockerfile(request: ConversionRequest): Promise<Conversion> {
+  return converterFor(request).convert();
+}
+
+/** Makes every check, on all stages unless the client names one. Throws what would make a build fail. */
+export async function checkDockerfile(request: ConversionRequest): Promise<void> {
+  await converterFor(request).check();
+}
+
+/** What the target stage can be given. Throws what would make a build fail. */
+export async function outlineDockerfile(request: ConversionRequest): Promise<OutlineInput> {
+  return converterFor(request).outline();
+}
+
+function converterFor(request: ConversionRequest): DockerfileConverter {
   const { dockerfile, options } = request;
   const check = dockerfile.directives.find(({ name }) => name === 'check');
   const settings = options.lint ?? (check ? parseLintSettings(check.value) : defaultLintSettings);
   const linter = new Linter(settings, request.onFinding);
   checkTree(dockerfile, linter);
-  return new DockerfileConverter(request, linter).convert();
+  return new DockerfileConverter(request, linter);
 }
 
 class DockerfileConverter {
@@ -66,6 +81,9 @@ class DockerfileConverter {
   readonly #dockerfile: Dockerfile;
   readonly #targetPlatform: Platform;
   readonly #globalArgs: ReadonlyMap<string, string>;
+  readonly #declaredArgs = new Map<string, DeclaredArg>();
+  /** Arguments that were expanded in each `FROM`. */
+  readonly #usedInFrom = new Map<FromInstruction, ReadonlySet<string>>();
   readonly #builder: StageGraphBuilder;
   readonly #bases = new Map<TreeNode, BaseTree>();
   readonly #built = new Map<TreeNode, StageBuilder>();
@@ -82,22 +100,15 @@ class DockerfileConverter {
     const stage = options.target || (dockerfile.stages.at(-1)!.from.name ?? '');
     const predefined = predefinedArgs(request.buildPlatform, this.#targetPlatform, stage, options.buildArgs);
     this.#checkDefaultImages(predefined);
-    this.#globalArgs = globalArgs(dockerfile, predefined, options.buildArgs);
+    this.#globalArgs = globalArgs(dockerfile, predefined, options.buildArgs, (arg) =>
+      this.#declaredArgs.set(arg.name, arg),
+    );
   }
 
   async convert(): Promise<Conversion> {
-    const graph = this.#builder.build(
-      this.#dockerfile.stages,
-      (word, from) => this.#expandFrom(word, from),
-      (name, platform) => this.#request.inputs.hasNamedContext(name, platform ?? this.#targetPlatform),
-    );
-    const target = this.#findTarget(graph);
-    const context = await this.#context();
-    const reached = await this.#resolveBases(graph, target, context);
-    for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
+    const { target, context } = await this.#convertStages((wanted) => [wanted]);
     const built = this.#built.get(target)!;
     built.paths.add('/');
-    this.#linter.throwIfFailed();
     this.#mainContext = await this.#request.inputs.mainContext(context.contextPaths.list);
     return {
       definition: toDefinition(built.state, { platform: this.#targetPlatform }),
@@ -105,6 +116,38 @@ class DockerfileConverter {
       baseConfig: this.#baseConfig(target),
       epoch: context.epoch,
     };
+  }
+
+  async check(): Promise<void> {
+    const all = this.#request.options.target === '';
+    await this.#convertStages((target, { stages }) => (all ? stages : [target]));
+  }
+
+  async outline(): Promise<OutlineInput> {
+    const { target } = await this.#convertStages((wanted) => [wanted]);
+    return {
+      target,
+      data: this.#dockerfile.source.data,
+      globalArgs: this.#declaredArgs,
+      parametersOf: (node) => this.#built.get(node)?.parameters,
+    };
+  }
+
+  /** Converts the stages that `choose` names, and what they need. */
+  async #convertStages(
+    choose: (target: TreeNode, graph: StageGraph) => readonly TreeNode[],
+  ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext }> {
+    const graph = this.#builder.build(
+      this.#dockerfile.stages,
+      (word, from) => this.#expandFrom(word, from),
+      (name, platform) => this.#request.inputs.hasNamedContext(name, platform ?? this.#targetPlatform),
+    );
+    const target = this.#findTarget(graph);
+    const context = await this.#context();
+    const reached = await this.#resolveBases(graph, choose(target, graph), context);
+    for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
+    this.#linter.throwIfFailed();
+    return { target, context };
   }
 
   async #context(): Promise<ConversionContext> {
@@ -151,12 +194,12 @@ class DockerfileConverter {
   /** Base images, all at once; again for the trees that triggers of a base image bring in. */
   async #resolveBases(
     graph: StageGraph,
-    target: TreeNode,
+    wanted: readonly TreeNode[],
     context: ConversionContext,
   ): Promise<ReadonlySet<TreeNode>> {
     const triggered = new Set<TreeNode>();
     for (;;) {
-      const reached = reachableFrom(target);
+      const reached = new Set(wanted.flatMap((node) => [...reachableFrom(node)]));
       const pending = [...reached].filter((node) => !node.base && !this.#bases.has(node));
       await Promise.all(
         pending.map(async (node) => this.#bases.set(node, await this.#resolveBase(graph, node, context))),
@@ -206,7 +249,8 @@ class DockerfileConverter {
 
   #convertStage(graph: StageGraph, node: TreeNode, context: ConversionContext): void {
     const steps = stepsOf(node);
-    const stage = new StageBuilder(node, context, this.#start(node), {
+    const usedInFrom = (node.stage && this.#usedInFrom.get(node.stage.from)) ?? new Set();
+    const stage = new StageBuilder(node, context, this.#start(node), usedInFrom, {
       name: displayNameOf(graph, node),
       steps,
       step: startsFromImage(node) ? 1 : 0,
@@ -269,6 +313,7 @@ class DockerfileConverter {
         throw atSource(error, this.#dockerfile.source, [from.range]);
       }
     })();
+    this.#usedInFrom.set(from, new Set([...(this.#usedInFrom.get(from) ?? []), ...expansion.matched]));
     const declared = this.#declaredNames();
     for (const name of expansion.unmatched) {
       if (declared.has(name)) continue;

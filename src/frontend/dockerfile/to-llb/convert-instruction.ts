@@ -2,7 +2,7 @@ import { KilnError } from '../../../base/errors.ts';
 import { files } from '../../../llb/llb.ts';
 import type { Linter } from '../lint/linter.ts';
 import { type LintRule, lintRules } from '../lint/rules.ts';
-import type { CommandLine, Instruction, KeyValue } from '../parse/instruction-tree.ts';
+import type { ArgDefinition, CommandLine, Instruction, KeyValue } from '../parse/instruction-tree.ts';
 import { convertCopy } from './convert-copy.ts';
 import { convertRun } from './convert-run.ts';
 import { displayName } from './display-name.ts';
@@ -80,14 +80,25 @@ function convertArg(stage: StageBuilder, instruction: Of<'arg'>, linter: Linter)
   const committed = instruction.args.map((arg) => {
     checkSecret('ARG', arg.name, instruction, linter);
     const given = options.buildArgs.get(arg.name);
-    const fallback = () =>
-      arg.value === undefined ? globalArgs.get(arg.name) : stage.expand(arg.value, instruction, linter).text;
-    const value = given ?? fallback();
+    const inherited = given === undefined && arg.value === undefined ? globalArgs.get(arg.name) : undefined;
+    const value =
+      given ?? (arg.value === undefined ? inherited : stage.expand(arg.value, instruction, linter).text);
+    declareArg(stage, { ...arg, value }, instruction, inherited !== undefined);
     if (value !== undefined && !frontendArgs.has(arg.name)) stage.state = stage.state.env(arg.name, value);
     stage.args.push({ ...arg, value });
     return value === undefined ? arg.name : `${arg.name}=${value}`;
   });
   stage.commit(`ARG ${committed.join(' ')}`, false);
+}
+
+function declareArg(
+  { parameters }: StageBuilder,
+  { name, value, description }: ArgDefinition,
+  { range }: Of<'arg'>,
+  inherited: boolean,
+): void {
+  parameters.used.add(name);
+  if (!inherited) parameters.args.set(name, { name, value, description, range, uses: new Set() });
 }
 
 function expandPairs(

@@ -126,9 +126,16 @@ function convertMounts(
 ): { readonly mounts: MountSpec[]; readonly secrets: SecretSpec[]; readonly ssh: SshSpec[] } {
   const result = { mounts: [] as MountSpec[], secrets: [] as SecretSpec[], ssh: [] as SshSpec[] };
   for (const [at, mount] of mounts.entries()) {
-    if (mount.type === 'secret') result.secrets.push(secretMount(mount));
-    else if (mount.type === 'ssh') result.ssh.push(sshMount(mount));
-    else result.mounts.push(treeMount(stage, mount, mountedTree(stage, command, mount, at, treeOf)));
+    const { required } = mount;
+    const { range } = command.instruction;
+    if (mount.type === 'secret') {
+      const secret = secretMount(mount);
+      result.secrets.push(secret);
+      stage.parameters.secrets.push({ name: secret.id, required, range });
+    } else if (mount.type === 'ssh') {
+      result.ssh.push(sshMount(mount));
+      stage.parameters.agents.push({ name: mount.id || 'default', required, range });
+    } else result.mounts.push(treeMount(stage, mount, mountedTree(stage, command, mount, at, treeOf)));
   }
   return result;
 }

@@ -1,3 +1,4 @@
+import type { Range } from '../../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../../base/platform.ts';
 import type { ProxyEnv } from '../../../llb/op.ts';
 import { atSource } from '../dockerfile-error.ts';
@@ -36,24 +37,42 @@ function platformArgs(prefix: string, platform: Platform): readonly (readonly [s
   ];
 }
 
-/** The values of the `ARG`s before the first `FROM`: the client's, or their defaults with those before them filled in. */
+/** An `ARG` with the value that it has in this build. */
+export interface DeclaredArg {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly description: string | undefined;
+  readonly range: Range;
+  /** Names of other arguments that its default is made of. */
+  readonly uses: ReadonlySet<string>;
+}
+
+/**
+ * The values of the `ARG`s before the first `FROM`: the client's, or their defaults with those before them filled in. Each
+ * `ARG` is handed to `onDeclared`.
+ */
 export function globalArgs(
   dockerfile: Dockerfile,
   predefined: ReadonlyMap<string, string>,
   given: ReadonlyMap<string, string>,
+  onDeclared: (arg: DeclaredArg) => void = () => {},
 ): Map<string, string> {
   const args = new Map(predefined);
-  for (const instruction of dockerfile.globalArgs) {
-    for (const { name, value } of instruction.args) {
+  for (const { args: declared, range } of dockerfile.globalArgs) {
+    for (const { name, value, description } of declared) {
       const own = given.get(name);
+      let uses: ReadonlySet<string> = new Set();
       if (own !== undefined) args.set(name, own);
       else if (value !== undefined) {
         try {
-          args.set(name, expandWord(value, variablesOf(args), { escape: dockerfile.escape }).text);
+          const { text, matched } = expandWord(value, variablesOf(args), { escape: dockerfile.escape });
+          args.set(name, text);
+          uses = matched;
         } catch (error) {
-          throw atSource(error, dockerfile.source, [instruction.range]);
+          throw atSource(error, dockerfile.source, [range]);
         }
       }
+      onDeclared({ name, value: args.get(name), description, range, uses });
     }
   }
   return args;

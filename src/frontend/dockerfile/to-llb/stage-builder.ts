@@ -9,6 +9,7 @@ import type { ConversionContext, PathSet } from './conversion-context.ts';
 import { type ImageDraft, withConfig, withDefaultPath, withHistory } from './image-draft.ts';
 import { reportUndefined } from './report-undefined.ts';
 import type { Command, TreeNode } from './stage-graph.ts';
+import { StageParameters } from './stage-parameters.ts';
 import { resolveWorkdir, toSlash } from './target-path.ts';
 
 /** What a stage starts from. */
@@ -36,6 +37,7 @@ export class StageBuilder {
   workdirSet: boolean;
   /** Where the last `CMD`, `ENTRYPOINT` and `HEALTHCHECK` of this stage are. */
   readonly lastOf = new Map<Instruction['kind'], Instruction['range']>();
+  readonly parameters: StageParameters;
   readonly #displayName: string;
   readonly #steps: number;
   #step: number;
@@ -44,6 +46,7 @@ export class StageBuilder {
     node: TreeNode,
     context: ConversionContext,
     start: StageStart,
+    usedInFrom: ReadonlySet<string>,
     display: { readonly name: string; readonly steps: number; readonly step: number },
   ) {
     this.node = node;
@@ -54,6 +57,7 @@ export class StageBuilder {
     this.workdirSet = start.workdirSet;
     const { noCache } = context.options;
     this.noCache = noCache === 'all' || noCache.has(node.stage?.from.name ?? '');
+    this.parameters = new StageParameters(usedInFrom);
     this.#displayName = display.name;
     this.#steps = display.steps;
     this.#step = display.step;

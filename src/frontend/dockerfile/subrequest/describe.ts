@@ -1,0 +1,29 @@
+import type { Answer } from './answer.ts';
+import { subrequests } from './subrequest.ts';
+import { textTable } from './text-table.ts';
+
+const prefix = 'frontend.';
+
+/** Which questions this frontend answers. */
+export function describeSubrequests(): Answer {
+  const all = Object.values(subrequests);
+  return {
+    json: all.map(({ name, version, description, options, metadata }) => ({
+      name,
+      version,
+      type: 'rpc',
+      description,
+      opts: options,
+      inputs: [],
+      metadata: metadata.map((key) => ({ name: key, description: '' })),
+      refs: [],
+    })),
+    text: textTable(
+      [
+        ['NAME', 'VERSION', 'DESCRIPTION'],
+        ...all.map(({ name, version, description }) => [name.replace(prefix, ''), version, description]),
+      ],
+      1,
+    ),
+  };
+}
