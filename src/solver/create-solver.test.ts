@@ -198,8 +198,10 @@ describe('finding results by content', () => {
     await first.close();
     await gone;
     step.open();
-    assert.equal((await other).content, 'gated(same output)');
+    const { content, cached } = await other;
+    assert.deepEqual({ content, cached }, { content: 'gated(same output)', cached: false });
     await second.close();
+    assert.deepEqual(second.events.lifeOf('copy 1'), ['announced', 'started', 'completed']);
     assert.deepEqual(
       rig.takeExecuted().filter((name) => name.startsWith('copy')),
       ['copy 0'],

@@ -181,6 +181,7 @@ export class EdgeNode<R, C> implements Runnable {
       this.#state = { kind: 'gathering' };
       state.leader.unwant(state.waiter);
       state.leader.vertex.unfollow(this.vertex);
+      this.vertex.progress.stopped();
     }
   }
 
@@ -370,6 +371,7 @@ export class EdgeNode<R, C> implements Runnable {
   #follow(leader: EdgeNode<R, C>): void {
     const waiter: Waiter = { woken: () => this.#led(leader) };
     this.#state = { kind: 'following', leader, waiter };
+    if (leader.state.kind !== 'done') this.vertex.progress.started();
     leader.vertex.follow(this.vertex);
     leader.want(waiter, level.result);
   }
@@ -382,8 +384,12 @@ export class EdgeNode<R, C> implements Runnable {
       const result = this.#environment.traits.clone(state.result);
       this.keys.add(leader.keys.current);
       this.vertex.sharesSavesOf(leader.vertex);
-      this.vertex.progress.cached();
-      this.#settle(result, true);
+      // What came to be while this edge waited was done for it, too.
+      const { progress } = this.vertex;
+      const cached = state.cached || progress.kind !== 'running';
+      if (progress.kind === 'running') progress.completed({ cached });
+      else progress.cached();
+      this.#settle(result, cached);
     }
     leader.vertex.unfollow(this.vertex);
     if (state.kind === 'failed') this.vertex.fail(withoutVertex(state.error, leader.vertex.vertex.digest));

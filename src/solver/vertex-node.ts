@@ -9,7 +9,7 @@ import type { Runnable } from './run-queue.ts';
 import type { CacheMap, CacheSource, OperationContext, Vertex } from './solver.ts';
 import { UnderWay } from './under-way.ts';
 import { withVertex } from './vertex-error.ts';
-import { canceledText, VertexProgress } from './vertex-progress.ts';
+import { VertexProgress } from './vertex-progress.ts';
 
 type Mapping<R, C> =
   | { readonly kind: 'unknown' }
@@ -388,7 +388,7 @@ export class VertexNode<R, C> implements Runnable {
       const error = asKilnError(cause);
       steps.undone();
       if (call.aborted || (departures !== this.#departures && isLossOfAJob(error))) {
-        if (this.progress.kind === 'running') this.progress.completed({ error: canceledText });
+        this.progress.stopped();
       } else {
         this.fail(error);
       }

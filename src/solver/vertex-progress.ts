@@ -115,6 +115,11 @@ export class VertexProgress implements ProgressWriter {
     this.#show(this.#completion(started, outcome.cached ?? false, outcome.error));
   }
 
+  /** What ran was cancelled. */
+  stopped(): void {
+    if (this.#shown.kind === 'running') this.completed({ error: canceledText });
+  }
+
   /** The result was there already: started and completed at the same moment. */
   cached(): void {
     if (this.#shown.kind === 'running') return;
