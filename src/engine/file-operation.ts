@@ -78,7 +78,6 @@ export class FileOperation implements BuildOperation {
           source: action.change.kind === 'copy' ? await trees.readable(action.secondaryInput) : undefined,
           change: action.change,
           owners,
-          linkable: this.#parts.linkable,
         };
         trees.queue(result, prepared);
       }

@@ -11,7 +11,7 @@ import type { WorkerParts } from './engine-parts.ts';
 interface Writing {
   readonly mutable: MutableRef;
   readonly path: string;
-  readonly layer: UnmountedLayer | undefined;
+  readonly layer: UnmountedLayer;
   readonly queued: PreparedAction[];
 }
 
@@ -55,7 +55,9 @@ export class FileTrees implements AsyncDisposable {
       this.#context,
     );
     try {
-      const writing = { mutable, ...writableAt(await mutable.snapshotMount()), queued: [] };
+      const linking = this.#parts.linkable ? { sharingDirs: await mutable.sharingDirs() } : undefined;
+      const layer = layerOf(await mutable.snapshotMount(), linking);
+      const writing = { mutable, path: layer.dir, layer, queued: [] };
       this.#writing.set(result, writing);
       return writing.path;
     } catch (error) {
@@ -87,7 +89,7 @@ export class FileTrees implements AsyncDisposable {
     if (finished) return finished;
     const writing = this.#writing.get(tree)!;
     await this.#apply(writing);
-    const sharesFiles = writing.queued.some(({ linkable, source }) => linkable && source !== undefined);
+    const sharesFiles = writing.layer.linking !== undefined && writing.queued.some(({ source }) => source);
     const ref = await writing.mutable.commit({ sharesFiles });
     this.#writing.delete(tree);
     this.#finished.set(tree, ref);
@@ -98,10 +100,6 @@ export class FileTrees implements AsyncDisposable {
   async #apply({ mutable, layer, queued }: Writing): Promise<void> {
     const { fileOps } = this.#parts;
     const { signal } = this.#context;
-    if (!layer) {
-      await fileOps.apply(queued, signal);
-      return;
-    }
     const rest = queued.slice(await fileOps.applyToLayer(queued, layer, signal));
     if (rest.length === 0) return;
     await using view = await mutable.mount();
@@ -127,12 +125,13 @@ export class FileTrees implements AsyncDisposable {
 }
 
 /** Where a mutable snapshot is written without a mount. */
-function writableAt(mount: SnapshotMount): {
-  readonly path: string;
-  readonly layer: UnmountedLayer | undefined;
-} {
-  if (mount.kind === 'bind') return { path: mount.source, layer: undefined };
-  const { upperDir, lowerDirs } = mount;
-  if (upperDir === undefined) throw new KilnError('internal', 'a mutable snapshot cannot be written to');
-  return { path: upperDir, layer: { dir: upperDir, lowerDirs } };
+function layerOf(mount: SnapshotMount, linking: UnmountedLayer['linking']): UnmountedLayer {
+  switch (mount.kind) {
+    case 'bind':
+      return { dir: mount.source, lowerDirs: [], linking };
+    case 'overlay':
+      if (mount.upperDir === undefined) break;
+      return { dir: mount.upperDir, lowerDirs: mount.lowerDirs, linking };
+  }
+  throw new KilnError('internal', 'a mutable snapshot cannot be written to');
 }

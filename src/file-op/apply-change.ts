@@ -17,11 +17,16 @@ import type { FileChange, FileMkdir, FileMkfile, FileRm, FileSymlink } from '../
 import { applyCopy } from './apply-copy.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches } from './find-matches.ts';
+import type { LinkGuard } from './link-guard.ts';
 import { makeDirectories, makeDirectory, setTimes } from './make-directories.ts';
 import { resolveOwner } from './resolve-owner.ts';
 
 /** Makes one change. Errors name paths as they are inside the trees. Blocks. */
-export async function applyChange(action: PreparedAction, throwIfAborted: () => void): Promise<void> {
+export async function applyChange(
+  action: PreparedAction,
+  links: LinkGuard | undefined,
+  throwIfAborted: () => void,
+): Promise<void> {
   const { change } = action;
   try {
     switch (change.kind) {
@@ -34,7 +39,7 @@ export async function applyChange(action: PreparedAction, throwIfAborted: () => 
       case 'rm':
         return applyRm(change, action.target);
       case 'copy':
-        return await applyCopy(change, action, throwIfAborted);
+        return await applyCopy(change, action, links, throwIfAborted);
       default:
         change satisfies never;
     }

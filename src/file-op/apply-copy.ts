@@ -9,6 +9,7 @@ import type { FileCopy } from '../llb/op.ts';
 import { isArchive, unpackArchive } from './archive.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches, type Match } from './find-matches.ts';
+import type { LinkGuard } from './link-guard.ts';
 import { type DirectoryAttributes, makeDirectories, setTimes } from './make-directories.ts';
 import { parseModeChange } from './mode-change.ts';
 import { resolveOwner } from './resolve-owner.ts';
@@ -19,7 +20,8 @@ const defaultDirectoryMode = 0o755;
 /** Copies what `copy.src` names in the source tree to `copy.dest` in the target tree. Blocks. */
 export async function applyCopy(
   copy: FileCopy,
-  { target, source, owners, linkable }: PreparedAction,
+  { target, source, owners }: PreparedAction,
+  links: LinkGuard | undefined,
   throwIfAborted: () => void,
 ): Promise<void> {
   if (!source) throw new KilnError('internal', `copy of ${copy.src}: no source tree was given`);
@@ -33,7 +35,6 @@ export async function applyCopy(
   };
   if (!copy.createDestPath) requireParent(target, copy.dest);
   for (const name of copy.requiredPaths) requireSource(root, name);
-  const matches = findSources(root, copy);
   const newCopier = () =>
     new TreeCopier({
       owner,
@@ -47,12 +48,11 @@ export async function applyCopy(
       include: copy.includePatterns.length > 0 ? new PatternMatcher(copy.includePatterns) : undefined,
       exclude: copy.excludePatterns.length > 0 ? new PatternMatcher(copy.excludePatterns) : undefined,
       replace: copy.alwaysReplaceExistingDestPaths,
-      // Several matches may be one file by its links, and what a layer has twice must not become a hard link.
-      link: linkable && matches.length === 1,
+      links,
       throwIfAborted,
     });
 
-  for (const match of matches) {
+  for (const match of findSources(root, copy)) {
     if (copy.unpackArchive && (await unpackedInto(target, copy, match, root, attributes, throwIfAborted)))
       continue;
     const made = copyOne(newCopier(), target, copy, match, attributes);

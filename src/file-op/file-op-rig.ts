@@ -48,6 +48,23 @@ export class FileOpRig implements AsyncDisposable {
     return this;
   }
 
+  /** Copies into the target as into a layer whose files may be linked; `sharingDirs` are layers below with links. */
+  async copyLinking(
+    copies: readonly Partial<FileCopy>[],
+    sharingDirs: readonly string[] = [],
+  ): Promise<void> {
+    const actions = copies.map(
+      (copy): PreparedAction => ({
+        target: this.target,
+        source: { path: this.source },
+        change: { kind: 'copy', ...copyDefaults, ...copy },
+        owners: {},
+      }),
+    );
+    const layer = { dir: this.target, lowerDirs: [], linking: { sharingDirs } };
+    await this.#ops.applyToLayer(actions, layer, new AbortController().signal);
+  }
+
   copy(copy: Partial<FileCopy>, more: Partial<PreparedAction> = {}): Promise<void> {
     return this.apply({ kind: 'copy', ...copyDefaults, ...copy }, more);
   }
@@ -78,7 +95,6 @@ export class FileOpRig implements AsyncDisposable {
       source: { path: this.source },
       change,
       owners: { 0: { path: this.target } },
-      linkable: false,
       ...more,
     };
     return this.#ops.apply([action], signal);

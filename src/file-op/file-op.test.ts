@@ -348,8 +348,8 @@ describe('copy', () => {
   test('links unchanged files when it may, and copies what it has to change', async () => {
     await using rig = new FileOpRig();
     rig.make('mkdir d; echo x > d/f; ln -s f d/l');
-    await rig.copy({ src: '/d', dest: '/linked' }, { linkable: true });
-    await rig.copy({ src: '/d', dest: '/changed', mode: 0o600 }, { linkable: true });
+    await rig.copyLinking([{ src: '/d', dest: '/linked' }]);
+    await rig.copyLinking([{ src: '/d', dest: '/changed', mode: 0o600 }]);
     await rig.copy({ src: '/d', dest: '/copied' });
     const inode = (name: string) => lstatSync(path.join(rig.dir, name)).ino;
     assert.equal(inode('target/linked/f'), inode('source/d/f'));
@@ -358,6 +358,29 @@ describe('copy', () => {
     chmodSync(path.join(rig.target, 'changed/f'), 0o600);
     await rig.copy({ src: '/d/f', dest: '/linked/f', mode: 0o640 });
     assert.equal(lstatSync(path.join(rig.source, 'd/f')).mode & 0o777, 0o644);
+  });
+
+  test('gives a linked file one name in the tree', async () => {
+    await using rig = new FileOpRig();
+    rig.make(
+      'mkdir d; echo x > d/f; ln d/f d/g; echo y > d/once; mkdir ../below; ln d/once ../below/elsewhere',
+    );
+    rig.make('mkdir ../below/again; echo z > same; ln same ../below/again/same');
+    const inode = (name: string) => lstatSync(path.join(rig.dir, name)).ino;
+    await rig.copyLinking(
+      [
+        { src: '/d', dest: '/one' },
+        { src: '/d', dest: '/two' },
+        { src: '/same', dest: '/again/' },
+      ],
+      [path.join(rig.dir, 'below')],
+    );
+    assert.equal(inode('target/one/f'), inode('source/d/f'));
+    assert.equal(inode('target/one/g'), inode('target/one/f'), 'two names of one file in the source');
+    assert.notEqual(inode('target/two/f'), inode('target/one/f'), 'copied twice');
+    assert.equal(inode('target/two/f'), inode('target/two/g'));
+    assert.notEqual(inode('target/one/once'), inode('source/d/once'), 'known below under another name');
+    assert.equal(inode('target/again/same'), inode('source/same'), 'known below under this name');
   });
 
   test('stops when it is cancelled', async () => {

@@ -14,14 +14,17 @@ export interface PreparedAction {
   readonly change: FileChange;
   /** Trees in which owner names are looked up, by the `input` number of the owner. */
   readonly owners: Readonly<Record<number, FileTree>>;
-  /** Whether files of `source` may be hard-linked into `target` when the copy would not differ from the original (same file system, `target` never written in place). */
-  readonly linkable: boolean;
 }
 
 /** A layer that is not mounted: `dir` its own directory, `lowerDirs` those below, topmost first. */
 export interface UnmountedLayer {
   readonly dir: string;
   readonly lowerDirs: readonly string[];
+  /**
+   * Set when copied files that do not differ from their source may be hard links to it, since nobody writes a layer's files
+   * in place: the layers below that have such links already.
+   */
+  readonly linking?: { readonly sharingDirs: readonly string[] };
 }
 
 /** Applies file actions in order, in a thread. Every path is resolved inside its root: links cannot lead out of it. */

@@ -139,7 +139,6 @@ for (const { name, changes, direct } of cases) {
           source: { path: at('from') },
           change,
           owners: {},
-          linkable: false,
         }));
       const mounted = async (layer: string, rest: (target: string) => PreparedAction[]) => {
         for (const dir of [`${layer}-work`, `${layer}-view`]) mkdirSync(at(dir), { recursive: true });

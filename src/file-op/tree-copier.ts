@@ -22,6 +22,7 @@ import { copyData } from '../linux/copy-data.ts';
 import { mknod } from '../linux/mknod.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
+import type { LinkGuard } from './link-guard.ts';
 import type { ModeChange } from './mode-change.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 
@@ -37,8 +38,8 @@ export interface TreeCopierOptions {
   readonly exclude?: PatternMatcher;
   /** An existing file that is in the way of another type is replaced instead of being an error. */
   readonly replace: boolean;
-  /** Share unchanged files by hard links. */
-  readonly link: boolean;
+  /** Share unchanged files by hard links, where it allows. */
+  readonly links?: LinkGuard;
   throwIfAborted(): void;
 }
 
@@ -78,7 +79,8 @@ export class TreeCopier {
 
   constructor(options: TreeCopierOptions) {
     this.#options = options;
-    this.#canLink = options.link && !options.owner && !options.mode && options.timestamp === undefined;
+    this.#canLink =
+      options.links !== undefined && !options.owner && !options.mode && options.timestamp === undefined;
   }
 
   /** A directory's contents are merged into a directory `target`; the parent of `target` exists. */
@@ -201,7 +203,7 @@ export class TreeCopier {
 
   /** Answers false where a copy has to be made. */
   #link(source: ByteString, target: ByteString): boolean {
-    if (!this.#canLink) return false;
+    if (!this.#canLink || !this.#options.links!.admits(source, target, this)) return false;
     try {
       linkSync(toSystemPath(source), toSystemPath(target));
       return true;

@@ -157,6 +157,18 @@ export class RefRecords {
     return parentsOf(record.origin).map((id) => this.require(id));
   }
 
+  /** All that the record is built on, each once. */
+  ancestors(record: RefRecord): readonly RefRecord[] {
+    const found = new Set<RefRecord>();
+    const pending = this.parents(record);
+    for (let at = pending.pop(); at; at = pending.pop()) {
+      if (found.has(at)) continue;
+      found.add(at);
+      pending.push(...this.parents(at));
+    }
+    return [...found];
+  }
+
   /** Records a new tree. A mutable one without a name is written when it is committed: it would not survive a restart. */
   create(options: NewRecord): RefRecord {
     return this.createAll([options])[0]!;

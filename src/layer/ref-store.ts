@@ -337,6 +337,12 @@ class LocalRefStore implements RefStore, RefOperations {
     return mount.kind === 'bind' && !mount.readonly ? mount.source : undefined;
   }
 
+  async sharingDirs(record: RefRecord): Promise<readonly string[]> {
+    const sharing = this.#records.ancestors(record).filter(({ sharesFiles }) => sharesFiles);
+    const dirs = await Promise.all(sharing.map((each) => this.layerDirs(each)));
+    return dirs.flatMap((layers) => layers.at(-1) ?? []);
+  }
+
   layerDirs(record: RefRecord): Promise<readonly string[]> {
     return this.#snapshotter.layerDirs(snapshotOf(record));
   }

@@ -85,6 +85,8 @@ export interface MutableRef {
   snapshotMount(): Promise<SnapshotMount>;
   /** A directory to write to without a mount, if this ref has no parent; undefined otherwise. */
   plainDir(): Promise<string | undefined>;
+  /** The directories of the layers below whose files may be hard links to those of other refs. */
+  sharingDirs(): Promise<readonly string[]>;
   /** `sharesFiles`: some files may be hard links to those of other refs. */
   commit(options?: { readonly sharesFiles?: boolean }): Promise<ImmutableRef>;
   release(): Promise<void>;
