@@ -10,6 +10,8 @@ export interface ChecksumTreeInput {
   /** Topmost first. */
   readonly layers: readonly LayerDigests[];
   readonly selection: ContentSelection;
+  /** Answer with what was hashed, too. */
+  readonly withEntries: boolean;
 }
 
 /** A layer directory with what is known of its files, packed (see `FileDigests`). */
@@ -22,9 +24,13 @@ export interface ChecksumTreeOutput {
   readonly digest: Digest;
   /** The layers of which more is known now. */
   readonly learned: readonly { readonly dir: string; readonly packed: Uint8Array }[];
+  readonly entries?: Uint8Array;
 }
 
-const checksumTreeTask: Task<ChecksumTreeInput, ChecksumTreeOutput> = ({ layers, selection }, context) => {
+const checksumTreeTask: Task<ChecksumTreeInput, ChecksumTreeOutput> = (
+  { layers, selection, withEntries },
+  context,
+) => {
   const states = layers.map(({ dir, known }) => ({
     dir,
     prefixLength: toByteString(dir).length + 1,
@@ -40,13 +46,19 @@ const checksumTreeTask: Task<ChecksumTreeInput, ChecksumTreeOutput> = ({ layers,
     digests.set(path, entry.stats, content);
     return content;
   };
-  const digest = checksumTree(mergedTree(layers.map((layer) => layer.dir)), selection, readContent);
+  const hashed: Buffer[] = [];
+  const digest = checksumTree(
+    mergedTree(layers.map((layer) => layer.dir)),
+    selection,
+    readContent,
+    withEntries ? (bytes) => hashed.push(bytes) : undefined,
+  );
   const sawAll =
     selection.path === '/' && selection.includePatterns.length + selection.excludePatterns.length === 0;
   const learned = states
     .filter(({ digests }) => digests.hasChanged)
     .map(({ dir, digests }) => ({ dir, packed: digests.pack(sawAll) }));
-  return { digest, learned };
+  return { digest, learned, entries: withEntries ? Buffer.concat(hashed) : undefined };
 };
 
 export default checksumTreeTask;

@@ -21,14 +21,15 @@ const readSize = 1 << 20;
  * The digest of what a selection takes from a tree. It covers one record per entry: its path below the selected thing
  * (below the part of the path without wildcards, if there are any), then what `recordOf` says of it. So it does not
  * depend on where the selected thing lies. A directory's own mode and owner count unless the path ends in a slash.
- * Throws `not_found` naming the path.
+ * Throws `not_found` naming the path. `onHashed` gets every piece of what is hashed (see `content-entry.ts`).
  */
 export function checksumTree(
   root: MergedDirectory,
   selection: ContentSelection,
   readContent: ContentReader,
+  onHashed?: (bytes: Buffer) => void,
 ): Digest {
-  const hash = new RecordHash(readContent);
+  const hash = new RecordHash(readContent, onHashed);
   const filter = new Filter(selection);
   const path = toByteString(selection.path);
   if (selection.wildcard && hasWildcard(selection.path)) {
@@ -146,14 +147,24 @@ interface PendingDirectory {
 class RecordHash {
   readonly #digester = new Digester();
   readonly #readContent: ContentReader;
+  readonly #onHashed: ((bytes: Buffer) => void) | undefined;
   #pending = version + separator;
 
-  constructor(readContent: ContentReader) {
+  constructor(readContent: ContentReader, onHashed: ((bytes: Buffer) => void) | undefined) {
     this.#readContent = readContent;
+    this.#onHashed = onHashed;
   }
 
   digest(): Digest {
-    return this.#digester.update(Buffer.from(this.#pending, 'latin1')).digest();
+    this.#flush();
+    return this.#digester.digest();
+  }
+
+  #flush(): void {
+    const bytes = Buffer.from(this.#pending, 'latin1');
+    this.#pending = '';
+    this.#digester.update(bytes);
+    this.#onHashed?.(bytes);
   }
 
   /** A selected thing and what is in it. */
@@ -205,9 +216,7 @@ class RecordHash {
 
   #record(path: ByteString, entry: MergedEntry): void {
     this.#pending += path + separator + recordOf(entry, this.#readContent);
-    if (this.#pending.length < 1 << 16) return;
-    this.#digester.update(Buffer.from(this.#pending, 'latin1'));
-    this.#pending = '';
+    if (this.#pending.length >= 1 << 16) this.#flush();
   }
 }
 

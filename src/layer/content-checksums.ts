@@ -5,6 +5,7 @@ import { KeyedLock } from '../base/lifetime.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { ContentChecksums, ContentSelection } from './checksum.ts';
 import type { ChecksumTreeInput, ChecksumTreeOutput } from './checksum-tree.task.ts';
+import type { ContentEntries } from './content-entries.ts';
 import type { PrimeDigestsInput } from './prime-digests.task.ts';
 import type { ImmutableRef, UnlazyContext } from './ref.ts';
 
@@ -32,16 +33,18 @@ export interface PrimableChecksums extends ContentChecksums {
 
 /**
  * Content checksums that read layer directories without a mount, in the threads of `pool`, and keep the digests of files
- * in `database` (table `layer_file_digests`, one row per layer directory).
+ * in `database` (table `layer_file_digests`, one row per layer directory). `entries` keeps what was hashed.
  */
 export function createContentChecksums({
   database,
   pool,
+  entries,
 }: {
   readonly database: DatabaseSync;
   readonly pool: ThreadPool;
+  readonly entries?: Pick<ContentEntries, 'keep'>;
 }): PrimableChecksums {
-  return new LayerContentChecksums(new FileDigestTable(database), pool);
+  return new LayerContentChecksums(new FileDigestTable(database), pool, entries);
 }
 
 /** Answers kept in memory, a few hundred bytes each. */
@@ -50,14 +53,16 @@ const maxAnswers = 10_000;
 class LayerContentChecksums implements PrimableChecksums {
   readonly #table: FileDigestTable;
   readonly #pool: ThreadPool;
+  readonly #entries: Pick<ContentEntries, 'keep'> | undefined;
   /** By topmost layer directory: two selections of one tree should not read the same files twice. */
   readonly #locks = new KeyedLock();
   /** Answers given before, by ref and selection: what a ref's id names never changes. The oldest goes first. */
   readonly #answers = new Map<string, Digest>();
 
-  constructor(table: FileDigestTable, pool: ThreadPool) {
+  constructor(table: FileDigestTable, pool: ThreadPool, entries: Pick<ContentEntries, 'keep'> | undefined) {
     this.#table = table;
     this.#pool = pool;
+    this.#entries = entries;
   }
 
   async checksum(
@@ -78,12 +83,13 @@ class LayerContentChecksums implements PrimableChecksums {
     const dirs = [...(await ref.layerDirs(context))].reverse();
     using _lock = await this.#locks.acquire(dirs[0] ?? '', context.signal);
     const layers = dirs.map((dir) => ({ dir, known: this.#table.get(dir) }));
-    const { digest, learned } = await this.#pool.run<ChecksumTreeInput, ChecksumTreeOutput>(
+    const { digest, learned, entries } = await this.#pool.run<ChecksumTreeInput, ChecksumTreeOutput>(
       tasks.checksum,
-      { layers, selection },
+      { layers, selection, withEntries: this.#entries !== undefined },
       { signal: context.signal, transfer: buffersOf(layers.map((layer) => layer.known)) },
     );
     for (const { dir, packed } of learned) this.#table.put(dir, packed);
+    if (entries) this.#entries?.keep(digest, entries);
     return digest;
   }
 

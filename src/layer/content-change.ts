@@ -1,0 +1,64 @@
+import type { ContentEntry } from './content-entry.ts';
+
+/** What became of one entry between two states of a tree. Paths as in `ContentEntry`. */
+export type ContentChange = { readonly path: string } & (
+  | { readonly kind: 'added' | 'removed' | 'content' | 'xattrs' }
+  | { readonly kind: 'renamed'; readonly to: string }
+  | { readonly kind: 'mode' | 'owner' | 'type' | 'target'; readonly before: string; readonly after: string }
+);
+
+/** The changes in the order of the tree, each entry at most once. A file that only moved is `renamed`. */
+export function compareContent(
+  before: readonly ContentEntry[],
+  after: readonly ContentEntry[],
+): readonly ContentChange[] {
+  const old = new Map(before.map((entry) => [entry.path, entry]));
+  const kept = new Set(after.map(({ path }) => path));
+  const removed = before.filter(({ path }) => !kept.has(path));
+  const moved = new Map<ContentEntry, ContentEntry>();
+  const changes: { readonly at: string; readonly change: ContentChange }[] = [];
+  for (const entry of after) {
+    const { path } = entry;
+    const known = old.get(path);
+    if (known) {
+      const change = entryChange(known, entry);
+      if (change) changes.push({ at: path, change });
+      continue;
+    }
+    const origin = removed.find((each) => !moved.has(each) && isSameFile(each, entry));
+    if (origin) moved.set(origin, entry);
+    else changes.push({ at: path, change: { path, kind: 'added' } });
+  }
+  for (const entry of removed) {
+    const { path } = entry;
+    const to = moved.get(entry)?.path;
+    changes.push({
+      at: path,
+      change: to === undefined ? { path, kind: 'removed' } : { path, kind: 'renamed', to },
+    });
+  }
+  return changes.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0)).map(({ change }) => change);
+}
+
+function entryChange(before: ContentEntry, after: ContentEntry): ContentChange | undefined {
+  const { path } = after;
+  if (before.type !== after.type) return { path, kind: 'type', before: before.type, after: after.type };
+  if (before.data !== after.data) {
+    if (after.type !== 'link') return { path, kind: 'content' };
+    return { path, kind: 'target', before: before.data, after: after.data };
+  }
+  if (before.mode !== after.mode)
+    return { path, kind: 'mode', before: modeText(before.mode), after: modeText(after.mode) };
+  if (before.owner !== after.owner) return { path, kind: 'owner', before: before.owner, after: after.owner };
+  return before.xattrs === after.xattrs ? undefined : { path, kind: 'xattrs' };
+}
+
+/** Empty files are too alike to be taken for each other. */
+function isSameFile(one: ContentEntry, other: ContentEntry): boolean {
+  if (one.type !== 'file' || other.type !== 'file' || one.data.startsWith('0 ')) return false;
+  return one.data === other.data && one.mode === other.mode && one.owner === other.owner;
+}
+
+function modeText(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
+}
