@@ -604,6 +604,21 @@ describe('what is shown', () => {
     assert.equal(account!.inputs[0]!.contentKey, digestOf('read: v'));
     assert.equal(account!.inputs[0]!.keys.length, 1);
     assert.equal(account!.inputs[0]!.matched, false);
+    assert.deepEqual(account!.inputs[0]!.forcedKeys, []);
+  });
+
+  it('accounts for equal work with equal keys, and tells of what was reused', async () => {
+    await using rig = new SolverRig();
+    const step = (name: string) => rig.step(name, { inputs: [rig.step('source', { run: () => ['v'] })] });
+    const copy = step('copy');
+    await rig.build(copy);
+    const { key } = rig.accounts.find(({ vertex }) => vertex === copy.digest)!;
+    assert.deepEqual(rig.reused, []);
+    await rig.build(step('copy'));
+    assert.deepEqual(
+      rig.reused.map(({ keys }) => keys),
+      [[key]],
+    );
   });
 });
 

@@ -159,6 +159,7 @@ export class EdgeInput<R, C> implements Waiter {
       output: this.source.index,
       selector: this.cache.selector,
       keys: [...this.#definitionKeys],
+      forcedKeys: this.cache.contentOnly ? [] : [...this.source.keys.forced],
       contentKey: this.#content?.digest,
       matched: this.matched.size > 0,
     };

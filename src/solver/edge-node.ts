@@ -289,6 +289,7 @@ export class EdgeNode<R, C> implements Runnable {
       return;
     }
     this.keys.identify();
+    this.#environment.observer?.reused?.({ jobs: this.#jobIds(), keys: [...this.keys.current] });
     if (!own) this.#saveResult(result, record.createdAt);
     this.vertex.progress.cached();
     showAncestorsCached(this.vertex, this.#environment.queue);
@@ -328,9 +329,10 @@ export class EdgeNode<R, C> implements Runnable {
     if (observer && !this.vertex.executing)
       observer.executing({
         vertex: this.vertex.vertex.digest,
-        jobs: [...this.vertex.jobs].map((job) => job.id),
+        jobs: this.#jobIds(),
         operation: this.vertex.cacheMap!.digest,
         output: this.index,
+        key: this.keys.derived,
         ignoreCache: !this.#mayHit,
         inputs: this.inputs.map((input) => input.account()),
         keysWithoutResult: [...this.keys.current],
@@ -342,6 +344,10 @@ export class EdgeNode<R, C> implements Runnable {
         throw new KilnError('internal', `input ${source.vertex.vertex.name} has no result`);
       }),
     );
+  }
+
+  #jobIds(): readonly string[] {
+    return [...this.vertex.jobs].map((job) => job.id);
   }
 
   /** The vertex was executed, for this edge or for another. Takes over `result`. */

@@ -149,6 +149,8 @@ export interface VertexInspection {
 export interface SolverObserver {
   /** A vertex is about to run: no look-up led to a result (or none was made, with `ignoreCache`). */
   executing(account: LookupAccount): void;
+  /** A result was found in the cache for a vertex. `keys`: the ids by which it is known. */
+  reused?(found: { readonly jobs: readonly string[]; readonly keys: readonly string[] }): void;
 }
 
 /** The look-ups that were made for output `output` of a vertex, all without a usable result. */
@@ -157,6 +159,8 @@ export interface LookupAccount {
   readonly jobs: readonly string[];
   readonly operation: Digest;
   readonly output: number;
+  /** The id that its inputs give to this output: equal work has equal ids, in every build. */
+  readonly key: string;
   readonly ignoreCache: boolean;
   readonly inputs: readonly InputAccount[];
   /** Keys that were found, but whose results are gone. */
@@ -169,6 +173,8 @@ export interface InputAccount {
   readonly selector: Digest | undefined;
   /** Ids by which the input was looked up. */
   readonly keys: readonly string[];
+  /** Ids under which it was saved, but not looked up: it was executed by force. */
+  readonly forcedKeys: readonly string[];
   readonly contentKey: Digest | undefined;
   /** Whether any of them led to a key of this operation. */
   readonly matched: boolean;

@@ -54,6 +54,7 @@ export class SolverRig {
   /** Names of executed vertices, in the order of their start. */
   readonly executed: string[] = [];
   readonly accounts: LookupAccount[] = [];
+  readonly reused: { readonly jobs: readonly string[]; readonly keys: readonly string[] }[] = [];
   #nextJob = 1;
 
   constructor(
@@ -70,7 +71,10 @@ export class SolverRig {
       keyStore: this.keys,
       maxParallelism: options.maxParallelism,
       clock: options.clock,
-      observer: { executing: (account) => this.accounts.push(account) },
+      observer: {
+        executing: (account) => this.accounts.push(account),
+        reused: (found) => this.reused.push(found),
+      },
     });
   }
 
