@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { KilnError } from '../base/errors.ts';
 import { abortable } from '../base/lifetime.ts';
 import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
@@ -9,12 +10,13 @@ import type { BuildEdge } from './load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
 import { withSource } from './with-source.ts';
 
-/** An edge of the graph that is solved when somebody looks. Keeps its result until disposed. */
+/** An edge of the graph that is solved when somebody looks. Keeps its result until disposed; disposing it ends its solving. */
 export class EdgeRef implements SolvedRef, AsyncDisposable {
   readonly id = randomUUID();
   readonly definition: Definition;
   readonly #edge: BuildEdge;
   readonly #job: Job<ImmutableRef, BuildContext>;
+  readonly #disposed = new AbortController();
   #result: Promise<ImmutableRef> | undefined;
 
   constructor(definition: Definition, edge: BuildEdge, job: Job<ImmutableRef, BuildContext>) {
@@ -25,7 +27,7 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
 
   /** The tree, borrowed: it lives until this ref is disposed. A caller that gives up waiting does not stop the others. */
   result(signal?: AbortSignal): Promise<ImmutableRef> {
-    this.#result ??= this.#job.build(this.#edge).then(
+    this.#result ??= this.#job.build(this.#edge, this.#disposed.signal).then(
       ({ result }) => result,
       (error) => {
         this.#result = undefined;
@@ -58,6 +60,7 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort(new KilnError('canceled', 'the result is not needed any more'));
     const result = await this.#result?.catch(() => undefined);
     this.#result = undefined;
     await result?.release();
