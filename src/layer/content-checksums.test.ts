@@ -109,7 +109,6 @@ test('times and places do not count, everything else of a file does', async () =
   const digests = new Set([original]);
   for (const [index, [what, change]] of changes.entries()) {
     const dir = here.layer(`changed${index}`, files);
-    await here.digest([dir], '/a/dir');
     change(join(dir, 'a/dir'));
     const digest = await here.digest([dir], '/a/dir');
     assert.ok(!digests.has(digest), what);

@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import type { ByteString } from './byte-path.ts';
 
-/** What of a file never changes without its stamps changing too. */
+/** What of a file never changes in a layer, and elsewhere not without its stamps changing too. */
 export interface FileContent {
   /** sha256 of the data, 64 hex digits. */
   readonly digest: string;
@@ -9,12 +9,12 @@ export interface FileContent {
   readonly xattrs: ByteString;
 }
 
-/** Lengths of the path and of the xattrs, four stamps, the digest. */
-const headSize = 2 + 4 + 4 * 8 + 32;
+/** Lengths of the path and of the xattrs, three stamps, the digest. */
+const headSize = 2 + 4 + 3 * 8 + 32;
 
 /**
- * The known contents of files of one layer directory, by path in it. Each counts only while the file has the size, inode,
- * modification and change time it had then. Kept as one packed array of bytes: tens of thousands of entries are
+ * The known contents of files of one layer directory, by path in it. Each counts only while the file has the size, inode and
+ * modification time it had then; its change time says nothing, since every further hard link to it changes that. Kept as one packed array of bytes: tens of thousands of entries are
  * loaded in a few milliseconds and decoded only where asked for.
  */
 export class FileDigests {
@@ -44,7 +44,6 @@ export class FileDigests {
     if (at === undefined || this.#fresh.has(path)) return undefined;
     const packed = this.#packed;
     if (
-      packed.readBigInt64LE(at + 30) !== stats.ctimeNs ||
       packed.readBigInt64LE(at + 22) !== stats.mtimeNs ||
       packed.readBigInt64LE(at + 6) !== stats.size ||
       packed.readBigUInt64LE(at + 14) !== stats.ino
@@ -55,7 +54,7 @@ export class FileDigests {
     const xattrsLength = packed.readUInt32LE(at + 2);
     const xattrsStart = at + headSize + packed.readUInt16LE(at);
     return {
-      digest: packed.toString('hex', at + 38, at + 70),
+      digest: packed.toString('hex', at + 30, at + 62),
       xattrs: xattrsLength === 0 ? '' : packed.toString('latin1', xattrsStart, xattrsStart + xattrsLength),
     };
   }
@@ -67,8 +66,7 @@ export class FileDigests {
     entry.writeBigInt64LE(stats.size, 6);
     entry.writeBigUInt64LE(stats.ino, 14);
     entry.writeBigInt64LE(stats.mtimeNs, 22);
-    entry.writeBigInt64LE(stats.ctimeNs, 30);
-    entry.write(content.digest, 38, 32, 'hex');
+    entry.write(content.digest, 30, 32, 'hex');
     entry.write(path + content.xattrs, headSize, 'latin1');
     this.#fresh.set(path, entry);
   }
