@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import type { HostConfig } from '../registry/host-config.ts';
 import {
   parseBoolean,
@@ -251,6 +252,8 @@ class Keys {
   readonly #file: string;
   readonly #path: string;
   readonly #left: Map<string, { readonly name: string; readonly value: unknown }>;
+  /** Names that somebody would take. */
+  readonly #askedFor = new Set<string>();
 
   constructor(reader: ConfigReader, file: string, path: string, table: Table) {
     this.#reader = reader;
@@ -264,6 +267,7 @@ class Keys {
   }
 
   take<T>(name: string, read: (value: unknown, where: string) => T): T | undefined {
+    this.#askedFor.add(name);
     const found = this.#left.get(name.toLowerCase());
     this.#left.delete(name.toLowerCase());
     return found && read(found.value, this.#where(found.name));
@@ -292,7 +296,12 @@ class Keys {
     for (const { name } of this.#left.values()) {
       if (known.some((each) => each.toLowerCase() === name.toLowerCase())) {
         this.#reader.warnings.push(`${this.#where(name)} is not supported yet and has no effect`);
-      } else throw new KilnError('invalid_argument', `${this.#where(name)}: unknown key`);
+        continue;
+      }
+      const meant = nearestName(name, [...this.#askedFor, ...known]);
+      throw new KilnError('invalid_argument', `${this.#where(name)}: unknown key`, {
+        hint: meant && `did you mean ${meant}?`,
+      });
     }
   }
 
