@@ -9,14 +9,16 @@ export function contentInput(
   checksums: ContentChecksums,
   selections: readonly ContentSelection[],
 ): CacheInput<ImmutableRef, BuildContext> {
-  const distinct = [...new Map(selections.map((each) => [JSON.stringify(each), each])).entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, each]) => each);
+  const distinct = distinctSelections(selections);
   return {
     selector: canonicalDigest('selector', distinct as unknown as Plain),
-    contentKey: async (ref, context) => {
-      const digests = await Promise.all(distinct.map((each) => checksums.checksum(ref, each, context)));
-      return digests.length === 1 ? digests[0]! : canonicalDigest('content', digests);
-    },
+    contentKey: (ref, context) => checksums.combined(ref, distinct, context),
   };
+}
+
+/** Each selection once, in the order in which their digests are combined. */
+export function distinctSelections(selections: readonly ContentSelection[]): readonly ContentSelection[] {
+  return [...new Map(selections.map((each) => [JSON.stringify(each), each])).entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, each]) => each);
 }

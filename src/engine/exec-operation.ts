@@ -42,14 +42,14 @@ export class ExecOperation implements BuildOperation {
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
+    const selections = execSelections(this.#op, this.#contentOnly.length);
     return {
       digest: canonicalDigest('exec', execIdentity(this.#op, this.#platform)),
       inputs: this.#contentOnly.map((contentOnly, index): CacheInput<ImmutableRef, BuildContext> => {
+        const selected = selections[index];
+        if (selected) return { ...contentInput(this.#parts.checksums, selected), contentOnly };
         const mounts = this.#op.mounts.filter(({ input }) => input === index);
-        if (mounts.length === 0 || !mounts.every(countsByContent)) {
-          return { selector: definitionSelector(mounts), contentOnly };
-        }
-        return { ...contentInput(this.#parts.checksums, mounts.map(selectionOf)), contentOnly };
+        return { selector: definitionSelector(mounts), contentOnly };
       }),
     };
   }
@@ -115,6 +115,17 @@ function execIdentity(op: ExecOp, platform: Platform): Plain {
     devices: op.devices as unknown as Plain,
     platform: { os, architecture, variant },
   };
+}
+
+/** What is read of each input; undefined for those that count by their definition alone. */
+export function execSelections(
+  { mounts }: ExecOp,
+  inputs: number,
+): readonly (readonly ContentSelection[] | undefined)[] {
+  return Array.from({ length: inputs }, (_, index) => {
+    const own = mounts.filter(({ input }) => input === index);
+    return own.length > 0 && own.every(countsByContent) ? own.map(selectionOf) : undefined;
+  });
 }
 
 function countsByContent(mount: ExecMount): boolean {

@@ -34,23 +34,12 @@ export class FileOperation implements BuildOperation {
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
-    const uses = this.#contentOnly.map((): InputUse => ({ whole: false, selections: [] }));
-    for (const action of this.#op.actions) {
-      const base = uses[action.input];
-      if (base) base.whole = true;
-      if (action.change.kind === 'copy') {
-        uses[action.secondaryInput]?.selections.push(copySelection(action.change));
-      }
-      for (const input of ownerInputs(action.change)) {
-        uses[input]?.selections.push(fileSelection('/etc/passwd'), fileSelection('/etc/group'));
-      }
-    }
+    const selections = fileSelections(this.#op, this.#contentOnly.length);
     return {
       digest: canonicalDigest('file', this.#op.actions.map(actionIdentity)),
-      inputs: uses.map((use, index): CacheInput<ImmutableRef, BuildContext> => {
-        const contentOnly = this.#contentOnly[index];
-        if (use.whole || use.selections.length === 0) return { contentOnly };
-        return { ...contentInput(this.#parts.checksums, use.selections), contentOnly };
+      inputs: this.#contentOnly.map((contentOnly, index): CacheInput<ImmutableRef, BuildContext> => {
+        const selected = selections[index];
+        return selected ? { ...contentInput(this.#parts.checksums, selected), contentOnly } : { contentOnly };
       }),
     };
   }
@@ -91,9 +80,20 @@ export class FileOperation implements BuildOperation {
   }
 }
 
-interface InputUse {
-  whole: boolean;
-  readonly selections: ContentSelection[];
+/** What is read of each input; undefined for those that count as a whole. */
+export function fileSelections(
+  { actions }: FileOp,
+  inputs: number,
+): readonly (readonly ContentSelection[] | undefined)[] {
+  const uses = Array.from({ length: inputs }, () => ({ whole: false, selections: [] as ContentSelection[] }));
+  for (const { input, secondaryInput, change } of actions) {
+    const base = uses[input];
+    if (base) base.whole = true;
+    if (change.kind === 'copy') uses[secondaryInput]?.selections.push(copySelection(change));
+    for (const owner of ownerInputs(change))
+      uses[owner]?.selections.push(fileSelection('/etc/passwd'), fileSelection('/etc/group'));
+  }
+  return uses.map(({ whole, selections }) => (whole || selections.length === 0 ? undefined : selections));
 }
 
 function copySelection(copy: FileCopy): ContentSelection {
@@ -111,7 +111,7 @@ function fileSelection(file: string): ContentSelection {
 }
 
 /** An action as it counts in the key: where a copy's source lies is the selection's business, what it is called is not. */
-function actionIdentity({ input, secondaryInput, output, change }: FileAction): Plain {
+export function actionIdentity({ input, secondaryInput, output, change }: FileAction): Plain {
   const identity = change.kind === 'copy' ? { ...change, src: path.basename(change.src) } : change;
   return { input, secondaryInput, output, change: identity as unknown as Plain };
 }

@@ -21,4 +21,10 @@ export interface ContentSelection {
 export interface ContentChecksums {
   /** Throws `not_found` when the path (without wildcard) does not exist, naming it. */
   checksum(ref: ImmutableRef, selection: ContentSelection, context?: UnlazyContext): Promise<Digest>;
+  /** One digest of several selections of a tree (of one: its checksum). */
+  combined(
+    ref: ImmutableRef,
+    selections: readonly ContentSelection[],
+    context?: UnlazyContext,
+  ): Promise<Digest>;
 }

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Digest } from '../base/digest.ts';
+import { type Digest, digestOf } from '../base/digest.ts';
 import { KeyedLock } from '../base/lifetime.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { ContentChecksums, ContentSelection } from './checksum.ts';
 import type { ChecksumTreeInput, ChecksumTreeOutput } from './checksum-tree.task.ts';
+import { combinedContent } from './combined-content.ts';
 import type { ContentEntries } from './content-entries.ts';
 import type { PrimeDigestsInput } from './prime-digests.task.ts';
 import type { ImmutableRef, UnlazyContext } from './ref.ts';
@@ -76,6 +77,19 @@ class LayerContentChecksums implements PrimableChecksums {
     const digest = await this.#read(ref, selection, context);
     if (this.#answers.size >= maxAnswers) this.#answers.delete(this.#answers.keys().next().value!);
     this.#answers.set(question, digest);
+    return digest;
+  }
+
+  async combined(
+    ref: ImmutableRef,
+    selections: readonly ContentSelection[],
+    context: UnlazyContext = {},
+  ): Promise<Digest> {
+    const digests = await Promise.all(selections.map((each) => this.checksum(ref, each, context)));
+    if (digests.length === 1) return digests[0]!;
+    const hashed = combinedContent(digests);
+    const digest = digestOf(hashed);
+    this.#entries?.keep(digest, hashed);
     return digest;
   }
 

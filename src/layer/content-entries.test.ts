@@ -17,6 +17,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
 import { checksumTree, readFileContent } from './checksum-tree.ts';
+import { combinedContent } from './combined-content.ts';
 import { type ContentEntries, openContentEntries } from './content-entries.ts';
 import { mergedTree } from './merged-directory.ts';
 
@@ -119,8 +120,28 @@ describe('content entries', () => {
       const first = take();
       edit();
       const second = take();
-      assert.deepEqual(await entries.compare(first, second), { first: changes, total: changes.length });
+      assert.deepEqual(await entries.compare(first, second), {
+        first: changes.map((change) => ({ ...change, part: 0 })),
+        total: changes.length,
+      });
     });
+
+  it('tell which of several combined checksums covers a change', async () => {
+    const same = take();
+    writeFileSync(at('other'), 'x');
+    const first = take();
+    writeFileSync(at('other'), 'y');
+    const second = take();
+    const combined = [first, second].map((digest) => {
+      const hashed = combinedContent([same, digest]);
+      entries.keep(digestOf(hashed), hashed);
+      return digestOf(hashed);
+    });
+    assert.deepEqual(await entries.compare(combined[0]!, combined[1]!), {
+      first: [{ path: 'other', kind: 'content', part: 1 }],
+      total: 1,
+    });
+  });
 
   it('forget the least recently used when there are too many', async () => {
     const directory = mkdtempSync(path.join(root, 'small-'));

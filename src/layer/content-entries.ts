@@ -14,7 +14,8 @@ const tasks = {
 
 /** What is wanted of a comparison: the first changes, and how many there are. */
 export interface ContentComparison {
-  readonly first: readonly ContentChange[];
+  /** `part`: which of several combined checksums covers it. */
+  readonly first: readonly (ContentChange & { readonly part: number })[];
   readonly total: number;
 }
 
@@ -34,7 +35,12 @@ export interface ContentEntriesOptions {
 }
 
 const defaultMaxBytes = 32 << 20;
+const blockSize = 4096;
 const suffix = '.zst';
+
+export function entriesFile(digest: Digest): string {
+  return digestHex(digest) + suffix;
+}
 
 /** Opens the store in `directory`: one compressed file each, named after its digest, the least recently used removed first. */
 export async function openContentEntries(
@@ -88,17 +94,17 @@ class EntryFiles implements ContentEntries, AsyncDisposable {
   }
 
   async compare(before: Digest, after: Digest, signal?: AbortSignal): Promise<ContentComparison | undefined> {
-    await Promise.all([this.#writing.get(before), this.#writing.get(after)]);
+    await Promise.all(this.#writing.values());
     if (!this.#use(before) || !this.#use(after)) return undefined;
-    return await this.#pool.run<CompareEntriesInput, ContentComparison>(
+    return await this.#pool.run<CompareEntriesInput, ContentComparison | undefined>(
       tasks.compare,
-      { before: this.#file(before), after: this.#file(after) },
+      { directory: this.#directory, before, after },
       { signal },
     );
   }
 
   #file(digest: Digest): string {
-    return path.join(this.#directory, digestHex(digest) + suffix);
+    return path.join(this.#directory, entriesFile(digest));
   }
 
   #use(digest: Digest): boolean {
@@ -109,7 +115,8 @@ class EntryFiles implements ContentEntries, AsyncDisposable {
     return true;
   }
 
-  #add(digest: Digest, size: number): void {
+  #add(digest: Digest, length: number): void {
+    const size = Math.ceil(length / blockSize) * blockSize;
     this.#sizes.set(digest, size);
     this.#total += size;
     for (const [oldest, oldestSize] of this.#sizes) {

@@ -9,7 +9,8 @@ const batchSize = 500;
 
 /**
  * Keeps the sizes of records' snapshots. Their sum is what the disk holds: a file that several records have by hard links counts for
- * the one that it was made for, and when that goes, another one takes it over.
+ * the one that it was made for. What deletions leave of such files is kept account of as a whole, and counts for one of the records that
+ * share files, until the next start, when all of these are measured afresh.
  */
 export class RecordSizes implements AsyncDisposable {
   readonly #records: RefRecords;
@@ -18,6 +19,8 @@ export class RecordSizes implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #measuring: Promise<void> = Promise.resolve();
   readonly #ending = new Set<Promise<void>>();
+  /** Bytes of files that outlived the record they were made for. */
+  #orphaned = 0;
   #closed = false;
 
   constructor(records: RefRecords, snapshotter: Snapshotter) {
@@ -45,20 +48,23 @@ export class RecordSizes implements AsyncDisposable {
     return this.#measuring;
   }
 
-  /** To be called when the removal of a record has begun: what it does not free falls to another record. */
-  inherit(record: RefRecord, removal: Removal): void {
+  /** Bytes of the record's snapshot, as far as they are known. */
+  of(record: RefRecord): number {
+    const size = (record.size ?? 0) + this.#snapshotter.overhead(snapshotOf(record));
+    return this.#orphaned > 0 && record === this.#records.youngestSharer ? size + this.#orphaned : size;
+  }
+
+  /** To be called when the removal of a record has begun. */
+  removed(record: RefRecord, removal: Removal): void {
     const done = removal.freed.then((freed) => {
-      if (record.size === undefined || record.size <= freed) return;
-      const heir = this.#records.youngestSharer();
-      if (!heir) return;
-      this.#records.setSize(heir, heir.size! + record.size - freed);
-      this.#records.flush();
+      if (record.size === undefined) return;
+      this.#orphaned = this.#records.youngestSharer ? this.#orphaned + record.size - freed : 0;
     });
     this.#ending.add(done);
     void done.finally(() => this.#ending.delete(done));
   }
 
-  /** Resolves when the files of all removed records are deleted, and what is left of them is shared out. */
+  /** Resolves when the files of all removed records are deleted, and account is taken of what is left of them. */
   async deleted(): Promise<void> {
     await Promise.all(this.#ending);
   }
@@ -67,8 +73,7 @@ export class RecordSizes implements AsyncDisposable {
     const ready: RefRecord[] = [];
     for (const record of records)
       if (record.size === undefined && (await this.#isAtRest(record))) ready.push(record);
-    for (let start = 0; start < ready.length; start += batchSize) {
-      const batch = ready.slice(start, start + batchSize);
+    for (const batch of batches(ready)) {
       const usages = await this.#snapshotter.usage(
         batch.map((record) => ({ id: snapshotOf(record), sharesFiles: record.sharesFiles })),
       );
@@ -96,4 +101,12 @@ export class RecordSizes implements AsyncDisposable {
     await this.#measuring.catch(() => {});
     await this.deleted();
   }
+}
+
+/** All that share files are in one batch: which of them have a file tells for which it counts. */
+function* batches(records: readonly RefRecord[]): Generator<readonly RefRecord[]> {
+  const sharing = records.filter((record) => record.sharesFiles);
+  if (sharing.length > 0) yield sharing;
+  const others = records.filter((record) => !record.sharesFiles);
+  for (let start = 0; start < others.length; start += batchSize) yield others.slice(start, start + batchSize);
 }

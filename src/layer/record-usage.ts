@@ -3,13 +3,12 @@ import { setImmediate } from 'node:timers/promises';
 import type { Digest } from '../base/digest.ts';
 import { Semaphore, throwIfAborted } from '../base/lifetime.ts';
 import type { ContentStore } from '../content/content.ts';
-import type { Snapshotter } from '../snapshot/snapshot.ts';
 import { PriorityQueue } from './priority-queue.ts';
 import { pruneScores } from './prune-order.ts';
 import { parseRecordFilter, type RecordFilter } from './record-filter.ts';
 import type { RecordSizes } from './record-sizes.ts';
 import type { KeptImages, PruneOptions, UsageRecord } from './ref.ts';
-import { parentsOf, type RefRecord, snapshotOf } from './ref-record.ts';
+import { parentsOf, type RefRecord } from './ref-record.ts';
 import type { RefRecords } from './ref-records.ts';
 import type { UnrecordedBlobs } from './unrecorded-blobs.ts';
 
@@ -18,7 +17,6 @@ export interface RecordUsageOptions {
   readonly root: string;
   readonly records: RefRecords;
   readonly sizes: RecordSizes;
-  readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
   readonly images: KeptImages;
   readonly unrecorded: UnrecordedBlobs;
@@ -74,7 +72,7 @@ export class RecordUsage {
     const matches = parseRecordFilter(options.filters ?? []);
     const isLimited = Boolean(options.maxUsedSpace || options.reservedSpace || options.minFreeSpace);
     for (;;) {
-      if (isLimited) await sizes.settle(records.all());
+      await sizes.settle(records.all());
       const blobs = await this.#blobSizes();
       let removed = 0;
       for await (const usage of this.#pruneOnce(options, matches, isLimited, blobs)) {
@@ -129,13 +127,11 @@ export class RecordUsage {
           if (scores.has(parent) && records.isPrunable(parent)) queue.push(parent);
       }
       if (batch.length === 0) break;
-      const unmeasured = batch.filter((record) => record.size === undefined);
       const removals = await records.erase(batch);
       for (const [index, record] of batch.entries()) {
-        sizes.inherit(record, removals[index]!);
+        sizes.removed(record, removals[index]!);
         onRemoved(record, removals[index]!.layerDir);
-        const freed = unmeasured.includes(record) ? await removals[index]!.freed : 0;
-        yield { ...gone[index]!, size: gone[index]!.size + freed };
+        yield gone[index]!;
       }
       await setImmediate();
     }
@@ -182,8 +178,8 @@ export class RecordUsage {
 
   /** Bytes of the record's snapshot and of those of its blobs that are here. What is being written counts nothing. */
   #sizeOf(record: RefRecord, blobs: ReadonlyMap<Digest, number>): number {
-    const { records, snapshotter } = this.#options;
-    return (record.size ?? 0) + snapshotter.overhead(snapshotOf(record)) + records.blobSize(record, blobs);
+    const { records, sizes } = this.#options;
+    return sizes.of(record) + records.blobSize(record, blobs);
   }
 
   async #blobSizes(): Promise<Map<Digest, number>> {

@@ -51,8 +51,9 @@ export class RefRecords {
   readonly #children = new Map<RefId, number>();
   /** The first of them counts the blob as its own. */
   readonly #blobOwners = new Map<Digest, RefRecord[]>();
-  /** Records that share files, oldest first; some may be gone. */
-  #sharers: RefRecord[] = [];
+  /** Records that share files, oldest first. */
+  readonly #sharers = new Set<RefRecord>();
+  #youngestSharer: RefRecord | undefined;
   readonly #used = new Set<RefRecord>();
   #useTimer: NodeJS.Timeout | undefined;
 
@@ -99,20 +100,16 @@ export class RefRecords {
     this.#table.delete(broken);
     for (const record of loaded.values()) this.#add(record);
 
-    const orphaned = await this.#removeOrphans(snapshots);
-    // What deletions left of shared files belongs to others now.
-    if (orphaned || this.#snapshotter.wasInterrupted) {
-      for (const record of this.all()) if (record.sharesFiles) this.setSize(record, undefined);
-    }
+    await this.#removeOrphans(snapshots);
+    // Some of their files may have outlived the records they were made for.
+    for (const record of this.#sharers) this.setSize(record, undefined);
   }
 
-  /** Answers whether there were any. */
-  async #removeOrphans(snapshots: ReadonlyMap<string, 'active' | 'committed'>): Promise<boolean> {
+  async #removeOrphans(snapshots: ReadonlyMap<string, 'active' | 'committed'>): Promise<void> {
     let orphans = [...snapshots].filter(([id, state]) => {
       const record = this.#records.get(id as RefId);
       return !record || (record.state === 'committed' && state === 'active');
     });
-    const found = orphans.length > 0;
     while (orphans.length > 0) {
       const kept: typeof orphans = [];
       for (const orphan of orphans) {
@@ -123,10 +120,9 @@ export class RefRecords {
           kept.push(orphan);
         }
       }
-      if (kept.length === orphans.length) break;
+      if (kept.length === orphans.length) return;
       orphans = kept;
     }
-    return found;
   }
 
   find(id: RefId): RefRecord | undefined {
@@ -199,7 +195,7 @@ export class RefRecords {
       throw error;
     }
     if (name !== undefined && record.name === undefined) this.#unname(name, record);
-    if (record.sharesFiles && !sharesFiles) this.#sharers.push(record);
+    if (record.sharesFiles) this.#addSharer(record);
   }
 
   addBlob(record: RefRecord, blob: StoredBlob): void {
@@ -241,6 +237,8 @@ export class RefRecords {
     if (record.name !== undefined) this.#unname(record.name, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, -1);
     for (const { descriptor } of record.blobs) this.#disownBlob(descriptor.digest, record);
+    this.#sharers.delete(record);
+    if (record === this.#youngestSharer) this.#youngestSharer = [...this.#sharers].at(-1);
   }
 
   /** Removes detached records for good (children before parents), with their snapshots, and blobs that nothing else needs. */
@@ -270,14 +268,9 @@ export class RefRecords {
     );
   }
 
-  /** The youngest record that shares files and is measured. */
-  youngestSharer(): RefRecord | undefined {
-    while (this.#sharers.length > 0 && this.#records.get(this.#sharers.at(-1)!.id) !== this.#sharers.at(-1)) {
-      this.#sharers.pop();
-    }
-    return this.#sharers.findLast(
-      (record) => record.size !== undefined && this.#records.get(record.id) === record,
-    );
+  /** The youngest record that shares files. */
+  get youngestSharer(): RefRecord | undefined {
+    return this.#youngestSharer;
   }
 
   /** The records that are the layers of an image of this tree, bottom first. */
@@ -332,9 +325,14 @@ export class RefRecords {
       const named = this.#byName.get(record.name) ?? new Set();
       this.#byName.set(record.name, named.add(record));
     }
-    if (record.sharesFiles) this.#sharers.push(record);
+    if (record.sharesFiles) this.#addSharer(record);
     for (const { descriptor } of record.blobs) this.#ownBlob(descriptor.digest, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, 1);
+  }
+
+  #addSharer(record: RefRecord): void {
+    this.#sharers.add(record);
+    this.#youngestSharer = record;
   }
 
   #countChild(parent: RefId, change: 1 | -1): void {

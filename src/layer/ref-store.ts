@@ -126,7 +126,6 @@ class LocalRefStore implements RefStore, RefOperations {
       root,
       records,
       sizes: this.#sizes,
-      snapshotter,
       content,
       images,
       unrecorded,
@@ -274,7 +273,7 @@ class LocalRefStore implements RefStore, RefOperations {
     if (!this.#records.isPrunable(record)) return;
     this.#records.detach(record);
     const [removal] = await this.#records.erase([record]);
-    this.#sizes.inherit(record, removal!);
+    this.#sizes.removed(record, removal!);
     this.#onRemoved(record, removal!.layerDir);
   }
 
