@@ -14,16 +14,19 @@ import {
 } from '../api/gen/control_pb.js';
 import { KilnError } from '../base/errors.ts';
 import { type Deferred, deferred } from '../base/lifetime.ts';
-import type { StepCounts } from './build-progress.ts';
+import type { BuildProgress } from './build-progress.ts';
 
 /** Records kept besides pinned ones. */
 const maxRecords = 50;
 
 /** What is filled in when a build has ended. */
 export interface RunningRecord {
-  complete(counts: StepCounts, exporterResponse: Readonly<Record<string, string>>): void;
-  fail(counts: StepCounts, error: unknown): void;
+  complete(progress: BuildAccount, exporterResponse: Readonly<Record<string, string>>): void;
+  fail(progress: BuildAccount, error: unknown): void;
 }
+
+/** What is recorded of a build's progress. */
+type BuildAccount = Pick<BuildProgress, 'counts' | 'explanations'>;
 
 interface Listener {
   readonly queue: BuildHistoryEvent[];
@@ -64,12 +67,14 @@ export class BuildHistory {
     });
     this.#running.set(record.ref, record);
     this.#tell(BuildHistoryEventType.STARTED, record);
-    const end = (counts: StepCounts, finish: () => void) => {
+    const end = (progress: BuildAccount, finish: () => void) => {
+      const counts = progress.counts();
       record.completedAt = timestampFromDate(new Date());
       record.totalSteps = counts.total;
       record.completedSteps = counts.completed;
       record.cachedSteps = counts.cached;
       record.warnings = counts.warnings;
+      record.explanations = [...progress.explanations];
       finish();
       this.#running.delete(record.ref);
       this.#save(record);
@@ -77,12 +82,12 @@ export class BuildHistory {
       this.#tell(BuildHistoryEventType.COMPLETE, record);
     };
     return {
-      complete: (counts, exporterResponse) =>
-        end(counts, () => {
+      complete: (progress, exporterResponse) =>
+        end(progress, () => {
           record.exporterResponse = { ...exporterResponse };
         }),
-      fail: (counts, error) =>
-        end(counts, () => {
+      fail: (progress, error) =>
+        end(progress, () => {
           record.error = toStatus(error);
         }),
     };

@@ -4,6 +4,7 @@ import {
   type StatusResponse,
   StatusResponseSchema,
   type Vertex,
+  type VertexExplanation,
   type VertexLog,
   type VertexStatus,
   type VertexWarning,
@@ -11,7 +12,9 @@ import {
 import type { Digest } from '../base/digest.ts';
 import { deferred } from '../base/lifetime.ts';
 import type { StatusEvent, VertexEvent, WarningEvent } from '../base/progress.ts';
-import type { SolverEvents } from '../solver/solver.ts';
+import type { Explanation } from '../engine/explain/cause.ts';
+import type { BuildEvents } from '../engine/explain/explainer.ts';
+import { causeMessage } from './cause-message.ts';
 import { StepLogLimit } from './step-log-limit.ts';
 
 /** Milliseconds between two messages to one client: what happens meanwhile travels together. */
@@ -25,6 +28,7 @@ class Pending {
   readonly #statuses = new Map<string, VertexStatus>();
   #logs: VertexLog[] = [];
   #warnings: VertexWarning[] = [];
+  #explanations: VertexExplanation[] = [];
   #logBytes = 0;
 
   get isEmpty(): boolean {
@@ -32,7 +36,8 @@ class Pending {
       this.#vertices.size === 0 &&
       this.#statuses.size === 0 &&
       this.#logs.length === 0 &&
-      this.#warnings.length === 0
+      this.#warnings.length === 0 &&
+      this.#explanations.length === 0
     );
   }
 
@@ -54,16 +59,26 @@ class Pending {
     this.#warnings.push(warning);
   }
 
+  explanation(explanation: VertexExplanation): void {
+    this.#explanations.push(explanation);
+  }
+
+  get explanations(): readonly VertexExplanation[] {
+    return this.#explanations;
+  }
+
   /** Everything, as messages of a size that clients take. */
   *drain(): Generator<StatusResponse> {
     const first = create(StatusResponseSchema, {
       vertexes: [...this.#vertices.values()],
       statuses: [...this.#statuses.values()],
       warnings: this.#warnings,
+      explanations: this.#explanations,
     });
     this.#vertices.clear();
     this.#statuses.clear();
     this.#warnings = [];
+    this.#explanations = [];
     const logs = this.#logs;
     this.#logs = [];
     let bytes = 0;
@@ -89,6 +104,7 @@ class Pending {
     for (const status of this.#statuses.values()) other.status(status);
     for (const log of this.#logs) other.log(log);
     for (const warning of this.#warnings) other.warning(warning);
+    for (const explanation of this.#explanations) other.explanation(explanation);
   }
 }
 
@@ -105,7 +121,7 @@ export interface StepCounts {
 }
 
 /** The account of one build as clients see it: kept whole, so that whoever looks later sees all of it. */
-export class BuildProgress implements SolverEvents {
+export class BuildProgress implements BuildEvents {
   readonly #all = new Pending();
   readonly #latest = new Map<string, Vertex>();
   readonly #logLimit = new StepLogLimit();
@@ -180,6 +196,21 @@ export class BuildProgress implements SolverEvents {
       })),
     } satisfies VertexWarning;
     this.#tell((pending) => pending.warning(warning));
+  }
+
+  explanation(vertex: Digest, { cause, text }: Explanation): void {
+    const explanation = {
+      $typeName: 'moby.buildkit.v1.VertexExplanation',
+      vertex,
+      text,
+      cause: causeMessage(cause),
+    } satisfies VertexExplanation;
+    this.#tell((pending) => pending.explanation(explanation));
+  }
+
+  /** What was told so far. */
+  get explanations(): readonly VertexExplanation[] {
+    return this.#all.explanations;
   }
 
   counts(): StepCounts {

@@ -60,10 +60,10 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       const record = request.internal ? undefined : history.start(request);
       try {
         const { exporterResponse } = await build.outcome;
-        record?.complete(progress.counts(), exporterResponse);
+        record?.complete(progress, exporterResponse);
         return { exporterResponse };
       } catch (error) {
-        record?.fail(progress.counts(), error);
+        record?.fail(progress, error);
         parts.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
         throw error;
       } finally {

@@ -14,6 +14,7 @@ import { openLocalContentStore } from '../content/local-content-store.ts';
 import type { BuildContext } from '../engine/build-context.ts';
 import { Engine } from '../engine/engine.ts';
 import type { EngineParts, Entitlement } from '../engine/engine-parts.ts';
+import { Explainer } from '../engine/explain/explainer.ts';
 import { refResults, refTraits } from '../engine/result-traits.ts';
 import { createOciExecutor } from '../executor/oci-executor.ts';
 import { createArchiveExporter } from '../exporter/archive-exporter.ts';
@@ -25,6 +26,7 @@ import { createFileOps } from '../file-op/thread-file-ops.ts';
 import { createDockerfileFrontend } from '../frontend/dockerfile/dockerfile-frontend.ts';
 import { SqliteKeyStore } from '../key-store/sqlite-key-store.ts';
 import { createContentChecksums } from '../layer/content-checksums.ts';
+import { openContentEntries } from '../layer/content-entries.ts';
 import { createLayerDiffer } from '../layer/layer-differ.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import { openRefStore } from '../layer/ref-store.ts';
@@ -122,7 +124,10 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const differ = createLayerDiffer({ pool: compression });
   const images = createImageStore(database);
   const keyStore = new SqliteKeyStore(database);
-  const checksums = createContentChecksums({ database, pool: files });
+  const entries = resources.use(
+    await openContentEntries({ directory: path.join(root, 'explain'), pool: housekeeping }),
+  );
+  const checksums = createContentChecksums({ database, pool: files, entries });
   const localTrees = new LocalTrees(database);
   const builds = new BuildRegistry();
   const isIdle = () => builds.active.length === 0;
@@ -164,16 +169,18 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const sources = [imageSource, layoutSource, localSource].flatMap((source: Source) =>
     source.schemes.map((scheme) => [scheme, source] as const),
   );
+  const platforms =
+    config.worker.platforms.length > 0 ? config.worker.platforms.map(parsePlatform) : [hostPlatform()];
+  const explainer = new Explainer({ database, entries, platform: platforms[0]! });
   const solver = createSolver<ImmutableRef, BuildContext>({
     traits: refTraits,
     results: refResults(refStore),
     keyStore,
     maxParallelism: config.worker.maxParallelism || undefined,
+    observer: explainer,
   });
   resources.defer(() => solver.close());
 
-  const platforms =
-    config.worker.platforms.length > 0 ? config.worker.platforms.map(parsePlatform) : [hostPlatform()];
   const policies = await gcPolicies(config.worker.gc, root);
   const worker = new WorkerDescription({
     id: await workerId(root),
@@ -211,6 +218,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     platform: platforms[0]!,
     linkable: snapshotter.name === 'overlay',
     solver,
+    explainer,
     images: imageSource,
     layouts: layoutSource,
     sourceVerifier: createSourceVerifier(sessions),

@@ -15,6 +15,7 @@ import type { Job, SolverEvents } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
+import type { BuildExplanations } from './explain/build-explanations.ts';
 import { type BuildEdge, loadGraph } from './load-graph.ts';
 import { EdgeRef } from './solved-ref.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
@@ -25,6 +26,7 @@ export interface BuildScope {
   readonly parts: EngineParts;
   readonly job: Job<ImmutableRef, BuildContext>;
   readonly events: SolverEvents;
+  readonly explanations: Pick<BuildExplanations, 'add'>;
   readonly sessionId: string;
   readonly entitlements: ReadonlySet<Entitlement>;
   /** Asked about every source before anything of it is looked at. */
@@ -110,9 +112,9 @@ export class BuildBridge implements Bridge {
   }
 
   #loadGraph(definition: Definition): BuildEdge | undefined {
-    const { parts, entitlements } = this.#scope;
+    const { parts, entitlements, explanations } = this.#scope;
     try {
-      return loadGraph(definition, { parts, entitlements });
+      return loadGraph(definition, { parts, entitlements, explanations });
     } catch (error) {
       throw withSource(error, definition);
     }

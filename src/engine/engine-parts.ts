@@ -10,6 +10,7 @@ import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
 import type { ImageResolver, Source } from '../source/source.ts';
 import type { BuildContext } from './build-context.ts';
+import type { Explainer } from './explain/explainer.ts';
 
 /** The solver's result in this engine: a handle to a file tree. */
 export type BuildOperation = Operation<ImmutableRef, BuildContext>;
@@ -36,6 +37,8 @@ export interface EngineParts extends WorkerParts {
   readonly images: ImageResolver;
   readonly layouts: ImageResolver;
   readonly sourceVerifier: SourceVerifier;
+  /** Observes `solver`. */
+  readonly explainer: Explainer;
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: ReadonlyMap<string, ExporterType>;
   readonly worker: {

@@ -6,9 +6,9 @@ import { type Platform, parsePlatform } from '../base/platform.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
 import type { BridgeSolve, FrontendResult } from '../frontend/frontend.ts';
 import { platformFromJson } from '../oci/platform-json.ts';
-import type { SolverEvents } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
+import type { BuildEvents } from './explain/explainer.ts';
 import { EdgeRef } from './solved-ref.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
@@ -59,19 +59,25 @@ export class Engine {
   }
 
   /** Checks the request (throws `invalid_argument`, `permission_denied`) and starts the build. It ends early when `signal` aborts. */
-  start(request: BuildRequest, events: SolverEvents, signal: AbortSignal): Build {
+  start(request: BuildRequest, events: BuildEvents, signal: AbortSignal): Build {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
     const entitlements = new Set(request.entitlements.map((name) => this.#entitlement(name)));
     const guard = this.#guard(request);
     const ended = new AbortController();
     const alive = AbortSignal.any([signal, ended.signal]);
-    const job = this.#parts.solver.createJob(request.id, { sessionId: request.sessionId }, events);
+    const explanations = this.#parts.explainer.begin(request.id, events);
+    const job = this.#parts.solver.createJob(
+      request.id,
+      { sessionId: request.sessionId },
+      explanations.watch(events),
+    );
     const owned = new AsyncDisposableStack();
     const bridge = new BuildBridge({
       parts: this.#parts,
       job,
       events,
+      explanations,
       sessionId: request.sessionId,
       entitlements,
       guard,
@@ -108,6 +114,7 @@ export class Engine {
         ended.abort(new KilnError('canceled', `build ${request.id} has ended`));
         await owned.disposeAsync();
         await job.close();
+        await explanations[Symbol.asyncDispose]();
       }
     };
 

@@ -7,6 +7,7 @@ import { vertexName } from '../llb/op-name.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Entitlement, WorkerParts } from './engine-parts.ts';
+import type { BuildExplanations } from './explain/build-explanations.ts';
 import { operationOf } from './operations.ts';
 
 export type BuildEdge = Edge<ImmutableRef, BuildContext>;
@@ -15,6 +16,8 @@ export interface LoadOptions {
   readonly parts: WorkerParts;
   /** What this build may do. */
   readonly entitlements: ReadonlySet<Entitlement>;
+  /** Told what is loaded. */
+  readonly explanations: Pick<BuildExplanations, 'add'>;
 }
 
 /** Turns a definition into vertices that the solver can run. Undefined for the empty tree. */
@@ -36,6 +39,7 @@ export function loadGraph(definition: Definition, options: LoadOptions): BuildEd
       group: vertex.metadata.progressGroup,
     });
   }
+  options.explanations.add(graph);
   return { vertex: loaded.get(graph.result.digest)!, index: graph.result.index };
 }
 

@@ -398,6 +398,13 @@ export declare type StatusResponse = Message<"moby.buildkit.v1.StatusResponse"> 
    * @generated from field: repeated moby.buildkit.v1.VertexWarning warnings = 4;
    */
   warnings: VertexWarning[];
+
+  /**
+   * Kiln's own: other clients skip it.
+   *
+   * @generated from field: repeated moby.buildkit.v1.VertexExplanation explanations = 100;
+   */
+  explanations: VertexExplanation[];
 };
 
 /**
@@ -405,6 +412,106 @@ export declare type StatusResponse = Message<"moby.buildkit.v1.StatusResponse"> 
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export declare const StatusResponseSchema: GenMessage<StatusResponse>;
+
+/**
+ * Why a vertex that ran was not cached.
+ *
+ * @generated from message moby.buildkit.v1.VertexExplanation
+ */
+export declare type VertexExplanation = Message<"moby.buildkit.v1.VertexExplanation"> & {
+  /**
+   * @generated from field: string vertex = 1;
+   */
+  vertex: string;
+
+  /**
+   * In words that follow "not cached:".
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * @generated from field: moby.buildkit.v1.CacheMissCause cause = 3;
+   */
+  cause?: CacheMissCause | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.VertexExplanation.
+ * Use `create(VertexExplanationSchema)` to create a new message.
+ */
+export declare const VertexExplanationSchema: GenMessage<VertexExplanation>;
+
+/**
+ * The first difference to a step of an earlier build. Which fields are set depends on the kind.
+ *
+ * @generated from message moby.buildkit.v1.CacheMissCause
+ */
+export declare type CacheMissCause = Message<"moby.buildkit.v1.CacheMissCause"> & {
+  /**
+   * no-cache, pruned, new, file, files, command, platform, variable, mount, option, image, follows or parent.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Of the variable, mount point, option or image; the path of a file.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * What changed of a file: added, removed, renamed, content, mode, owner, type, target or xattrs.
+   *
+   * @generated from field: string change = 3;
+   */
+  change: string;
+
+  /**
+   * @generated from field: optional string before = 4;
+   */
+  before?: string | undefined;
+
+  /**
+   * @generated from field: optional string after = 5;
+   */
+  after?: string | undefined;
+
+  /**
+   * The stage or local directory that files come from.
+   *
+   * @generated from field: string from = 6;
+   */
+  from: string;
+
+  /**
+   * How many more files changed.
+   *
+   * @generated from field: int32 more = 7;
+   */
+  more: number;
+
+  /**
+   * For the kind parent: the step where it began, and why.
+   *
+   * @generated from field: string step = 8;
+   */
+  step: string;
+
+  /**
+   * @generated from field: moby.buildkit.v1.CacheMissCause root = 9;
+   */
+  root?: CacheMissCause | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.CacheMissCause.
+ * Use `create(CacheMissCauseSchema)` to create a new message.
+ */
+export declare const CacheMissCauseSchema: GenMessage<CacheMissCause>;
 
 /**
  * @generated from message moby.buildkit.v1.Vertex
@@ -802,6 +909,13 @@ export declare type BuildHistoryRecord = Message<"moby.buildkit.v1.BuildHistoryR
    * @generated from field: int32 warnings = 19;
    */
   warnings: number;
+
+  /**
+   * Kiln's own.
+   *
+   * @generated from field: repeated moby.buildkit.v1.VertexExplanation explanations = 100;
+   */
+  explanations: VertexExplanation[];
 };
 
 /**

@@ -1,0 +1,84 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { StepAccount } from './step-account.ts';
+import type { StepPlace } from './step-place.ts';
+
+/** How many accounts are kept. */
+const maxAccounts = 5_000;
+/** How many of one place are looked at. */
+const maxCandidates = 24;
+
+/** The accounts of steps that ran, the least recently used dropped first (table `explain_step`). */
+export class AccountStore {
+  readonly #database: DatabaseSync;
+  readonly #get: StatementSync;
+  readonly #byText: StatementSync;
+  readonly #byPlace: StatementSync;
+  readonly #put: StatementSync;
+  readonly #use: StatementSync;
+  readonly #trim: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    database.exec(
+      `CREATE TABLE IF NOT EXISTS explain_step (
+         key TEXT PRIMARY KEY,
+         stage TEXT NOT NULL,
+         kind TEXT NOT NULL,
+         text TEXT NOT NULL,
+         used_at INTEGER NOT NULL,
+         account TEXT NOT NULL
+       ) STRICT;
+       CREATE INDEX IF NOT EXISTS explain_step_place ON explain_step (stage, kind, used_at);
+       CREATE INDEX IF NOT EXISTS explain_step_text ON explain_step (text, used_at);
+       CREATE INDEX IF NOT EXISTS explain_step_used ON explain_step (used_at)`,
+    );
+    this.#get = database.prepare('SELECT account FROM explain_step WHERE key = ?');
+    this.#byText = database.prepare(
+      `SELECT account FROM explain_step WHERE text = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
+    );
+    this.#byPlace = database.prepare(
+      `SELECT account FROM explain_step WHERE stage = ? AND kind = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
+    );
+    this.#put = database.prepare(
+      'INSERT OR REPLACE INTO explain_step (key, stage, kind, text, used_at, account) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.#use = database.prepare('UPDATE explain_step SET used_at = ? WHERE key = ?');
+    this.#trim = database.prepare(
+      `DELETE FROM explain_step WHERE key IN (SELECT key FROM explain_step ORDER BY used_at DESC LIMIT -1 OFFSET ${maxAccounts})`,
+    );
+  }
+
+  get(key: string): StepAccount | undefined {
+    const row = this.#get.get(key);
+    return row && accountOf(row);
+  }
+
+  /** Steps of the same place or with the same text, the most recently used first. */
+  candidates({ stage, kind, text }: StepPlace): readonly StepAccount[] {
+    const rows = [...this.#byText.all(text), ...(stage === '' ? [] : this.#byPlace.all(stage, kind))];
+    return [...new Map(rows.map((row) => [String(row.account), row])).values()].map(accountOf);
+  }
+
+  /** What a build made and used, in the order in which it did. */
+  save(made: readonly StepAccount[], used: readonly string[]): void {
+    if (made.length === 0 && used.length === 0) return;
+    const now = Date.now();
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      for (const key of used) this.#use.run(now, key);
+      for (const account of made) {
+        const { stage, kind, text } = account.place;
+        this.#put.run(account.key, stage, kind, text, now, JSON.stringify(account));
+      }
+      if (made.length > 0) this.#trim.run();
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+function accountOf(row: Record<string, unknown>): StepAccount {
+  return JSON.parse(String(row.account)) as StepAccount;
+}

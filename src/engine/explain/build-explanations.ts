@@ -1,0 +1,147 @@
+import type { Digest } from '../../base/digest.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { VertexEvent } from '../../base/progress.ts';
+import type { ContentEntries } from '../../layer/content-entries.ts';
+import type { OpGraph, OpVertex } from '../../llb/graph.ts';
+import type { LookupAccount, SolverEvents } from '../../solver/solver.ts';
+import { schemeOf } from '../source-operation.ts';
+import type { AccountStore } from './account-store.ts';
+import type { Cause } from './cause.ts';
+import { causeText } from './cause-text.ts';
+import type { BuildEvents } from './explainer.ts';
+import { nearestAccount } from './nearest-account.ts';
+import { placeOf, type StepAccount, stepAccount } from './step-account.ts';
+import { type Explained, StepComparison } from './step-comparison.ts';
+
+export interface BuildExplanationsOptions {
+  readonly accounts: AccountStore;
+  readonly entries: Pick<ContentEntries, 'compare'>;
+  readonly platform: Platform;
+  readonly events: BuildEvents;
+  readonly onEnd: () => void;
+}
+
+/** The explanations of one build. It has an account of every step that runs, and keeps those of steps that succeed. */
+export class BuildExplanations implements AsyncDisposable {
+  readonly #options: BuildExplanationsOptions;
+  readonly #graphs: OpGraph[] = [];
+  /** By key. */
+  readonly #accounts = new Map<string, StepAccount>();
+  readonly #explained = new Map<string, Explained>();
+  readonly #running = new Map<Digest, StepAccount>();
+  readonly #made = new Map<string, StepAccount>();
+  readonly #used = new Set<string>();
+  readonly #comparison: StepComparison;
+  #texts: Set<string> | undefined;
+  /** Steps are explained one after the other, so that what a step builds on is explained before. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: BuildExplanationsOptions) {
+    this.#options = options;
+    this.#comparison = new StepComparison({
+      entries: options.entries,
+      find: (keys) => this.#find(keys),
+      explained: (key) => this.#explained.get(key),
+    });
+  }
+
+  /** What the build is going to solve. */
+  add(graph: OpGraph): void {
+    this.#graphs.push(graph);
+    this.#texts = undefined;
+  }
+
+  /** The events of the build's job, for the builder, with a look at which vertices succeed. */
+  watch(events: SolverEvents): SolverEvents {
+    return {
+      vertex: (event) => {
+        events.vertex(event);
+        this.#seen(event);
+      },
+      status: (vertex, event) => events.status(vertex, event),
+      log: (vertex, stream, data, time) => events.log(vertex, stream, data, time),
+      warning: (vertex, event) => events.warning(vertex, event),
+    };
+  }
+
+  #seen({ digest, completed, error }: VertexEvent): void {
+    if (!completed) return;
+    const account = this.#running.get(digest);
+    if (!account) return;
+    this.#running.delete(digest);
+    if (error === undefined) this.#made.set(account.key, account);
+  }
+
+  reused(keys: readonly string[]): void {
+    for (const key of keys) this.#used.add(key);
+  }
+
+  executing(lookup: LookupAccount): void {
+    const graph = this.#graphs.find(({ vertices }) => vertices.has(lookup.vertex));
+    const vertex = graph?.vertices.get(lookup.vertex);
+    if (!graph || !vertex || isLocal(vertex)) return;
+    const account = stepAccount(vertex, lookup, graph, this.#options.platform);
+    this.#running.set(lookup.vertex, account);
+    this.#accounts.set(account.key, account);
+    this.#last = this.#last
+      .then(() => this.#explain(account, lookup))
+      // A build is not to fail for want of an explanation.
+      .catch(() => {});
+  }
+
+  async #explain(account: StepAccount, lookup: LookupAccount): Promise<void> {
+    const { events, accounts } = this.#options;
+    const tell = (cause: Cause, near: string | undefined) => {
+      this.#explained.set(account.key, { cause, near });
+      events.explanation(lookup.vertex, { cause, text: causeText(cause) });
+    };
+    if (lookup.ignoreCache) return tell({ kind: 'no-cache' }, account.key);
+    const forced = lookup.inputs.findIndex(
+      ({ keys, forcedKeys, contentKey }) =>
+        keys.length === 0 && forcedKeys.length > 0 && contentKey === undefined,
+    );
+    if (forced >= 0) return tell(this.#comparison.parentCause(account.inputs[forced]!), account.key);
+    if (accounts.get(account.key) || lookup.keysWithoutResult.length > 0)
+      return tell({ kind: 'pruned' }, account.key);
+    const candidates = accounts.candidates(account.place);
+    const near = nearestAccount(account, candidates, (other) => this.#hasStep(other));
+    if (near) return tell(await this.#comparison.cause(near, account), near.key);
+    this.#explained.set(account.key, { cause: { kind: 'new' }, near: undefined });
+    if (candidates.some(({ place }) => place.stage !== '')) tell({ kind: 'new' }, undefined);
+  }
+
+  /** The first that is known by one of the keys. */
+  #find(keys: readonly string[]): StepAccount | undefined {
+    for (const key of keys) {
+      const account = this.#accounts.get(key) ?? this.#options.accounts.get(key);
+      if (account) return account;
+    }
+    return undefined;
+  }
+
+  /** Whether a step is in this build as it was. */
+  #hasStep({ place }: StepAccount): boolean {
+    this.#texts ??= new Set(
+      this.#graphs.flatMap(({ vertices }) =>
+        [...vertices.values()].map((vertex) => identity(placeOf(vertex))),
+      ),
+    );
+    return this.#texts.has(identity(place));
+  }
+
+  /** Waits for the last explanation, and keeps what later builds need. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#last;
+    this.#options.onEnd();
+    this.#options.accounts.save([...this.#made.values()], [...this.#used]);
+  }
+}
+
+function identity({ stage, text }: StepAccount['place']): string {
+  return `${stage}\n${text}`;
+}
+
+/** What a local directory holds counts where it is used; by itself it is new in every build. */
+function isLocal({ op: { action } }: OpVertex): boolean {
+  return action.kind === 'source' && schemeOf(action) === 'local';
+}

@@ -1,0 +1,55 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Digest } from '../../base/digest.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { ContentEntries } from '../../layer/content-entries.ts';
+import type { LookupAccount, SolverEvents, SolverObserver } from '../../solver/solver.ts';
+import { AccountStore } from './account-store.ts';
+import { BuildExplanations } from './build-explanations.ts';
+import type { Explanation } from './cause.ts';
+
+/** What a build tells while it runs. */
+export interface BuildEvents extends SolverEvents {
+  /** Why a vertex that ran was not cached. */
+  explanation(vertex: Digest, explanation: Explanation): void;
+}
+
+export interface ExplainerOptions {
+  readonly database: DatabaseSync;
+  readonly entries: Pick<ContentEntries, 'compare'>;
+  /** Of ops that name none. */
+  readonly platform: Platform;
+}
+
+/** Says of every step that ran although an earlier build had one like it what differs. One for all builds of a solver. */
+export class Explainer implements SolverObserver {
+  readonly #accounts: AccountStore;
+  readonly #options: ExplainerOptions;
+  readonly #builds = new Map<string, BuildExplanations>();
+
+  constructor(options: ExplainerOptions) {
+    this.#options = options;
+    this.#accounts = new AccountStore(options.database);
+  }
+
+  /** Begins the explanations of the build `id`, to be told to `events`. Its owner disposes them when nothing of it runs any more. */
+  begin(id: string, events: BuildEvents): BuildExplanations {
+    const { entries, platform } = this.#options;
+    const build = new BuildExplanations({
+      accounts: this.#accounts,
+      entries,
+      platform,
+      events,
+      onEnd: () => this.#builds.delete(id),
+    });
+    this.#builds.set(id, build);
+    return build;
+  }
+
+  executing(lookup: LookupAccount): void {
+    for (const id of lookup.jobs) this.#builds.get(id)?.executing(lookup);
+  }
+
+  reused({ jobs, keys }: { readonly jobs: readonly string[]; readonly keys: readonly string[] }): void {
+    for (const id of jobs) this.#builds.get(id)?.reused(keys);
+  }
+}

@@ -1,0 +1,135 @@
+import { canonicalText, type Plain } from '../../base/canonical.ts';
+import { digestOf } from '../../base/digest.ts';
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import {
+  type ExecMount,
+  type ExecOp,
+  type FileAction,
+  type FileChange,
+  noIndex,
+  type Op,
+  type Owner,
+} from '../../llb/op.ts';
+import { actionIdentity } from '../file-operation.ts';
+
+/** What a field says of its step; the kinds of causes that its change leads to. Compared in this order. */
+export const fieldKinds = ['platform', 'image', 'command', 'variable', 'mount', 'option'] as const;
+export type FieldKind = (typeof fieldKinds)[number];
+
+/** One part of a step's identity: two steps with equal fields do the same to equal inputs. */
+export interface StepField {
+  readonly kind: FieldKind;
+  readonly name: string;
+  readonly value: string;
+}
+
+const longest = 400;
+
+/** The identity of an op, in the words of who wrote it where there are some. `platform`: that of ops without one. */
+export function stepFields({ action, platform: own }: Op, platform: Platform): readonly StepField[] {
+  const on: StepField = { kind: 'platform', name: 'platform', value: formatPlatform(own ?? platform) };
+  switch (action.kind) {
+    case 'exec':
+      return [on, ...execFields(action)];
+    case 'file':
+      return action.actions.flatMap((each, index) => actionFields(each, index));
+    case 'source':
+      return [
+        on,
+        field('image', imageName(action.identifier), imagePin(action.identifier)),
+        ...options('', action.attrs as unknown as Plain),
+      ];
+    case 'merge':
+    case 'diff':
+    case 'build':
+    case 'passthrough':
+      return [field('option', action.kind, canonicalText(action as unknown as Plain))];
+  }
+}
+
+function execFields({ meta, mounts, network, security, secretEnv, devices }: ExecOp): readonly StepField[] {
+  const { args, env, cwd, user, proxyEnv: _, ...rest } = meta;
+  const isShell = args.length === 3 && args[1] === '-c';
+  return [
+    field('command', 'command', isShell ? args[2]! : args.join(' ')),
+    ...(isShell ? [field('option', 'SHELL', args.slice(0, 2).join(' '))] : []),
+    ...env.map((entry) => {
+      const equals = entry.indexOf('=');
+      return field('variable', entry.slice(0, equals), entry.slice(equals + 1));
+    }),
+    ...mounts.map(({ dest, selector: _selector, contentCache: _cache, resultId: _id, ...mount }) =>
+      field('mount', dest, mountText(mount)),
+    ),
+    field('option', 'WORKDIR', cwd),
+    field('option', 'USER', user),
+    field('option', '--network', network),
+    field('option', '--security', security),
+    ...options('', { ...rest, secretEnv, devices } as unknown as Plain),
+  ];
+}
+
+function mountText({ type, ...mount }: Pick<ExecMount, 'type' | 'input' | 'output' | 'readonly'>): string {
+  const parts = Object.entries({ ...type, ...mount }).flatMap(([name, value]) =>
+    name === 'kind' || value === '' || value === false || value === noIndex ? [] : [`${name}=${value}`],
+  );
+  return [type.kind, ...parts].join(',');
+}
+
+/** The flags and words of a Dockerfile that actions are made of. */
+const wordOf: Readonly<Record<string, string>> = {
+  dest: 'the destination',
+  src: 'the source',
+  path: 'the path',
+  data: 'the text',
+  mode: '--chmod',
+  modeString: '--chmod',
+  excludePatterns: '--exclude',
+  includePatterns: '--include',
+};
+
+function actionFields(action: FileAction, index: number): readonly StepField[] {
+  const { change, ...around } = actionIdentity(action) as { readonly change: Plain };
+  const { owner, ...fields } = change as { readonly owner?: Owner };
+  const prefix = index === 0 ? '' : `action ${index + 1}: `;
+  const owners = owner ? [field('option', `${prefix}--chown`, ownerText(owner))] : [];
+  return [...owners, ...options(prefix, { ...around, ...fields } as Plain)];
+}
+
+function ownerText({ user, group }: NonNullable<Extract<FileChange, { owner?: Owner }>['owner']>): string {
+  return [user, group]
+    .flatMap((id) => (id === undefined ? [] : [id.kind === 'id' ? String(id.id) : id.name]))
+    .join(':');
+}
+
+/** One field for each property that says something. */
+function options(prefix: string, value: Plain): readonly StepField[] {
+  return Object.entries(value as Readonly<Record<string, Plain>>).flatMap(([name, each]) => {
+    if (each === undefined || each === '' || each === false) return [];
+    if (Array.isArray(each) && each.length === 0) return [];
+    return [field('option', prefix + (wordOf[name] ?? name), optionText(name, each))];
+  });
+}
+
+function optionText(name: string, value: Plain): string {
+  if (name === 'mode' && typeof value === 'number') return value.toString(8).padStart(4, '0');
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  return typeof value === 'string' ? value : canonicalText(value);
+}
+
+/** Long values are cut, with a digest of all. */
+function field(kind: FieldKind, name: string, value: string): StepField {
+  if (value.length <= longest) return { kind, name, value };
+  return { kind, name, value: `${value.slice(0, longest)}… (${digestOf(value)})` };
+}
+
+const scheme = /^[a-z-]+:\/\//;
+
+function imageName(identifier: string): string {
+  return identifier.replace(scheme, '').split('@', 1)[0]!;
+}
+
+/** The digest that an image was resolved to, else all that is known of a source. */
+function imagePin(identifier: string): string {
+  const at = identifier.indexOf('@');
+  return at < 0 ? identifier : identifier.slice(at + 1);
+}
