@@ -1,5 +1,5 @@
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
-import type { StatusResponse } from '../api/gen/control_pb.js';
+import type { CacheMissCause, StatusResponse } from '../api/gen/control_pb.js';
 import type { Range as WireRange } from '../api/gen/ops_pb.js';
 import type { Range } from '../base/errors.ts';
 import type { ProgressGroup } from '../base/progress.ts';
@@ -47,12 +47,34 @@ export interface WarningUpdate {
   readonly ranges: readonly Range[];
 }
 
+/** Why a step that ran was not cached. Only kiln's own daemon says so. */
+export interface ExplanationUpdate {
+  readonly vertex: string;
+  /** In words that follow "not cached:". */
+  readonly text: string;
+  readonly cause?: MissCause;
+}
+
+/** The first difference to a step of an earlier build; see `CacheMissCause` in `control.proto`. */
+export interface MissCause {
+  readonly kind: string;
+  readonly name?: string;
+  readonly change?: string;
+  readonly before?: string;
+  readonly after?: string;
+  readonly from?: string;
+  readonly more?: number;
+  readonly step?: string;
+  readonly root?: MissCause;
+}
+
 /** What happened in a build since the last one of these. */
 export interface SolveStatus {
   readonly vertexes: readonly VertexUpdate[];
   readonly statuses: readonly StatusUpdate[];
   readonly logs: readonly LogUpdate[];
   readonly warnings: readonly WarningUpdate[];
+  readonly explanations: readonly ExplanationUpdate[];
 }
 
 export function solveStatusFromWire(response: StatusResponse): SolveStatus {
@@ -101,6 +123,25 @@ export function solveStatusFromWire(response: StatusResponse): SolveStatus {
       },
       ranges: warning.ranges.map(rangeFromWire),
     })),
+    explanations: response.explanations.map(({ vertex, text, cause }) => ({
+      vertex,
+      text,
+      cause: cause && causeFromWire(cause),
+    })),
+  };
+}
+
+function causeFromWire(cause: CacheMissCause): MissCause {
+  return {
+    kind: cause.kind,
+    name: cause.name || undefined,
+    change: cause.change || undefined,
+    before: cause.before,
+    after: cause.after,
+    from: cause.from || undefined,
+    more: cause.more || undefined,
+    step: cause.step || undefined,
+    root: cause.root && causeFromWire(cause.root),
   };
 }
 

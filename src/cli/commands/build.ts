@@ -36,7 +36,10 @@ export async function build(
   const sayCanceling = () => display.notice('canceling; press Ctrl-C again to exit at once');
   signal.addEventListener('abort', sayCanceling, { once: true });
   const build = solve(connection, { ...prepared.request, ref }, signal);
-  const warnings = await showProgress(build.progress, display, trace?.write);
+  const warnings = await showProgress(build.progress, display, {
+    explain: flags.explain,
+    trace: trace?.write,
+  });
   signal.removeEventListener('abort', sayCanceling);
   const { response } = await build.result.catch((error) => {
     throw asKilnError(error).wrap('failed to solve');

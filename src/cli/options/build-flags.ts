@@ -13,6 +13,7 @@ export interface BuildFlags {
   /** False with `--no-cache`. */
   readonly cache: boolean;
   readonly progress: string;
+  readonly explain?: boolean;
   readonly trace?: string;
   readonly metadataFile?: string;
   readonly sourcePolicyFile?: string;

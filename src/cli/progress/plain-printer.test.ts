@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { SolveStatus } from '../../client/solve-status.ts';
 import { PlainPrinter } from './plain-printer.ts';
 import { ProgressState } from './progress-state.ts';
-import { epoch, log, transfer, vertex, warning } from './status-fixture.ts';
+import { epoch, explanation, log, transfer, vertex, warning } from './status-fixture.ts';
 
 class Transcript {
   readonly #state = new ProgressState();
@@ -124,4 +124,15 @@ test('output without a last line feed is printed when the step ends', () => {
     .at(0, vertex('a', { started: 0 }), log('a', 'half', 10))
     .at(20, vertex('a', { started: 0, completed: 20 }));
   assert.equal(transcript.take(), '#1 a\n#1 0.010 half\n#1 DONE 0.0s\n');
+});
+
+test('why a step was not cached is said once, when it is known', () => {
+  const transcript = new Transcript()
+    .at(0, vertex('[2/2] RUN make', { started: 0 }), log('[2/2] RUN make', 'compiling\n', 350))
+    .at(400, explanation('[2/2] RUN make', 'main.c changed (content)'))
+    .at(500, vertex('[2/2] RUN make', { started: 0, completed: 500 }));
+  assert.equal(
+    transcript.take(),
+    '#1 [2/2] RUN make\n#1 0.350 compiling\n#1 not cached: main.c changed (content)\n#1 DONE 0.5s\n',
+  );
 });

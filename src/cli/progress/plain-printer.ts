@@ -16,6 +16,7 @@ interface Printed {
   readonly number: number;
   revision: number;
   warnings: number;
+  explanations: number;
   /** Whether the last thing said was how the step ended. */
   ended: boolean;
   readonly statuses: Map<string, StatusUpdate>;
@@ -81,6 +82,7 @@ export class PlainPrinter {
       number: this.#printed.size + 1,
       revision: -1,
       warnings: 0,
+      explanations: 0,
       ended: false,
       statuses: new Map(),
     };
@@ -118,7 +120,10 @@ export class PlainPrinter {
     });
     const warnings = step.warnings.slice(printed.warnings);
     printed.warnings = step.warnings.length;
+    const explanations = step.explanations.slice(printed.explanations);
+    printed.explanations = step.explanations.length;
     return [
+      ...explanations.map((text) => `not cached: ${text}`),
       ...statuses.map(statusLine),
       ...warnings.map((warning) => `WARN: ${warning.short}`),
       ...step.log.take().map((line) => `${formatSeconds(line.seconds)} ${line.text}`),

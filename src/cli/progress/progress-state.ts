@@ -22,6 +22,8 @@ export interface Step {
   readonly intervals: readonly Interval[];
   readonly statuses: ReadonlyMap<string, StatusUpdate>;
   readonly warnings: readonly WarningUpdate[];
+  /** Why it was not cached. */
+  readonly explanations: readonly string[];
   readonly log: StepLog;
   /** Goes up whenever something about the step changes. */
   readonly revision: number;
@@ -34,6 +36,7 @@ interface MutableStep extends Step {
   intervals: readonly Interval[];
   readonly statuses: Map<string, StatusUpdate>;
   readonly warnings: WarningUpdate[];
+  readonly explanations: string[];
   revision: number;
   /** The latest word on each vertex: one for a plain step, several for a group. */
   readonly members: Map<string, VertexUpdate>;
@@ -88,6 +91,12 @@ export class ProgressState {
       step.warnings.push(warning);
       step.revision++;
     }
+    for (const { vertex, text } of status.explanations) {
+      const step = this.#stepOf.get(vertex);
+      if (!step || step.explanations.includes(text)) continue;
+      step.explanations.push(text);
+      step.revision++;
+    }
     for (const log of status.logs) {
       const step = this.#stepOf.get(log.vertex);
       if (!step) continue;
@@ -108,6 +117,7 @@ export class ProgressState {
         intervals: [],
         statuses: new Map(),
         warnings: [],
+        explanations: [],
         log: new StepLog(),
         revision: 0,
         members: new Map(),

@@ -4,7 +4,7 @@ import type { Display, Output } from './display.ts';
 
 /**
  * One JSON object a line for every event, with the field names of the Go client's `SolveStatus`: times as RFC 3339,
- * bytes in base64, absent fields left out.
+ * bytes in base64, absent fields left out. `explanations` is Kiln's own; Go clients skip it.
  */
 export class RawJsonDisplay implements Display {
   readonly #output: Output;
@@ -78,6 +78,7 @@ export function solveStatusToGoJson(status: SolveStatus): object {
         range: list(warning.ranges.map(rangeJson)),
       })),
     ),
+    explanations: list(status.explanations),
   };
 }
 

@@ -52,6 +52,10 @@ export function warning(name: string, short: string): SolveStatus {
   return status({ warnings: [update] });
 }
 
+export function explanation(name: string, text: string): SolveStatus {
+  return status({ explanations: [{ vertex: `digest of ${name}`, text }] });
+}
+
 export function status(parts: Partial<SolveStatus>): SolveStatus {
-  return { vertexes: [], statuses: [], logs: [], warnings: [], ...parts };
+  return { vertexes: [], statuses: [], logs: [], warnings: [], explanations: [], ...parts };
 }

@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 import type { SolveStatus } from '../../client/solve-status.ts';
 import { colorsFrom } from './colors.ts';
 import { ProgressState } from './progress-state.ts';
-import { epoch, log, transfer, vertex } from './status-fixture.ts';
+import { epoch, explanation, log, transfer, vertex } from './status-fixture.ts';
 import { textWidth } from './text-width.ts';
 import { type FrameOptions, renderFrame } from './tty-frame.ts';
 
@@ -111,4 +111,15 @@ test('colours follow the outcome and the environment', () => {
   assert.ok(coloured[1]!.startsWith('\x1b[32m'));
   assert.ok(coloured[2]!.startsWith('\x1b[38;2;255;0;7m'));
   assert.match(stripVTControlCharacters(coloured[2]!), /^ => ERROR bad +0\.0s$/);
+});
+
+test('why a step was not cached is a row below it', () => {
+  const lines = frame([
+    vertex('[2/2] RUN make', { started: 0 }),
+    explanation('[2/2] RUN make', 'main.c changed'),
+  ]);
+  assert.deepEqual(lines.slice(1), [
+    ' => [2/2] RUN make                                     0.0s',
+    ' => => not cached: main.c changed',
+  ]);
 });

@@ -68,6 +68,10 @@ function stepRows(step: Step, state: ProgressState, options: FrameOptions): read
   const last = step.intervals.at(-1);
   return [
     { text: paint(head, stepColor(step, options.colors)), running, headOf: step },
+    ...step.explanations.map((text) => ({
+      text: clipText(` => => not cached: ${printableText(text)}`, options.width - 1),
+      running: false,
+    })),
     ...[...step.statuses.values()]
       .filter((status) => status.started)
       .map((status) => statusRow(status, daemonNow, options)),

@@ -101,8 +101,9 @@ export class BuildExplanations implements AsyncDisposable {
         keys.length === 0 && forcedKeys.length > 0 && contentKey === undefined,
     );
     if (forced >= 0) return tell(this.#comparison.parentCause(account.inputs[forced]!), account.key);
-    if (accounts.get(account.key) || lookup.keysWithoutResult.length > 0)
-      return tell({ kind: 'pruned' }, account.key);
+    // A source has a key before anything is known under it.
+    const hadResult = lookup.inputs.length > 0 && lookup.keysWithoutResult.length > 0;
+    if (hadResult || accounts.get(account.key)) return tell({ kind: 'pruned' }, account.key);
     const candidates = accounts.candidates(account.place);
     const near = nearestAccount(account, candidates, (other) => this.#hasStep(other));
     if (near) return tell(await this.#comparison.cause(near, account), near.key);
