@@ -108,10 +108,6 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     return this.#inner.overhead(id);
   }
 
-  get wasInterrupted(): boolean {
-    return this.#inner.wasInterrupted;
-  }
-
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#inner[Symbol.asyncDispose]();
   }

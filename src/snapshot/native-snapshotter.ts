@@ -144,10 +144,6 @@ class NativeSnapshotter implements Snapshotter {
     return 0;
   }
 
-  get wasInterrupted(): boolean {
-    return this.#trash.wasInterrupted;
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.#trash.empty();
   }

@@ -196,10 +196,6 @@ class OverlaySnapshotter implements Snapshotter {
     return this.#flats.sizeFor(id);
   }
 
-  get wasInterrupted(): boolean {
-    return this.#trash.wasInterrupted;
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.#trash.empty();
   }

@@ -63,8 +63,6 @@ export interface Snapshotter extends AsyncDisposable {
   usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]>;
   /** Bytes that the snapshot takes beside its `usage` for as long as this process lives. */
   overhead(id: SnapshotId): number;
-  /** Whether deletions that an earlier process began had to be ended: sizes of snapshots that share files may have changed. */
-  readonly wasInterrupted: boolean;
 }
 
 /** The files are out of the way already, and deleted a little later. */

@@ -17,8 +17,6 @@ const batchSize = 64;
  * What a killed process left there is deleted by the next.
  */
 export class Trash implements AsyncDisposable {
-  /** Whether a killed process left something. */
-  readonly wasInterrupted: boolean;
   readonly #dir: string;
   readonly #pool: ThreadPool;
   readonly #waiting: Victim[];
@@ -31,7 +29,6 @@ export class Trash implements AsyncDisposable {
     this.#dir = dir;
     this.#pool = pool;
     this.#waiting = readdirSync(dir).map((name) => ({ path: path.join(dir, name), freed: () => {} }));
-    this.wasInterrupted = this.#waiting.length > 0;
     this.#deleteNext();
   }
 

@@ -4,7 +4,8 @@ import type { ImmutableRef, MountedView, MutableRef, RefStore } from '../layer/r
 export class NewTree implements AsyncDisposable {
   readonly #refStore: Pick<RefStore, 'createMutable'>;
   readonly #description: string;
-  #ref: MutableRef | undefined;
+  /** Begun, perhaps not ended: whoever disposes of the tree meanwhile still has to wait for it. */
+  #making: Promise<MutableRef> | undefined;
   #view: MountedView | undefined;
 
   constructor(refStore: Pick<RefStore, 'createMutable'>, description: string) {
@@ -14,26 +15,32 @@ export class NewTree implements AsyncDisposable {
 
   /** The empty directory to fill. */
   async makeDirectory(): Promise<string> {
-    this.#ref ??= await this.#refStore.createMutable(undefined, {
-      type: 'source.local',
-      description: this.#description,
-    });
-    const dir = await this.#ref.plainDir();
+    const ref = await this.#make();
+    const dir = await ref.plainDir();
     if (dir !== undefined) return dir;
-    this.#view ??= await this.#ref.mount();
+    this.#view ??= await ref.mount();
     return this.#view.path;
   }
 
   /** To be called once, after `makeDirectory`. */
   async commit(options: { readonly sharesFiles: boolean }): Promise<ImmutableRef> {
-    await this.makeDirectory();
+    const ref = await this.#make();
     await this.#unmount();
-    return await this.#ref!.commit(options);
+    return await ref.commit(options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const ref = await this.#making?.catch(() => undefined);
     await this.#unmount();
-    await this.#ref?.release();
+    await ref?.release();
+  }
+
+  #make(): Promise<MutableRef> {
+    this.#making ??= this.#refStore.createMutable(undefined, {
+      type: 'source.local',
+      description: this.#description,
+    });
+    return this.#making;
   }
 
   async #unmount(): Promise<void> {
