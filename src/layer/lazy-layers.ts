@@ -130,7 +130,10 @@ export class LazyLayers {
     for (const { descriptor } of record.blobs) {
       if (await this.#content.stat(descriptor.digest)) return descriptor;
     }
-    return record.blobs.find(({ descriptor }) => this.#providers.has(descriptor.digest))?.descriptor;
+    return record.blobs.find(({ descriptor }) => {
+      const provider = this.#providers.get(descriptor.digest);
+      return provider !== undefined && !provider.isGone?.();
+    })?.descriptor;
   }
 
   async #fetchLayer(record: RefRecord, context: UnlazyContext): Promise<Descriptor> {

@@ -39,6 +39,8 @@ export interface BlobProvider {
     descriptor: Descriptor,
     context: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
   ): Promise<void>;
+  /** Whether whoever had the blobs is gone, so that there is no use in asking; by default nobody ever is. */
+  isGone?(): boolean;
 }
 
 /**

@@ -29,12 +29,15 @@ export class SessionRegistry implements SessionManager {
     };
   }
 
+  isOpen(name: string): boolean {
+    return this.#find(idOf(name)) !== undefined;
+  }
+
   async get(name: string, signal?: AbortSignal): Promise<Session> {
     throwIfAborted(signal);
-    // A frontend marks a session of its own inputs by a prefix, `name:id`.
-    const id = name.slice(name.indexOf(':') + 1) || name;
-    const session = this.#sessions.get(id);
-    if (session && !session.closed.aborted) return session;
+    const id = idOf(name);
+    const session = this.#find(id);
+    if (session) return session;
     return await new Promise<Session>((resolve, reject) => {
       const waiting = this.#waiting.get(id) ?? new Set();
       this.#waiting.set(id, waiting);
@@ -81,4 +84,14 @@ export class SessionRegistry implements SessionManager {
     }
     throw first ?? new KilnError('unavailable', 'no client session is open that could be asked');
   }
+
+  #find(id: string): Session | undefined {
+    const session = this.#sessions.get(id);
+    return session?.closed.aborted ? undefined : session;
+  }
+}
+
+/** A frontend marks a session of its own inputs by a prefix, `name:id`. */
+function idOf(name: string): string {
+  return name.slice(name.indexOf(':') + 1) || name;
 }

@@ -28,6 +28,8 @@ export interface SessionAnnouncement {
 export interface SessionManager {
   /** Waits for a session that was announced but has not arrived yet; throws `not_found` after a limit, saying which. */
   get(id: string, signal?: AbortSignal): Promise<Session>;
+  /** Whether a session is open now. */
+  isOpen(id: string): boolean;
   /** Tries the sessions in turn until `work` succeeds with one; throws the first failure, or `unavailable` when there is none. */
   any<T>(ids: readonly string[], work: (session: Session) => Promise<T>, signal?: AbortSignal): Promise<T>;
 }

@@ -88,6 +88,7 @@ function layerProvider(origin: ImageOrigin, content: ContentStore, context: Sour
       });
       report.complete();
     },
+    isGone: () => origin.isGone?.(context.sessions()) ?? false,
   };
 }
 

@@ -22,6 +22,8 @@ export interface ImageOrigin {
       readonly onProgress: (bytes: number) => void;
     },
   ): Promise<void>;
+  /** Whether layers cannot be brought any more because those of `sessions` that had them are gone. */
+  isGone?(sessions: readonly string[]): boolean;
   /** Put on the descriptors of layers: where they can be copied from without passing through here. */
   readonly layerAnnotations: Readonly<Record<string, string>>;
 }

@@ -96,17 +96,23 @@ function layoutOrigin(
   reference: LayoutReference,
   { sessions, content }: OciLayoutSourceOptions,
 ): ImageOrigin {
+  // Blobs are named by digest: those of any client that offers the layout will do.
+  const holders = (ids: readonly string[]) => [
+    ...new Set([...(reference.sessionId === '' ? [] : [reference.sessionId]), ...ids]),
+  ];
   const withClient = async <T>(
     ids: readonly string[],
     signal: AbortSignal,
     work: (client: ContentClient) => Promise<T>,
   ): Promise<T> => {
     const storeId = `oci:${reference.storeId}`;
-    if (reference.sessionId !== '') {
-      const session = await sessions.get(reference.sessionId, signal);
-      return work(createContentClient(session, storeId));
-    }
-    return sessions.any(ids, (session) => work(createContentClient(session, storeId)), signal);
+    const asked = holders(ids);
+    const open = asked.filter((id) => sessions.isOpen(id));
+    return sessions.any(
+      open.length > 0 ? open : asked,
+      (session) => work(createContentClient(session, storeId)),
+      signal,
+    );
   };
 
   const document = async (digest: Digest, context: SourceContext): Promise<Uint8Array> => {
@@ -132,6 +138,8 @@ function layoutOrigin(
     },
 
     document: (descriptor, context) => document(descriptor.digest, context),
+
+    isGone: (ids) => !holders(ids).some((id) => sessions.isOpen(id)),
 
     layer: (descriptor, store, { signal, sessions: ids, onProgress }) =>
       withClient(ids, signal, async (client) => {

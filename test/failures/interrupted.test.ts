@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Daemon } from '../rig/daemon.ts';
+import { Kiln } from '../rig/kiln.ts';
+import { WorkDirectory } from '../rig/work-directory.ts';
+import { eventually, whatIsLeft } from './what-is-left.ts';
+
+const endless = { Dockerfile: 'FROM base\nRUN echo kept > /kept\nRUN echo started; sleep 1000\n' };
+const next = { Dockerfile: 'FROM base\nRUN echo kept > /kept\nRUN true\n' };
+
+/** Completed steps are still cached, and what was interrupted is not taken for complete. */
+async function assertWorks(kiln: Kiln, work: WorkDirectory): Promise<void> {
+  const { events } = await kiln.build(work.tree(next));
+  assert.deepEqual(
+    events.steps('cached').map((name) => name.replace(/^\[[^\]]*\] /, '')),
+    ['RUN echo kept > /kept'],
+  );
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  test(`${signal} ends a build in process in order, and leaves nothing behind`, async () => {
+    using work = new WorkDirectory();
+    const kiln = new Kiln({ root: work.at('root') });
+    const build = kiln.start(work.tree(endless));
+    await build.said(' started\n');
+    build.kill(signal);
+    const { code, stderr } = await build.finished;
+    assert.equal(code, 130);
+    assert.match(stderr, /canceling; press Ctrl-C again to exit at once\n[\s\S]*CANCELED\ncanceled\n$/);
+    assert.deepEqual(whatIsLeft(work.at('root')), []);
+    await assertWorks(kiln, work);
+  });
+}
+
+for (const [name, signals] of [
+  ['a second Ctrl-C', ['SIGINT', 'SIGINT']],
+  ['SIGKILL', ['SIGKILL']],
+] as const) {
+  test(`${name} ends a build in process at once, and the next start cleans up`, async () => {
+    using work = new WorkDirectory();
+    const kiln = new Kiln({ root: work.at('root') });
+    const build = kiln.start(work.tree(endless));
+    await build.said(' started\n');
+    for (const signal of signals) {
+      build.kill(signal);
+      if (signal === 'SIGINT') await build.said('canceling');
+    }
+    const { code } = await build.finished;
+    assert.equal(code, name === 'SIGKILL' ? null : 130);
+    await kiln.must(['du']);
+    assert.deepEqual(whatIsLeft(work.at('root')), []);
+    await assertWorks(kiln, work);
+  });
+}
+
+for (const signals of [['SIGINT'], ['SIGINT', 'SIGINT'], ['SIGKILL']] as const) {
+  test(`a daemon ends the build of a client that is gone by ${signals.join(' and ')}, and cleans up`, async () => {
+    using work = new WorkDirectory();
+    await using daemon = await Daemon.start();
+    const build = daemon.kiln.start(work.tree(endless));
+    await build.said(' started\n');
+    for (const signal of signals) build.kill(signal);
+    await build.finished;
+    await eventually(
+      () => whatIsLeft(daemon.root).length === 0,
+      () => whatIsLeft(daemon.root),
+    );
+    await assertWorks(daemon.kiln, work);
+  });
+}
+
+test('a daemon that is told to stop cancels its builds, says so to their clients, and exits with 0', async () => {
+  using work = new WorkDirectory();
+  await using daemon = await Daemon.start();
+  const build = daemon.kiln.start(work.tree(endless));
+  await build.said(' started\n');
+  await daemon.stop();
+  const { code, stderr } = await build.finished;
+  assert.equal(code, 1);
+  assert.match(stderr, /error: failed to solve: the daemon is shutting down\n$/);
+  assert.deepEqual(whatIsLeft(daemon.root), []);
+});
