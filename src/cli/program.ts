@@ -106,6 +106,14 @@ export function createProgram(context: ProcessContext): Command {
       await debugInfo(flags, run());
     });
   debug
+    .command('solver')
+    .description('show what each unfinished step of the running builds waits for')
+    .option('--format <format>', 'json')
+    .action(async (flags) => {
+      const { debugSolver } = await import('./commands/debug-solver.ts');
+      await debugSolver(flags, run());
+    });
+  debug
     .command('dump-llb')
     .description('show an LLB definition, one op a line; needs no engine')
     .argument('[file]', 'the definition; standard input by default')

@@ -6,6 +6,7 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { Control } from '../api/gen/control_pb.js';
 import { LLBBridge } from '../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.js';
+import { Debug } from '../api/gen/kiln_debug_pb.js';
 import { TraceService } from '../api/gen/trace_pb.js';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
@@ -51,9 +52,11 @@ import { controlService } from './control-service.ts';
 import type { DaemonConfig, DiskSpace, GcConfig } from './daemon-config.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { DatabaseKeeper } from './database-keeper.ts';
+import { debugService } from './debug-service.ts';
 import { DiskFlusher } from './disk-flusher.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { dropLostResults } from './drop-lost-results.ts';
+import { EventLoopWatch } from './event-loop-watch.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { gatewayService } from './gateway-service.ts';
 import { defaultLimits, defaultPolicies, emergencyPolicy, type GcPolicy } from './gc-policy.ts';
@@ -263,6 +266,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
       memory.schedule();
     },
   });
+  const debug = debugService({ solver, builds, eventLoop: resources.use(new EventLoopWatch()) });
   resources.defer(() => builds.cancelAll());
   const owned = resources.move();
   return {
@@ -270,6 +274,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
       router.service(Control, control);
       router.service(LLBBridge, gatewayService(builds, worker));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
+      router.service(Debug, debug);
       router.service(TraceService, { export: () => ({}) });
     },
     sessions,

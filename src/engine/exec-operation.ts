@@ -68,9 +68,7 @@ export class ExecOperation implements BuildOperation {
       }),
     );
     const container = randomBytes(12).toString('hex');
-    using _ = context.waitsFor(
-      `the process ${JSON.stringify(meta.args.join(' '))} in container ${container}`,
-    );
+    using _ = context.waitsFor(`the process ${JSON.stringify(command)} in container ${container}`);
     await this.#parts.executor.run(
       {
         id: container,

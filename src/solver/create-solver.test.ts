@@ -576,21 +576,41 @@ describe('what is shown', () => {
   it('inspects what unfinished vertices wait for', async () => {
     await using rig = new SolverRig();
     const step = gate();
-    const end = rig.step('end', { inputs: [rig.step('slow', { run: step.run })] });
+    const slow = rig.step('slow', {
+      run: async (inputs, context) => {
+        using _ = context.waitsFor('the gate');
+        return await step.run(inputs, context);
+      },
+    });
+    const end = rig.step('end', { inputs: [slow] });
     const job = rig.job({ id: 'the job' });
     const built = job.build(end);
     await step.reached;
+    const done = Promise.withResolvers<void>();
+    const exporting = { digest: digestOf('export'), name: 'export' };
+    const exported = job.job.inProgress(exporting, async (context) => {
+      using _ = context.waitsFor('the client');
+      await done.promise;
+    });
     const inspected = rig.solver.inspect();
     assert.deepEqual(
       inspected.map(({ name, jobs, state, waitsFor }) => ({ name, jobs, state, waitsFor })),
       [
-        { name: 'slow', jobs: ['the job'], state: 'output 0: executing', waitsFor: ['its execution'] },
+        {
+          name: 'slow',
+          jobs: ['the job'],
+          state: 'output 0: executing',
+          waitsFor: ['its execution', 'the gate'],
+        },
         { name: 'end', jobs: ['the job'], state: 'output 0: gathering', waitsFor: ['result of slow'] },
+        { name: 'export', jobs: ['the job'], state: 'in progress', waitsFor: ['the client'] },
       ],
     );
     step.open();
-    await built;
+    done.resolve();
+    await Promise.all([built, exported]);
     await job.close();
+    assert.deepEqual(rig.solver.inspect(), []);
   });
 
   it('accounts for the look-ups before an execution', async () => {

@@ -145,7 +145,7 @@ export declare type ProcessResponse = Message<"kiln.v1.ProcessResponse"> & {
   maxEventLoopDelayMs: number;
 
   /**
-   * How long its thread was at work within that time: the rest it waited for a processor, or for a disk.
+   * How long that thread was at work within that time: the rest it waited for a processor, or for a disk.
    *
    * @generated from field: double max_event_loop_work_ms = 4;
    */
