@@ -67,6 +67,21 @@ describe('a source policy file', () => {
     assert.doesNotMatch(stderr, /load metadata/);
   });
 
+  test('can ask for attributes of a source', async () => {
+    const context = work.tree({ Dockerfile: 'FROM scratch\nCOPY file /\n', file: 'x' });
+    const unless = (value: string) =>
+      policy({
+        action: 'DENY',
+        selector: {
+          identifier: 'local://dockerfile',
+          constraints: [{ key: 'local.differ', value, condition: 'NOTEQUAL' }],
+        },
+      });
+    await daemon.kiln.build(context, unless('none'));
+    const { stderr } = await daemon.kiln.failingBuild(context, unless('metadata'));
+    assert.match(stderr, /denied by policy/);
+  });
+
   test('is about local directories, too', async () => {
     const context = work.tree({ Dockerfile: 'FROM scratch\nCOPY file /\n', file: 'x' });
     const { stderr } = await daemon.kiln.failingBuild(

@@ -25,10 +25,7 @@ test('an excerpt shows the lines around a location and marks its own', () => {
 
 test('at the edges of the text the excerpt ends', () => {
   const excerpt = sourceExcerpt({ filename: 'f', data, ranges: [range(8, 9)] });
-  assert.match(
-    excerpt!,
-    /^f:8\n-+\n {3}6 \| {5}line 6\n {3}7 .*\n {3}8 \| >>> line 8\n {3}9 \| >>> line 9\n-+\n$/,
-  );
+  assert.match(excerpt!, /^f:8\n-+\n {3}7 \| {5}line 7\n {3}8 \| >>> line 8\n {3}9 \| >>> line 9\n-+\n$/);
   assert.equal(sourceExcerpt({ filename: 'f', data, ranges: [range(10, 10)] }), undefined);
   assert.equal(sourceExcerpt({ filename: 'f', data, ranges: [] }), undefined);
   assert.equal(

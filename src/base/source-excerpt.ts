@@ -17,19 +17,9 @@ export function sourceExcerpt({ filename, data, ranges }: SourceLocation): strin
   if (spans.length === 0 || first < 1 || first > lines.length) return undefined;
 
   // One line alone gets more company than several.
-  const around = first === last ? 4 : 2;
-  let from = first;
-  let to = last;
-  for (let added = 0; added < around && (from > 1 || to < lines.length); ) {
-    if (from > 1) {
-      from--;
-      added++;
-    }
-    if (to < lines.length) {
-      to++;
-      added++;
-    }
-  }
+  const around = first === last ? 2 : 1;
+  const from = Math.max(first - around, 1);
+  const to = Math.min(last + around, lines.length);
   const marked = (line: number) => spans.some(([start, end]) => start <= line && line <= end);
   const numbered = lines.slice(from - 1, to).map((text, index) => {
     const line = from + index;

@@ -52,6 +52,13 @@ export function buildCommand(): Command {
         'let steps use network.host, security.insecure or device (repeatable)',
       ),
     )
+    .optionsGroup('Ask instead of building:')
+    .option('--check', 'check the Dockerfile: the same as --call check')
+    .option(
+      '--call <question>',
+      'check, outline (parameters of the target), targets, or subrequests.describe; also …,format=json',
+      'build',
+    )
     .optionsGroup('What becomes of it:')
     .addOption(repeatable('-t, --tag <name>', 'name of the image (repeatable)'))
     .addOption(

@@ -4,6 +4,7 @@ import { buildCommand } from './build-command.ts';
 import type { CommandContext } from './command-context.ts';
 import type { BuildFlags } from './options/build-flags.ts';
 import { chooseEngine, type GlobalFlags } from './options/global-options.ts';
+import { parseCall } from './options/parse-call.ts';
 import { repeatable } from './repeatable-option.ts';
 
 /** What the process gives every command. */
@@ -46,8 +47,14 @@ export function createProgram(context: ProcessContext): Command {
     buildCommand()
       .copyInheritedSettings(program)
       .action(async (path: string | undefined, flags: BuildFlags) => {
-        const { build } = await import('./commands/build.ts');
-        await build(flags, path, run());
+        const question = parseCall(flags.check ? 'check' : flags.call);
+        if (question) {
+          const { call } = await import('./commands/call.ts');
+          await call(question, flags, path, run());
+        } else {
+          const { build } = await import('./commands/build.ts');
+          await build(flags, path, run());
+        }
       }),
   );
   program

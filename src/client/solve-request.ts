@@ -48,7 +48,9 @@ export interface SolveRequest {
   /** What to solve: a definition as it is, or what a frontend makes of its options. */
   readonly source:
     | { readonly kind: 'definition'; readonly definition: Definition }
-    | { readonly kind: 'frontend'; readonly frontend: string; readonly options: Attributes };
+    | { readonly kind: 'frontend'; readonly frontend: string; readonly options: Attributes }
+    /** Nothing is built: the frontend answers what its options ask. */
+    | { readonly kind: 'question'; readonly frontend: string; readonly options: Attributes };
   /** Directories that the build may read, by the names under which it asks for them. */
   readonly locals: ReadonlyMap<string, string>;
   /** OCI layouts that the build may read, by store name. */

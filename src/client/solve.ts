@@ -4,6 +4,7 @@ import { type Client, createClient } from '@connectrpc/connect';
 import { Control } from '../api/gen/control_pb.js';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortable, throwIfAborted } from '../base/lifetime.ts';
+import { askFrontend } from './ask-frontend.ts';
 import type { Connection } from './connection.ts';
 import { recordLayouts } from './record-layouts.ts';
 import { openSessionHost } from './session-host.ts';
@@ -14,6 +15,8 @@ import { type SolveStatus, solveStatusFromWire } from './solve-status.ts';
 /** What the exporters and remote caches tell about the result, for example `containerimage.digest`. */
 export interface SolveResult {
   readonly response: Readonly<Record<string, string>>;
+  /** The answer to a question; empty for what is built. */
+  readonly answer: ReadonlyMap<string, Uint8Array>;
 }
 
 /** A build that goes on. */
@@ -60,6 +63,15 @@ async function run(
   );
   const ended = AbortSignal.any([session.closed, ...(signal ? [signal] : [])]);
   const { source } = request;
+  const asking = new AbortController();
+  const question = source.kind === 'question' ? source : undefined;
+  const asked =
+    question &&
+    askFrontend(connection.transport, request.ref, question, AbortSignal.any([ended, asking.signal]));
+  let refusal: unknown;
+  asked?.catch((error) => {
+    refusal ??= error;
+  });
   try {
     const response = await control.solve(
       {
@@ -84,15 +96,18 @@ async function run(
     );
     await host.finish();
     await recordLayouts(request, response.exporterResponse);
-    return { response: response.exporterResponse };
+    return { response: response.exporterResponse, answer: (await asked) ?? new Map() };
   } catch (error) {
     throwIfAborted(signal);
+    if (refusal !== undefined) throw asKilnError(refusal);
     const sinkFailure = host.failure;
     if (sinkFailure) throw sinkFailure;
     if (await endsSoon(session.closed, asKilnError(error))) {
       throw new KilnError('unavailable', 'the connection to the build engine was lost', { cause: error });
     }
     throw asKilnError(error);
+  } finally {
+    asking.abort();
   }
 }
 

@@ -37,5 +37,8 @@ export interface BuildFlags {
   readonly push?: boolean;
   readonly load?: boolean;
   readonly quiet?: boolean;
+  readonly check?: boolean;
+  /** `build` to ask nothing. */
+  readonly call: string;
   readonly iidfile?: string;
 }

@@ -131,5 +131,6 @@ function policyNames(value: unknown, key = ''): unknown {
     match_type: 'MATCH_TYPE_',
     condition: 'ATTR_MATCH_',
   }[key];
-  return prefix && typeof value === 'string' && !value.startsWith(prefix) ? prefix + value : value;
+  if (!prefix || typeof value !== 'string' || value.startsWith(prefix)) return value;
+  return prefix + value.replace(/^NOTEQUAL$/, 'NOT_EQUAL');
 }

@@ -97,14 +97,11 @@ function checkStageNames(dockerfile: Dockerfile, linter: Linter): void {
   }
 }
 
+/** Of stages only: `ARG`s before the first one are left as they are. */
 function checkCasing(dockerfile: Dockerfile, linter: Linter): void {
-  const all = [
-    ...dockerfile.globalArgs,
-    ...dockerfile.stages.flatMap(({ from, instructions }) => [from, ...instructions]),
-  ];
-  const inStages = all.slice(dockerfile.globalArgs.length);
-  const lower = inStages.filter(({ keyword }) => keyword === keyword.toLowerCase()).length;
-  const upper = inStages.filter(({ keyword }) => keyword === keyword.toUpperCase()).length;
+  const all = dockerfile.stages.flatMap(({ from, instructions }) => [from, ...instructions]);
+  const lower = all.filter(({ keyword }) => keyword === keyword.toLowerCase()).length;
+  const upper = all.filter(({ keyword }) => keyword === keyword.toUpperCase()).length;
   const majority = lower > upper ? 'lowercase' : 'uppercase';
   for (const { keyword, range, comments } of all) {
     const expected = lower > upper ? keyword.toLowerCase() : keyword.toUpperCase();

@@ -1,5 +1,6 @@
 import { KilnError } from '../../../base/errors.ts';
 import { files } from '../../../llb/llb.ts';
+import { expandWord } from '../expand/expand-word.ts';
 import type { Linter } from '../lint/linter.ts';
 import { type LintRule, lintRules } from '../lint/rules.ts';
 import type { ArgDefinition, CommandLine, Instruction, KeyValue } from '../parse/instruction-tree.ts';
@@ -211,7 +212,7 @@ function commandArgs(stage: StageBuilder, command: CommandLine): readonly string
 
 function convertExpose(stage: StageBuilder, instruction: Of<'expose'>, linter: Linter): void {
   const ports = instruction.ports
-    .flatMap((word) => stage.expand(word, instruction, linter).words)
+    .flatMap((word) => expandWord(word, stage.variables, { escape: stage.context.escape }).words)
     .flatMap((word) => {
       const parsed = parseExposedPort(word);
       if (parsed.oddCase) {

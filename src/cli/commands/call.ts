@@ -1,0 +1,50 @@
+import { CommanderError } from 'commander';
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import { solve } from '../../client/solve.ts';
+import type { CommandContext } from '../command-context.ts';
+import { connect } from '../connect.ts';
+import { answerText } from '../format-answer.ts';
+import type { BuildFlags } from '../options/build-flags.ts';
+import { prepareRequest } from '../options/build-request.ts';
+import type { Call } from '../options/parse-call.ts';
+import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
+import { showProgress } from '../show-progress.ts';
+
+/** `kiln build --call`: asks the frontend, and prints its answer. Throws what ends the command with the answer's status. */
+export async function call(
+  question: Call,
+  flags: BuildFlags,
+  path: string | undefined,
+  context: CommandContext,
+): Promise<void> {
+  const { stdin, stdout, stderr, environment, signal } = context;
+  await using prepared = await prepareRequest(flags, path, { environment, stdin, stdoutIsTerminal: false });
+  const { source } = prepared.request;
+  if (source.kind !== 'frontend') {
+    throw new KilnError('invalid_argument', 'only a frontend can be asked, not LLB', {
+      hint: 'give the PATH of a context with a Dockerfile',
+    });
+  }
+  await using connection = await connect(context.engine, signal);
+  const mode = flags.quiet ? 'quiet' : parseProgressMode(flags.progress);
+  using display = createDisplay(mode, stderr as Parameters<typeof createDisplay>[1], environment);
+  const options = {
+    ...source.options,
+    requestid: `frontend.${question.name}`,
+    'frontend.caps': 'moby.buildkit.frontend.subrequests+forward',
+  };
+  const asked = solve(
+    connection,
+    { ...prepared.request, outputs: [], source: { ...source, kind: 'question', options } },
+    signal,
+  );
+  await showProgress(asked.progress, display);
+  const { answer } = await asked.result.catch((error) => {
+    throw asKilnError(error).wrap('failed to solve');
+  });
+  const { text, status } = answerText(question, answer);
+  stdout.write(text);
+  if (status !== 0 && !question.ignoreStatus) {
+    throw new CommanderError(status, 'kiln.call', `${question.name} found something`);
+  }
+}

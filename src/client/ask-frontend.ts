@@ -1,0 +1,32 @@
+import { createClient, type Transport } from '@connectrpc/connect';
+import { toStatus } from '../api/error.ts';
+import { LLBBridge } from '../api/gen/gateway_pb.js';
+import type { Attributes } from './solve-request.ts';
+
+/** Says which build a call belongs to. */
+const buildHeader = 'buildkit-controlapi-buildid';
+
+/**
+ * Drives a build that its client drives itself: has a frontend solve these options, and ends the build without a result.
+ * Answers what the frontend says about it.
+ */
+export async function askFrontend(
+  transport: Transport,
+  ref: string,
+  question: { readonly frontend: string; readonly options: Attributes },
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const bridge = createClient(LLBBridge, transport);
+  const call = { headers: { [buildHeader]: ref }, signal };
+  try {
+    const { result } = await bridge.solve(
+      { frontend: question.frontend, frontendOptions: { ...question.options }, allowResultReturn: true },
+      call,
+    );
+    await bridge.return({ result: { result: { case: 'ref', value: {} } } }, call);
+    return new Map(Object.entries(result?.metadata ?? {}));
+  } catch (error) {
+    await bridge.return({ error: toStatus(error) }, call).catch(() => {});
+    throw error;
+  }
+}
