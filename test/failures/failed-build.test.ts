@@ -47,7 +47,7 @@ const failures: readonly Failure[] = [
   {
     name: 'a RUN that fails: its last lines and its exit code',
     files: from('RUN for i in $(seq 1 15); do echo line $i; done; exit 3'),
-    says: [/(5 earlier lines)\n.* line 6\n[\s\S]* line 15\n------/, /2 \| >>> RUN/, /exit code: 3$/m],
+    says: [/\(5 earlier lines\)\n.* line 6\n[\s\S]* line 15\n------/, /2 \| >>> RUN/, /exit code: 3$/m],
   },
   {
     name: 'a RUN that is killed: the signal',
