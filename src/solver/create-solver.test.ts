@@ -5,25 +5,9 @@ import { KilnError } from '../base/errors.ts';
 import { deferred } from '../base/lifetime.ts';
 import type { CacheSource } from './solver.ts';
 import type { CountedResult } from './testing/counted-results.ts';
+import { gate } from './testing/gate.ts';
 import { SolverRig, type TestContext, whole } from './testing/solver-rig.ts';
 import { TestKeyStore } from './testing/test-key-store.ts';
-
-/** A gate that a vertex's execution waits at, until opened or cancelled. */
-function gate() {
-  const reached = deferred<void>();
-  const opened = deferred<void>();
-  return {
-    reached: reached.promise,
-    open: opened.resolve,
-    run: async (contents: readonly string[], context: TestContext) => {
-      reached.resolve();
-      const aborted = deferred<never>();
-      context.signal.addEventListener('abort', () => aborted.reject(context.signal.reason));
-      await Promise.race([opened.promise, aborted.promise]);
-      return [`gated(${contents.join(',')})`];
-    },
-  };
-}
 
 const codeOf = (code: string) => (error: unknown) => error instanceof KilnError && error.code === code;
 

@@ -180,6 +180,7 @@ export class EdgeNode<R, C> implements Runnable {
     if (state.kind === 'following') {
       this.#state = { kind: 'gathering' };
       state.leader.unwant(state.waiter);
+      this.vertex.outlasts(state.leader.vertex);
       state.leader.vertex.unfollow(this.vertex);
       this.vertex.progress.stopped();
     }

@@ -84,11 +84,11 @@ export class ResultSearch<R, C> {
 
   async #load(): Promise<void> {
     const { record, store, own } = this.#candidates.shift()!;
-    const result = await this.#vertex.storeCall('loading a cached result', async () => {
-      const loaded = await store.load(record.id);
-      if (loaded === undefined && own) await this.#environment.keyStore.dropResult(record.id);
-      return loaded;
+    // Handed over within the call, which keeps the vertex in the graph.
+    await this.#vertex.storeCall('loading a cached result', async () => {
+      const result = await store.load(record.id);
+      if (result !== undefined) this.#onLoaded({ result, record, own });
+      else if (own) await this.#environment.keyStore.dropResult(record.id);
     });
-    if (result !== undefined) this.#onLoaded({ result, record, own });
   }
 }

@@ -354,6 +354,15 @@ export class VertexNode<R, C> implements Runnable {
     await leader.saved();
   }
 
+  /** This vertex followed `leader`, and has stopped: so has, before it leaves, what `leader` runs for nobody else. */
+  async outlasts(leader: VertexNode<R, C>): Promise<void> {
+    if (leader.wanted) return;
+    const stopping = this.#underWay.begin();
+    await leader.quiet();
+    stopping[Symbol.dispose]();
+    this.#leaveIfUnneeded();
+  }
+
   /** Runs a call to a store. One that fails answers undefined and leaves a warning. */
   async storeCall<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
     const call = this.#underWay.begin();
@@ -398,7 +407,6 @@ export class VertexNode<R, C> implements Runnable {
     this.#leaveIfUnneeded();
   }
 
-  /** The call under way, in words. */
   /** What is under way in its operation, and what that waits for as far as it says. */
   describeCalls(): readonly string[] {
     const calls: string[] = [];

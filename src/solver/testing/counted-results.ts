@@ -51,9 +51,20 @@ export class CountedResults implements ResultTraits<CountedResult>, ResultStore<
     return result.content;
   }
 
-  /** The store loses the results for which `which` is true. */
-  prune(which: (content: string) => boolean): void {
-    for (const [id, content] of this.#kept) if (which(content)) this.#kept.delete(id);
+  /** What the result store has under an id, without a handle. */
+  contentOf(id: string): string | undefined {
+    return this.#kept.get(id);
+  }
+
+  /** The store loses the results for which `which` is true; answers their contents. */
+  prune(which: (content: string) => boolean): string[] {
+    const lost: string[] = [];
+    for (const [id, content] of this.#kept) {
+      if (!which(content)) continue;
+      this.#kept.delete(id);
+      lost.push(content);
+    }
+    return lost;
   }
 
   #handle(id: string, content: string): CountedResult {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { deferred } from '../../base/lifetime.ts';
 
 interface Sleeper {
@@ -26,13 +27,19 @@ export class VirtualTime {
     return slept.promise;
   }
 
-  /** Lets time pass until `done` says so. Answers false when nothing is left to wait for before that. */
-  async run(done: () => boolean): Promise<boolean> {
+  /** Lets time pass until `work` has ended. Throws when nothing is left to wait for before that. */
+  async during<T>(work: Promise<T>, waiting: () => unknown = () => 'nobody knows what'): Promise<T> {
+    let ended = false;
+    const watched = work.finally(() => {
+      ended = true;
+    });
+    watched.catch(() => {});
     for (;;) {
       // A tick comes after every microtask, and unlike an immediate without a turn of the event loop.
       await new Promise<void>(process.nextTick);
-      if (done()) return true;
-      if (this.#sleepers.length === 0) return false;
+      if (ended) return await watched;
+      if (this.#sleepers.length === 0)
+        assert.fail(`stuck, waiting for ${JSON.stringify(waiting(), null, 2)}`);
       let next = 0;
       for (let index = 1; index < this.#sleepers.length; index++)
         if (isBefore(this.#sleepers[index]!, this.#sleepers[next]!)) next = index;
