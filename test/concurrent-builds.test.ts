@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { readBuildEvents } from './rig/build-events.ts';
 import { Daemon } from './rig/daemon.ts';
 import { mustRun } from './rig/run-program.ts';
+import { runningCommands } from './rig/running-commands.ts';
 import { WorkDirectory } from './rig/work-directory.ts';
 
 /** The shared stage says a random number, and takes long enough for another build to join it. */
@@ -74,15 +75,11 @@ describe('two builds at once that share a stage', () => {
       daemon.kiln.start(work.tree({ Dockerfile: `FROM base\nRUN echo sleeping && exec ${sleep}\n` }));
     const builds = [start(), start()];
     await Promise.all(builds.map((build) => build.said(' sleeping\n')));
-    const before = (await mustRun('ps', ['-eo', 'args'])).stdout.split('\n');
-    assert.equal(before.filter((command) => command === sleep).length, 1);
+    assert.equal(runningCommands().filter((command) => command === sleep).length, 1);
     for (const build of builds) build.kill('SIGINT');
     for (const build of builds) assert.equal((await build.finished).code, 130);
     // The step ends soon after its builds have: nothing that is left of it keeps a process.
-    for (;;) {
-      const { stdout } = await mustRun('ps', ['-eo', 'args']);
-      if (!stdout.split('\n').includes(sleep)) break;
-    }
+    while (runningCommands().includes(sleep)) await new Promise((resolve) => setTimeout(resolve, 10));
   });
 
   test('that are unlike run their steps in parallel', async () => {

@@ -34,7 +34,12 @@ export class Daemon implements AsyncDisposable {
     const address = `unix://${directory.at('kilnd.sock')}`;
     const args = ['--root', root, '--addr', address, ...(options.args ?? [])];
     const running = startProgram(project.kilnd, args, options);
-    await running.said(`running server on ${address}`);
+    try {
+      await running.said(`running server on ${address}`);
+    } catch (error) {
+      directory[Symbol.dispose]();
+      throw error;
+    }
     return new Daemon(running, root, address, directory);
   }
 
