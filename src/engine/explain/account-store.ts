@@ -37,7 +37,7 @@ export class AccountStore {
       `SELECT account FROM explain_step WHERE text = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
     );
     this.#byPlace = database.prepare(
-      `SELECT account FROM explain_step WHERE stage = ? AND kind = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
+      `SELECT account, used_at FROM explain_step WHERE stage = ? AND kind = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
     );
     this.#put = database.prepare(
       'INSERT OR REPLACE INTO explain_step (key, stage, kind, text, used_at, account) VALUES (?, ?, ?, ?, ?, ?)',
@@ -53,9 +53,11 @@ export class AccountStore {
     return row && accountOf(row);
   }
 
-  /** Steps of the same place or with the same text, the most recently used first. */
+  /** Steps with the same text, and those of the same place that the last build had there. The most recently used first. */
   candidates({ stage, kind, text }: StepPlace): readonly StepAccount[] {
-    const rows = [...this.#byText.all(text), ...(stage === '' ? [] : this.#byPlace.all(stage, kind))];
+    const ofPlace = stage === '' ? [] : this.#byPlace.all(stage, kind);
+    const ofLastBuild = ofPlace.filter(({ used_at }) => used_at === ofPlace[0]?.used_at);
+    const rows = [...this.#byText.all(text), ...ofLastBuild];
     return [...new Map(rows.map((row) => [String(row.account), row])).values()].map(accountOf);
   }
 
@@ -73,7 +75,7 @@ export class AccountStore {
       if (made.length > 0) this.#trim.run();
       this.#database.exec('COMMIT');
     } catch (error) {
-      this.#database.exec('ROLLBACK');
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     }
   }

@@ -21,6 +21,9 @@ export interface BuildExplanationsOptions {
   readonly onEnd: () => void;
 }
 
+/** How many accounts count as used by one build, beyond which looking for them would take long. */
+const maxUsed = 200;
+
 /** The explanations of one build. It has an account of every step that runs, and keeps those of steps that succeed. */
 export class BuildExplanations implements AsyncDisposable {
   readonly #options: BuildExplanationsOptions;
@@ -134,7 +137,24 @@ export class BuildExplanations implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#last;
     this.#options.onEnd();
-    this.#options.accounts.save([...this.#made.values()], [...this.#used]);
+    this.#options.accounts.save([...this.#made.values()], this.#allUsed());
+  }
+
+  /** What was found in the cache, and what that was made from: nobody had to look for it. */
+  #allUsed(): readonly string[] {
+    const used: string[] = [];
+    const ahead = [...this.#used];
+    const seen = new Set(ahead);
+    for (let key = ahead.shift(); key !== undefined && used.length < maxUsed; key = ahead.shift()) {
+      const account = this.#options.accounts.get(key);
+      if (!account) continue;
+      used.push(key);
+      for (const next of account.inputs.flatMap(({ keys }) => keys)) {
+        if (!seen.has(next)) ahead.push(next);
+        seen.add(next);
+      }
+    }
+    return used.reverse();
   }
 }
 

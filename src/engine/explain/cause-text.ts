@@ -26,10 +26,11 @@ export function causeText(cause: Cause): string {
     case 'option':
       return changedText(cause.name, cause);
     case 'image':
-      return `image ${cause.name} is now ${cause.after}, was ${cause.before}`;
+      return `image ${cause.name} is now ${pinText(cause.after)}, was ${pinText(cause.before)}`;
     case 'follows':
       return `it follows ${quoted(cause.after)} now, followed ${quoted(cause.before)} before`;
     case 'parent': {
+      if (cause.cause?.kind === 'image') return causeText(cause.cause);
       const why = cause.cause ? `: ${causeText(cause.cause)}` : '';
       return `${clipped(cause.step)} ran again${why}`;
     }
@@ -67,6 +68,11 @@ function changedText(what: string, { before, after }: Changed<string>): string {
   if (before === undefined) return after ? `${what} is new, ${quoted(after)}` : `${what} is new`;
   if (after === undefined) return `${what} is gone, was ${quoted(before)}`;
   return `${what} is now ${quoted(after)}, was ${quoted(before)}`;
+}
+
+/** Enough of a digest to tell it from others. */
+function pinText(text = ''): string {
+  return text.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]{52}$/, '$1');
 }
 
 function quoted(text = ''): string {

@@ -44,7 +44,8 @@ function likeness(step: StepAccount, other: StepAccount): number {
     sameText * 10 +
     shared * 4 +
     equalInputs * 3 +
-    (samePlace ? 2 : 0) +
+    // Among steps of the same text it is the latest that counts, wherever it stood.
+    (samePlace && !sameText ? 2 : 0) +
     equalFields / Math.max(1, step.fields.length)
   );
 }
