@@ -50,10 +50,10 @@ function likeness(step: StepAccount, other: StepAccount): number {
   );
 }
 
-/** The share of words that two texts have in common. */
+/** The share of words that two texts of one kind have in common, after the first, which is the kind. */
 function sharedWords(one: string, other: string): number {
-  const words = new Set(one.split(/\s+/));
-  const others = new Set(other.split(/\s+/));
+  const words = new Set(one.split(/\s+/).slice(1));
+  const others = new Set(other.split(/\s+/).slice(1));
   const common = [...words].filter((word) => others.has(word)).length;
-  return common / Math.max(words.size, others.size);
+  return common / Math.max(words.size, others.size, 1);
 }
