@@ -77,9 +77,12 @@ export class BuildHistory {
       record.explanations = [...progress.explanations];
       finish();
       this.#running.delete(record.ref);
-      this.#save(record);
-      this.#trim.run();
-      this.#tell(BuildHistoryEventType.COMPLETE, record);
+      try {
+        this.#save(record);
+        this.#trim.run();
+      } finally {
+        this.#tell(BuildHistoryEventType.COMPLETE, record);
+      }
     };
     return {
       complete: (progress, exporterResponse) =>

@@ -7,7 +7,7 @@ import {
   type UsageRecord as UsageMessage,
   UsageRecordSchema,
 } from '../api/gen/control_pb.js';
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
 import type { RefStore, UsageRecord } from '../layer/ref.ts';
 import { definitionFromMessage } from '../llb/definition-wire.ts';
@@ -51,6 +51,15 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     }
   };
 
+  /** A build whose record cannot be written ends as it would have. */
+  const remember = (write: () => void) => {
+    try {
+      write();
+    } catch (error) {
+      parts.log.warn(`cannot write the record of a build: ${asKilnError(error).message}`);
+    }
+  };
+
   return {
     async solve(request, context) {
       const active = start(request, context.signal);
@@ -60,10 +69,10 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       const record = request.internal ? undefined : history.start(request);
       try {
         const { exporterResponse } = await build.outcome;
-        record?.complete(progress, exporterResponse);
+        remember(() => record?.complete(progress, exporterResponse));
         return { exporterResponse };
       } catch (error) {
-        record?.fail(progress, error);
+        remember(() => record?.fail(progress, error));
         parts.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
         throw error;
       } finally {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { canonicalDigest } from '../base/canonical.ts';
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortable, deferred, throwIfAborted } from '../base/lifetime.ts';
 import { type Platform, parsePlatform } from '../base/platform.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
@@ -88,34 +88,33 @@ export class Engine {
     returned.promise.catch(() => {});
 
     const run = async (): Promise<BuildOutcome> => {
-      try {
-        const { work } = request;
-        const result = await abortable(
-          work.kind === 'client' ? returned.promise : bridge.solve(work.request),
-          alive,
-        );
-        const input = await this.#exportInput(result, alive);
-        const responses = await Promise.all(
-          exporters.map((exporter, index) =>
-            job.inProgress(
-              { digest: canonicalDigest('export', randomUUID()), name: exporter.name },
-              (context) =>
-                exporter.export(input, {
-                  signal: AbortSignal.any([context.signal, alive]),
-                  progress: context.progress,
-                  sessionId: request.sessionId,
-                  index,
-                }),
-            ),
+      // What fails at the end does not hide what failed before.
+      await using ending = new AsyncDisposableStack();
+      ending.defer(() => explanations[Symbol.asyncDispose]().catch(unlessDiskFull));
+      ending.defer(() => job.close());
+      ending.use(owned);
+      ending.defer(() => ended.abort(new KilnError('canceled', `build ${request.id} has ended`)));
+      const { work } = request;
+      const result = await abortable(
+        work.kind === 'client' ? returned.promise : bridge.solve(work.request),
+        alive,
+      );
+      const input = await this.#exportInput(result, alive);
+      const responses = await Promise.all(
+        exporters.map((exporter, index) =>
+          job.inProgress(
+            { digest: canonicalDigest('export', randomUUID()), name: exporter.name },
+            (context) =>
+              exporter.export(input, {
+                signal: AbortSignal.any([context.signal, alive]),
+                progress: context.progress,
+                sessionId: request.sessionId,
+                index,
+              }),
           ),
-        );
-        return { exporterResponse: Object.assign({}, ...responses) };
-      } finally {
-        ended.abort(new KilnError('canceled', `build ${request.id} has ended`));
-        await owned.disposeAsync();
-        await job.close();
-        await explanations[Symbol.asyncDispose]();
-      }
+        ),
+      );
+      return { exporterResponse: Object.assign({}, ...responses) };
     };
 
     const outcome = run();
@@ -193,4 +192,9 @@ function platformsOf(metadata: Readonly<Record<string, Uint8Array>>): ReadonlyMa
       return platform ? [[ID, platform] as const] : [];
     }),
   );
+}
+
+/** Explanations of later builds are nothing to fail this one for. */
+function unlessDiskFull(error: unknown): void {
+  if (asKilnError(error).code !== 'resource_exhausted') throw error;
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, parseDigest } from '../base/digest.ts';
+import { transaction } from '../base/transaction.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 
 export interface StoredImage {
@@ -65,16 +66,6 @@ export function createImageStore(database: DatabaseSync): ImageStore {
   const selectBlobs = database.prepare('SELECT digest FROM image_blobs WHERE name = ? ORDER BY digest');
   const isHeld = database.prepare('SELECT EXISTS (SELECT 1 FROM image_blobs WHERE digest = ?) AS held');
 
-  const transaction = (work: () => void) => {
-    database.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      database.exec('COMMIT');
-    } catch (error) {
-      database.exec('ROLLBACK');
-      throw error;
-    }
-  };
   const drop = (name: string) => {
     removeBlobs.run(name);
     remove.run(name);
@@ -87,7 +78,7 @@ export function createImageStore(database: DatabaseSync): ImageStore {
 
   return {
     async put({ name, target, blobs }) {
-      transaction(() => {
+      transaction(database, () => {
         drop(name);
         insert.run(name, target.mediaType, target.digest, target.size, Date.now());
         for (const blob of blobs) insertBlob.run(name, blob);
@@ -98,7 +89,7 @@ export function createImageStore(database: DatabaseSync): ImageStore {
       return row && descriptorOf(row);
     },
     async delete(name) {
-      transaction(() => drop(name));
+      transaction(database, () => drop(name));
     },
     async list() {
       return (selectAll.all() as unknown as ImageRow[]).map((row) => ({

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { transaction } from '../base/transaction.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
 import { newestFirst } from './newest-first.ts';
 
@@ -101,7 +102,7 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   async dropResult(id: string): Promise<void> {
-    this.#transaction(() => {
+    transaction(this.#database, () => {
       const suspects = this.#selectKeysOfResult.all(id).map((row) => row.key as string);
       this.#deleteResult.run(id);
       for (let key = suspects.pop(); key !== undefined; key = suspects.pop()) {
@@ -127,7 +128,7 @@ export class SqliteKeyStore implements KeyStore {
     const pending = this.#pending;
     this.#pending = [];
     try {
-      this.#transaction(() => {
+      transaction(this.#database, () => {
         for (const { change } of pending) this.#write(change);
       });
     } catch (error) {
@@ -141,7 +142,7 @@ export class SqliteKeyStore implements KeyStore {
   /** One commit that cannot be written must not take its neighbours along. */
   #commitAlone({ change, resolve, reject }: PendingCommit): void {
     try {
-      this.#transaction(() => this.#write(change));
+      transaction(this.#database, () => this.#write(change));
       resolve();
     } catch (error) {
       reject(error);
@@ -152,16 +153,5 @@ export class SqliteKeyStore implements KeyStore {
     for (const { from, operation, output, input, selector, to } of links)
       this.#insertLink.run(from, operation, output, input, selector ?? '', to);
     for (const { key, result } of results) this.#insertResult.run(key, result.id, result.createdAt.getTime());
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-      throw error;
-    }
   }
 }

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import { layersAbove, stackLayers } from '../snapshot/layer-list.ts';
 import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
@@ -308,8 +308,13 @@ export class RefRecords {
   flush(): void {
     clearTimeout(this.#useTimer);
     this.#useTimer = undefined;
-    if (this.#used.size > 0) this.#table.putUse(this.#used);
-    this.#used.clear();
+    try {
+      if (this.#used.size > 0) this.#table.putUse(this.#used);
+      this.#used.clear();
+    } catch (error) {
+      // On a full disk they have to wait for the next time.
+      if (asKilnError(error).code !== 'resource_exhausted') throw error;
+    }
   }
 
   #noteUse(record: RefRecord): void {

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
+import { transaction } from '../base/transaction.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { RecordType, RefId } from './ref.ts';
 import type { RecordOrigin, RecordState, RefRecord, StoredBlob } from './ref-record.ts';
@@ -80,7 +81,7 @@ export class RefTable {
 
   /** Creates or replaces records with their blobs. */
   put(records: readonly RefRecord[]): void {
-    this.#transaction(() => {
+    transaction(this.#database, () => {
       for (const record of records) {
         this.#put.run(
           record.id,
@@ -108,7 +109,7 @@ export class RefTable {
 
   delete(ids: readonly RefId[]): void {
     if (ids.length === 0) return;
-    this.#transaction(() => {
+    transaction(this.#database, () => {
       for (const id of ids) {
         this.#delete.run(id);
         this.#deleteBlobs.run(id);
@@ -118,7 +119,7 @@ export class RefTable {
 
   /** Writes what changes with use: the last time, the count, and the size if it is known. */
   putUse(records: Iterable<RefRecord>): void {
-    this.#transaction(() => {
+    transaction(this.#database, () => {
       for (const { id, lastUsedAt, usageCount, size } of records) {
         this.#use.run(lastUsedAt?.getTime() ?? null, usageCount, size ?? null, id);
       }
@@ -135,17 +136,6 @@ export class RefTable {
       blob.createdAt?.getTime() ?? null,
       blob.description ?? null,
     );
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
-    }
   }
 }
 
