@@ -8,6 +8,8 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { timeBuild } from './client.ts';
 import { type Daemon, residentMegabytes, startKilnd } from './daemon.ts';
+import { DaemonProbe, type LoopDelay } from './daemon-probe.ts';
+import { endure } from './endurance.ts';
 import { startRegistry } from './registry.ts';
 import { newNonce, type Workload, workloads } from './workloads.ts';
 
@@ -16,6 +18,9 @@ interface Row {
   readonly target: number | undefined;
   /** Seconds, by daemon. */
   readonly seconds: Readonly<Record<string, readonly number[]>>;
+  readonly vertices: number | undefined;
+  /** The longest that kilnd's event loop stood still, also while it warmed up. */
+  readonly loop: LoopDelay;
 }
 
 const program = new Command('bench')
@@ -26,6 +31,11 @@ const program = new Command('bench')
   .option('--rounds <n>', 'rounds of each row', '3')
   .option('--large <megabytes>', 'size of the large file', '400')
   .option('--files <n>', 'number of small files', '20000')
+  .option(
+    '--builds <n>',
+    'after so many builds memory is compared with that after 50; 0 for no such row',
+    '1000',
+  )
   .option('--only <pattern>', 'rows whose name holds this')
   .option('--json <file>', 'where the figures go', 'bench.json')
   .parse();
@@ -37,6 +47,7 @@ const options = program.opts<{
   rounds: string;
   large: string;
   files: string;
+  builds: string;
   only?: string;
   json: string;
 }>();
@@ -44,6 +55,7 @@ const options = program.opts<{
 const directory = mkdtempSync(path.join(tmpdir(), 'kiln-bench-'));
 const registry = await startRegistry(path.join(directory, 'registry'));
 const kilnd = await startKilnd(directory, options.kilndArg);
+const probe = await DaemonProbe.connect(kilnd.address);
 try {
   const peer: Daemon | undefined = options.peer
     ? { name: 'peer', address: options.peer, pid: options.peerPid ? Number(options.peerPid) : undefined }
@@ -58,7 +70,7 @@ try {
     rounds: Number(options.rounds),
   });
   for (const workload of all.filter(({ name }) => !options.only || name.includes(options.only))) {
-    const row = await measure(workload, daemons);
+    const row = await measure(workload, workload.alone ? [kilnd] : daemons);
     rows.push(row);
     console.log(format(row));
   }
@@ -66,8 +78,16 @@ try {
     daemons.flatMap(({ name, pid }) => (pid === undefined ? [] : [[name, residentMegabytes(pid)]])),
   );
   console.log(`resident memory afterwards (MB): ${JSON.stringify(memory)}`);
-  writeFileSync(options.json, `${JSON.stringify({ rows, memory }, undefined, 2)}\n`);
+  const endurance = await endure(
+    probe,
+    path.join(directory, 'endurance'),
+    [50, Number(options.builds)].filter((builds) => builds <= Number(options.builds)),
+  );
+  for (const { builds, memory: own } of endurance)
+    console.log(`kilnd after ${builds} builds: live heap ${own.heap} MB, resident ${own.resident} MB`);
+  writeFileSync(options.json, `${JSON.stringify({ rows, memory, endurance }, undefined, 2)}\n`);
 } finally {
+  await probe[Symbol.asyncDispose]();
   await kilnd.stop();
   registry.stop();
   rmSync(directory, { recursive: true, force: true });
@@ -75,6 +95,7 @@ try {
 
 async function measure(workload: Workload, daemons: readonly Daemon[]): Promise<Row> {
   const seconds: Record<string, number[]> = Object.fromEntries(daemons.map(({ name }) => [name, []]));
+  await probe.loopDelay();
   for (let round = 0; round < workload.rounds; round++) {
     for (const daemon of daemons) {
       const { warmUp = [], timed } = workload.prepare(newNonce());
@@ -82,7 +103,8 @@ async function measure(workload: Workload, daemons: readonly Daemon[]): Promise<
       seconds[daemon.name]!.push(await timeBuild(options.client, daemon, timed.args, timed.stdin));
     }
   }
-  return { name: workload.name, target: workload.target, seconds };
+  const { name, target, vertices } = workload;
+  return { name, target, seconds, vertices, loop: await probe.loopDelay() };
 }
 
 function median(values: readonly number[]): number {
@@ -90,7 +112,7 @@ function median(values: readonly number[]): number {
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }
 
-function format({ name, target, seconds }: Row): string {
+function format({ name, target, seconds, vertices, loop }: Row): string {
   const own = median(seconds.kilnd!);
   const columns = [name.padEnd(66), `kilnd ${own.toFixed(2)} s`];
   if (seconds.peer) {
@@ -99,5 +121,7 @@ function format({ name, target, seconds }: Row): string {
     columns.push(`peer ${other.toFixed(2)} s`, `ratio ${ratio.toFixed(2)}`);
     if (target !== undefined) columns.push(`${ratio <= target ? 'reaches' : 'MISSES'} ${target}`);
   }
+  if (vertices !== undefined) columns.push(`${((own / vertices) * 1e6).toFixed(0)} µs a vertex`);
+  columns.push(`loop ${loop.delay} ms (${loop.work} at work)`);
   return columns.join('  ');
 }

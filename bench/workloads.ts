@@ -16,6 +16,10 @@ export interface Workload {
   /** The ratio to the peer that is to be reached, undefined for none. */
   readonly target?: number;
   readonly rounds: number;
+  /** How many vertices the graph has, where the time for each is of interest. */
+  readonly vertices?: number;
+  /** Not for the peer, which takes too long for it. */
+  readonly alone?: boolean;
   /** Called before every round; the builds of `warmUp` are not timed. `nonce` differs from round to round and daemon to daemon. */
   prepare(nonce: string): { readonly warmUp?: readonly BuildCommand[]; readonly timed: BuildCommand };
 }
@@ -84,13 +88,21 @@ export function workloads(options: WorkloadOptions): readonly Workload[] {
       name: '1,000 independent mkfile ops merged, cold',
       target: 0.15,
       rounds: Math.min(rounds, 2),
-      prepare: cold(fan),
+      prepare: cold(fan(1_000)),
     },
     {
       name: '1,000 independent mkfile ops merged, cached',
       target: 0.5,
       rounds: Math.min(rounds, 2),
-      prepare: warm(fan),
+      vertices: 1_000,
+      prepare: warm(fan(1_000)),
+    },
+    {
+      name: '10,000 independent mkfile ops merged, cached',
+      rounds: 1,
+      vertices: 10_000,
+      alone: true,
+      prepare: warm(fan(10_000)),
     },
     {
       name: `context of ${options.smallFiles} files of 1 KB, first`,
@@ -251,11 +263,13 @@ function chain(nonce: string): Uint8Array {
   return encodeDefinition(toDefinition(state));
 }
 
-function fan(nonce: string): Uint8Array {
-  const parts = Array.from({ length: 1000 }, (_, index) =>
-    scratch().file(files().mkfile(`/file-${index}`, 0o644, `${nonce} ${index}`)),
-  );
-  return encodeDefinition(toDefinition(merge(parts)));
+function fan(width: number): (nonce: string) => Uint8Array {
+  return (nonce) => {
+    const parts = Array.from({ length: width }, (_, index) =>
+      scratch().file(files().mkfile(`/file-${index}`, 0o644, `${nonce} ${index}`)),
+    );
+    return encodeDefinition(toDefinition(merge(parts)));
+  };
 }
 
 export function newNonce(): string {
