@@ -23,15 +23,18 @@ export class BuildEvents {
   readonly statuses: readonly StatusEvent[];
   /** Vertex digest to all that the vertex printed. */
   readonly #logs: ReadonlyMap<string, string>;
+  readonly #explanations: ReadonlyMap<string, string>;
 
   constructor(
     vertices: readonly VertexEvent[],
     statuses: readonly StatusEvent[],
     logs: ReadonlyMap<string, string>,
+    explanations: ReadonlyMap<string, string>,
   ) {
     this.vertices = vertices;
     this.statuses = statuses;
     this.#logs = logs;
+    this.#explanations = explanations;
   }
 
   /** The vertex whose name contains `text`; throws with all names when there is not exactly one. */
@@ -51,6 +54,11 @@ export class BuildEvents {
     return this.#logs.get(this.vertex(text).digest) ?? '';
   }
 
+  /** Why the vertex of a digest was not cached, if that was told. */
+  explanation(digest: string): string | undefined {
+    return this.#explanations.get(digest);
+  }
+
   /** Names of the Dockerfile's steps (`[stage 2/4] …`) that ran, or that were cached. */
   steps(which: 'ran' | 'cached'): readonly string[] {
     return this.vertices
@@ -64,6 +72,7 @@ interface EventLine {
   readonly vertexes?: readonly VertexEvent[];
   readonly statuses?: readonly StatusEvent[];
   readonly logs?: readonly { readonly vertex: string; readonly data: string }[];
+  readonly explanations?: readonly { readonly vertex: string; readonly text: string }[];
 }
 
 /** Reads the JSON lines of `--progress rawjson` or `--trace`. */
@@ -71,13 +80,15 @@ export function readBuildEvents(text: string): BuildEvents {
   const vertices = new Map<string, VertexEvent>();
   const statuses = new Map<string, StatusEvent>();
   const logs = new Map<string, string>();
+  const explanations = new Map<string, string>();
   for (const line of text.split('\n').filter(Boolean)) {
     const event = JSON.parse(line) as EventLine;
     for (const vertex of event.vertexes ?? []) vertices.set(vertex.digest, vertex);
     for (const status of event.statuses ?? []) statuses.set(`${status.vertex} ${status.id}`, status);
+    for (const { vertex, text } of event.explanations ?? []) explanations.set(vertex, text);
     for (const { vertex, data } of event.logs ?? []) {
       logs.set(vertex, (logs.get(vertex) ?? '') + Buffer.from(data, 'base64').toString('utf8'));
     }
   }
-  return new BuildEvents([...vertices.values()], [...statuses.values()], logs);
+  return new BuildEvents([...vertices.values()], [...statuses.values()], logs, explanations);
 }

@@ -32,7 +32,7 @@ export function causeText(cause: Cause): string {
     case 'parent': {
       if (cause.cause?.kind === 'image') return causeText(cause.cause);
       const why = cause.cause ? `: ${causeText(cause.cause)}` : '';
-      return `${clipped(cause.step)} ran again${why}`;
+      return `${clipped(cause.step.replaceAll(/\s+/g, ' '))} ran again${why}`;
     }
   }
 }
@@ -80,6 +80,5 @@ function quoted(text = ''): string {
 }
 
 function clipped(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
-  return line.length > longest ? `${line.slice(0, longest - 1)}…` : line;
+  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
 }
