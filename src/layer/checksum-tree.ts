@@ -1,6 +1,7 @@
 import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { type Digest, Digester, digestHex } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import { compileGlob, hasWildcard, type PatternMatch, PatternMatcher } from '../base/pattern.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from './byte-path.ts';
 import type { ContentSelection } from './checksum.ts';
@@ -43,10 +44,30 @@ export function checksumTree(
     return hash.digest();
   }
   const found = resolveMerged(root, literalPath(path, selection.wildcard), selection.followLinks);
-  if (!found) throw new KilnError('not_found', `${JSON.stringify(selection.path)}: not found`);
+  if (!found) throw missing(root, selection.path);
   if (found.kind === 'root') hash.directory('', found.directory, filter, filter.start, []);
   else hash.tree('', found.entry, filter, !path.endsWith('/'));
   return hash.digest();
+}
+
+/** `not_found`, with what does exist there under almost the same name. */
+function missing(root: MergedDirectory, path: string): KilnError {
+  const names = namesOf(toByteString(path));
+  for (const [depth, name] of names.entries()) {
+    const above = resolveMerged(root, names.slice(0, depth).join('/'), true);
+    const directory = above?.kind === 'root' ? above.directory : above?.entry.directory;
+    if (!directory) break;
+    if (directory.lookup(name)) continue;
+    const present = [...directory.entries()].map((entry) => fromByteString(entry.name));
+    const meant = nearestName(fromByteString(name), present);
+    if (meant === undefined) break;
+    const near = ['', ...names.slice(0, depth).map(fromByteString), meant].join('/');
+    return new KilnError(
+      'not_found',
+      `${JSON.stringify(path)}: not found (did you mean ${JSON.stringify(near)}?)`,
+    );
+  }
+  return new KilnError('not_found', `${JSON.stringify(path)}: not found`);
 }
 
 /** A pattern without wildcards may still have escaped characters. */

@@ -45,6 +45,14 @@ const failures: readonly Failure[] = [
     says: [/^Dockerfile:2$/m, /2 \| >>> COPY heloo\.txt/, /heloo\.txt": not found/],
   },
   {
+    name: 'a file that a stage does not have: the nearest name',
+    files: {
+      Dockerfile:
+        'FROM base AS a\nRUN mkdir /out && echo x > /out/program\nFROM base\nCOPY --from=a /out/progam /p\n',
+    },
+    says: [/4 \| >>> COPY/, /"\/out\/progam": not found \(did you mean "\/out\/program"\?\)/],
+  },
+  {
     name: 'a RUN that fails: its last lines and its exit code',
     files: from('RUN for i in $(seq 1 15); do echo line $i; done; exit 3'),
     says: [/\(5 earlier lines\)\n.* line 6\n[\s\S]* line 15\n------/, /2 \| >>> RUN/, /exit code: 3$/m],
