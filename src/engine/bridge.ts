@@ -106,15 +106,15 @@ export class BuildBridge implements Bridge {
   async #load({ definition }: BridgeSolve): Promise<FrontendResult> {
     const { job, owned } = this.#scope;
     const admitted = definition && (await this.#sources.admitted(definition));
-    const edge = admitted && this.#loadGraph(admitted);
+    const edge = admitted && (await this.#loadGraph(admitted));
     const ref = edge && owned.use(new EdgeRef(admitted, edge, job));
     return { refs: new Map([['', ref]]), metadata: new Map() };
   }
 
-  #loadGraph(definition: Definition): BuildEdge | undefined {
+  async #loadGraph(definition: Definition): Promise<BuildEdge | undefined> {
     const { parts, entitlements, explanations } = this.#scope;
     try {
-      return loadGraph(definition, { parts, entitlements, explanations });
+      return await loadGraph(definition, { parts, entitlements, explanations });
     } catch (error) {
       throw withSource(error, definition);
     }

@@ -4,7 +4,7 @@ import type { Digest } from '../base/digest.ts';
 import { asKilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
-import { unmarshalDefinition } from '../llb/graph.ts';
+import { unmarshalInTurns } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
 import { replaceSources } from '../llb/replace-sources.ts';
 import type { Job } from '../solver/solver.ts';
@@ -67,8 +67,9 @@ export class BuildSources {
         throw withSource(asKilnError(error).withDetail({ kind: 'vertex', digest }), definition);
       }
     };
+    const { vertices } = await unmarshalInTurns(definition);
     await Promise.all(
-      [...unmarshalDefinition(definition).vertices.values()].map(async ({ digest, op }) => {
+      [...vertices.values()].map(async ({ digest, op }) => {
         if (op.action.kind !== 'source') return;
         const { identifier, attrs } = op.action;
         await check(digest, { identifier, attrs }, op.platform);

@@ -1,7 +1,8 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { inTurns, type Steps } from '../base/in-turns.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
-import { type OpVertex, unmarshalDefinition } from '../llb/graph.ts';
+import { type OpGraph, type OpVertex, unmarshalInTurns } from '../llb/graph.ts';
 import type { Definition, Op } from '../llb/op.ts';
 import { vertexName } from '../llb/op-name.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
@@ -21,11 +22,19 @@ export interface LoadOptions {
 }
 
 /** Turns a definition into vertices that the solver can run. Undefined for the empty tree. */
-export function loadGraph(definition: Definition, options: LoadOptions): BuildEdge | undefined {
-  const graph = unmarshalDefinition(definition);
+export async function loadGraph(
+  definition: Definition,
+  options: LoadOptions,
+): Promise<BuildEdge | undefined> {
+  const graph = await unmarshalInTurns(definition);
+  return await inTurns(load(graph, options));
+}
+
+function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefined> {
   if (!graph.result) return undefined;
   const loaded = new Map<Digest, Vertex<ImmutableRef, BuildContext>>();
   for (const vertex of graph.vertices.values()) {
+    yield;
     checkEntitlements(vertex, options.entitlements);
     const inputs = vertex.op.inputs.map(({ digest, index }) => ({ vertex: loaded.get(digest)!, index }));
     const inputOps = vertex.op.inputs.map(({ digest }) => graph.vertices.get(digest)!);

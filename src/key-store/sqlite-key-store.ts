@@ -25,6 +25,9 @@ const schema = `
   CREATE INDEX IF NOT EXISTS key_result_by_result ON key_result (result);
 `;
 
+/** Few enough that the event loop waits some milliseconds at most. */
+const changesInOneTransaction = 200;
+
 interface PendingCommit {
   readonly change: KeyChange;
   readonly resolve: () => void;
@@ -50,7 +53,7 @@ export class SqliteKeyStore implements KeyStore {
   readonly #selectSources: StatementSync;
   readonly #deleteLinksTo: StatementSync;
   readonly #selectIds: StatementSync;
-  #pending: PendingCommit[] = [];
+  readonly #pending: PendingCommit[] = [];
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -125,8 +128,8 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   #flush(): void {
-    const pending = this.#pending;
-    this.#pending = [];
+    const pending = this.#pending.splice(0, changesInOneTransaction);
+    if (this.#pending.length > 0) setImmediate(() => this.#flush());
     try {
       transaction(this.#database, () => {
         for (const { change } of pending) this.#write(change);

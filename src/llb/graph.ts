@@ -1,5 +1,6 @@
 import { type Digest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { atOnce, inTurns, type Steps } from '../base/in-turns.ts';
 import { emptyMetadata } from './definition-wire.ts';
 import type { Definition, Input, Op, OpMetadata } from './op.ts';
 import { unmarshalOp } from './unmarshal.ts';
@@ -25,13 +26,27 @@ export interface OpGraph {
  * Throws `invalid_argument` naming the vertex that is wrong or missing.
  */
 export function unmarshalDefinition(definition: Definition): OpGraph {
+  return atOnce(unmarshal(definition));
+}
+
+/** The same, for definitions that may be large: lets the event loop turn. */
+export function unmarshalInTurns(definition: Definition): Promise<OpGraph> {
+  return inTurns(unmarshal(definition));
+}
+
+function* unmarshal(definition: Definition): Steps<OpGraph> {
   if (definition.ops.length === 0) return { vertices: new Map(), result: undefined };
-  const all = new Map<Digest, Uint8Array>(definition.ops.map((bytes) => [digestOf(bytes), bytes]));
+  const all = new Map<Digest, Uint8Array>();
+  for (const bytes of definition.ops) {
+    all.set(digestOf(bytes), bytes);
+    yield;
+  }
   const result = terminalInput(definition.ops.at(-1)!);
   const vertices = new Map<Digest, OpVertex>();
   const open = new Map<Digest, OpVertex>();
   const stack: { readonly digest: Digest; readonly neededBy?: Digest }[] = [{ digest: result.digest }];
   while (stack.length > 0) {
+    yield;
     const { digest, neededBy } = stack.at(-1)!;
     const entered = open.get(digest);
     if (entered || vertices.has(digest)) {

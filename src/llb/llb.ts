@@ -13,7 +13,7 @@ export { decodeDefinition, encodeDefinition } from './definition-wire.ts';
 export type { ExecOptions, MountSpec, SecretSpec, SshSpec } from './exec-vertex.ts';
 export type { CopyOptions, CreateOptions } from './file-actions.ts';
 export { FileActions, files } from './file-actions.ts';
-export { type OpGraph, type OpVertex, unmarshalDefinition } from './graph.ts';
+export { type OpGraph, type OpVertex, unmarshalDefinition, unmarshalInTurns } from './graph.ts';
 export type * from './op.ts';
 export {
   fromDefinition,
