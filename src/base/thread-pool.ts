@@ -33,7 +33,9 @@ export interface WireError {
 export type ToWorker =
   | { kind: 'run'; id: number; module: string; input: unknown; cancelled: Int32Array }
   /** Collect garbage now. */
-  | { kind: 'collect' };
+  | { kind: 'collect' }
+  /** End when the task that runs, if any, has ended. */
+  | { kind: 'stop' };
 type RunMessage = Extract<ToWorker, { kind: 'run' }>;
 export type FromWorker =
   | { id: number; kind: 'event'; event: unknown }
@@ -172,7 +174,20 @@ export class ThreadPool implements AsyncDisposable {
     this.#closed = true;
     for (const job of this.#queue.splice(0))
       job.reject(new KilnError('canceled', 'the thread pool is closed'));
-    const workers = [...this.#idle.splice(0), ...this.#running.keys()];
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    for (const { message } of this.#running.values()) Atomics.store(message.cancelled, 0, 1);
+    await Promise.all([...this.#idle.splice(0), ...this.#running.keys()].map(stopWorker));
   }
+}
+
+/** Milliseconds that a thread gets to end by itself. */
+const patience = 2_000;
+
+/** A thread that is ended while it loads a native module takes the whole process with it, so it is asked first. */
+async function stopWorker(worker: Worker): Promise<void> {
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  worker.ref();
+  worker.postMessage({ kind: 'stop' } satisfies ToWorker);
+  const timer = setTimeout(() => void worker.terminate(), patience);
+  await exited;
+  clearTimeout(timer);
 }

@@ -11,6 +11,10 @@ port.on('message', async (message: ToWorker) => {
     globalThis.gc?.();
     return;
   }
+  if (message.kind === 'stop') {
+    port.close();
+    return;
+  }
   const { id, module, input, cancelled } = message;
   try {
     const { default: task } = (await import(module)) as { default: Task<unknown, unknown, unknown> };

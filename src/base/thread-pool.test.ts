@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KilnError } from './errors.ts';
+import type { EchoInput } from './testing/echo.task.ts';
+import { ThreadPool } from './thread-pool.ts';
+
+const task = new URL('./testing/echo.task.ts', import.meta.url);
+const run = (
+  pool: ThreadPool,
+  input: EchoInput,
+  options: { signal?: AbortSignal; onEvent?: (event: string) => void } = {},
+) => pool.run<EchoInput, string, string>(task, input, options);
+
+test('a task answers, and tells what it does meanwhile', async () => {
+  await using pool = new ThreadPool({ size: 2 });
+  const events: string[] = [];
+  const values = ['a', 'b', 'c', 'd', 'e'];
+  const answers = await Promise.all(
+    values.map((value) => run(pool, { kind: 'answer', value }, { onEvent: (event) => events.push(event) })),
+  );
+  assert.deepEqual(answers, values);
+  assert.deepEqual(
+    events.sort(),
+    values.map((value) => `will answer ${value}`),
+  );
+});
+
+test('an error keeps its code and hint on the way out of the thread, and the thread goes on', async () => {
+  await using pool = new ThreadPool({ size: 1 });
+  await assert.rejects(run(pool, { kind: 'fail' }), (error) => {
+    assert.ok(error instanceof KilnError);
+    assert.deepEqual(
+      [error.code, error.message, error.hint],
+      ['data_loss', 'it failed', 'try something else'],
+    );
+    return true;
+  });
+  assert.equal(await run(pool, { kind: 'answer', value: 'x' }), 'x');
+});
+
+test('an aborted task ends, whether it runs or waits', async () => {
+  await using pool = new ThreadPool({ size: 1 });
+  const stop = new AbortController();
+  const running = run(pool, { kind: 'spin' }, { signal: stop.signal, onEvent: () => stop.abort() });
+  const waiting = run(pool, { kind: 'answer', value: 'x' }, { signal: stop.signal });
+  await Promise.all([running, waiting].map((work) => assert.rejects(work, { code: 'canceled' })));
+  assert.equal(await run(pool, { kind: 'answer', value: 'y' }), 'y');
+});
+
+test('a closed pool ends what runs in it, also while a thread loads a native module', async () => {
+  for (let round = 0; round < 10; round++) {
+    const pool = new ThreadPool({ size: 3 });
+    const started = Promise.withResolvers<void>();
+    const outcomes = [
+      run(pool, { kind: 'spin' }, { onEvent: () => started.resolve() }),
+      run(pool, { kind: 'load-native' }),
+      run(pool, { kind: 'load-native' }),
+    ].map((work) =>
+      work.then(
+        () => 'done',
+        () => 'ended',
+      ),
+    );
+    await started.promise;
+    await pool[Symbol.asyncDispose]();
+    assert.equal((await Promise.all(outcomes))[0], 'ended');
+  }
+});
