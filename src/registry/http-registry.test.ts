@@ -178,12 +178,11 @@ const isBlob = ({ method, url }: IncomingMessage) => method === 'GET' && /\/blob
 test('a transfer that breaks is resumed where it broke', async () => {
   const { layer } = await push(rig.host, 'resumed:1');
   const bytes = await store.readAll(layer.digest);
-  let cuts = 0;
+  const starts: number[] = [];
   await using meddler = await startMeddler((incoming, outgoing) => {
-    if (!isBlob(incoming) || cuts >= 2) return false;
+    if (!isBlob(incoming) || starts.length >= 2) return false;
     const start = Number(/bytes=(\d+)-/.exec(incoming.headers.range ?? '')?.[1] ?? 0);
-    assert.equal(start, cuts * 100_000);
-    cuts++;
+    starts.push(start);
     outgoing.writeHead(start === 0 ? 200 : 206, { 'content-length': layer.size - start });
     outgoing.write(bytes.subarray(start, start + 100_000), () => setImmediate(() => outgoing.destroy()));
     return true;
@@ -191,7 +190,10 @@ test('a transfer that breaks is resumed where it broke', async () => {
   await using registry = createRegistry({ retry: quick });
   const target = await openLocalContentStore(path.join(directory, 'resumed'));
   await registry.fetchBlob(parseReference(`${meddler.host}/resumed:1`), layer, target, access());
-  assert.equal(cuts, 2);
+  const [first, second] = starts;
+  assert.equal(first, 0);
+  // What was on its way when the connection broke may be lost.
+  assert.ok(second! > 0 && second! <= 100_000, `resumed at ${second}`);
   assert.equal(digestOf(await target.readAll(layer.digest)), layer.digest);
 });
 
