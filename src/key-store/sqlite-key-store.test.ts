@@ -53,3 +53,37 @@ it('a commit that SQLite cannot write leaves nothing of itself, and its neighbou
   const ids = (await store.results([key])).map(({ id }) => id).sort();
   assert.deepEqual(ids, ['after', 'before']);
 });
+
+it('the key store in SQLite lets the event loop turn while it writes 20,000 links, and while it drops them', async (context) => {
+  const database = new DatabaseSync(':memory:');
+  context.after(() => database.close());
+  const store = new SqliteKeyStore(database);
+  const to = rootKey(digestOf('target'), 0);
+  const links = Array.from({ length: 20_000 }, (_, input) => ({
+    from: rootKey(digestOf(`source ${input}`), 0),
+    operation: digestOf('merge'),
+    output: 0,
+    input,
+    selector: undefined,
+    to,
+  }));
+  const turnsDuring = async (work: Promise<void>) => {
+    let turns = 0;
+    let ended = false;
+    const count = () => {
+      turns++;
+      if (!ended) setImmediate(count);
+    };
+    setImmediate(count);
+    await work;
+    ended = true;
+    return turns;
+  };
+  const result = { id: 'r', createdAt: new Date(1000) };
+  const committed = store.commit({ links, results: [{ key: to, result }] });
+  const later = store.dropResult('r');
+  assert((await turnsDuring(committed)) > 2);
+  assert((await turnsDuring(later)) > 2);
+  assert.deepEqual(await store.targets(links.slice(0, 1)), [[]]);
+  assert.deepEqual(await store.results([to]), []);
+});

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
-import { transaction } from '../base/transaction.ts';
+import { TimeSlice } from '../base/time-slice.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
 import { newestFirst } from './newest-first.ts';
 
@@ -25,11 +25,12 @@ const schema = `
   CREATE INDEX IF NOT EXISTS key_result_by_result ON key_result (result);
 `;
 
-/** Few enough that the event loop waits some milliseconds at most. */
-const changesInOneTransaction = 200;
-
-interface PendingCommit {
-  readonly change: KeyChange;
+interface Write {
+  /** Begins it, from the start: what was done of it before may be done again. */
+  readonly begin: () => Iterator<void>;
+  steps: Iterator<void>;
+  /** It shares no transaction, since one that it shared has failed. */
+  alone: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -38,8 +39,10 @@ interface PendingCommit {
 const pageSize = 1000;
 
 /**
- * Keys in tables of a SQLite database that the caller opens and closes (after the last call has settled). Commits
- * that arrive in the same turn of the event loop share one transaction.
+ * Keys in tables of a SQLite database that the caller opens and closes (after the last call has settled). Writes
+ * are done one after the other, in short steps: many share a transaction, and a long one takes several, so that the
+ * event loop turns in between. A commit writes links before results, and a drop forgets the result last: what a crash
+ * leaves behind leads to nothing, or is dropped again.
  */
 export class SqliteKeyStore implements KeyStore {
   readonly #database: DatabaseSync;
@@ -51,9 +54,11 @@ export class SqliteKeyStore implements KeyStore {
   readonly #deleteResult: StatementSync;
   readonly #isAlive: StatementSync;
   readonly #selectSources: StatementSync;
-  readonly #deleteLinksTo: StatementSync;
+  readonly #deleteLinks: StatementSync;
   readonly #selectIds: StatementSync;
-  readonly #pending: PendingCommit[] = [];
+  readonly #slice = new TimeSlice();
+  #writes: Write[] = [];
+  #scheduled = false;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -67,10 +72,13 @@ export class SqliteKeyStore implements KeyStore {
     this.#selectKeysOfResult = database.prepare('SELECT key FROM key_result WHERE result = ?');
     this.#deleteResult = database.prepare('DELETE FROM key_result WHERE result = ?');
     this.#isAlive = database.prepare(
-      'SELECT EXISTS (SELECT 1 FROM key_result WHERE key = ?1) OR EXISTS (SELECT 1 FROM key_link WHERE from_key = ?1) AS alive',
+      `SELECT EXISTS (SELECT 1 FROM key_result WHERE key = ?1 AND result <> ?2)
+        OR EXISTS (SELECT 1 FROM key_link WHERE from_key = ?1) AS alive`,
     );
-    this.#selectSources = database.prepare('SELECT DISTINCT from_key FROM key_link WHERE to_key = ?');
-    this.#deleteLinksTo = database.prepare('DELETE FROM key_link WHERE to_key = ?');
+    this.#selectSources = database.prepare(
+      `SELECT DISTINCT from_key FROM key_link WHERE to_key = ? LIMIT ${pageSize}`,
+    );
+    this.#deleteLinks = database.prepare('DELETE FROM key_link WHERE to_key = ? AND from_key = ?');
     this.#selectIds = database.prepare(
       `SELECT DISTINCT result FROM key_result WHERE result > ? ORDER BY result LIMIT ${pageSize}`,
     );
@@ -98,23 +106,11 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   commit(change: KeyChange): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#pending.length === 0) setImmediate(() => this.#flush());
-      this.#pending.push({ change, resolve, reject });
-    });
+    return this.#write(() => this.#commitSteps(change));
   }
 
-  async dropResult(id: string): Promise<void> {
-    transaction(this.#database, () => {
-      const suspects = this.#selectKeysOfResult.all(id).map((row) => row.key as string);
-      this.#deleteResult.run(id);
-      for (let key = suspects.pop(); key !== undefined; key = suspects.pop()) {
-        if (this.#isAlive.get(key)!.alive) continue;
-        const sources = this.#selectSources.all(key).map((row) => row.from_key as string);
-        this.#deleteLinksTo.run(key);
-        suspects.push(...sources);
-      }
-    });
+  dropResult(id: string): Promise<void> {
+    return this.#write(() => this.#dropSteps(id));
   }
 
   async *resultIds(): AsyncIterable<string> {
@@ -127,34 +123,93 @@ export class SqliteKeyStore implements KeyStore {
     }
   }
 
-  #flush(): void {
-    const pending = this.#pending.splice(0, changesInOneTransaction);
-    if (this.#pending.length > 0) setImmediate(() => this.#flush());
+  *#commitSteps({ links = [], results = [] }: KeyChange): Iterator<void> {
+    for (const { from, operation, output, input, selector, to } of links) {
+      this.#insertLink.run(from, operation, output, input, selector ?? '', to);
+      yield;
+    }
+    for (const { key, result } of results) this.#insertResult.run(key, result.id, result.createdAt.getTime());
+  }
+
+  *#dropSteps(id: string): Iterator<void> {
+    const suspects = this.#selectKeysOfResult.all(id).map((row) => row.key as string);
+    for (let key = suspects.pop(); key !== undefined; key = suspects.pop()) {
+      yield;
+      if (this.#isAlive.get(key, id)!.alive) continue;
+      for (let sources = this.#sourcesOf(key); sources.length > 0; sources = this.#sourcesOf(key))
+        for (const source of sources) {
+          this.#deleteLinks.run(key, source);
+          suspects.push(source);
+          yield;
+        }
+    }
+    this.#deleteResult.run(id);
+  }
+
+  #sourcesOf(key: string): string[] {
+    return this.#selectSources.all(key).map((row) => row.from_key as string);
+  }
+
+  #write(begin: () => Iterator<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writes.push({ begin, steps: begin(), alone: false, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#writes.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#writeForAWhile();
+      this.#schedule();
+    });
+  }
+
+  /** One transaction, of as much as fits into a slice of time. */
+  #writeForAWhile(): void {
+    this.#slice.begin();
+    const begun: Write[] = [];
+    let ended = 0;
     try {
-      transaction(this.#database, () => {
-        for (const { change } of pending) this.#write(change);
+      this.#transaction(() => {
+        for (const write of this.#writes) {
+          if (begun.length > 0 && (write.alone || begun[0]!.alone)) break;
+          begun.push(write);
+          while (!write.steps.next().done) if (this.#slice.over) return;
+          ended++;
+          if (this.#slice.over) return;
+        }
       });
     } catch (error) {
-      if (pending.length === 1) pending[0]!.reject(error);
-      else for (const commit of pending) this.#commitAlone(commit);
+      this.#failed(begun, error);
       return;
     }
-    for (const { resolve } of pending) resolve();
+    for (const { resolve } of this.#writes.splice(0, ended)) resolve();
   }
 
-  /** One commit that cannot be written must not take its neighbours along. */
-  #commitAlone({ change, resolve, reject }: PendingCommit): void {
-    try {
-      transaction(this.#database, () => this.#write(change));
-      resolve();
-    } catch (error) {
-      reject(error);
+  /** A write that fails must not take its neighbours along. */
+  #failed(writes: readonly Write[], error: unknown): void {
+    if (writes.length === 1) {
+      this.#writes.shift();
+      writes[0]!.reject(error);
+      return;
+    }
+    for (const write of writes) {
+      write.steps = write.begin();
+      write.alone = true;
     }
   }
 
-  #write({ links = [], results = [] }: KeyChange): void {
-    for (const { from, operation, output, input, selector, to } of links)
-      this.#insertLink.run(from, operation, output, input, selector ?? '', to);
-    for (const { key, result } of results) this.#insertResult.run(key, result.id, result.createdAt.getTime());
+  #transaction(work: () => void): void {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw error;
+    }
   }
 }

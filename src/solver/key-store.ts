@@ -41,7 +41,10 @@ export interface KeyChange {
  * `key-store/`, all under one test suite.
  */
 export interface KeyStore extends KeySource {
-  /** Adds all of `change` or, when it fails, nothing. Visible to every look-up that starts after it. */
+  /**
+   * Adds all of `change`; when it fails, no result of it, though links that lead to none may stay. Visible to every
+   * look-up that starts after it.
+   */
   commit(change: KeyChange): Promise<void>;
   /** Forgets a result everywhere, and the links that no longer lead to any. */
   dropResult(id: string): Promise<void>;
