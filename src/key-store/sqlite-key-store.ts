@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { TimeSlice } from '../base/time-slice.ts';
+import { transaction } from '../base/transaction.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
 import { newestFirst } from './newest-first.ts';
 
@@ -173,7 +174,7 @@ export class SqliteKeyStore implements KeyStore {
     const begun: Write[] = [];
     let ended = 0;
     try {
-      this.#transaction(() => {
+      transaction(this.#database, () => {
         for (const write of this.#writes) {
           if (begun.length > 0 && (write.alone || begun[0]!.alone)) break;
           begun.push(write);
@@ -199,17 +200,6 @@ export class SqliteKeyStore implements KeyStore {
     for (const write of writes) {
       write.steps = write.begin();
       write.alone = true;
-    }
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-      throw error;
     }
   }
 }
