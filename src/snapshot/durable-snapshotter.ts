@@ -1,3 +1,4 @@
+import { FairTurns } from '../base/fair-turns.ts';
 import type {
   Removal,
   SnapshotChanges,
@@ -37,6 +38,8 @@ class LedgeredSnapshotter implements DurableSnapshotter {
   readonly name: Snapshotter['name'];
   readonly #inner: Snapshotter;
   readonly #ledger: WriteLedger;
+  /** Directories are made at once: many snapshots must not hold up the event loop. */
+  readonly #turns = new FairTurns();
 
   constructor(inner: Snapshotter, ledger: WriteLedger) {
     this.name = inner.name;
@@ -50,9 +53,10 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     await this.#ledger.strike(sync, (id) => !idle && active.has(id));
   }
 
-  prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+  async prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+    await this.#turns.take();
     this.#ledger.note(id);
-    return this.#inner.prepare(id, parent);
+    await this.#inner.prepare(id, parent);
   }
 
   merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
