@@ -21,7 +21,17 @@ export class ContentModel {
   readonly #origins = new Map<string, Origin>();
   readonly #byContent = new Map<string, Origin>();
   readonly #byOperation = new Map<string, Origin[]>();
+  /** Inputs that definitions identify although their contents vary: any content that one had stands for every other. */
+  readonly #interchangeable: ReadonlySet<string>;
   #executions = 0;
+
+  constructor(graph: readonly ModelVertex[]) {
+    const interchangeable = new Set<string>();
+    for (const { operation, inputs } of graph)
+      for (const [position, { vertex, reading }] of inputs.entries())
+        if (reading === 'content' && vertex.varies) interchangeable.add(placeOf(operation, position));
+    this.#interchangeable = interchangeable;
+  }
 
   /** The outputs of an execution that saw `seen`. */
   make(vertex: ModelVertex, seen: readonly string[], forced: boolean): string[] {
@@ -54,22 +64,26 @@ export class ContentModel {
    * cache: those were executed in this round, and every vertex saw what may be there of its inputs.
    */
   isRight(vertex: ModelVertex, output: number, content: string, forced: ReadonlySet<string>): boolean {
-    return new RightContents(this.#byOperation, this.round, forced).of(vertex, output).includes(content);
+    const right = new RightContents(this.#byOperation, this.#interchangeable, this.round, forced);
+    return right.of(vertex, output).includes(content);
   }
 }
 
 class RightContents {
   readonly #byOperation: ReadonlyMap<string, readonly Origin[]>;
+  readonly #interchangeable: ReadonlySet<string>;
   readonly #round: number;
   readonly #forced: ReadonlySet<string>;
   readonly #known = new Map<ModelVertex, readonly Origin[]>();
 
   constructor(
     byOperation: ReadonlyMap<string, readonly Origin[]>,
+    interchangeable: ReadonlySet<string>,
     round: number,
     forced: ReadonlySet<string>,
   ) {
     this.#byOperation = byOperation;
+    this.#interchangeable = interchangeable;
     this.#round = round;
     this.#forced = forced;
   }
@@ -84,17 +98,22 @@ class RightContents {
     const known = this.#known.get(vertex);
     if (known) return known;
     const forced = this.#forced.has(vertex.name);
-    const visible = vertex.inputs.map(
-      (input) => new Set(this.of(input.vertex, input.index).map((content) => see(content, input))),
+    const visible = vertex.inputs.map((input, position) =>
+      this.#interchangeable.has(placeOf(vertex.operation, position))
+        ? undefined
+        : new Set(this.of(input.vertex, input.index).map((content) => see(content, input))),
     );
+    const isVisible = (part: string, position: number) => visible[position]?.has(part) ?? true;
     const origins = (this.#byOperation.get(vertex.operation) ?? []).filter(
-      ({ seen, lastForced }) =>
-        (!forced || lastForced === this.#round) &&
-        seen.every((part, position) => visible[position]!.has(part)),
+      ({ seen, lastForced }) => (!forced || lastForced === this.#round) && seen.every(isVisible),
     );
     this.#known.set(vertex, origins);
     return origins;
   }
+}
+
+function placeOf(operation: string, position: number): string {
+  return `input ${position} of ${operation}`;
 }
 
 /** What an operation sees of an input: of one that counts by its content, little enough to be often equal. */

@@ -12,8 +12,8 @@ export interface Execution extends Disposable {
  * outputs are lost.
  */
 export class ExecutionLog {
-  /** Names by what was done. */
-  readonly #completed = new Map<string, string[]>();
+  /** Who did it, by what was done. */
+  readonly #completed = new Map<string, readonly ModelVertex[]>();
   #running = 0;
 
   begin(): Execution {
@@ -21,7 +21,7 @@ export class ExecutionLog {
     return {
       completed: (vertex, seen) => {
         const work = workOf(vertex.operation, seen);
-        this.#completed.set(work, [...(this.#completed.get(work) ?? []), vertex.name]);
+        this.#completed.set(work, [...(this.#completed.get(work) ?? []), vertex]);
       },
       [Symbol.dispose]: () => {
         this.#running--;
@@ -29,9 +29,11 @@ export class ExecutionLog {
     };
   }
 
-  /** The cache has lost something that came of `work`. */
+  /** The cache has lost something that came of `work`. Where contents vary, outputs of one vertex come of several works. */
   lost(work: string): void {
     this.#completed.delete(work);
+    for (const [other, vertices] of this.#completed)
+      if (vertices.some(({ varies }) => varies)) this.#completed.delete(other);
   }
 
   assertNothingRuns(): void {
@@ -39,8 +41,10 @@ export class ExecutionLog {
   }
 
   assertNothingRanTwice(): void {
-    for (const [work, names] of this.#completed)
+    for (const [work, vertices] of this.#completed) {
+      const names = vertices.map(({ name }) => name);
       assert.equal(names.length, 1, `${names.join(' and ')} do the same, and all did it: ${work}`);
+    }
   }
 }
 

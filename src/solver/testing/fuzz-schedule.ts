@@ -25,9 +25,10 @@ export async function fuzzSchedule(seed: number): Promise<void> {
     clock: () => 0,
     maxParallelism: random.chance(0.3) ? 1 + random.below(3) : undefined,
   });
-  const contents = new ContentModel();
+  const graph = randomGraph(random);
+  const contents = new ContentModel(graph);
   const log = new ExecutionLog();
-  const world: World = { random, time, rig, contents, log, graph: randomGraph(random) };
+  const world: World = { random, time, rig, contents, log, graph };
   const lookUpFailures = random.chance(0.2) ? 0.1 : 0;
   const lookUpTicks = random.chance(0.5) ? 5 : 0;
   rig.keys.beforeAnswer = async () => {
@@ -54,7 +55,7 @@ export async function fuzzSchedule(seed: number): Promise<void> {
   await time.during(rig[Symbol.asyncDispose]());
 }
 
-/** Some builds of one job. In a calm one, nothing is forced, cancelled, or closed early. */
+/** Some builds of one job. In a calm one, nothing is forced, cancelled unless it may hang, or closed early. */
 async function fuzzJob(job: RigJob, world: World, calm: boolean): Promise<void> {
   const { random, time, graph, contents } = world;
   const forced = new Set(
@@ -66,7 +67,7 @@ async function fuzzJob(job: RigJob, world: World, calm: boolean): Promise<void> 
     const target = random.pick(graph);
     const index = random.pick(target.outputs);
     const stop = new AbortController();
-    if (!calm && random.chance(0.2))
+    if (target.mayHang || (!calm && random.chance(0.2)))
       time.sleep(random.below(60)).then(() => stop.abort(new KilnError('canceled', 'stopped')));
     await time.sleep(random.below(30));
     let content: string;

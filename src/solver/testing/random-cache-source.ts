@@ -21,7 +21,7 @@ export async function randomCacheSource(options: {
   const rig = new SolverRig({ clock: () => 0 });
   const vertices = toVertices(graph, new Set(), { rig, time, contents, log: new ExecutionLog() });
   const job = rig.job();
-  const wanted = graph.filter(({ mayFail }) => !mayFail && random.chance(0.3));
+  const wanted = graph.filter(({ mayFail, mayHang }) => !mayFail && !mayHang && random.chance(0.3));
   await time.during(Promise.all(wanted.map((vertex) => job.build(vertices.get(vertex)!))));
   await time.during(job.close());
   await time.during(rig[Symbol.asyncDispose]());
