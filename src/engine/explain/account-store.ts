@@ -1,4 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { transaction } from '../../base/transaction.ts';
 import type { StepAccount } from './step-account.ts';
 import type { StepPlace } from './step-place.ts';
 
@@ -6,6 +8,9 @@ import type { StepPlace } from './step-place.ts';
 const maxAccounts = 5_000;
 /** How many of one place are looked at. */
 const maxCandidates = 24;
+
+/** Accounts written in one transaction. */
+const pageSize = 100;
 
 /** The accounts of steps that ran, the least recently used dropped first (table `explain_step`). */
 export class AccountStore {
@@ -61,22 +66,26 @@ export class AccountStore {
     return [...new Map(rows.map((row) => [String(row.account), row])).values()].map(accountOf);
   }
 
-  /** What a build made and used, in the order in which it did. */
-  save(made: readonly StepAccount[], used: readonly string[]): void {
-    if (made.length === 0 && used.length === 0) return;
+  /** What a build made and used, in the order in which it did. Lets the event loop turn: builds may have thousands of steps. */
+  async save(made: readonly StepAccount[], used: readonly string[]): Promise<void> {
     const now = Date.now();
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      for (const key of used) this.#use.run(now, key);
-      for (const account of made) {
-        const { stage, kind, text } = account.place;
-        this.#put.run(account.key, stage, kind, text, now, JSON.stringify(account));
-      }
-      if (made.length > 0) this.#trim.run();
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-      throw error;
+    for (let at = 0; at < used.length; at += pageSize) {
+      const page = used.slice(at, at + pageSize);
+      transaction(this.#database, () => {
+        for (const key of page) this.#use.run(now, key);
+      });
+      await eventLoopTurn();
+    }
+    for (let at = 0; at < made.length; at += pageSize) {
+      const page = made.slice(at, at + pageSize);
+      transaction(this.#database, () => {
+        for (const account of page) {
+          const { stage, kind, text } = account.place;
+          this.#put.run(account.key, stage, kind, text, now, JSON.stringify(account));
+        }
+        if (at + pageSize >= made.length) this.#trim.run();
+      });
+      await eventLoopTurn();
     }
   }
 }

@@ -137,7 +137,7 @@ export class BuildExplanations implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#last;
     this.#options.onEnd();
-    this.#options.accounts.save([...this.#made.values()], this.#allUsed());
+    await this.#options.accounts.save([...this.#made.values()], this.#allUsed());
   }
 
   /** What was found in the cache, and what that was made from: nobody had to look for it. */
