@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { spawnProcess } from '../linux/spawn-process.ts';
 import { OutputPipe } from './output-pipe.ts';
 
 /** A program that runs OCI bundles. */
@@ -93,27 +93,27 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
     ...['--root', run.stateDir, '--log', log, '--log-format', 'json'],
     ...['run', '--bundle', run.bundle, '--pid-file', pidFile, run.id],
   ];
-  const child = spawn(program!, options, {
+  // In a group of its own: Ctrl-C in the terminal is for Kiln to handle, not for what runs in containers.
+  const child = spawnProcess({
+    program: program!,
+    args: options,
     cwd: '/',
-    stdio: ['ignore', stdout.writeEnd, stderr.writeEnd],
-    // In a group of its own: Ctrl-C in the terminal is for Kiln to handle, not for what runs in containers.
-    detached: true,
-  });
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve({ code, signal }));
+    stdout: stdout.writeEnd,
+    stderr: stderr.writeEnd,
   });
   const output = Promise.all([
     stdout.start((data) => run.onOutput(1, data)),
     stderr.start((data) => run.onOutput(2, data)),
   ]);
-  if (child.pid !== undefined) run.onStarted(child.pid);
-  const [{ code, signal }] = await Promise.all([ended, output]);
-  if (signal !== null) return { kind: 'not-started', reason: `${runtime.name} was ended by ${signal}` };
-  if (code !== 0 && !(await exists(pidFile))) {
+  run.onStarted(child.pid);
+  const [end] = await Promise.all([child.ended, output]);
+  if (end.kind === 'killed') {
+    return { kind: 'not-started', reason: `${runtime.name} was ended by signal ${end.signal}` };
+  }
+  if (end.code !== 0 && !(await exists(pidFile))) {
     return { kind: 'not-started', reason: await lastLogged(log, runtime.name) };
   }
-  return { kind: 'exited', code: code ?? 0 };
+  return { kind: 'exited', code: end.code };
 }
 
 async function exists(file: string): Promise<boolean> {

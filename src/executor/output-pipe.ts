@@ -1,9 +1,6 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { bind, check } from '../linux/libc.ts';
-
-const pipe2 = bind('int pipe2(int *ends, int flags)');
-const closeOnExec = 0o2000000;
+import { openPipe } from '../linux/pipe.ts';
 
 /**
  * A pipe from a child process. Node's own `stdio: 'pipe'` is a socket pair, and a program cannot open a socket through
@@ -16,10 +13,9 @@ export class OutputPipe implements Disposable {
   #state: 'open' | 'reading' | 'closed' = 'open';
 
   constructor() {
-    const ends = new Int32Array(2);
-    check(pipe2(ends, closeOnExec), 'pipe2');
-    this.#readEnd = ends[0]!;
-    this.writeEnd = ends[1]!;
+    const { readEnd, writeEnd } = openPipe();
+    this.#readEnd = readEnd;
+    this.writeEnd = writeEnd;
   }
 
   /** To be called once the child has started. Resolves when the last process holding the write end has closed it. */
