@@ -26,7 +26,8 @@ export async function askFrontend(
     await bridge.return({ result: { result: { case: 'ref', value: {} } } }, call);
     return new Map(Object.entries(result?.metadata ?? {}));
   } catch (error) {
-    await bridge.return({ error: toStatus(error) }, call).catch(() => {});
+    // Not waited for: what the frontend said is known before the build ends with a shorter form of it.
+    bridge.return({ error: toStatus(error) }, call).catch(() => {});
     throw error;
   }
 }
