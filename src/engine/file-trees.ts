@@ -7,10 +7,9 @@ import type { OperationContext } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import type { WorkerParts } from './engine-parts.ts';
 
-/** A tree being written. `layer` is set while it is not mounted: actions go to the layer's own directory then. */
+/** A tree being written: not mounted, so actions go to the layer's own directory. */
 interface Writing {
   readonly mutable: MutableRef;
-  readonly path: string;
   readonly layer: UnmountedLayer;
   readonly queued: PreparedAction[];
 }
@@ -46,7 +45,7 @@ export class FileTrees implements AsyncDisposable {
     if (open && inPlace) {
       this.#writing.delete(base);
       this.#writing.set(result, open);
-      return open.path;
+      return open.layer.dir;
     }
     const parent = base === noIndex ? undefined : await this.#ref(base);
     const mutable = await this.#parts.refStore.createMutable(
@@ -57,9 +56,9 @@ export class FileTrees implements AsyncDisposable {
     try {
       const linking = this.#parts.linkable ? { sharingDirs: await mutable.sharingDirs() } : undefined;
       const layer = layerOf(await mutable.snapshotMount(), linking);
-      const writing = { mutable, path: layer.dir, layer, queued: [] };
+      const writing = { mutable, layer, queued: [] };
       this.#writing.set(result, writing);
-      return writing.path;
+      return layer.dir;
     } catch (error) {
       await mutable.release();
       throw error;
