@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BroadcastChannel } from 'node:worker_threads';
 import { KilnError } from './errors.ts';
 import type { EchoInput } from './testing/echo.task.ts';
 import { ThreadPool } from './thread-pool.ts';
@@ -45,6 +46,30 @@ test('an aborted task ends, whether it runs or waits', async () => {
   const waiting = run(pool, { kind: 'answer', value: 'x' }, { signal: stop.signal });
   await Promise.all([running, waiting].map((work) => assert.rejects(work, { code: 'canceled' })));
   assert.equal(await run(pool, { kind: 'answer', value: 'y' }), 'y');
+});
+
+test('threads that have worked are tidied up once', async () => {
+  await using pool = new ThreadPool({ size: 2 });
+  const tidied = new BroadcastChannel('tidied');
+  try {
+    const next = () => new Promise((resolve) => tidied.addEventListener('message', resolve, { once: true }));
+    const answer = () => run(pool, { kind: 'answer', value: 'x' });
+    const tidy = () => pool.tidy(new URL('./testing/tidy.task.ts', import.meta.url));
+    let count = 0;
+    tidied.addEventListener('message', () => count++);
+    await answer();
+    const first = next();
+    tidy();
+    tidy();
+    await first;
+    await answer();
+    const second = next();
+    tidy();
+    await second;
+    assert.equal(count, 2);
+  } finally {
+    tidied.close();
+  }
 });
 
 test('a closed pool ends what runs in it, also while a thread loads a native module', async () => {

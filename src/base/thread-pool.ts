@@ -32,8 +32,8 @@ export interface WireError {
 
 export type ToWorker =
   | { kind: 'run'; id: number; module: string; input: unknown; cancelled: Int32Array }
-  /** Collect garbage now. */
-  | { kind: 'collect' }
+  /** Run this module's default export, about which nobody wants to hear. */
+  | { kind: 'tidy'; module: string }
   /** End when the task that runs, if any, has ended. */
   | { kind: 'stop' };
 type RunMessage = Extract<ToWorker, { kind: 'run' }>;
@@ -56,6 +56,8 @@ export class ThreadPool implements AsyncDisposable {
   readonly #idle: Worker[] = [];
   readonly #running = new Map<Worker, Job>();
   readonly #queue: Job[] = [];
+  /** Those that have run a task since they were last tidied up. */
+  readonly #untidy = new Set<Worker>();
   #nextId = 1;
   #closed = false;
 
@@ -108,9 +110,11 @@ export class ThreadPool implements AsyncDisposable {
     });
   }
 
-  /** Has idle threads give back the memory of work that is done. Without `--expose-gc` it does nothing. */
-  collectGarbage(): void {
-    for (const worker of this.#idle) worker.postMessage({ kind: 'collect' } satisfies ToWorker);
+  /** Calls the default export of `module` in each idle thread that has run a task since the last time. Does not wait for it. */
+  tidy(module: URL): void {
+    for (const worker of this.#idle)
+      if (this.#untidy.delete(worker))
+        worker.postMessage({ kind: 'tidy', module: module.href } satisfies ToWorker);
   }
 
   #dispatch(): void {
@@ -122,6 +126,7 @@ export class ThreadPool implements AsyncDisposable {
       }
       const job = this.#queue.shift()!;
       this.#running.set(worker, job);
+      this.#untidy.add(worker);
       worker.ref();
       try {
         worker.postMessage(job.message, job.transfer as Transferable[]);
@@ -153,6 +158,7 @@ export class ThreadPool implements AsyncDisposable {
     const lost = (error: unknown) => {
       const job = this.#running.get(worker);
       this.#running.delete(worker);
+      this.#untidy.delete(worker);
       const index = this.#idle.indexOf(worker);
       if (index >= 0) this.#idle.splice(index, 1);
       job?.reject(error);

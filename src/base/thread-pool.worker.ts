@@ -7,8 +7,9 @@ const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>
   port.postMessage(message, transfer as Transferable[]);
 
 port.on('message', async (message: ToWorker) => {
-  if (message.kind === 'collect') {
-    globalThis.gc?.();
+  if (message.kind === 'tidy') {
+    const { default: tidy } = (await import(message.module)) as { default: () => void };
+    tidy();
     return;
   }
   if (message.kind === 'stop') {

@@ -1,14 +1,17 @@
 import type { ThreadPool } from '../base/thread-pool.ts';
 import { trimMalloc } from '../linux/malloc-trim.ts';
+import { shrinkHeap } from '../linux/shrink-heap.ts';
 
 /** Milliseconds after the last build. */
 const pause = 500;
 /** Milliseconds that threads get to collect their garbage before what it held is given back. */
 const collection = 200;
 
+const shrinkHeapTask = new URL('../linux/shrink-heap.task.ts', import.meta.url);
+
 /**
  * Returns the memory of finished builds: an engine without work allocates nothing, so its garbage would stay until the next
- * build. Needs Node's `--expose-gc` for the collections.
+ * build.
  */
 export class IdleMemory implements Disposable {
   readonly #pools: readonly ThreadPool[];
@@ -28,8 +31,8 @@ export class IdleMemory implements Disposable {
 
   #collect(): void {
     if (!this.#isIdle()) return;
-    for (const pool of this.#pools) pool.collectGarbage();
-    globalThis.gc?.();
+    for (const pool of this.#pools) pool.tidy(shrinkHeapTask);
+    shrinkHeap();
     this.#timer = setTimeout(trimMalloc, collection).unref();
   }
 

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { copyData } from './copy-data.ts';
 import { lockRoot } from './flock.ts';
@@ -25,6 +26,7 @@ import { majorOf, makeDevice, minorOf, mknod } from './mknod.ts';
 import { bindMount, mount, unmount } from './mount.ts';
 import { mountPointsBelow, unmountBelow } from './mount-table.ts';
 import { mountOverlay } from './overlay.ts';
+import { shrinkHeap } from './shrink-heap.ts';
 import { utimens } from './utimens.ts';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
 
@@ -179,4 +181,20 @@ test('a root is locked for one process at a time, and who holds it is named', ()
     );
   }
   assert.equal(other(), 'locked\n');
+});
+
+test('a heap gives back the pages it does not use', async () => {
+  let garbage: unknown[] | undefined = Array.from({ length: 500_000 }, (_, index) => ({ index }));
+  const held = process.memoryUsage().heapTotal;
+  assert.equal(garbage.length, 500_000);
+  garbage = undefined;
+  shrinkHeap();
+  const deadline = performance.now() + 10_000;
+  while (process.memoryUsage().heapTotal > held - (10 << 20)) {
+    assert.ok(
+      performance.now() < deadline,
+      `the heap still holds ${process.memoryUsage().heapTotal} of ${held} bytes`,
+    );
+    await setImmediate();
+  }
 });
