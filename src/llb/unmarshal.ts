@@ -11,7 +11,7 @@ import {
 } from '../api/gen/ops_pb.js';
 import { type Digest, parseDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { definitionFromMessage } from './definition-wire.ts';
+import { decodeDefinition } from './definition-wire.ts';
 import type { ExecMount, ExecOp, FileAction, FileChange, Input, Op, OpAction, Owner, OwnerId } from './op.ts';
 import { noIndex } from './op.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
@@ -91,7 +91,7 @@ class ActionReader {
               this.#input(input, `build input ${name}`),
             ]),
           ),
-          definition: definition && definitionFromMessage(definition),
+          definition: definition && decodeDefinition(definition),
           attrs,
         };
       }
@@ -254,7 +254,8 @@ class ActionReader {
       }
       case 'mkfile': {
         const { path, mode, data } = change.value;
-        return { kind: 'mkfile', path, mode, data, ...this.#owned(change.value) };
+        // A view would take the whole message along wherever it goes: to threads, and as long as the op is held.
+        return { kind: 'mkfile', path, mode, data: new Uint8Array(data), ...this.#owned(change.value) };
       }
       case 'mkdir': {
         const { path, mode, makeParents } = change.value;
