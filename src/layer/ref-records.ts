@@ -18,6 +18,9 @@ import { RefTable } from './ref-table.ts';
 
 /** How long uses may stay unwritten. Milliseconds. */
 const useDelay = 1000;
+/** How many are written in one turn of the event loop, and milliseconds until the next. */
+const usesAtOnce = 500;
+const usePause = 10;
 
 /** The empty tree has a record that is never stored, listed or removed. */
 export const scratchId = 'scratch' as RefId;
@@ -308,9 +311,24 @@ export class RefRecords {
   flush(): void {
     clearTimeout(this.#useTimer);
     this.#useTimer = undefined;
+    this.#writeUses([...this.#used]);
+  }
+
+  /** Writes some of them, and the rest a moment later: a build may have used thousands of records. */
+  #flushSome(): void {
+    this.#useTimer = undefined;
+    this.#writeUses(this.#used.values().take(usesAtOnce).toArray());
+    if (this.#used.size > 0) this.#flushAfter(usePause);
+  }
+
+  #flushAfter(milliseconds: number): void {
+    this.#useTimer ??= setTimeout(() => this.#flushSome(), milliseconds).unref();
+  }
+
+  #writeUses(records: readonly RefRecord[]): void {
     try {
-      if (this.#used.size > 0) this.#table.putUse(this.#used);
-      this.#used.clear();
+      if (records.length > 0) this.#table.putUse(records);
+      for (const record of records) this.#used.delete(record);
     } catch (error) {
       // On a full disk they have to wait for the next time.
       if (asKilnError(error).code !== 'resource_exhausted') throw error;
@@ -320,7 +338,7 @@ export class RefRecords {
   #noteUse(record: RefRecord): void {
     if (record.id === scratchId) return;
     this.#used.add(record);
-    this.#useTimer ??= setTimeout(() => this.flush(), useDelay).unref();
+    this.#flushAfter(useDelay);
   }
 
   #add(record: RefRecord): void {

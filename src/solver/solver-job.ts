@@ -129,7 +129,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     this.#nodes.clear();
     // From consumers to inputs: a consumer that leaves the graph lets go of what only it held.
     await queue.walk(nodes.toReversed(), (node) => node.detach(this));
-    await Promise.all(nodes.map((node) => this.#ended(node)));
+    for (const node of nodes) if (!node.idle) await this.#ended(node);
     await queue.idle();
     await releases.settled();
     this.#onClosed();

@@ -135,6 +135,11 @@ export class VertexNode<R, C> implements Runnable {
     this.#leaveIfUnneeded();
   }
 
+  /** Nothing is under way, and nothing is left to be saved. */
+  get idle(): boolean {
+    return this.#underWay.none && this.#saves.none;
+  }
+
   /** Waits for the calls that are under way now. */
   quiet(): Promise<void> {
     return this.#underWay.settled();

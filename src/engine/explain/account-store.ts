@@ -49,7 +49,9 @@ export class AccountStore {
     );
     this.#use = database.prepare('UPDATE explain_step SET used_at = ? WHERE key = ?');
     this.#trim = database.prepare(
-      `DELETE FROM explain_step WHERE key IN (SELECT key FROM explain_step ORDER BY used_at DESC LIMIT -1 OFFSET ${maxAccounts})`,
+      `DELETE FROM explain_step WHERE key IN (
+         SELECT key FROM explain_step ORDER BY used_at
+         LIMIT max(0, min(${pageSize}, (SELECT count(*) FROM explain_step) - ${maxAccounts})))`,
     );
   }
 
@@ -76,14 +78,15 @@ export class AccountStore {
       });
       await eventLoopTurn();
     }
-    for (let at = 0; at < made.length; at += pageSize) {
-      const page = made.slice(at, at + pageSize);
+    const kept = made.slice(-maxAccounts);
+    for (let at = 0; at < kept.length; at += pageSize) {
+      const page = kept.slice(at, at + pageSize);
       transaction(this.#database, () => {
         for (const account of page) {
           const { stage, kind, text } = account.place;
           this.#put.run(account.key, stage, kind, text, now, JSON.stringify(account));
         }
-        if (at + pageSize >= made.length) this.#trim.run();
+        this.#trim.run();
       });
       await eventLoopTurn();
     }

@@ -21,6 +21,9 @@ export interface BuildExplanationsOptions {
   readonly onEnd: () => void;
 }
 
+/** A step with more inputs has no account: it is none that people wrote, and would take megabytes. */
+const maxInputs = 256;
+
 /** How many accounts count as used by one build, beyond which looking for them would take long. */
 const maxUsed = 200;
 
@@ -82,7 +85,7 @@ export class BuildExplanations implements AsyncDisposable {
   executing(lookup: LookupAccount): void {
     const graph = this.#graphs.find(({ vertices }) => vertices.has(lookup.vertex));
     const vertex = graph?.vertices.get(lookup.vertex);
-    if (!graph || !vertex || isLocal(vertex)) return;
+    if (!graph || !vertex || isLocal(vertex) || vertex.op.inputs.length > maxInputs) return;
     const account = stepAccount(vertex, lookup, graph, this.#options.platform);
     this.#running.set(lookup.vertex, account);
     this.#accounts.set(account.key, account);
