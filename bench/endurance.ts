@@ -1,11 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { create } from '@bufbuild/protobuf';
-import { DefinitionSchema } from '../src/api/gen/ops_pb.js';
 import { solve } from '../src/client/solve.ts';
 import { emptySolve, type SolveRequest } from '../src/client/solve-request.ts';
-import { definitionToMessage } from '../src/llb/definition-wire.ts';
 import { files, type State, scratch, toDefinition } from '../src/llb/llb.ts';
 import type { DaemonProbe, Memory } from './daemon-probe.ts';
 import { newNonce } from './workloads.ts';
@@ -54,7 +51,7 @@ function chainRequest(nonce: string): SolveRequest {
     ...emptySolve,
     source: {
       kind: 'definition',
-      definition: create(DefinitionSchema, definitionToMessage(toDefinition(state))),
+      definition: toDefinition(state),
     },
   };
 }

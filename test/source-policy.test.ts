@@ -2,12 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
-import { DefinitionSchema } from '../src/api/gen/ops_pb.js';
 import { solve } from '../src/client/solve.ts';
 import { emptySolve } from '../src/client/solve-request.ts';
 import { type InProcessEngine, openInProcessEngine } from '../src/daemon/in-process.ts';
-import { definitionToMessage } from '../src/llb/definition-wire.ts';
 import { files, local, scratch, toDefinition } from '../src/llb/llb.ts';
 import { type RegistryRig, startRegistry } from '../src/registry/registry-rig.ts';
 import type { SourceCheck, SourceVerdict } from '../src/session/source-verifier.ts';
@@ -120,7 +117,7 @@ describe('a client that decides about sources itself', () => {
     const definition = toDefinition(scratch().file(files().copy(local('wanted'), 'file', '/file')));
     const { result } = solve(engine, {
       ...emptySolve,
-      source: { kind: 'definition', definition: create(DefinitionSchema, definitionToMessage(definition)) },
+      source: { kind: 'definition', definition },
       locals: new Map([
         ['wanted', wanted],
         ['other', other],

@@ -1,5 +1,5 @@
-import type { Definition } from '../api/gen/ops_pb.js';
 import type { Policy } from '../api/gen/policy_pb.js';
+import type { Definition } from '../llb/op.ts';
 import type { TokenTls } from '../session/services/fetch-token.ts';
 import type { SecretSource } from '../session/services/secrets-service.ts';
 import type { DecideSource } from '../session/services/source-policy-service.ts';

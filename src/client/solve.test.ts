@@ -3,11 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { Control, type SolveRequest as WireRequest } from '../api/gen/control_pb.js';
-import { DefinitionSchema } from '../api/gen/ops_pb.js';
 import { GrpcServer } from '../api/grpc-server.ts';
 import { KilnError } from '../base/errors.ts';
 import { deferred } from '../base/lifetime.ts';
@@ -27,7 +25,7 @@ after(() => rm(directory, { recursive: true }));
 
 const request: SolveRequest = {
   ...emptySolve,
-  source: { kind: 'definition', definition: create(DefinitionSchema, { ops: [new Uint8Array()] }) },
+  source: { kind: 'definition', definition: { ops: [new Uint8Array()], metadata: new Map() } },
 };
 
 interface Rig extends AsyncDisposable {

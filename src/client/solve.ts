@@ -4,6 +4,7 @@ import { type Client, createClient } from '@connectrpc/connect';
 import { Control } from '../api/gen/control_pb.js';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortable, throwIfAborted } from '../base/lifetime.ts';
+import { encodeDefinition } from '../llb/definition-wire.ts';
 import { askFrontend } from './ask-frontend.ts';
 import type { Connection } from './connection.ts';
 import { recordLayouts } from './record-layouts.ts';
@@ -77,7 +78,7 @@ async function run(
       {
         ref: request.ref,
         session: sessionId,
-        definition: source.kind === 'definition' ? source.definition : undefined,
+        definition: source.kind === 'definition' ? encodeDefinition(source.definition) : undefined,
         frontend: source.kind === 'frontend' ? source.frontend : '',
         frontendAttrs: source.kind === 'frontend' ? frontendOptions(source.options, host.cacheImports) : {},
         exporters: request.outputs.map(wireExporter),

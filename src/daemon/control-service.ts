@@ -10,12 +10,13 @@ import {
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
 import type { RefStore, UsageRecord } from '../layer/ref.ts';
-import { definitionFromMessage } from '../llb/definition-wire.ts';
+import { decodeInTurns } from '../llb/definition-wire.ts';
 import type { Definition } from '../llb/op.ts';
 import type { BuildHistory } from './build-history.ts';
 import { BuildProgress } from './build-progress.ts';
 import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
 import type { DaemonLog } from './daemon-log.ts';
+import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { warnUnsupported } from './warn-unsupported.ts';
 import type { WorkerDescription } from './worker-description.ts';
@@ -38,12 +39,13 @@ const nanosecondsPerMillisecond = 1_000_000n;
 /** The daemon's API, but for `Session`, which is served as raw messages. */
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
   const { engine, builds, history, refStore, worker } = parts;
-  const start = (request: SolveRequest, signal: AbortSignal): ActiveBuild => {
+  const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
     try {
-      const inputs = definitions(request.frontendInputs);
+      const inputs = await definitionsByName(request.frontendInputs);
+      const work = await workOf(request, inputs);
       builds.check(request.ref);
       const progress = new BuildProgress();
-      const build = engine.start(buildRequest(request, inputs), progress, signal);
+      const build = engine.start(buildRequest(request, work), progress, signal);
       return builds.add(build, progress, inputs);
     } catch (error) {
       builds.notStarted(request.ref);
@@ -62,7 +64,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
 
   return {
     async solve(request, context) {
-      const active = start(request, context.signal);
+      const active = await start(request, context.signal);
       const { build, progress } = active;
       warnUnsupported(request, progress);
       parts.onBuildStart();
@@ -123,7 +125,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
   };
 }
 
-function buildRequest(request: SolveRequest, inputs: ReadonlyMap<string, Definition>): BuildRequest {
+function buildRequest(request: SolveRequest, work: BuildWork): BuildRequest {
   const exporters = [...request.exporters];
   if (exporters.length === 0 && request.oldExporter !== '') {
     exporters.push({
@@ -135,7 +137,7 @@ function buildRequest(request: SolveRequest, inputs: ReadonlyMap<string, Definit
   return {
     id: request.ref,
     sessionId: request.session,
-    work: workOf(request, inputs),
+    work,
     exporters,
     entitlements: request.entitlements,
     sourcePolicy: request.sourcePolicy && policyFromMessage(request.sourcePolicy),
@@ -144,9 +146,9 @@ function buildRequest(request: SolveRequest, inputs: ReadonlyMap<string, Definit
 }
 
 /** A request with neither frontend nor definition leaves the work to its client. */
-function workOf(request: SolveRequest, inputs: ReadonlyMap<string, Definition>): BuildWork {
+async function workOf(request: SolveRequest, inputs: ReadonlyMap<string, Definition>): Promise<BuildWork> {
   if (request.frontend === '' && request.definition === undefined) return { kind: 'client' };
-  if (request.frontend !== '' && request.definition !== undefined && request.definition.ops.length > 0) {
+  if (request.frontend !== '' && request.definition !== undefined && request.definition.length > 0) {
     throw new KilnError(
       'invalid_argument',
       'a solve request names a frontend and has a definition: send one of them',
@@ -155,17 +157,13 @@ function workOf(request: SolveRequest, inputs: ReadonlyMap<string, Definition>):
   return {
     kind: 'solve',
     request: {
-      definition: request.frontend === '' ? definitionFromMessage(request.definition!) : undefined,
+      definition: request.frontend === '' ? await decodeInTurns(request.definition!) : undefined,
       frontend: request.frontend || undefined,
       options: request.frontendAttrs,
       inputs,
       cacheImports: request.cache?.imports,
     },
   };
-}
-
-function definitions(messages: SolveRequest['frontendInputs']): ReadonlyMap<string, Definition> {
-  return new Map(Object.entries(messages).map(([name, message]) => [name, definitionFromMessage(message)]));
 }
 
 function usageToMessage(record: UsageRecord): UsageMessage {

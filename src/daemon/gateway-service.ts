@@ -8,10 +8,11 @@ import { parseDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
-import { definitionFromMessage, definitionToMessage } from '../llb/definition-wire.ts';
+import { decodeInTurns, encodeDefinition } from '../llb/definition-wire.ts';
 import { parseResolveMode } from '../source/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
 import { frontendCapabilities, llbCapabilities } from './capabilities.ts';
+import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { rangeFromMessage } from './source-range.ts';
 import { statToMessage } from './stat-message.ts';
@@ -82,12 +83,10 @@ export function gatewayService(
       const { build, refs } = await buildOf(context);
       const bridge = build.bridge.withPolicies(request.sourcePolicies.map(policyFromMessage));
       const result = await bridge.solve({
-        definition: request.definition && definitionFromMessage(request.definition),
+        definition: request.definition && (await decodeInTurns(request.definition)),
         frontend: request.frontend || undefined,
         options: request.frontendOptions,
-        inputs: new Map(
-          Object.entries(request.frontendInputs).map(([name, input]) => [name, definitionFromMessage(input)]),
-        ),
+        inputs: await definitionsByName(request.frontendInputs),
         cacheImports: request.cacheImports,
         evaluate: request.evaluate,
       });
@@ -129,9 +128,7 @@ export function gatewayService(
     async inputs(_request, context) {
       const { inputs } = await buildOf(context);
       return {
-        definitions: Object.fromEntries(
-          [...inputs].map(([name, input]) => [name, definitionToMessage(input)]),
-        ),
+        definitions: Object.fromEntries([...inputs].map(([name, input]) => [name, encodeDefinition(input)])),
       };
     },
 
@@ -154,7 +151,7 @@ export function gatewayService(
 function resultToMessage({ refs, metadata }: FrontendResult, idOf: (ref: SolvedRef) => string): Result {
   const message = (ref: SolvedRef | undefined) => ({
     id: ref ? idOf(ref) : '',
-    definition: ref?.definition && definitionToMessage(ref.definition),
+    definition: ref?.definition && encodeDefinition(ref.definition),
   });
   const single = refs.size === 1 && refs.has('');
   return create(ResultSchema, {

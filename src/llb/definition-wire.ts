@@ -1,58 +1,87 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import {
-  type Definition as DefinitionMessage,
   DefinitionSchema,
   type OpMetadata as OpMetadataMessage,
-  type OpMetadataSchema,
+  OpMetadataSchema,
   type SourceMap as SourceMapMessage,
-  type SourceMapSchema,
+  SourceMapSchema,
 } from '../api/gen/ops_pb.js';
 import { type Digest, parseDigest } from '../base/digest.ts';
 import { KilnError, type Position } from '../base/errors.ts';
+import { atOnce, inTurns, type Steps } from '../base/in-turns.ts';
 import type { Definition, OpMetadata, SourceMap } from './op.ts';
 import { sortedRecord } from './sorted-record.ts';
 
 /** What is known of a vertex about which a definition says nothing. */
 export const emptyMetadata: OpMetadata = Object.freeze({ ignoreCache: false, description: {}, caps: {} });
 
-export function encodeDefinition(definition: Definition): Uint8Array {
-  return toBinary(DefinitionSchema, create(DefinitionSchema, definitionToMessage(definition)));
+export function encodeDefinition({ encoded, ops, metadata, source }: Definition): Uint8Array {
+  if (encoded) return encoded;
+  const message = create(DefinitionSchema, {
+    ops: [...ops],
+    metadata: sortedRecord(Object.fromEntries(metadata), metadataToMessage),
+    source: source && sourceMapToMessage(source),
+  });
+  return toBinary(DefinitionSchema, message);
 }
 
-/** Throws `invalid_argument` when `bytes` are not a definition. Its ops are not looked into. */
+/**
+ * Throws `invalid_argument` when `bytes` are not a definition, or name a vertex by something that is not a digest. Its ops are
+ * not looked into.
+ */
 export function decodeDefinition(bytes: Uint8Array): Definition {
-  let message: DefinitionMessage;
+  return atOnce(decode(bytes));
+}
+
+/** The same, for definitions that may be large: lets the event loop turn. */
+export function decodeInTurns(bytes: Uint8Array): Promise<Definition> {
+  return inTurns(decode(bytes));
+}
+
+function* decode(encoded: Uint8Array): Steps<Definition> {
+  const { ops, metadata, source } = DefinitionSchema.field;
+  const read = {
+    ops: [] as Uint8Array[],
+    metadata: new Map<Digest, OpMetadata>(),
+    source: undefined as SourceMap | undefined,
+  };
   try {
-    message = fromBinary(DefinitionSchema, bytes);
+    for (const [field, bytes] of lengthDelimited(encoded)) {
+      if (field === ops.number) read.ops.push(bytes);
+      else if (field === metadata.number) read.metadata.set(...metadataEntry(bytes));
+      else if (field === source.number)
+        read.source = sourceMapFromMessage(fromBinary(SourceMapSchema, bytes));
+      yield;
+    }
   } catch (cause) {
+    if (cause instanceof KilnError) throw cause;
     throw new KilnError('invalid_argument', 'these bytes are not an LLB definition', {
       cause,
       hint: 'expected the output of an LLB client, as `buildctl debug dump-llb` reads it',
     });
   }
-  return definitionFromMessage(message);
+  return { ...read, encoded };
 }
 
-export function definitionToMessage(definition: Definition): MessageInitShape<typeof DefinitionSchema> {
-  return {
-    ops: [...definition.ops],
-    metadata: sortedRecord(Object.fromEntries(definition.metadata), metadataToMessage),
-    source: definition.source && sourceMapToMessage(definition.source),
-  };
+/** An entry of a map: the key is field 1, the value field 2. */
+function metadataEntry(entry: Uint8Array): [Digest, OpMetadata] {
+  const fields = new Map(lengthDelimited(entry));
+  const digest = Buffer.from(fields.get(1) ?? []).toString('utf8');
+  return [
+    parseDigest(digest),
+    metadataFromMessage(fromBinary(OpMetadataSchema, fields.get(2) ?? new Uint8Array())),
+  ];
 }
 
-/** Throws `invalid_argument` when a vertex is named by something that is not a digest. */
-export function definitionFromMessage(message: DefinitionMessage): Definition {
-  return {
-    ops: message.ops,
-    metadata: new Map(
-      Object.entries(message.metadata).map(([digest, metadata]) => [
-        parseDigest(digest),
-        metadataFromMessage(metadata),
-      ]),
-    ),
-    source: message.source && sourceMapFromMessage(message.source),
-  };
+/** The fields of a message that are strings, bytes or messages; others are skipped. */
+function* lengthDelimited(message: Uint8Array): Generator<[field: number, bytes: Uint8Array]> {
+  const reader = new BinaryReader(message);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (type === WireType.LengthDelimited) yield [field, reader.bytes()];
+    else reader.skip(type, field);
+  }
 }
 
 function metadataToMessage(metadata: OpMetadata): MessageInitShape<typeof OpMetadataSchema> {

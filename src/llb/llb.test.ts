@@ -68,6 +68,20 @@ test('every kind of op survives the wire', () => {
   );
 });
 
+test('a definition that was read is written as it came, and its files do not hold on to it', () => {
+  const encoded = Buffer.from(
+    encodeDefinition(toDefinition(scratch().file(files().mkfile('/a', 0o644, 'data')))),
+  );
+  const definition = decodeDefinition(encoded);
+  assert.equal(encodeDefinition(definition), encoded);
+  for (const { op } of unmarshalDefinition(definition).vertices.values()) {
+    const [first] = op.action.kind === 'file' ? op.action.actions : [];
+    assert.ok(first?.change.kind === 'mkfile');
+    assert.equal(Buffer.from(first.change.data).toString(), 'data');
+    assert.equal(first.change.data.buffer.byteLength, 4);
+  }
+});
+
 test('equal ops have equal bytes whatever the order of their keys', () => {
   const op = (attrs: Record<string, string>): Op => ({
     inputs: [],

@@ -8,7 +8,7 @@ import {
   OpSchema,
   type OwnerSchema,
 } from '../api/gen/ops_pb.js';
-import { definitionToMessage } from './definition-wire.ts';
+import { encodeDefinition } from './definition-wire.ts';
 import type { ExecMount, ExecOp, FileAction, Input, Op, OpAction, Owner, OwnerId } from './op.ts';
 import { sortedRecord } from './sorted-record.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
@@ -58,7 +58,7 @@ function action(of: OpAction): MessageInitShape<typeof OpSchema>['action'] {
         value: {
           builder: BigInt(of.builder),
           inputs: sortedRecord(of.inputs, (index) => ({ input: BigInt(index) })),
-          definition: of.definition && definitionToMessage(of.definition),
+          definition: of.definition && encodeDefinition(of.definition),
           attrs: sortedRecord(of.attrs),
         },
       };

@@ -261,4 +261,6 @@ export interface Definition {
   readonly ops: readonly Uint8Array[];
   readonly metadata: ReadonlyMap<Digest, OpMetadata>;
   readonly source?: SourceMap;
+  /** The message that it was read from, if it was. */
+  readonly encoded?: Uint8Array;
 }

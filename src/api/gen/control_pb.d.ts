@@ -7,8 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Definition, ProgressGroup, Range, SourceInfo } from "./ops_pb.js";
 import type { Policy } from "./policy_pb.js";
+import type { ProgressGroup, Range, SourceInfo } from "./ops_pb.js";
 import type { BuildkitVersion, WorkerRecord } from "./worker_pb.js";
 import type { Status } from "./rpc_status_pb.js";
 
@@ -196,9 +196,11 @@ export declare type SolveRequest = Message<"moby.buildkit.v1.SolveRequest"> & {
   ref: string;
 
   /**
-   * @generated from field: pb.Definition definition = 2;
+   * An encoded pb.Definition, and so are the inputs.
+   *
+   * @generated from field: optional bytes definition = 2;
    */
-  definition?: Definition | undefined;
+  definition?: Uint8Array | undefined;
 
   /**
    * A single exporter, as old clients send it; `exporters` wins.
@@ -238,9 +240,9 @@ export declare type SolveRequest = Message<"moby.buildkit.v1.SolveRequest"> & {
   entitlements: string[];
 
   /**
-   * @generated from field: map<string, pb.Definition> frontend_inputs = 10;
+   * @generated from field: map<string, bytes> frontend_inputs = 10;
    */
-  frontendInputs: { [key: string]: Definition };
+  frontendInputs: { [key: string]: Uint8Array };
 
   /**
    * Not recorded in the build history.

@@ -6,8 +6,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Definition, ExecMeta, HostIP, Mount, NetMode, Platform, Range, SecretEnv, SecurityMode, SourceInfo, SourceOp, WorkerConstraints } from "./ops_pb.js";
 import type { Status } from "./rpc_status_pb.js";
+import type { ExecMeta, HostIP, Mount, NetMode, Platform, Range, SecretEnv, SecurityMode, SourceInfo, SourceOp, WorkerConstraints } from "./ops_pb.js";
 import type { Policy } from "./policy_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Stat } from "./fsutil_stat_pb.js";
@@ -95,9 +95,11 @@ export declare type Ref = Message<"moby.buildkit.v1.frontend.Ref"> & {
   id: string;
 
   /**
-   * @generated from field: pb.Definition definition = 2;
+   * A pb.Definition. Here and below they stay encoded: large ones are read in turns, and passed on as they came.
+   *
+   * @generated from field: optional bytes definition = 2;
    */
-  definition?: Definition | undefined;
+  definition?: Uint8Array | undefined;
 };
 
 /**
@@ -255,9 +257,9 @@ export declare const InputsRequestSchema: GenMessage<InputsRequest>;
  */
 export declare type InputsResponse = Message<"moby.buildkit.v1.frontend.InputsResponse"> & {
   /**
-   * @generated from field: map<string, pb.Definition> definitions = 1;
+   * @generated from field: map<string, bytes> definitions = 1;
    */
-  definitions: { [key: string]: Definition };
+  definitions: { [key: string]: Uint8Array };
 };
 
 /**
@@ -686,9 +688,9 @@ export declare const ResolveSourceHTTPResponseSchema: GenMessage<ResolveSourceHT
  */
 export declare type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveRequest"> & {
   /**
-   * @generated from field: pb.Definition definition = 1;
+   * @generated from field: optional bytes definition = 1;
    */
-  definition?: Definition | undefined;
+  definition?: Uint8Array | undefined;
 
   /**
    * @generated from field: string frontend = 2;
@@ -726,9 +728,9 @@ export declare type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveReque
   cacheImports: CacheOptionsEntry[];
 
   /**
-   * @generated from field: map<string, pb.Definition> frontend_inputs = 13;
+   * @generated from field: map<string, bytes> frontend_inputs = 13;
    */
-  frontendInputs: { [key: string]: Definition };
+  frontendInputs: { [key: string]: Uint8Array };
 
   /**
    * @generated from field: bool evaluate = 14;

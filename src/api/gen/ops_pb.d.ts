@@ -563,9 +563,11 @@ export declare type BuildOp = Message<"pb.BuildOp"> & {
   inputs: { [key: string]: BuildInput };
 
   /**
-   * @generated from field: pb.Definition definition = 3;
+   * An encoded Definition.
+   *
+   * @generated from field: optional bytes definition = 3;
    */
-  definition?: Definition | undefined;
+  definition?: Uint8Array | undefined;
 
   /**
    * @generated from field: map<string, string> attrs = 4;

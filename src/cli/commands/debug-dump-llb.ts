@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { fromBinary } from '@bufbuild/protobuf';
 import {
+  DefinitionSchema,
   type FileAction,
   type Op,
   type OpMetadata,
@@ -9,6 +10,7 @@ import {
 } from '../../api/gen/ops_pb.js';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { encodeDefinition } from '../../llb/definition-wire.ts';
 import type { CommandContext } from '../command-context.ts';
 import { goJsonOf } from '../go-json.ts';
 import { readDefinition } from '../options/read-definition.ts';
@@ -37,9 +39,10 @@ export async function debugDumpLlb(
   const definition = await readDefinition(stream, fromFile ? path : 'standard input').catch((error) => {
     throw error instanceof KilnError ? error : asKilnError(error).wrap(`cannot read ${path}`);
   });
+  const { metadata } = fromBinary(DefinitionSchema, encodeDefinition(definition));
   const ops = definition.ops.map((bytes): DumpedOp => {
     const digest = digestOf(bytes);
-    return { digest, op: parseOp(bytes, digest), metadata: definition.metadata[digest] };
+    return { digest, op: parseOp(bytes, digest), metadata: metadata[digest] };
   });
   context.stdout.write(flags.dot ? dotGraph(ops) : ops.map(jsonLine).join(''));
 }

@@ -204,11 +204,14 @@ test('without PATH and frontend, LLB is read from standard input', async () => {
   await using plain = await prepare([], llb);
   assert.deepEqual(
     plain.request.source.kind === 'definition' && plain.request.source.definition.metadata,
-    {},
+    new Map(),
   );
   await using uncached = await prepare(['--no-cache'], llb);
   const { source } = uncached.request;
-  assert.equal(source.kind === 'definition' && source.definition.metadata[digestOf(op)]?.ignoreCache, true);
+  assert.equal(
+    source.kind === 'definition' && source.definition.metadata.get(digestOf(op))?.ignoreCache,
+    true,
+  );
   await assert.rejects(prepare([], ''), is('invalid_argument'));
   await assert.rejects(prepare([], '\x08\x01 not LLB'), is('invalid_argument'));
   await assert.rejects(prepare(['--target', 'name'], llb), is('invalid_argument'));

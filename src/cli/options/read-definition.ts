@@ -1,15 +1,15 @@
 import { buffer } from 'node:stream/consumers';
-import { create, fromBinary } from '@bufbuild/protobuf';
-import { type Definition, DefinitionSchema, OpMetadataSchema } from '../../api/gen/ops_pb.js';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import { decodeDefinition, emptyMetadata } from '../../llb/definition-wire.ts';
+import type { Definition } from '../../llb/op.ts';
 
 /** Reads LLB: a marshalled `pb.Definition`. Throws `invalid_argument` for anything else, also for nothing. */
 export async function readDefinition(stream: NodeJS.ReadableStream, what: string): Promise<Definition> {
   const data = await buffer(stream);
   let definition: Definition;
   try {
-    definition = fromBinary(DefinitionSchema, data);
+    definition = decodeDefinition(data);
   } catch (cause) {
     throw new KilnError('invalid_argument', `${what} is not an LLB definition`, { cause });
   }
@@ -22,11 +22,10 @@ export async function readDefinition(stream: NodeJS.ReadableStream, what: string
 }
 
 /** The same definition, every op to run again. */
-export function ignoringCache(definition: Definition): Definition {
-  const metadata = { ...definition.metadata };
-  for (const op of definition.ops) {
+export function ignoringCache({ ops, metadata, source }: Definition): Definition {
+  const ignoring = ops.map((op) => {
     const digest = digestOf(op);
-    metadata[digest] = { ...(metadata[digest] ?? create(OpMetadataSchema)), ignoreCache: true };
-  }
-  return { ...definition, metadata };
+    return [digest, { ...(metadata.get(digest) ?? emptyMetadata), ignoreCache: true }] as const;
+  });
+  return { ops, metadata: new Map(ignoring), source };
 }
