@@ -8,6 +8,7 @@ import { combinedDigests } from './combined-content.ts';
 import { compareContent } from './content-change.ts';
 import { type ContentComparison, entriesFile } from './content-entries.ts';
 import { parseContentEntries } from './content-entry.ts';
+import { differingEntries } from './differing-entries.ts';
 
 /** Two digests of which `directory` has what was hashed. */
 export interface CompareEntriesInput {
@@ -28,11 +29,10 @@ const compareEntriesTask: Task<CompareEntriesInput, ContentComparison | undefine
     const file = path.join(directory, entriesFile(digest));
     return zstdDecompressSync(readFileSync(file));
   };
-  const compare = (one: Buffer, other: Buffer, part: number) =>
-    compareContent(parseContentEntries(one), parseContentEntries(other)).map((change) => ({
-      ...change,
-      part,
-    }));
+  const compare = (one: Buffer, other: Buffer, part: number) => {
+    const [old, now] = differingEntries(one, other).map(parseContentEntries);
+    return compareContent(old!, now!).map((change) => ({ ...change, part }));
+  };
   const compareAll = () => {
     const [one, other] = [read(before), read(after)];
     const [parts, otherParts] = [combinedDigests(one), combinedDigests(other)];

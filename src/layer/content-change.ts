@@ -15,6 +15,7 @@ export function compareContent(
   const old = new Map(before.map((entry) => [entry.path, entry]));
   const kept = new Set(after.map(({ path }) => path));
   const removed = before.filter(({ path }) => !kept.has(path));
+  const origins = Map.groupBy(removed.filter(isTelling).reverse(), identity);
   const moved = new Map<ContentEntry, ContentEntry>();
   const changes: { readonly at: string; readonly change: ContentChange }[] = [];
   for (const entry of after) {
@@ -25,7 +26,7 @@ export function compareContent(
       if (change) changes.push({ at: path, change });
       continue;
     }
-    const origin = removed.find((each) => !moved.has(each) && isSameFile(each, entry));
+    const origin = isTelling(entry) ? origins.get(identity(entry))?.pop() : undefined;
     if (origin) moved.set(origin, entry);
     else changes.push({ at: path, change: { path, kind: 'added' } });
   }
@@ -53,10 +54,14 @@ function entryChange(before: ContentEntry, after: ContentEntry): ContentChange |
   return before.xattrs === after.xattrs ? undefined : { path, kind: 'xattrs' };
 }
 
+/** What two files have in common that are one under two names. */
+function identity({ data, mode, owner }: ContentEntry): string {
+  return `${data} ${mode} ${owner}`;
+}
+
 /** Empty files are too alike to be taken for each other. */
-function isSameFile(one: ContentEntry, other: ContentEntry): boolean {
-  if (one.type !== 'file' || other.type !== 'file' || one.data.startsWith('0 ')) return false;
-  return one.data === other.data && one.mode === other.mode && one.owner === other.owner;
+function isTelling({ type, data }: ContentEntry): boolean {
+  return type === 'file' && !data.startsWith('0 ');
 }
 
 function modeText(mode: number): string {

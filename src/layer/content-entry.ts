@@ -22,12 +22,27 @@ const types: ReadonlyMap<number, EntryType> = new Map([
   [0o120000, 'link'],
 ]);
 
-/** Reads what a content checksum hashed (`checksum-tree.ts`): the version, then the fields of each entry. */
-export function parseContentEntries(hashed: Uint8Array): readonly ContentEntry[] {
-  const text = Buffer.from(hashed.buffer, hashed.byteOffset, hashed.byteLength).toString('latin1');
-  const fields: readonly ByteString[] = text.split('\0');
-  const entries: ContentEntry[] = [];
-  let at = 1;
+/** Where the entries begin in what a content checksum hashed (`checksum-tree.ts`): after the version. */
+export function firstEntry(hashed: Buffer): number {
+  return hashed.indexOf(0) + 1;
+}
+
+/** Where the entry that begins at `start` ends. */
+export function entryEnd(hashed: Buffer, start: number): number {
+  let at = hashed.indexOf(0, start) + 1;
+  const modeEnd = hashed.indexOf(0, at);
+  const mode = Number.parseInt(hashed.toString('latin1', at, modeEnd), 8);
+  at = modeEnd + 1;
+  const fields = types.get(mode & typeMask) === 'file' ? 5 : 3;
+  for (let field = 0; field < fields; field++) at = hashed.indexOf(0, at) + 1;
+  return at;
+}
+
+/** Reads whole entries of what a content checksum hashed. */
+export function parseContentEntries(entries: Buffer): readonly ContentEntry[] {
+  const fields: readonly ByteString[] = entries.toString('latin1').split('\0');
+  const parsed: ContentEntry[] = [];
+  let at = 0;
   const next = () => fields[at++]!;
   // The last field ends in a separator, too.
   while (at < fields.length - 1) {
@@ -40,17 +55,17 @@ export function parseContentEntries(hashed: Uint8Array): readonly ContentEntry[]
       case 'file': {
         const size = next();
         const xattrs = next();
-        entries.push({ ...head, data: `${size} ${next()}`, xattrs });
+        parsed.push({ ...head, data: `${size} ${next()}`, xattrs });
         break;
       }
       case 'directory':
-        entries.push({ ...head, data: '', xattrs: next() });
+        parsed.push({ ...head, data: '', xattrs: next() });
         break;
       case 'link':
       case 'other':
-        entries.push({ ...head, data: fromByteString(next()), xattrs: '' });
+        parsed.push({ ...head, data: fromByteString(next()), xattrs: '' });
         break;
     }
   }
-  return entries;
+  return parsed;
 }
