@@ -1,8 +1,7 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { errnoOf } from '../base/errors.ts';
 import { type BytePath, bytePath, pathBuffer } from './byte-path.ts';
-
-const blockSize = 512;
+import { bytesOnDisk } from './bytes-on-disk.ts';
 
 /**
  * Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back: files that have links
@@ -24,7 +23,7 @@ export default function deleteTask(paths: readonly string[]): number[] {
         // What does not go (a mount point, an immutable file) stays in the trash for the next start.
         if (errnoOf(error) !== 'ENOENT') return;
       }
-      if (stats.isDirectory() || stats.nlink === 1) freed += stats.blocks * blockSize;
+      if (stats.isDirectory() || stats.nlink === 1) freed += bytesOnDisk(stats);
     };
     remove(bytePath(path));
     return freed;

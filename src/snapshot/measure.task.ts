@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import type { TaskContext } from '../base/thread-pool.ts';
 import { type BytePath, bytePath, pathBuffer } from './byte-path.ts';
+import { bytesOnDisk } from './bytes-on-disk.ts';
 import type { SnapshotUsage } from './snapshot.ts';
 
 /** A directory with all that a snapshot has of its own. */
@@ -12,8 +13,6 @@ export interface TreeToMeasure {
    */
   readonly files: 'made' | 'linked' | 'mixed';
 }
-
-const blockSize = 512;
 
 /** A file with several links. */
 interface SharedFile {
@@ -71,7 +70,7 @@ function measureTree(
   const usage = { size: 0, inodes: 0 };
   const visit = (path: BytePath, stats: Stats): void => {
     context.throwIfAborted();
-    const bytes = stats.blocks * blockSize;
+    const bytes = bytesOnDisk(stats);
     if (stats.nlink > 1 && !stats.isDirectory()) {
       const known = shared.get(stats.ino);
       if (known) known.seen++;
