@@ -250,6 +250,8 @@ class LocalRefStore implements RefStore, RefOperations {
 
   async usage(filters?: readonly string[]): Promise<readonly UsageRecord[]> {
     await Promise.all(this.#retiring);
+    // What is being deleted is on the disk, and in no record.
+    await this.#sizes.deleted();
     return await this.#usage.list(filters);
   }
 
