@@ -18,8 +18,9 @@ export interface ActiveBuild {
 
 /** Milliseconds that a call may come before the build it names. */
 const patience = 5_000;
-/** Ended builds whose progress can still be read. */
+/** Ended builds whose progress can still be read, and for how many milliseconds. */
 const remembered = 50;
+const memory = 30_000;
 
 /** The running builds by id. Clients open their calls in any order: those that come before their build wait for it. */
 export class BuildRegistry {
@@ -64,6 +65,9 @@ export class BuildRegistry {
     this.#active.delete(id);
     this.#ended.set(id, progress);
     if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
+    setTimeout(() => {
+      if (this.#ended.get(id) === progress) this.#ended.delete(id);
+    }, memory).unref();
   }
 
   /** Waits a while for a build that has not started yet. Throws `not_found`. */
