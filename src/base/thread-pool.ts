@@ -42,6 +42,10 @@ export type FromWorker =
   | { id: number; kind: 'done'; output: unknown }
   | { id: number; kind: 'failed'; error: WireError };
 
+export interface WorkerOptions {
+  readonly niceness: number;
+}
+
 interface Job {
   readonly message: RunMessage;
   readonly transfer: readonly Transferable[];
@@ -53,6 +57,7 @@ interface Job {
 /** Threads for loops that are heavy on the CPU or on files. Threads start when first needed and stay; idle ones do not keep the process alive. */
 export class ThreadPool implements AsyncDisposable {
   readonly #size: number;
+  readonly #niceness: number;
   readonly #idle: Worker[] = [];
   readonly #running = new Map<Worker, Job>();
   readonly #queue: Job[] = [];
@@ -61,9 +66,13 @@ export class ThreadPool implements AsyncDisposable {
   #nextId = 1;
   #closed = false;
 
-  /** `size`: how many tasks run at once; by default one a core, and at least two. */
-  constructor(options: { readonly size?: number } = {}) {
+  /**
+   * `size`: how many tasks run at once; by default one a core, and at least two. `niceness`: how far the threads stand back for others,
+   * as in setpriority(2); by default not at all.
+   */
+  constructor(options: { readonly size?: number; readonly niceness?: number } = {}) {
     this.#size = options.size ?? Math.max(2, availableParallelism());
+    this.#niceness = options.niceness ?? 0;
   }
 
   get size(): number {
@@ -138,7 +147,10 @@ export class ThreadPool implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./thread-pool.worker.ts', import.meta.url), { stdin: false });
+    const worker = new Worker(new URL('./thread-pool.worker.ts', import.meta.url), {
+      stdin: false,
+      workerData: { niceness: this.#niceness } satisfies WorkerOptions,
+    });
     worker.on('message', (message: FromWorker) => {
       const job = this.#running.get(worker);
       if (!job || job.message.id !== message.id) return;

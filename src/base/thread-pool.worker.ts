@@ -1,6 +1,11 @@
-import { parentPort, type Transferable } from 'node:worker_threads';
+import { setPriority } from 'node:os';
+import { parentPort, type Transferable, workerData } from 'node:worker_threads';
 import { asKilnError, KilnError } from './errors.ts';
-import type { FromWorker, Task, ToWorker } from './thread-pool.ts';
+import type { FromWorker, Task, ToWorker, WorkerOptions } from './thread-pool.ts';
+
+const { niceness } = workerData as WorkerOptions;
+// Of this thread only: Linux has a priority for each.
+if (niceness > 0) setPriority(niceness);
 
 const port = parentPort!;
 const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>

@@ -94,9 +94,9 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const database = resources.adopt(openDatabase(databaseFile), (open) => open.close());
   // Layers are made of many blocks while files are read: neither has to wait for the other's threads.
   const files = resources.use(new ThreadPool());
-  const compression = resources.use(new ThreadPool());
+  const compression = resources.use(new ThreadPool({ niceness: 5 }));
   // Deleting must not wait for what fills the disk.
-  const housekeeping = resources.use(new ThreadPool({ size: 1 }));
+  const housekeeping = resources.use(new ThreadPool({ size: 1, niceness: 10 }));
   // Each transfer holds a thread as long as its client takes.
   const transfers = resources.use(new ThreadPool({ size: 8 }));
   const executor = await createOciExecutor({
