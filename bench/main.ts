@@ -23,6 +23,9 @@ interface Row {
   readonly loop: LoopDelay;
 }
 
+/** Milliseconds that one turn of kilnd's event loop may take. */
+const longestTurn = 50;
+
 const program = new Command('bench')
   .option('--peer <address>', 'a daemon to compare with, unix:///…')
   .option('--peer-pid <pid>', "the peer's process, to see its memory")
@@ -122,6 +125,6 @@ function format({ name, target, seconds, vertices, loop }: Row): string {
     if (target !== undefined) columns.push(`${ratio <= target ? 'reaches' : 'MISSES'} ${target}`);
   }
   if (vertices !== undefined) columns.push(`${((own / vertices) * 1e6).toFixed(0)} µs a vertex`);
-  columns.push(`loop ${loop.delay} ms (${loop.work} at work)`);
+  columns.push(`loop ${loop.delay} ms (${loop.work} at work${loop.work > longestTurn ? ', TOO LONG' : ''})`);
   return columns.join('  ');
 }
