@@ -41,6 +41,8 @@ import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
 import { makeDurable } from '../snapshot/durable-snapshotter.ts';
 import { WriteLedger } from '../snapshot/write-ledger.ts';
 import { createSolver } from '../solver/create-solver.ts';
+import { HttpDownloads } from '../source/http-downloads.ts';
+import { createHttpSource } from '../source/http-source.ts';
 import { createImageSource } from '../source/image-source.ts';
 import { createLocalSource } from '../source/local-source.ts';
 import { LocalTrees } from '../source/local-trees.ts';
@@ -132,6 +134,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   );
   const checksums = createContentChecksums({ database, pool: files, entries });
   const localTrees = new LocalTrees(database);
+  const httpDownloads = new HttpDownloads(database);
   const builds = new BuildRegistry();
   const isIdle = () => builds.active.length === 0;
   resources.use(new DatabaseKeeper({ database, file: databaseFile, isIdle }));
@@ -150,6 +153,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
         // What fails to go now goes at the next start.
         keyStore.dropResult(id).catch((error) => log.debug(`cannot drop the keys of ${id}: ${error}`));
         localTrees.forgetRef(id);
+        httpDownloads.forgetRef(id);
         if (layerDir !== undefined) checksums.forget(layerDir);
       },
     }),
@@ -169,7 +173,10 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   });
   const layoutSource = createOciLayoutSource({ sessions, content, refStore });
   const localSource = createLocalSource({ sessions, refStore, checksums, database, pool: transfers });
-  const sources = [imageSource, layoutSource, localSource].flatMap((source: Source) =>
+  const httpSource = resources.use(
+    createHttpSource({ sessions, services: clients, refStore, checksums, database }),
+  );
+  const sources = [imageSource, layoutSource, localSource, httpSource].flatMap((source: Source) =>
     source.schemes.map((scheme) => [scheme, source] as const),
   );
   const platforms =

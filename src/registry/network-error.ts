@@ -27,6 +27,11 @@ export function isNotTls(error: unknown): boolean {
   return /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$|^EPROTO$/.test(networkCode(error));
 }
 
+/** Why a server could not be reached, in a few words. */
+export function networkReason(error: unknown): string {
+  return reasons[networkCode(error)] ?? (error as Error).message;
+}
+
 /** The failure of a connection as one sentence: who could not be reached, and why. */
 export function networkError(error: unknown, repository: string, host: string): KilnError {
   const code = networkCode(error);
@@ -44,7 +49,7 @@ export function networkError(error: unknown, repository: string, host: string): 
       hint: `name the certificate of its authority as ca under [registry."${host}"] in the configuration`,
     });
   }
-  return new KilnError('unavailable', `${said}: ${reasons[code] ?? message}`, {
+  return new KilnError('unavailable', `${said}: ${networkReason(error)}`, {
     cause: error,
     hint: final.has(code) ? 'check the host name, and that the registry is running' : undefined,
   });

@@ -22,7 +22,8 @@ const explanations: Readonly<Record<string, string>> = {
   TOOMANYREQUESTS: 'too many requests',
 };
 
-function codeOf(status: number): ErrorCode {
+/** What the status of an HTTP answer that is none of success means. */
+export function codeOfStatus(status: number): ErrorCode {
   if (status === 401) return 'unauthenticated';
   if (status === 403) return 'permission_denied';
   if (status === 404) return 'not_found';
@@ -44,7 +45,7 @@ export function answerError(answer: UnexpectedAnswer): KilnError {
         : (explanationOfStatus(status) ?? 'unexpected answer');
   const details = said === undefined ? '' : `: ${said}`;
   return new KilnError(
-    codeOf(status),
+    codeOfStatus(status),
     `${repository}: ${reason}: ${host} answered ${status} to ${method} ${path}${details}`,
     { hint: hintFor(status, host, authenticated) },
   );

@@ -13,11 +13,11 @@ import {
 } from '../oci/reference.ts';
 import type { ClientCredentials } from '../registry/client-auth.ts';
 import type { Registry } from '../registry/registry.ts';
-import { ImageCache } from './image-cache.ts';
 import { ImageInstance, parseChecksum, parseLayerLimit, parseRecordType } from './image-instance.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { type LoadedImage, loadImage } from './load-image.ts';
 import { registryOrigin, SeenImages } from './registry-origin.ts';
+import { ResolutionCache } from './resolution-cache.ts';
 import type { ImageResolver, ResolveMode, Source, SourceContext } from './source.ts';
 
 const scheme = 'docker-image';
@@ -46,7 +46,7 @@ interface Found {
  * `local` asks it only when there is no local image.
  */
 export function createImageSource(options: ImageSourceOptions): Source & ImageResolver {
-  const cache = new ImageCache<Found>();
+  const cache = new ResolutionCache<Found>();
   const seen = new SeenImages();
 
   const fromRegistry = async (

@@ -88,12 +88,18 @@ class LocalInstance implements SourceInstance {
     const base = known && (await this.#options.refStore.get(known.ref));
     if (known && !base) this.#trees.forget(known);
     const exact = known?.key === key;
-    await using tree = new NewTree(this.#options.refStore, `local source for ${request.name}`);
+    await using tree = new NewTree(this.#options.refStore, {
+      type: 'source.local',
+      description: `local source for ${request.name}`,
+    });
     try {
       const digests: KnownDigest[] = [];
       const baseDirs = base && request.differ === 'metadata' ? await base.layerDirs(context) : [];
       const [baseDir] = baseDirs;
-      const transfer = reportTransfer(request.name, context.progress);
+      const transfer = reportTransfer(
+        { id: `transferring ${request.name}:`, name: 'transferring' },
+        context.progress,
+      );
       const result = await syncDirectory(
         session,
         request,

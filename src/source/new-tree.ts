@@ -1,16 +1,16 @@
-import type { ImmutableRef, MountedView, MutableRef, RefStore } from '../layer/ref.ts';
+import type { ImmutableRef, MountedView, MutableRef, RecordOptions, RefStore } from '../layer/ref.ts';
 
 /** A tree that is made only when it turns out to be needed. Disposed without a commit, it is removed. */
 export class NewTree implements AsyncDisposable {
   readonly #refStore: Pick<RefStore, 'createMutable'>;
-  readonly #description: string;
+  readonly #record: RecordOptions;
   /** Begun, perhaps not ended: whoever disposes of the tree meanwhile still has to wait for it. */
   #making: Promise<MutableRef> | undefined;
   #view: MountedView | undefined;
 
-  constructor(refStore: Pick<RefStore, 'createMutable'>, description: string) {
+  constructor(refStore: Pick<RefStore, 'createMutable'>, record: RecordOptions) {
     this.#refStore = refStore;
-    this.#description = description;
+    this.#record = record;
   }
 
   /** The empty directory to fill. */
@@ -36,10 +36,7 @@ export class NewTree implements AsyncDisposable {
   }
 
   #make(): Promise<MutableRef> {
-    this.#making ??= this.#refStore.createMutable(undefined, {
-      type: 'source.local',
-      description: this.#description,
-    });
+    this.#making ??= this.#refStore.createMutable(undefined, this.#record);
     return this.#making;
   }
 

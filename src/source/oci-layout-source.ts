@@ -8,10 +8,10 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { type ContentClient, createContentClient } from '../session/content-client.ts';
 import type { SessionManager } from '../session/session.ts';
-import { ImageCache } from './image-cache.ts';
 import { ImageInstance, parseLayerLimit } from './image-instance.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { type LoadedImage, loadImage } from './load-image.ts';
+import { ResolutionCache } from './resolution-cache.ts';
 import type { ImageResolver, Source, SourceContext } from './source.ts';
 
 const scheme = 'oci-layout';
@@ -33,7 +33,7 @@ interface LayoutReference {
 
 /** `oci-layout://`: images in an OCI layout that the client has, read through its content store service. Named by digest only. */
 export function createOciLayoutSource(options: OciLayoutSourceOptions): Source & ImageResolver {
-  const cache = new ImageCache<LoadedImage>();
+  const cache = new ResolutionCache<LoadedImage>();
 
   const load = async (reference: LayoutReference, platform: Platform, context: SourceContext) => {
     const origin = layoutOrigin(reference, options);

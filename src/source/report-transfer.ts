@@ -1,14 +1,14 @@
-import type { ProgressWriter } from '../base/progress.ts';
+import type { ProgressWriter, StatusEvent } from '../base/progress.ts';
 
 /** Milliseconds between two reports. */
 const reportInterval = 100;
 
-/** Shows the bytes of a directory that come in as the line `transferring NAME:`, until `complete`. */
+/** Shows the bytes that come in on a line of the progress, until `complete`. */
 export function reportTransfer(
-  name: string,
+  transfer: Pick<StatusEvent, 'id' | 'name' | 'total'>,
   progress: ProgressWriter,
 ): { readonly advance: (bytes: number) => void; readonly complete: () => void } {
-  const line = { id: `transferring ${name}:`, name: 'transferring', started: new Date() };
+  const line = { ...transfer, started: new Date() };
   let current = 0;
   let reported = Date.now();
   progress.status(line);

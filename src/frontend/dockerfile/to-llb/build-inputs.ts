@@ -1,5 +1,6 @@
 import { type Digest, digestOf } from '../../../base/digest.ts';
 import { asKilnError, KilnError } from '../../../base/errors.ts';
+import { looksLikeArchive } from '../../../base/looks-like-archive.ts';
 import { formatPlatform, type Platform } from '../../../base/platform.ts';
 import { unmarshalDefinition } from '../../../llb/graph.ts';
 import {
@@ -28,7 +29,6 @@ import { parseGitRef } from './git-ref.ts';
 import { parseIgnoreFile } from './ignore-file.ts';
 import { baseImage, type ImageDraft } from './image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
-import { isArchive } from './is-archive.ts';
 import type { RequestOptions } from './request-options.ts';
 
 /** A tree that a `context:` option puts in the place of an image or stage. Without `image` it has no config of its own. */
@@ -341,7 +341,7 @@ export class BuildInputs {
     const tree = http(url, { filename: download, name: '[internal] load remote build context' });
     const ref = await this.#solve(toDefinition(tree));
     const start = await ref?.readFile(download, { offset: 0, length: 1024 }, this.#signal);
-    if (!start || !isArchive(start)) return remote(tree, download);
+    if (!start || !looksLikeArchive(start)) return remote(tree, download);
     const unpacked = scratch().file(files().copy(tree, `/${download}`, '/', { unpackArchive: true }));
     return remote(unpacked, filename);
   }

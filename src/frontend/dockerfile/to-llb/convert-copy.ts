@@ -200,7 +200,7 @@ class CopyBuilder {
         hint: 'write it as sha256:<64 hex digits>',
       });
     }
-    return http(url, { filename, name: this.#name.of().name, ...(checksum && { checksum }) });
+    return http(url, { ...this.#name.of(), filename, ...(checksum && { checksum }) });
   }
 
   #addPath(actions: FileActions, path: string, dest: string, isAdd: boolean): FileActions {

@@ -4,10 +4,10 @@ import type { SourceContext } from './source.ts';
 const capacity = 256;
 
 /**
- * What images resolved to, for as long as the same client asks: a build sees one image under one name, however often
- * it is looked up. Look-ups that run at the same time are one.
+ * What names resolved to, for as long as the same client asks: a build sees one image (one file) under one name, however
+ * often it is looked up. Look-ups that run at the same time are one.
  */
-export class ImageCache<T> {
+export class ResolutionCache<T> {
   readonly #running = new SharedWork<T>();
   readonly #known = new Map<string, T>();
 

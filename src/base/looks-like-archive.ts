@@ -2,10 +2,11 @@ const magics: readonly (readonly number[])[] = [
   [0x42, 0x5a, 0x68],
   [0x1f, 0x8b, 0x08],
   [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
+  [0x28, 0xb5, 0x2f, 0xfd],
 ];
 
-/** Whether a file that starts so is a tar archive, plain or packed with bzip2, gzip or xz. `start` holds its first 512 bytes or more. */
-export function isArchive(start: Uint8Array): boolean {
+/** Whether data that starts so is a tar archive, plain or packed with bzip2, gzip, xz or zstd. `start` holds its first 512 bytes or more. */
+export function looksLikeArchive(start: Uint8Array): boolean {
   if (magics.some((magic) => magic.every((byte, at) => start[at] === byte))) return true;
   return start.length >= 512 && isTarHeader(start.subarray(0, 512));
 }

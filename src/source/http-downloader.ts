@@ -1,0 +1,371 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { STATUS_CODES } from 'node:http';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { canonicalDigest } from '../base/canonical.ts';
+import { type Digest, Digester } from '../base/digest.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { abortError, throwIfAborted } from '../base/lifetime.ts';
+import type { ProgressWriter } from '../base/progress.ts';
+import { SharedWork } from '../base/shared-work.ts';
+import type { PrimableChecksums } from '../layer/content-checksums.ts';
+import type { ImmutableRef, RefStore } from '../layer/ref.ts';
+import { isTransient, networkReason } from '../registry/network-error.ts';
+import { codeOfStatus } from '../registry/registry-error.ts';
+import { type RetryPolicy, withRetry } from '../registry/retry.ts';
+import { pullUpload, uploadHost } from '../session/pull-upload.ts';
+import type { ClientServices, SessionManager } from '../session/session.ts';
+import { downloadName } from './download-name.ts';
+import { discard, type HttpAnswer, HttpClient, type HttpRequest } from './http-client.ts';
+import { parseHttpDate } from './http-date.ts';
+import type { HttpDownload, HttpDownloads } from './http-downloads.ts';
+import { type HttpOptions, requestDigest } from './http-options.ts';
+import { NewTree } from './new-tree.ts';
+import { reportTransfer } from './report-transfer.ts';
+import type { SourceContext } from './source.ts';
+
+export interface HttpDownloaderOptions {
+  readonly refStore: Pick<RefStore, 'get' | 'has' | 'createMutable'>;
+  /** Told the digests of downloaded files, so that they are not read again. */
+  readonly checksums: Pick<PrimableChecksums, 'prime'>;
+  readonly services: Pick<ClientServices, 'secret'>;
+  readonly sessions: Pick<SessionManager, 'any'>;
+  /** Of failures that may pass by themselves. */
+  readonly retry?: RetryPolicy;
+}
+
+/** A file that was just brought, with a handle to its tree. */
+export interface Fetched {
+  readonly download: HttpDownload;
+  readonly ref: ImmutableRef;
+}
+
+/** Bytes on their way, and what their sender says of them. */
+interface Incoming {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly compressed: boolean;
+  /** Undefined when that is not known. */
+  readonly size: number | undefined;
+  readonly disposition: string | undefined;
+  readonly lastModified: string | undefined;
+  readonly etag: string;
+}
+
+interface Question {
+  readonly http: HttpOptions;
+  readonly authorization: string | undefined;
+  /** What is here already: the server is asked for something else. */
+  readonly versions: readonly HttpDownload[];
+}
+
+const defaultRetry: RetryPolicy = { attempts: 4, firstDelay: 250 };
+
+/** Downloads of files into trees of their own, none that is here already as far as a server can tell. */
+export class HttpDownloader implements AsyncDisposable {
+  readonly #options: HttpDownloaderOptions;
+  readonly #downloads: HttpDownloads;
+  readonly #client = new HttpClient();
+  readonly #shared = new SharedWork<HttpDownload>();
+  /** Begun, perhaps given up, but not cleaned up yet. */
+  readonly #running = new Set<Promise<HttpDownload>>();
+
+  constructor(options: HttpDownloaderOptions, downloads: HttpDownloads) {
+    this.#options = options;
+    this.#downloads = downloads;
+  }
+
+  /** What the URL names now: a file that is here, if the server says that it is still the same, or a new download. */
+  async current(http: HttpOptions, context: SourceContext): Promise<HttpDownload> {
+    return await this.#explained(http, context, async () => {
+      const authorization = await this.#authorization(http, context);
+      const same = canonicalDigest('http-download', [requestDigest(http), authorization]);
+      return await this.#shared.run(same, context.signal, (signal) => {
+        const shared = { ...context, sessions: () => context.sessions(), signal };
+        return this.#tracked(this.#refresh(http, authorization, shared));
+      });
+    });
+  }
+
+  /** Downloads the file, whatever is here. */
+  async fetch(http: HttpOptions, context: SourceContext): Promise<Fetched> {
+    return await this.#explained(http, context, async () => {
+      const authorization = await this.#authorization(http, context);
+      return await this.#bringWithRetry({ http, authorization, versions: [] }, context);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+    await Promise.allSettled(this.#running);
+  }
+
+  #tracked(work: Promise<HttpDownload>): Promise<HttpDownload> {
+    this.#running.add(work);
+    const done = () => this.#running.delete(work);
+    work.then(done, done);
+    return work;
+  }
+
+  async #explained<T>(http: HttpOptions, { signal }: SourceContext, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throwIfAborted(signal);
+      throw asKilnError(error).wrap(`cannot download ${shownUrl(http.url)}`);
+    }
+  }
+
+  async #refresh(
+    http: HttpOptions,
+    authorization: string | undefined,
+    context: SourceContext,
+  ): Promise<HttpDownload> {
+    const versions = this.#downloads
+      .versions(requestDigest(http))
+      .filter(({ ref }) => this.#options.refStore.has(ref));
+    const question = { http, authorization, versions };
+    // First without the body: some servers name the versions of a file, but send it whatever they are asked.
+    const unchanged = versions.length > 0 && (await this.#ask(question, context));
+    if (unchanged) return unchanged;
+    const { download, ref } = await this.#bringWithRetry(question, context);
+    await ref.release();
+    return download;
+  }
+
+  /** Which of the versions a server still has; undefined when it has another one, or gives no clear answer. */
+  async #ask(question: Question, { signal }: SourceContext): Promise<HttpDownload | undefined> {
+    try {
+      const answer = await this.#client.send(requestFor('HEAD', question), signal);
+      await discard(answer.body);
+      return answer.status === 200 || answer.status === 304
+        ? sameVersion(answer, question.versions)
+        : undefined;
+    } catch {
+      // Not every server knows HEAD: what is wrong shows when the file is asked for.
+      throwIfAborted(signal);
+      return undefined;
+    }
+  }
+
+  #bringWithRetry(question: Question, context: SourceContext): Promise<Fetched> {
+    const { url } = question.http;
+    // A client gives an upload only once.
+    if (url.host === uploadHost) {
+      return this.#save(question.http, incomingUpload(url, this.#options.sessions, context), context);
+    }
+    return withRetry(this.#options.retry ?? defaultRetry, context.signal, isTransient, () =>
+      this.#bring(question, context),
+    );
+  }
+
+  async #bring(question: Question, context: SourceContext): Promise<Fetched> {
+    const { http, authorization, versions } = question;
+    const answer = await this.#client.send(requestFor('GET', question), context.signal);
+    if (answer.status >= 200 && answer.status < 300)
+      return await this.#save(http, incomingOf(answer), context);
+    await discard(answer.body);
+    if (answer.status === 304 && versions.length > 0) {
+      const download = sameVersion(answer, versions);
+      const ref = download && (await this.#options.refStore.get(download.ref));
+      return ref ? { download, ref } : await this.#bring({ ...question, versions: [] }, context);
+    }
+    throw refused(answer, http.url, authorization);
+  }
+
+  /** Writes the file, unless an equal one is here. Throws `failed_precondition` when it is not the one that was wanted. */
+  async #save(http: HttpOptions, incoming: Incoming, context: SourceContext): Promise<Fetched> {
+    const { refStore, checksums } = this.#options;
+    const { mode, uid, gid, checksum, url } = http;
+    const filename = downloadName(url, http.filename, incoming.disposition);
+    const modifiedAt = parseHttpDate(incoming.lastModified ?? '')?.getTime() ?? 0;
+    await using tree = new NewTree(refStore, { type: 'regular', description: `http url ${shownUrl(url)}` });
+    const digest = await writeFile(
+      path.join(await tree.makeDirectory(), filename),
+      incoming,
+      context,
+      async (file) => {
+        await file.chown(uid, gid);
+        await file.chmod(mode);
+        await file.utimes(modifiedAt / 1000, modifiedAt / 1000);
+      },
+    );
+    if (checksum !== undefined && digest !== checksum) {
+      throw new KilnError('failed_precondition', `digest mismatch ${digest}: ${checksum} was expected`, {
+        hint: 'the file at this URL is another one, or the checksum is that of another version',
+      });
+    }
+    const version = { digest, filename, mode, uid, gid, modifiedAt, etag: incoming.etag };
+    const known = this.#downloads.find(version);
+    const equal = known && (await refStore.get(known.ref));
+    if (equal) {
+      if (incoming.etag !== '') this.#downloads.put(requestDigest(http), { ...version, ref: equal.id });
+      return { download: { ...version, ref: equal.id }, ref: equal };
+    }
+    const ref = await tree.commit({ sharesFiles: false });
+    const download = { ...version, ref: ref.id };
+    this.#downloads.put(requestDigest(http), download);
+    const [dir] = await ref.layerDirs(context);
+    if (dir !== undefined) await checksums.prime(dir, [{ path: filename, digest }], context.signal);
+    return { download, ref };
+  }
+
+  /** The header `Authorization`: a secret that the definition names, one that is named after the host, or what the URL has. */
+  async #authorization(
+    { url, authHeaderSecret }: HttpOptions,
+    context: SourceContext,
+  ): Promise<string | undefined> {
+    if (url.host === uploadHost) return undefined;
+    const { services } = this.#options;
+    const secret = async (id: string) =>
+      Buffer.from(await services.secret(context.sessions(), id, context.signal)).toString();
+    if (authHeaderSecret !== undefined) return await secret(authHeaderSecret);
+    const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+    const optional = (id: string) =>
+      secret(id).catch(() => {
+        throwIfAborted(context.signal);
+        return undefined;
+      });
+    const [token, header] = await Promise.all([
+      optional(`HTTP_AUTH_TOKEN_${host}`),
+      optional(`HTTP_AUTH_HEADER_${host}`),
+    ]);
+    if (token !== undefined) return `Bearer ${token}`;
+    return header ?? basicAuthorization(url);
+  }
+}
+
+function requestFor(method: HttpRequest['method'], { http, authorization, versions }: Question): HttpRequest {
+  return {
+    method,
+    url: http.url,
+    authorization,
+    headers: {
+      'user-agent': 'kiln',
+      // Some servers name versions differently by what they may send: HEAD and GET have to ask alike.
+      'accept-encoding': 'gzip',
+      ...http.headers,
+      ...(versions.length > 0 && { 'if-none-match': versions.map(({ etag }) => etag).join(', ') }),
+    },
+  };
+}
+
+function sameVersion(answer: HttpAnswer, versions: readonly HttpDownload[]): HttpDownload | undefined {
+  const etag = strongEtag(answer.header('etag'));
+  // Some servers do not repeat the only name they were asked about.
+  if (etag === '' && answer.status === 304 && versions.length === 1) return versions[0];
+  return versions.find((version) => version.etag === etag);
+}
+
+/** Weak or not: versions are compared by their names alone. */
+function strongEtag(etag: string | undefined): string {
+  return etag?.replace(/^W\//, '') ?? '';
+}
+
+function incomingOf(answer: HttpAnswer): Incoming {
+  const compressed = answer.header('content-encoding')?.toLowerCase() === 'gzip';
+  const length = answer.header('content-length');
+  return {
+    bytes: answer.body,
+    compressed,
+    size: length === undefined || compressed ? undefined : Number(length),
+    disposition: answer.header('content-disposition'),
+    lastModified: answer.header('last-modified'),
+    etag: strongEtag(answer.header('etag')),
+  };
+}
+
+/** A stream of the client. */
+function incomingUpload(
+  url: URL,
+  sessions: HttpDownloaderOptions['sessions'],
+  context: SourceContext,
+): Incoming {
+  const unknown = { size: undefined, disposition: undefined, lastModified: undefined, etag: '' };
+  return { bytes: uploadBytes(url, sessions, context), compressed: false, ...unknown };
+}
+
+async function* uploadBytes(
+  url: URL,
+  sessions: HttpDownloaderOptions['sessions'],
+  { signal, ...context }: SourceContext,
+): AsyncGenerator<Uint8Array> {
+  const { first, rest } = await sessions.any(
+    context.sessions(),
+    async (session) => {
+      const bytes = pullUpload(session, url, signal);
+      // A client that does not have it says so before anything comes.
+      return { first: await bytes.next(), rest: bytes };
+    },
+    signal,
+  );
+  if (!first.done) yield first.value;
+  yield* rest;
+}
+
+/** Takes the digest on the way; `finish` gets the file with its data. */
+async function writeFile(
+  file: string,
+  { bytes, compressed, size }: Incoming,
+  { signal, progress }: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
+  finish: (handle: FileHandle) => Promise<void>,
+): Promise<Digest> {
+  await using handle = await open(file, 'wx', 0o600);
+  const digester = new Digester();
+  const line = { id: `downloading ${path.basename(file)}`, name: 'downloading', total: size };
+  const transfer = reportTransfer(line, progress);
+  const write = async (chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+    for await (const chunk of chunks) {
+      digester.update(chunk);
+      transfer.advance(chunk.length);
+      await handle.writeFile(chunk);
+    }
+  };
+  try {
+    if (compressed) await pipeline(bytes, createGunzip(), write, { signal });
+    else await pipeline(bytes, write, { signal });
+  } catch (error) {
+    throw signal.aborted ? abortError(signal) : transferFailure(error);
+  } finally {
+    transfer.complete();
+  }
+  await finish(handle);
+  return digester.digest();
+}
+
+/** What the disk or the client says stays as it is; what the connection says may pass by itself. */
+function transferFailure(error: unknown): KilnError {
+  const { code } = error as { code?: unknown };
+  if (typeof code !== 'string' || error instanceof KilnError) return asKilnError(error);
+  if (code.startsWith('Z_'))
+    return new KilnError('data_loss', 'what came is no valid gzip', { cause: error });
+  if (!code.startsWith('UND_ERR_') && code !== 'ECONNRESET') return asKilnError(error);
+  return new KilnError('unavailable', `the transfer broke off: ${networkReason(error)}`, { cause: error });
+}
+
+function refused({ status }: HttpAnswer, { hostname }: URL, authorization: string | undefined): KilnError {
+  const needsLogin = (status === 401 || status === 403) && authorization === undefined;
+  return new KilnError(
+    codeOfStatus(status),
+    `invalid response status ${status} (${STATUS_CODES[status] ?? 'unknown'})`,
+    {
+      hint: needsLogin
+        ? `if it needs credentials, give them as a secret: --secret id=HTTP_AUTH_TOKEN_${hostname},src=FILE`
+        : undefined,
+    },
+  );
+}
+
+function basicAuthorization({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
+}
+
+/** Without the password that it may have. */
+function shownUrl(url: URL): string {
+  if (url.password === '') return url.href;
+  const shown = new URL(url);
+  shown.password = 'xxxxx';
+  return shown.href;
+}

@@ -1,0 +1,78 @@
+import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** A file as a server has it. */
+export interface ServedFile {
+  readonly content: string | Uint8Array;
+  /** With its quotes; a request that names it gets 304. */
+  readonly etag?: string;
+  /** More headers of the answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface SeenRequest {
+  readonly method: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** For tests: an HTTP server on loopback that remembers what it was asked. Paths without a route are 404. */
+export class HttpRig implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #routes = new Map<string, RequestListener>();
+  readonly #seen = new Map<string, SeenRequest[]>();
+
+  private constructor() {
+    this.#server = createServer((request, response) => {
+      const path = request.url ?? '';
+      const { method = '', headers } = request;
+      this.#seen.set(path, [...this.requests(path), { method, headers }]);
+      const route = this.#routes.get(path);
+      if (route) route(request, response);
+      else response.writeHead(404).end('nothing here\n');
+    });
+  }
+
+  static async start(): Promise<HttpRig> {
+    const rig = new HttpRig();
+    await new Promise<void>((resolve) => rig.#server.listen(0, '127.0.0.1', resolve));
+    return rig;
+  }
+
+  /** `host:port`. */
+  get host(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  url(path: string): string {
+    return `http://${this.host}${path}`;
+  }
+
+  /** Serves a file, or whatever `file` does, from now on; answers its URL. */
+  serve(path: string, file: ServedFile | RequestListener): string {
+    this.#routes.set(path, typeof file === 'function' ? file : listenerFor(file));
+    return this.url(path);
+  }
+
+  /** In the order they came. */
+  requests(path: string): readonly SeenRequest[] {
+    return this.#seen.get(path) ?? [];
+  }
+
+  /** The methods of all requests for a path. */
+  methods(path: string): readonly string[] {
+    return this.requests(path).map(({ method }) => method);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function listenerFor({ content, etag, headers }: ServedFile): RequestListener {
+  return (request, response) => {
+    const unchanged = etag !== undefined && request.headers['if-none-match'] === etag;
+    response.writeHead(unchanged ? 304 : 200, { ...(etag !== undefined && { etag }), ...headers });
+    response.end(unchanged ? undefined : content);
+  };
+}
