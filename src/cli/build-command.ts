@@ -9,7 +9,7 @@ export function buildCommand(): Command {
     .description('build a Dockerfile, or LLB from standard input')
     .argument(
       '[path]',
-      "the context: a directory, a repository's address, or - for a Dockerfile on standard input",
+      'the context: a directory, the address of a repository or archive, or - for an archive or a Dockerfile on standard input',
     )
     .optionsGroup('What to build:')
     .option('-f, --file <file>', 'Dockerfile (default: PATH/Dockerfile; - for standard input)')

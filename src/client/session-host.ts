@@ -9,6 +9,7 @@ import { fileSyncService } from '../session/services/file-sync-service.ts';
 import { secretsService } from '../session/services/secrets-service.ts';
 import { sourcePolicyService } from '../session/services/source-policy-service.ts';
 import { openSshService } from '../session/services/ssh-service.ts';
+import { uploadService } from '../session/services/upload-service.ts';
 import { type FileOutput, openFileOutput } from './file-output.ts';
 import { resolveLayoutTag } from './layout-index.ts';
 import type { RemoteCache, SolveRequest } from './solve-request.ts';
@@ -35,6 +36,7 @@ export async function openSessionHost(request: SolveRequest): Promise<SessionHos
 
   const services: Service[] = [authService({ tls: request.registryTls })];
   if (request.locals.size > 0) services.push(fileSyncService(request.locals, { pool }));
+  if (request.uploads.size > 0) services.push(uploadService(request.uploads));
   if (request.secrets.length > 0) services.push(secretsService(request.secrets));
   if (request.ssh.length > 0) services.push(opened.use(await openSshService(request.ssh)).service);
   if (sinks.size > 0) services.push(fileSendService(sinks, { pool }));

@@ -4,6 +4,7 @@ import type { TokenTls } from '../session/services/fetch-token.ts';
 import type { SecretSource } from '../session/services/secrets-service.ts';
 import type { DecideSource } from '../session/services/source-policy-service.ts';
 import type { SshSource } from '../session/services/ssh-service.ts';
+import type { Uploads } from '../session/services/upload-service.ts';
 
 /** Options of an exporter or a remote cache, as its documentation names them. */
 export type Attributes = Readonly<Record<string, string>>;
@@ -55,6 +56,8 @@ export interface SolveRequest {
   readonly locals: ReadonlyMap<string, string>;
   /** OCI layouts that the build may read, by store name. */
   readonly layouts: ReadonlyMap<string, string>;
+  /** Streams that the build may read by their URLs (`uploadUrl`). */
+  readonly uploads: Uploads;
   readonly outputs: readonly Output[];
   readonly cacheExports: readonly RemoteCache[];
   readonly cacheImports: readonly RemoteCache[];
@@ -75,6 +78,7 @@ export interface SolveRequest {
 export const emptySolve: Omit<SolveRequest, 'source'> = {
   locals: new Map(),
   layouts: new Map(),
+  uploads: new Map(),
   outputs: [],
   cacheExports: [],
   cacheImports: [],

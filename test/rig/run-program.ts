@@ -6,6 +6,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Given on standard input, which is empty otherwise. */
   readonly input?: string | Uint8Array;
+  /** There may be more input: the program does not see its end. */
+  readonly inputStaysOpen?: boolean;
 }
 
 /** How a program ended, and all it said. */
@@ -51,7 +53,8 @@ export function startProgram(program: string, args: readonly string[], options: 
   });
   // A program that does not read its input is no failure of ours.
   child.stdin.on('error', () => {});
-  child.stdin.end(options.input);
+  if (options.inputStaysOpen) child.stdin.write(options.input ?? '');
+  else child.stdin.end(options.input);
   const finished = new Promise<Finished>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {

@@ -1,46 +1,40 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
+import { looksLikeArchive } from '../../base/looks-like-archive.ts';
+import { type Uploads, uploadUrl } from '../../session/services/upload-service.ts';
 
 /** Where a build's files come from, in the Dockerfile frontend's words. Disposing removes what was made for it. */
 export interface BuildContext extends AsyncDisposable {
   readonly options: ReadonlyMap<string, string>;
   readonly locals: ReadonlyMap<string, string>;
+  readonly uploads: Uploads;
 }
 
 /** What a PATH argument can be besides a directory: something the engine fetches itself. */
 const remoteForm = /^(https?:\/\/|git:\/\/|ssh:\/\/|git@|github\.com\/)/;
+
+/** Bytes by which an archive is told from a Dockerfile. */
+const peekBytes = 1024;
 
 export function isRemoteContext(path: string): boolean {
   return remoteForm.test(path);
 }
 
 /**
- * The context `path` (a directory, the address of a repository or archive, or `-` for a Dockerfile on standard input)
- * with the Dockerfile `file` (`-` for standard input; `Dockerfile` in the context by default).
+ * The context `path` (a directory, the address of a repository or archive, or `-` for an archive or a Dockerfile on standard
+ * input) with the Dockerfile `file` (`-` for standard input; `Dockerfile` in the context by default).
  */
 export async function openBuildContext(
   path: string,
   file: string | undefined,
-  stdin: NodeJS.ReadableStream,
+  stdin: Readable,
 ): Promise<BuildContext> {
-  if (path === '-') {
-    if (file !== undefined) {
-      throw new KilnError('invalid_argument', 'a context on standard input cannot be used with --file', {
-        hint: 'give the Dockerfile on standard input with --file - and a directory as PATH',
-      });
-    }
-    const dockerfile = await readDockerfile(stdin);
-    return temporaryContext(dockerfile, (root) => ({
-      options: new Map([['filename', 'Dockerfile']]),
-      locals: new Map([
-        ['context', join(root, 'context')],
-        ['dockerfile', join(root, 'dockerfile')],
-      ]),
-    }));
-  }
+  if (path === '-') return await contextFromStdin(file, stdin);
   const remote = isRemoteContext(path);
   if (!remote) await checkDirectory(path);
   const options = new Map<string, string>(remote ? [['context', path]] : []);
@@ -54,24 +48,74 @@ export async function openBuildContext(
   }
   if (remote) {
     if (file !== undefined) options.set('filename', file);
-    return { options, locals, async [Symbol.asyncDispose]() {} };
+    return { options, locals, ...nothingElse };
   }
   const dockerfile = file ?? join(path, 'Dockerfile');
   options.set('filename', basename(dockerfile));
   locals.set('dockerfile', dirname(dockerfile));
   await checkDockerfile(dockerfile, path, file);
-  return { options, locals, async [Symbol.asyncDispose]() {} };
+  return { options, locals, ...nothingElse };
 }
 
-async function readDockerfile(stdin: NodeJS.ReadableStream): Promise<Buffer> {
-  const data = await buffer(stdin);
-  const isTar = data.length > 262 && data.subarray(257, 262).toString('latin1') === 'ustar';
-  const isCompressed = data[0] === 0x1f && data[1] === 0x8b;
-  if (isTar || isCompressed) {
-    throw new KilnError('unimplemented', 'an archive on standard input is not supported as a context', {
-      hint: 'unpack it and give the directory as PATH',
+const nothingElse = { uploads: new Map(), async [Symbol.asyncDispose]() {} };
+
+async function contextFromStdin(file: string | undefined, stdin: Readable): Promise<BuildContext> {
+  if (file === '-') {
+    throw new KilnError('invalid_argument', 'standard input cannot be the context and the Dockerfile', {
+      hint: 'give the Dockerfile on standard input with --file - and a directory as PATH',
     });
   }
+  const { start, whole } = await peek(stdin);
+  if (looksLikeArchive(start)) {
+    const id = randomUUID();
+    return {
+      options: new Map([
+        ['context', uploadUrl(id)],
+        ...(file === undefined ? [] : [['filename', file] as const]),
+      ]),
+      locals: new Map(),
+      uploads: new Map([[id, whole]]),
+      async [Symbol.asyncDispose]() {
+        // Whoever reads it has given up: it must not keep the process alive.
+        stdin.destroy();
+      },
+    };
+  }
+  if (file !== undefined) {
+    throw new KilnError('invalid_argument', 'standard input is no archive that --file could be in', {
+      hint: 'give a tar archive, or leave out --file for a Dockerfile on standard input',
+    });
+  }
+  const dockerfile = await readDockerfile(whole);
+  return temporaryContext(dockerfile, (root) => ({
+    options: new Map([['filename', 'Dockerfile']]),
+    locals: new Map([
+      ['context', join(root, 'context')],
+      ['dockerfile', join(root, 'dockerfile')],
+    ]),
+  }));
+}
+
+/** As much of a stream as tells what it is, and all of it, to be read once. */
+async function peek(
+  stream: Readable,
+): Promise<{ readonly start: Buffer; readonly whole: AsyncIterable<Uint8Array> }> {
+  const chunks: AsyncIterator<Uint8Array> = stream[Symbol.asyncIterator]();
+  let start = Buffer.alloc(0);
+  while (start.length < peekBytes) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    start = Buffer.concat([start, value]);
+  }
+  async function* whole(): AsyncGenerator<Uint8Array> {
+    yield start;
+    yield* { [Symbol.asyncIterator]: () => chunks };
+  }
+  return { start, whole: whole() };
+}
+
+async function readDockerfile(stdin: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const data = await buffer(stdin);
   if (data.length === 0) throw new KilnError('invalid_argument', 'the Dockerfile on standard input is empty');
   return data;
 }
@@ -86,7 +130,7 @@ async function temporaryContext(
     await mkdir(join(root, 'context'));
     await mkdir(join(root, 'dockerfile'));
     await writeFile(join(root, 'dockerfile', 'Dockerfile'), dockerfile);
-    return { ...describe(root), [Symbol.asyncDispose]: remove };
+    return { ...describe(root), uploads: new Map(), [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
     throw error;

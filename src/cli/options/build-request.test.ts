@@ -3,7 +3,9 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { DefinitionSchema, OpSchema } from '../../api/gen/ops_pb.js';
 import { digestOf } from '../../base/digest.ts';
@@ -125,6 +127,21 @@ test('a Dockerfile on standard input is a temporary file of the request', async 
   await assert.rejects(stat(made));
   await using alone = await prepare(['-'], 'FROM scratch\n');
   assert.ok((await stat(alone.request.locals.get('context')!)).isDirectory());
+});
+
+test('an archive on standard input is sent as it is', async () => {
+  const archive = gzipSync(Buffer.alloc(10_240));
+  await using prepared = await prepare(['-f', 'App', '-'], archive);
+  const { source, locals, uploads } = prepared.request;
+  const [[id, data] = []] = uploads;
+  assert.deepEqual(source.kind === 'frontend' && source.options, {
+    context: `http://buildkit-session/${id}`,
+    filename: 'App',
+  });
+  assert.equal(locals.size, 0);
+  assert.deepEqual(await buffer(data!), archive);
+  await assert.rejects(prepare(['-f', 'App', '-'], 'FROM scratch\n'), is('invalid_argument'));
+  await assert.rejects(prepare(['-f', '-', '-'], archive), is('invalid_argument'));
 });
 
 test('an address as PATH is left to the engine', async () => {

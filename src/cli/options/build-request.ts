@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { type Policy, PolicySchema } from '../../api/gen/policy_pb.js';
 import { asKilnError, KilnError } from '../../base/errors.ts';
@@ -18,7 +19,7 @@ import { ignoringCache, readDefinition } from './read-definition.ts';
 /** The process around a command, so far as a request depends on it. */
 export interface RequestContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdoutIsTerminal: boolean;
 }
 
@@ -64,7 +65,10 @@ export async function prepareRequest(
       kind: 'definition' as const,
       definition: flags.cache ? definition : ignoringCache(definition),
     };
-    return { request: { ...shared, source, locals, layouts }, async [Symbol.asyncDispose]() {} };
+    return {
+      request: { ...shared, source, locals, layouts, uploads: new Map() },
+      async [Symbol.asyncDispose]() {},
+    };
   }
   const named = await openNamedContexts(flags.buildContext);
   const main = path === undefined ? undefined : await openBuildContext(path, flags.file, context.stdin);
@@ -87,6 +91,7 @@ export async function prepareRequest(
       },
       locals: new Map([...(main?.locals ?? []), ...named.locals, ...locals]),
       layouts: new Map([...named.layouts, ...layouts]),
+      uploads: main?.uploads ?? new Map(),
     },
     async [Symbol.asyncDispose]() {
       await main?.[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { BytesMessageSchema, Upload } from '../../api/gen/session_upload_pb.js';
 import { methodPath } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
+import { abortable } from '../../base/lifetime.ts';
 import { uploadHeaders, uploadHost } from '../pull-upload.ts';
 import type { Service } from '../service-host.ts';
 
@@ -21,13 +22,17 @@ const chunkBytes = 1024 * 1024;
 export function uploadService(uploads: Uploads): Service {
   const left = new Map(uploads);
   return {
-    [methodPath(Upload.method.pull)]: async ({ metadata, stream }) => {
+    [methodPath(Upload.method.pull)]: async ({ metadata, stream, signal }) => {
       const id = posix.basename(metadata[uploadHeaders.path]?.[0] ?? '');
       const data = left.get(id);
       if (!data)
         throw new KilnError('not_found', `the client has no upload ${JSON.stringify(id)} (any more)`);
       left.delete(id);
-      for await (const chunk of data) {
+      const chunks = data[Symbol.asyncIterator]();
+      for (;;) {
+        // Not by `for await`, which would wait for the next chunk before it ends.
+        const { done, value: chunk } = await abortable(chunks.next(), signal);
+        if (done) return;
         for (let start = 0; start < chunk.length; start += chunkBytes) {
           const message = create(BytesMessageSchema, { data: chunk.subarray(start, start + chunkBytes) });
           await stream.send(toBinary(BytesMessageSchema, message));
