@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { digestOf } from '../src/base/digest.ts';
 import { solve } from '../src/client/solve.ts';
 import { emptySolve } from '../src/client/solve-request.ts';
 import { type InProcessEngine, openInProcessEngine } from '../src/daemon/in-process.ts';
 import { files, local, scratch, toDefinition } from '../src/llb/llb.ts';
 import { type RegistryRig, startRegistry } from '../src/registry/registry-rig.ts';
 import type { SourceCheck, SourceVerdict } from '../src/session/source-verifier.ts';
+import { HttpRig } from '../src/source/http-rig.ts';
 import { baseLayout } from './rig/base-layout.ts';
 import { Daemon } from './rig/daemon.ts';
 import { mustRun } from './rig/run-program.ts';
@@ -149,6 +152,34 @@ describe('a client that decides about sources itself', () => {
         : { kind: 'allow' },
     );
     assert.equal(content, 'o');
+  });
+
+  test('can ask what is at a URL, and for a checksum of the file with more behind it', async () => {
+    await using server = await HttpRig.start();
+    const headers = { 'last-modified': 'Sat, 03 Feb 2001 04:05:06 GMT' };
+    const other = { identifier: server.serve('/file', { content: 'from there', headers }), attrs: {} };
+    const suffix = Buffer.from('!');
+    const asked: SourceCheck[] = [];
+    const content = await build((check) => {
+      const { source, platform } = check;
+      if (source.identifier === 'local://wanted') return { kind: 'convert', source: other };
+      asked.push(check);
+      if (check.http) return { kind: 'allow' };
+      const checksum = { algorithm: 'sha384' as const, suffix };
+      const request = { source, platform, resolveMode: '', logName: undefined, noConfig: true, checksum };
+      return { kind: 'resolve', request };
+    });
+    assert.equal(content, 'from there');
+    assert.deepEqual(asked[1]?.http, {
+      digest: digestOf('from there'),
+      filename: 'file',
+      lastModified: new Date('2001-02-03T04:05:06Z'),
+      checksum: {
+        digest: `sha384:${createHash('sha384').update('from there!').digest('hex')}`,
+        suffix: Uint8Array.from(suffix),
+      },
+    });
+    assert.deepEqual(server.methods('/file'), ['GET']);
   });
 
   test('can deny it, and say why', async () => {

@@ -21,6 +21,7 @@ const gateway = [
   'gateway.evaluate',
   'gateway.warnings',
   'source.metaresolver',
+  'source.metaresolver.http.checksumrequest',
 ];
 
 /** LLB features that the engine cannot run. */

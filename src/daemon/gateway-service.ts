@@ -9,6 +9,7 @@ import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import { decodeInTurns, encodeDefinition } from '../llb/definition-wire.ts';
+import { checksumQuestionOf, httpMetadataToMessage } from '../session/http-metadata-message.ts';
 import { parseResolveMode } from '../source/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
 import { frontendCapabilities, llbCapabilities } from './capabilities.ts';
@@ -63,7 +64,7 @@ export function gatewayService(
       const { build } = await buildOf(context);
       if (!request.source) throw new KilnError('invalid_argument', 'no source to resolve');
       const { identifier, attrs } = request.source;
-      const { source, image } = await build.bridge
+      const { source, image, http } = await build.bridge
         .withPolicies(request.sourcePolicies.map(policyFromMessage))
         .resolveSource(
           { identifier, attrs },
@@ -71,11 +72,13 @@ export function gatewayService(
             platform: platformOf(request),
             resolveMode: parseResolveMode(request.resolveMode || attrs['image.resolvemode']),
             logName: request.logName || undefined,
+            checksum: checksumQuestionOf(request.http),
           },
         );
       return {
         source: { identifier: source.identifier, attrs: { ...source.attrs } },
         image: image && { ...image, config: request.image?.noConfig ? new Uint8Array() : image.config },
+        http: http && httpMetadataToMessage(http),
       };
     },
 

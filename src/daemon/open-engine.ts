@@ -231,6 +231,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     explainer,
     images: imageSource,
     layouts: layoutSource,
+    downloads: httpSource,
     sourceVerifier: createSourceVerifier(sessions),
     frontends: new Map(frontends.map((frontend) => [frontend.name, frontend])),
     exporters: new Map(exporters.map((exporter) => [exporter.type, exporter])),

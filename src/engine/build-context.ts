@@ -5,6 +5,8 @@ import type { SourceContext } from '../source/source.ts';
 export interface BuildContext {
   /** The session of the client; empty for a build without one. */
   readonly sessionId: string;
+  /** What is released when the build ends. */
+  readonly owned: AsyncDisposableStack;
 }
 
 /** The sessions of all builds that want the running vertex, each once. */
@@ -13,5 +15,16 @@ export function sessionsOf(context: OperationContext<BuildContext>): readonly st
 }
 
 export function sourceContext(context: OperationContext<BuildContext>): SourceContext {
-  return { signal: context.signal, progress: context.progress, sessions: () => sessionsOf(context) };
+  return {
+    signal: context.signal,
+    progress: context.progress,
+    sessions: () => sessionsOf(context),
+    hold(ref) {
+      for (const { owned } of context.jobs()) {
+        if (owned.disposed) continue;
+        const held = ref.clone();
+        owned.defer(() => held.release());
+      }
+    },
+  };
 }

@@ -7,9 +7,10 @@ import type { ImmutableRef } from '../layer/ref.ts';
 import { unmarshalInTurns } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
 import { replaceSources } from '../llb/replace-sources.ts';
+import type { ChecksumQuestion, HttpMetadata } from '../session/http-metadata-message.ts';
 import type { Job } from '../solver/solver.ts';
 import { parseResolveMode } from '../source/image-source.ts';
-import type { ImageMetadataOptions, ImageResolver } from '../source/source.ts';
+import type { ImageMetadataOptions, ImageResolver, SourceContext } from '../source/source.ts';
 import { type BuildContext, sourceContext } from './build-context.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { schemeOf } from './source-operation.ts';
@@ -17,7 +18,7 @@ import type { SourceGuard } from './source-policy/source-guard.ts';
 import { withSource } from './with-source.ts';
 
 export interface BuildSourcesOptions {
-  readonly parts: Pick<EngineParts, 'images' | 'layouts' | 'platform'>;
+  readonly parts: Pick<EngineParts, 'images' | 'layouts' | 'downloads' | 'platform'>;
   readonly job: Job<ImmutableRef, BuildContext>;
   readonly guard: SourceGuard;
   readonly signal: AbortSignal;
@@ -26,14 +27,20 @@ export interface BuildSourcesOptions {
 export interface ResolveSourceOptions extends Pick<ImageMetadataOptions, 'platform' | 'resolveMode'> {
   /** The name of the vertex that shows it. */
   readonly logName?: string;
+  /** Of a file, besides its digest. */
+  readonly checksum?: ChecksumQuestion;
 }
 
 export interface ResolvedSource {
   /** What the policies made of the source. */
   readonly source: SourceOp;
-  /** Undefined for a source that is no image. */
-  readonly image: { readonly digest: Digest; readonly config: Uint8Array } | undefined;
+  /** For a source that is an image. */
+  readonly image?: { readonly digest: Digest; readonly config: Uint8Array };
+  /** For a source that is a file. */
+  readonly http?: HttpMetadata;
 }
+
+type Known = Pick<ResolvedSource, 'image' | 'http'>;
 
 /** The sources of one build: looked at only as its policies have it. */
 export class BuildSources {
@@ -52,7 +59,7 @@ export class BuildSources {
   /** Throws `permission_denied` when the policies do not allow the source. */
   async resolve(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource> {
     const admitted = await this.#admit(source, options.platform);
-    return { source: admitted, image: await this.#resolveImage(admitted, options) };
+    return { source: admitted, ...(await this.#find(admitted, options)) };
   }
 
   /** The definition with what the policies make of its sources. Throws `permission_denied` with the place in the source. */
@@ -82,40 +89,54 @@ export class BuildSources {
     return this.#guard.admit(
       source,
       platform,
-      async (admitted, { platform: wanted, resolveMode, logName, noConfig }) => {
-        const image = await this.#resolveImage(admitted, {
+      async (admitted, { platform: wanted, resolveMode, logName, noConfig, checksum }) => {
+        const { image, ...found } = await this.#find(admitted, {
           platform: wanted ?? platform ?? this.#parts.platform,
           resolveMode: parseResolveMode(resolveMode),
           logName,
+          checksum,
         });
-        return image && noConfig ? { ...image, config: new Uint8Array() } : image;
+        return { ...found, image: image && noConfig ? { ...image, config: new Uint8Array() } : image };
       },
       this.#signal,
     );
   }
 
-  async #resolveImage(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource['image']> {
-    const resolver = this.#resolverOf(source);
-    if (!resolver) return undefined;
-    const ref = nameOf(source);
-    const name = options.logName ?? `resolve image config for ${ref}`;
-    const { digest, config } = await this.#job.inProgress(
-      { digest: canonicalDigest('resolve', [ref, name]), name },
-      (context) =>
-        resolver.resolveConfig(ref, { ...options, ociLayout: layoutOf(source) }, sourceContext(context)),
-    );
+  async #find(source: SourceOp, options: ResolveSourceOptions): Promise<Known> {
+    const { images, layouts, downloads } = this.#parts;
+    const name = nameOf(source);
+    switch (schemeOf(source)) {
+      case 'docker-image':
+        return { image: await this.#resolveImage(images, name, options) };
+      case 'oci-layout':
+        return {
+          image: await this.#resolveImage(layouts, name, { ...options, ociLayout: layoutOf(source) }),
+        };
+      case 'http':
+      case 'https': {
+        const shown = options.logName ?? `resolve ${source.identifier}`;
+        const resolve = (context: SourceContext) => downloads.resolveFile(source, options.checksum, context);
+        return { http: await this.#inProgress(shown, source.identifier, resolve) };
+      }
+      default:
+        return {};
+    }
+  }
+
+  async #resolveImage(
+    resolver: ImageResolver,
+    ref: string,
+    options: ResolveSourceOptions & ImageMetadataOptions,
+  ): Promise<Known['image']> {
+    const shown = options.logName ?? `resolve image config for ${ref}`;
+    const resolve = (context: SourceContext) => resolver.resolveConfig(ref, options, context);
+    const { digest, config } = await this.#inProgress(shown, ref, resolve);
     return { digest, config };
   }
 
-  #resolverOf(source: SourceOp): ImageResolver | undefined {
-    switch (schemeOf(source)) {
-      case 'docker-image':
-        return this.#parts.images;
-      case 'oci-layout':
-        return this.#parts.layouts;
-      default:
-        return undefined;
-    }
+  #inProgress<T>(name: string, about: string, work: (context: SourceContext) => Promise<T>): Promise<T> {
+    const vertex = { digest: canonicalDigest('resolve', [about, name]), name };
+    return this.#job.inProgress(vertex, (context) => work(sourceContext(context)));
   }
 }
 
@@ -125,6 +146,5 @@ export function nameOf({ identifier }: SourceOp): string {
 }
 
 function layoutOf(source: SourceOp): ImageMetadataOptions['ociLayout'] {
-  if (schemeOf(source) !== 'oci-layout') return undefined;
   return { sessionId: source.attrs['oci.session'] ?? '', storeId: source.attrs['oci.store'] ?? '' };
 }

@@ -8,7 +8,7 @@ import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import type { ClientServices } from '../session/session.ts';
 import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
-import type { ImageResolver, Source } from '../source/source.ts';
+import type { FileResolver, ImageResolver, Source } from '../source/source.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Explainer } from './explain/explainer.ts';
 
@@ -36,6 +36,7 @@ export interface EngineParts extends WorkerParts {
   readonly solver: Solver<ImmutableRef, BuildContext>;
   readonly images: ImageResolver;
   readonly layouts: ImageResolver;
+  readonly downloads: FileResolver;
   readonly sourceVerifier: SourceVerifier;
   /** Observes `solver`. */
   readonly explainer: Explainer;

@@ -67,12 +67,12 @@ export class Engine {
     const ended = new AbortController();
     const alive = AbortSignal.any([signal, ended.signal]);
     const explanations = this.#parts.explainer.begin(request.id, events);
+    const owned = new AsyncDisposableStack();
     const job = this.#parts.solver.createJob(
       request.id,
-      { sessionId: request.sessionId },
+      { sessionId: request.sessionId, owned },
       explanations.watch(events),
     );
-    const owned = new AsyncDisposableStack();
     const bridge = new BuildBridge({
       parts: this.#parts,
       job,

@@ -8,6 +8,12 @@ import { callUnary } from '../api/unary-call.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { SourceOp } from '../llb/op.ts';
+import {
+  type ChecksumQuestion,
+  checksumQuestionOf,
+  type HttpMetadata,
+  httpMetadataToMessage,
+} from './http-metadata-message.ts';
 import type { SessionManager } from './session.ts';
 
 /** What a client is asked about: a source, and what it has wanted to know of it so far. */
@@ -15,6 +21,7 @@ export interface SourceCheck {
   readonly source: SourceOp;
   readonly platform: Platform | undefined;
   readonly image?: { readonly digest: string; readonly config: Uint8Array };
+  readonly http?: HttpMetadata;
 }
 
 export type SourceVerdict =
@@ -32,6 +39,8 @@ export interface SourceQuestion {
   readonly logName: string | undefined;
   /** The digest is enough. */
   readonly noConfig: boolean;
+  /** Wanted of a file, besides its digest. */
+  readonly checksum?: ChecksumQuestion;
 }
 
 /** Asks the client whether its build may use a source, and as what. */
@@ -41,11 +50,11 @@ export interface SourceVerifier {
 
 export function createSourceVerifier(sessions: SessionManager): SourceVerifier {
   return {
-    async check(sessionId, { source, platform, image }, signal) {
+    async check(sessionId, { source, platform, image, http }, signal) {
       const session = await sessions.get(sessionId, signal);
       const request = create(CheckPolicyRequestSchema, {
         platform: platform && platformToMessage(platform),
-        source: { source: sourceToMessage(source), image },
+        source: { source: sourceToMessage(source), image, http: http && httpMetadataToMessage(http) },
       });
       const open = session.open.bind(session);
       const { result } = await callUnary(open, PolicyVerifier.method.checkPolicy, request, { signal });
@@ -74,6 +83,7 @@ function questionOf(message: ResolveSourceMetaRequest, source: SourceOp): Source
     resolveMode: message.resolveMode,
     logName: message.logName || undefined,
     noConfig: message.image?.noConfig ?? false,
+    checksum: checksumQuestionOf(message.http),
   };
 }
 

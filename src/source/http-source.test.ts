@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -16,6 +17,7 @@ import { createLayerDiffer } from '../layer/layer-differ.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import { openRefStore } from '../layer/ref-store.ts';
 import { createClientServices } from '../session/client-services.ts';
+import type { ChecksumQuestion } from '../session/http-metadata-message.ts';
 import { secretsService } from '../session/services/secrets-service.ts';
 import { uploadService, uploadUrl } from '../session/services/upload-service.ts';
 import { openSessionRig } from '../session/session-rig.ts';
@@ -23,14 +25,14 @@ import { openOverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { HttpDownloads } from './http-downloads.ts';
 import { HttpRig } from './http-rig.ts';
 import { createHttpSource } from './http-source.ts';
-import type { Source, SourceContext } from './source.ts';
+import type { SourceContext } from './source.ts';
 
 let dir: string;
 let resources: AsyncDisposableStack;
 let database: DatabaseSync;
 let refStore: RefStore;
 let server: HttpRig;
-let source: Source & AsyncDisposable;
+let source: ReturnType<typeof createHttpSource>;
 
 beforeEach(async () => {
   dir = mkdtempSync(path.join(tmpdir(), 'kiln-http-source-'));
@@ -83,10 +85,16 @@ interface Asked {
   readonly attrs?: Readonly<Record<string, string>>;
   readonly sessions?: readonly string[];
   readonly signal?: AbortSignal;
+  readonly held?: ImmutableRef[];
 }
 
-function contextOf({ sessions = [], signal = new AbortController().signal }: Asked): SourceContext {
-  return { signal, progress: silentProgress, sessions: () => sessions };
+function contextOf({ sessions = [], signal = new AbortController().signal, held }: Asked): SourceContext {
+  return {
+    signal,
+    progress: silentProgress,
+    sessions: () => sessions,
+    hold: (ref) => held?.push(ref.clone()),
+  };
 }
 
 /** As another build would see it: what an earlier one found out counts only as far as it is kept. */
@@ -237,6 +245,37 @@ test('a file that was pruned after its key was made is downloaded again, if it i
   await prune();
   server.serve('/file', { content: 'two', etag: '"2"' });
   await assert.rejects(second.snapshot(), /digest mismatch/);
+});
+
+test('a file is held as long as the builds that found it', async () => {
+  const url = server.serve('/file', { content: 'one' });
+  const held: ImmutableRef[] = [];
+  const { snapshot } = await build(url, { held });
+  for await (const _ of refStore.prune({ all: true }));
+  server.serve('/file', { content: 'two' });
+  assert.equal((await fileOf(await snapshot())).text, 'one');
+  assert.deepEqual(server.methods('/file'), ['GET']);
+  assert.equal(held.length, 1);
+});
+
+test('frontends and policies can ask what a URL names', async () => {
+  const headers = { 'last-modified': lastModified, 'content-disposition': 'attachment; filename="my file"' };
+  const url = server.serve('/file', { content: 'hello', headers });
+  const ask = (attrs = {}, checksum?: ChecksumQuestion) =>
+    source.resolveFile({ identifier: url, attrs }, checksum, contextOf({}));
+  const known = { digest: digestOf('hello'), filename: 'my file', lastModified: new Date(lastModified) };
+  assert.deepEqual(await ask(), { ...known, checksum: undefined });
+  const suffix = Buffer.from(' and more');
+  assert.deepEqual(await ask({}, { algorithm: 'sha512', suffix }), {
+    ...known,
+    checksum: { digest: `sha512:${createHash('sha512').update('hello and more').digest('hex')}`, suffix },
+  });
+  const requests = server.requests('/file').length;
+  const pinned = { 'http.checksum': digestOf('hello') };
+  assert.deepEqual(await ask(pinned), {
+    ...{ digest: digestOf('hello'), filename: 'file', lastModified: undefined, checksum: undefined },
+  });
+  assert.equal(server.requests('/file').length, requests);
 });
 
 test('one client sees one file under a URL, however often its builds look', async () => {

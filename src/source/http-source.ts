@@ -1,13 +1,20 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { pipeline } from 'node:stream/promises';
 import { canonicalDigest } from '../base/canonical.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
+import type { SourceOp } from '../llb/op.ts';
+import type { ChecksumQuestion, HttpChecksum, HttpMetadata } from '../session/http-metadata-message.ts';
 import { downloadName } from './download-name.ts';
 import { HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
 import { type FileIdentity, type HttpDownload, HttpDownloads } from './http-downloads.ts';
 import { type HttpOptions, parseHttpOptions, requestDigest } from './http-options.ts';
 import { ResolutionCache } from './resolution-cache.ts';
-import type { Source, SourceContext, SourceInstance, SourceKey } from './source.ts';
+import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from './source.ts';
 
 export interface HttpSourceOptions extends HttpDownloaderOptions {
   readonly database: DatabaseSync;
@@ -17,14 +24,17 @@ export interface HttpSourceOptions extends HttpDownloaderOptions {
  * `http://` and `https://`: a tree with one file that is downloaded. Its key is the file's digest, name, owner, mode and
  * time: what the URL names now, unless a checksum says it without asking. `http://buildkit-session/…` is a stream of the client.
  */
-export function createHttpSource(options: HttpSourceOptions): Source & AsyncDisposable {
+export function createHttpSource(options: HttpSourceOptions): Source & FileResolver & AsyncDisposable {
   const downloads = new HttpDownloads(options.database);
   const downloader = new HttpDownloader(options, downloads);
   const cache = new ResolutionCache<HttpDownload>();
+  const open = (op: SourceOp) =>
+    new HttpInstance(parseHttpOptions(op), { downloader, downloads, cache, ...options });
   return {
     schemes: ['http', 'https'],
     contentOnly: false,
-    open: (op) => new HttpInstance(parseHttpOptions(op), { downloader, downloads, cache, ...options }),
+    open,
+    resolveFile: (op, checksum, context) => open(op).describe(checksum, context),
     [Symbol.asyncDispose]: () => downloader[Symbol.asyncDispose](),
   };
 }
@@ -47,11 +57,52 @@ class HttpInstance implements SourceInstance {
 
   async key(context: SourceContext): Promise<SourceKey> {
     const { digest, filename, mode, uid, gid, modifiedAt } = await this.#identify(context);
-    this.#wanted = { digest, filename, mode, uid, gid, modifiedAt };
     return { digest: canonicalDigest('http', [filename, digest, mode, uid, gid, modifiedAt]), pin: digest };
   }
 
+  /** What the URL names now; a checksum of another kind needs the file. */
+  async describe(question: ChecksumQuestion | undefined, context: SourceContext): Promise<HttpMetadata> {
+    const { digest, filename, modifiedAt } = await this.#identify(context);
+    return {
+      digest,
+      filename,
+      lastModified: modifiedAt ? new Date(modifiedAt) : undefined,
+      checksum: question && (await this.#checksum(question, context)),
+    };
+  }
+
+  async #checksum({ algorithm, suffix }: ChecksumQuestion, context: SourceContext): Promise<HttpChecksum> {
+    const ref = await this.snapshot(context);
+    try {
+      await using view = await ref.mount(context);
+      const [name] = await readdir(view.path);
+      const hash = createHash(algorithm);
+      await pipeline(createReadStream(path.join(view.path, name!)), hash, {
+        end: false,
+        signal: context.signal,
+      });
+      return { digest: `${algorithm}:${hash.update(suffix).digest('hex')}`, suffix };
+    } finally {
+      await ref.release();
+    }
+  }
+
+  /** Also holds the file, if it is here. */
   async #identify(context: SourceContext): Promise<FileIdentity> {
+    const wanted = await this.#find(context);
+    this.#wanted = wanted;
+    const ref = await this.#existing(wanted);
+    if (ref) context.hold(ref);
+    await ref?.release();
+    return wanted;
+  }
+
+  async #existing(wanted: FileIdentity): Promise<ImmutableRef | undefined> {
+    const known = this.#parts.downloads.find(wanted);
+    return known && (await this.#parts.refStore.get(known.ref));
+  }
+
+  async #find(context: SourceContext): Promise<FileIdentity> {
     const { url, filename, checksum: digest, mode, uid, gid } = this.#http;
     if (digest === undefined) {
       const { downloader, cache } = this.#parts;
@@ -70,14 +121,12 @@ class HttpInstance implements SourceInstance {
   }
 
   async snapshot(context: SourceContext): Promise<ImmutableRef> {
-    const { refStore, downloads, downloader } = this.#parts;
     const wanted = this.#wanted;
     if (!wanted) throw new KilnError('internal', `${this.#http.url}: snapshot before key`);
-    const known = downloads.find(wanted);
-    const ref = known && (await refStore.get(known.ref));
-    if (ref) return ref;
+    const existing = await this.#existing(wanted);
+    if (existing) return existing;
     // Never downloaded, or pruned since the key was made.
-    const fetched = await downloader.fetch({ ...this.#http, checksum: wanted.digest }, context);
-    return fetched.ref;
+    const { downloader } = this.#parts;
+    return (await downloader.fetch({ ...this.#http, checksum: wanted.digest }, context)).ref;
   }
 }

@@ -59,6 +59,7 @@ const context = (session = 'one', progress: ProgressWriter = silentProgress): So
   signal: AbortSignal.timeout(30_000),
   progress,
   sessions: () => [session],
+  hold() {},
 });
 
 async function push(name: string, descriptor: Descriptor, bytes: Uint8Array): Promise<void> {

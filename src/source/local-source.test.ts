@@ -64,7 +64,12 @@ async function snapshot(
 ): Promise<ImmutableRef> {
   const op = { identifier: 'local://context', attrs: { 'local.session': session.id, ...attrs } };
   const instance = source.open(op, hostPlatform());
-  const sourceContext = { signal: new AbortController().signal, progress, sessions: () => [session.id] };
+  const sourceContext = {
+    signal: new AbortController().signal,
+    progress,
+    sessions: () => [session.id],
+    hold() {},
+  };
   await instance.key(sourceContext);
   return await instance.snapshot(sourceContext);
 }

@@ -3,12 +3,15 @@ import type { Platform } from '../base/platform.ts';
 import type { ProgressWriter } from '../base/progress.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
 import type { SourceOp } from '../llb/op.ts';
+import type { ChecksumQuestion, HttpMetadata } from '../session/http-metadata-message.ts';
 
 export interface SourceContext {
   readonly signal: AbortSignal;
   readonly progress: ProgressWriter;
   /** Sessions of the builds that want this, first one first; changes as builds come and go. */
   sessions(): readonly string[];
+  /** Keeps a tree until the builds that want this now have ended: what a key was made of has to be there when it is used. */
+  hold(ref: ImmutableRef): void;
 }
 
 /**
@@ -52,6 +55,15 @@ export interface ImageMetadataOptions {
   readonly resolveMode: ResolveMode;
   /** For oci-layout references. */
   readonly ociLayout?: { readonly sessionId: string; readonly storeId: string };
+}
+
+/** Sources that name files answer for what they are now. */
+export interface FileResolver {
+  resolveFile(
+    source: SourceOp,
+    checksum: ChecksumQuestion | undefined,
+    context: SourceContext,
+  ): Promise<HttpMetadata>;
 }
 
 /** Sources that name images answer for their config without pulling layers. */

@@ -9,7 +9,7 @@ const platform = { os: 'linux', architecture: 'amd64' };
 const signal = new AbortController().signal;
 const full = 'docker-image://docker.io/library/busybox:latest';
 const image: SourceOp = { identifier: 'docker-image://busybox', attrs: {} };
-const nothingKnown = async () => undefined;
+const nothingKnown = async () => ({});
 
 /** A client that gives these answers, one for each question; keeps what it was asked. */
 function client(...answers: readonly SourceVerdict[]) {
@@ -64,7 +64,7 @@ test('a client is told what it wants to know', async () => {
   const request = { source, platform, resolveMode: '', logName: undefined, noConfig: false };
   const { asked, ask } = client({ kind: 'resolve', request }, { kind: 'allow' });
   const known = { digest: 'sha256:aa', config: new Uint8Array([1]) };
-  await new SourceGuard([], ask).admit(image, platform, async () => known, signal);
+  await new SourceGuard([], ask).admit(image, platform, async () => ({ image: known }), signal);
   assert.deepEqual(asked[1], { source, platform, image: known });
 });
 

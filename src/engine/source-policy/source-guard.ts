@@ -11,7 +11,10 @@ import type { SourcePolicy } from './source-policy.ts';
 export type AskClient = (check: SourceCheck, signal: AbortSignal) => Promise<SourceVerdict>;
 
 /** Finds out of a source what a client wants to know before it decides. */
-export type Resolve = (source: SourceOp, question: SourceQuestion) => Promise<SourceCheck['image']>;
+export type Resolve = (
+  source: SourceOp,
+  question: SourceQuestion,
+) => Promise<Pick<SourceCheck, 'image' | 'http'>>;
 
 /** Answers of a client to one source after which it is taken to go round in circles. */
 const answerLimit = 10;
@@ -62,7 +65,7 @@ export class SourceGuard {
           break;
         case 'resolve':
           checkSame(current, verdict.request.source);
-          check = { source: current, platform, image: await resolve(current, verdict.request) };
+          check = { source: current, platform, ...(await resolve(current, verdict.request)) };
           break;
       }
     }

@@ -3,6 +3,7 @@ import { PolicyVerifier } from '../../api/gen/session_policy_pb.js';
 import { platformFromMessage, platformToMessage } from '../../api/platform-message.ts';
 import { methodPath, unaryHandler } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
+import { checksumQuestionToMessage, httpMetadataFromMessage } from '../http-metadata-message.ts';
 import type { Service } from '../service-host.ts';
 import { type SourceCheck, type SourceVerdict, sourceToMessage } from '../source-verifier.ts';
 
@@ -21,6 +22,7 @@ export function sourcePolicyService(decide: DecideSource): Service {
           source: { identifier, attrs },
           platform: platform && platformFromMessage(platform),
           ...(source.image && { image: { digest: source.image.digest, config: source.image.config } }),
+          ...(source.http && { http: httpMetadataFromMessage(source.http) }),
         });
         return { result: resultOf(verdict) };
       },
@@ -41,13 +43,14 @@ function resultOf(verdict: SourceVerdict) {
       return { case: 'decision', value: { action: PolicyAction.CONVERT, update } } as const;
     }
     case 'resolve': {
-      const { source, platform, resolveMode, logName = '', noConfig } = verdict.request;
+      const { source, platform, resolveMode, logName = '', noConfig, checksum } = verdict.request;
       const value = {
         source: sourceToMessage(source),
         platform: platform && platformToMessage(platform),
         resolveMode,
         logName,
         image: { noConfig },
+        http: checksum && { checksum: checksumQuestionToMessage(checksum) },
       };
       return { case: 'request', value } as const;
     }
