@@ -9,6 +9,7 @@ import type { ConformanceCase } from './conformance-case.ts';
 import { makeTree } from './make-tree.ts';
 import type { Outcome } from './outcome.ts';
 import { readImageArchive } from './read-image-archive.ts';
+import { serveTree } from './serve-tree.ts';
 import { withoutStepNumber } from './without-step-number.ts';
 
 export interface BuildSetting {
@@ -19,6 +20,9 @@ export interface BuildSetting {
   readonly directory: string;
 }
 
+/** The tree of a case that is not the client's. */
+const servedTree = 'http';
+
 /** Builds a case as a client of `connection`. Rejects only when the build cannot even be tried. */
 export async function buildCase(of: ConformanceCase, setting: BuildSetting): Promise<Outcome> {
   const { connection, baseLayout, directory } = setting;
@@ -26,7 +30,10 @@ export async function buildCase(of: ConformanceCase, setting: BuildSetting): Pro
   try {
     const archive = path.join(directory, 'image.tar');
     const digest = await resolveLayoutTag(baseLayout, 'latest');
-    const build = solve(connection, requestOf(of, directory, archive, baseLayout, digest));
+    const request = requestOf(of, directory, archive, baseLayout, digest);
+    const files = of.trees.get(servedTree)?.map((entry) => entry.path);
+    await using served = files && (await serveTree(path.join(directory, 'trees', servedTree), files));
+    const build = solve(connection, { ...request, sourcePolicy: served?.policy });
     const names = new Map<string, string>();
     const warnings = new Set<string>();
     for await (const status of build.progress) {
@@ -70,6 +77,7 @@ function requestOf(
   for (const [name, entries] of of.trees) {
     const root = path.join(directory, 'trees', name);
     makeTree(root, entries);
+    if (name === servedTree) continue;
     locals.set(name, root);
     if (name === 'context') locals.set('dockerfile', root);
     else options[`context:${name}`] = `local:${name}`;
