@@ -167,6 +167,31 @@ describe('files and contexts that are downloaded', () => {
     assert.match(stderr, /standard input is no archive/);
   });
 
+  test('SOURCE_DATE_EPOCH is the time of a remote context, or of what a stage adds', async () => {
+    const print = (name: string) =>
+      `ARG SOURCE_DATE_EPOCH=${name}\nFROM base\nARG SOURCE_DATE_EPOCH\nRUN echo "$SOURCE_DATE_EPOCH" > /epoch\n`;
+    const files = { Dockerfile: print('context'), 'dir/file': '' };
+    const content = await archive(files, ['-z', '--mtime=@1700000302']);
+    const dated = server.serve('/dated', { content, headers: { 'last-modified': lastModified } });
+    const undated = server.serve('/undated', { content });
+    const said = Date.UTC(2001, 1, 3, 4, 5, 6) / 1000;
+    assert.equal(await daemon.kiln.textOf('epoch', dated), `${said}\n`);
+    assert.equal(await daemon.kiln.textOf('epoch', undated), '1700000302\n');
+
+    const context = (dockerfile: string) => work.tree({ Dockerfile: dockerfile });
+    const named = ['--build-context', `other=${undated}`];
+    assert.equal(await daemon.kiln.textOf('epoch', context(print('other')), named), '1700000302\n');
+    assert.equal(await daemon.kiln.textOf('epoch', context(print('context'))), '\n');
+    const staged = print('made').replace('FROM base', `FROM scratch AS made\nADD ${undated} /\nFROM base`);
+    assert.equal(await daemon.kiln.textOf('epoch', context(staged)), '1700000302\n');
+    const { stderr } = await daemon.kiln.failingBuild(context(staged.replace('ADD', 'WORKDIR /x\nADD')));
+    assert.match(stderr, /SOURCE_DATE_EPOCH stage does not meet source-only requirements/);
+    assert.match(
+      (await daemon.kiln.failingBuild(context(print('nothing')))).stderr,
+      /invalid SOURCE_DATE_EPOCH/,
+    );
+  });
+
   test('an interrupted build ends although standard input may go on', async () => {
     const input = await archive({ file: 'x' });
     const running = daemon.kiln.start('-', [], { input, inputStaysOpen: true });

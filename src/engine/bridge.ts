@@ -62,6 +62,12 @@ export class BuildBridge implements Bridge {
     return await this.#sources.resolve(source, options);
   }
 
+  async sourceTime(source: SourceOp, logName: string): Promise<Date | undefined> {
+    const { platform } = this.#scope.parts;
+    const { http } = await this.resolveSource(source, { platform, resolveMode: 'default', logName });
+    return http?.lastModified;
+  }
+
   /** A bridge whose sources have to be allowed by more policies, too. Throws `invalid_argument`. */
   withPolicies(policies: readonly SourcePolicy[]): BuildBridge {
     if (policies.length === 0) return this;

@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
-import type { Definition } from '../llb/op.ts';
+import type { Definition, SourceOp } from '../llb/op.ts';
 
 /** Turns a request (a Dockerfile and options) into a result. Everything it needs of the engine comes through the bridge. */
 export interface Frontend {
@@ -28,6 +28,11 @@ export interface FrontendResult {
 export interface Bridge {
   /** Resolves an image reference to its config without pulling layers; shown as a vertex named `logName`. */
   resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage>;
+  /**
+   * When what a source names was made, shown as a vertex named `logName`: a file at a URL, if its server says so. Undefined for
+   * sources without a time.
+   */
+  sourceTime(source: SourceOp, logName: string): Promise<Date | undefined>;
   /** Solves lazily: nothing runs until the result is read, evaluated or exported. */
   solve(request: BridgeSolve): Promise<FrontendResult>;
   warn(vertex: Digest, warning: WarningEvent): void;

@@ -48,6 +48,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
       const bytes = Buffer.from(JSON.stringify(config));
       return { ref, digest: digestOf(bytes), config: bytes };
     },
+    sourceTime: async () => undefined,
     async solve(request) {
       solved.push(request);
       const ref = request.definition && memoryRef(request.definition, directories);

@@ -86,9 +86,11 @@ class DockerfileBuild {
       options: this.#options,
       inputs: this.#inputs,
       images: this.#images,
+      bridge: this.#bridge,
       buildPlatform: this.#buildPlatform,
       targetPlatform,
       onFinding,
+      signal: this.#signal,
     };
   }
 

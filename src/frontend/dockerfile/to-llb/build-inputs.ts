@@ -123,6 +123,12 @@ export class BuildInputs {
     });
   }
 
+  /** The build context, if it does not come from the client. */
+  async remoteContext(): Promise<State | undefined> {
+    const { context } = await this.#getOrigin();
+    return context.kind === 'tree' ? context.tree : undefined;
+  }
+
   /** The patterns of what is left out of the build context; none for one that does not come from the client. */
   async ignorePatterns(): Promise<readonly string[]> {
     const { context } = await this.#getOrigin();
@@ -183,17 +189,20 @@ export class BuildInputs {
         return this.#inputContext(key, rest, platform);
       case 'git':
       case 'http':
-      case 'https': {
-        const tree =
-          gitContext(value, false, false) ??
-          http(value, { filename: 'context', name: `[context ${key}] ${value}` });
-        return { tree, image: undefined };
-      }
+      case 'https':
+        return { tree: remoteTree(key, value), image: undefined };
       default:
         throw new KilnError('invalid_argument', `unsupported context source ${scheme} for ${key}`, {
           hint: 'it can be docker-image, oci-layout, local, input, git, http or https',
         });
     }
+  }
+
+  /** The tree of a `context:` option that stands for `name`, if it is a URL. */
+  remoteNamedContext(name: string, platform: Platform): State | undefined {
+    const key = this.#namedContextKey(name, platform);
+    const value = key && this.#options.namedContexts.get(key);
+    return key && value && /^(https?:|git:|git@)/.test(value) ? remoteTree(key, value) : undefined;
   }
 
   #namedContextKey(name: string, platform: Platform): string | undefined {
@@ -376,6 +385,10 @@ export class BuildInputs {
   #sessionOf(localName: string): string {
     return this.#options.localSessionIds.get(localName) ?? this.#request.sessionId;
   }
+}
+
+function remoteTree(key: string, url: string): State {
+  return gitContext(url, false, false) ?? http(url, { filename: 'context', name: `[context ${key}] ${url}` });
 }
 
 function gitContext(text: string, keepGitDir: boolean, commitTimes: boolean): State | undefined {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { posix } from 'node:path';
 import { isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { cleanPath, joinPath } from '../../../llb/clean-path.ts';
@@ -23,6 +22,7 @@ import type { StageBuilder, VertexName } from './stage-builder.ts';
 import type { Command } from './stage-graph.ts';
 import { resolveTargetPath, toSlash, withoutDrive } from './target-path.ts';
 import type { TreeState } from './tree-state.ts';
+import { urlFilename } from './url-filename.ts';
 
 type CopyOrAdd = CopyInstruction | AddInstruction;
 
@@ -252,17 +252,6 @@ function splitParents(path: string, os: string): { readonly src: string; readonl
 
 function hasWildcards(path: string): boolean {
   return /[*?[]/.test(path.replace(/\\./gs, ''));
-}
-
-function urlFilename(url: string): string {
-  if (!URL.canParse(url)) return '__unnamed__';
-  let { pathname } = new URL(url);
-  try {
-    pathname = decodeURIComponent(pathname);
-  } catch {
-    // A name that is no encoded text is taken as it is.
-  }
-  return posix.basename(pathname) || '__unnamed__';
 }
 
 function apply(

@@ -20,6 +20,7 @@ import { type DeclaredArg, globalArgs, predefinedArgs, proxyEnvOf, variablesOf }
 import { type ImageDraft, withConfig } from './image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import type { RequestOptions } from './request-options.ts';
+import { type EpochContext, epochName, resolveEpoch } from './source-date-epoch.ts';
 import { StageBuilder, type StageStart } from './stage-builder.ts';
 import {
   type Command,
@@ -34,11 +35,13 @@ export interface ConversionRequest {
   readonly options: RequestOptions;
   readonly inputs: BuildInputs;
   readonly images: ImageResolver;
+  readonly bridge: EpochContext['bridge'];
   /** The platform of the machine that runs the steps. */
   readonly buildPlatform: Platform;
   /** Undefined for the machine's own. */
   readonly targetPlatform: Platform | undefined;
   readonly onFinding: (finding: LintFinding) => void;
+  readonly signal: AbortSignal;
 }
 
 /** A target stage as LLB, and the config of its image. */
@@ -76,11 +79,11 @@ function converterFor(request: ConversionRequest): DockerfileConverter {
 }
 
 class DockerfileConverter {
-  readonly #request: ConversionRequest;
+  #request: ConversionRequest;
   readonly #linter: Linter;
   readonly #dockerfile: Dockerfile;
   readonly #targetPlatform: Platform;
-  readonly #globalArgs: ReadonlyMap<string, string>;
+  #globalArgs: ReadonlyMap<string, string>;
   readonly #declaredArgs = new Map<string, DeclaredArg>();
   /** Arguments that were expanded in each `FROM`. */
   readonly #usedInFrom = new Map<FromInstruction, ReadonlySet<string>>();
@@ -137,20 +140,21 @@ class DockerfileConverter {
   async #convertStages(
     choose: (target: TreeNode, graph: StageGraph) => readonly TreeNode[],
   ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext }> {
+    const epoch = await this.#epoch();
     const graph = this.#builder.build(
       this.#dockerfile.stages,
       (word, from) => this.#expandFrom(word, from),
       (name, platform) => this.#request.inputs.hasNamedContext(name, platform ?? this.#targetPlatform),
     );
     const target = this.#findTarget(graph);
-    const context = await this.#context();
+    const context = await this.#context(epoch);
     const reached = await this.#resolveBases(graph, choose(target, graph), context);
     for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
     this.#linter.throwIfFailed();
     return { target, context };
   }
 
-  async #context(): Promise<ConversionContext> {
+  async #context(epoch: number | undefined): Promise<ConversionContext> {
     const { options, inputs } = this.#request;
     const patterns = await inputs.ignorePatterns();
     const decidable = patterns.length > 0 && !patterns.some((pattern) => pattern.startsWith('!'));
@@ -161,7 +165,7 @@ class DockerfileConverter {
       file: { filename, language, data },
       globalArgs: variablesOf(this.#globalArgs),
       targetPlatform: this.#targetPlatform,
-      epoch: this.#epoch(),
+      epoch,
       proxyEnv: proxyEnvOf(options.buildArgs),
       linter: this.#linter,
       buildContext: State.late(() => this.#mainContext!),
@@ -170,14 +174,21 @@ class DockerfileConverter {
     };
   }
 
-  #epoch(): number | undefined {
-    const name = 'SOURCE_DATE_EPOCH';
-    const value = this.#request.options.buildArgs.get(name) ?? this.#globalArgs.get(name);
-    if (!value) return undefined;
-    if (/^[+-]?\d+$/.test(value)) return Number(value);
-    throw new KilnError('invalid_argument', `invalid ${name}: ${value}`, {
-      hint: 'it is a number of seconds since 1970',
+  /** Arguments have the time itself instead of what it was found by. */
+  async #epoch(): Promise<number | undefined> {
+    const { dockerfile, inputs, bridge, options, signal } = this.#request;
+    const { buildArgs } = options;
+    const value = buildArgs.get(epochName) ?? this.#globalArgs.get(epochName) ?? '';
+    const platform = this.#targetPlatform;
+    const globalArgs = this.#globalArgs;
+    const epoch = await resolveEpoch(value, {
+      ...{ dockerfile, inputs, bridge, buildArgs, globalArgs, platform, signal },
     });
+    if (value !== '' && value !== String(epoch)) {
+      this.#request = { ...this.#request, options: { ...options, buildArgs: withEpoch(buildArgs, epoch) } };
+      this.#globalArgs = withEpoch(globalArgs, epoch);
+    }
+    return epoch;
   }
 
   #findTarget(graph: StageGraph): TreeNode {
@@ -384,6 +395,17 @@ class DockerfileConverter {
       }
     }
   }
+}
+
+/** With another value for the argument if it has one, or without it. */
+function withEpoch(
+  args: ReadonlyMap<string, string>,
+  epoch: number | undefined,
+): ReadonlyMap<string, string> {
+  const changed = new Map(args);
+  if (epoch === undefined) changed.delete(epochName);
+  else if (args.has(epochName)) changed.set(epochName, String(epoch));
+  return changed;
 }
 
 /** The name of a stage in displays: none where there is only the one. */
