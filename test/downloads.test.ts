@@ -167,6 +167,31 @@ describe('files and contexts that are downloaded', () => {
     assert.match(stderr, /standard input is no archive/);
   });
 
+  test('the machine says which certificates are trusted', async () => {
+    const [certificate, key] = [work.at('server.crt'), work.at('server.key')];
+    await mustRun('openssl', [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
+      ...[
+        '-subj',
+        '/CN=files',
+        '-addext',
+        'subjectAltName=IP:127.0.0.1',
+        '-keyout',
+        key,
+        '-out',
+        certificate,
+      ],
+    ]);
+    const tls = { cert: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') };
+    await using secure = await HttpRig.start(tls);
+    const url = secure.serve('/file', { content: 'over TLS' });
+    const context = work.tree({ Dockerfile: `FROM scratch\nADD ${url} /file\n` });
+    const { stderr } = await daemon.kiln.failingBuild(context);
+    assert.match(stderr, /cannot reach 127.0.0.1:\d+: its certificate cannot be trusted/);
+    await using trusting = await Daemon.start({ env: { SSL_CERT_FILE: certificate } });
+    assert.equal(await trusting.kiln.textOf('file', context), 'over TLS');
+  });
+
   test('SOURCE_DATE_EPOCH is the time of a remote context, or of what a stage adds', async () => {
     const print = (name: string) =>
       `ARG SOURCE_DATE_EPOCH=${name}\nFROM base\nARG SOURCE_DATE_EPOCH\nRUN echo "$SOURCE_DATE_EPOCH" > /epoch\n`;

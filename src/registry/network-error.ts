@@ -27,6 +27,11 @@ export function isNotTls(error: unknown): boolean {
   return /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$|^EPROTO$/.test(networkCode(error));
 }
 
+/** The server shows a certificate that nobody here trusts. */
+export function isUntrusted(error: unknown): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/.test(networkCode(error));
+}
+
 /** Why a server could not be reached, in a few words. */
 export function networkReason(error: unknown): string {
   return reasons[networkCode(error)] ?? (error as Error).message;
@@ -43,7 +48,7 @@ export function networkError(error: unknown, repository: string, host: string): 
       hint: `if the registry is meant to speak plain HTTP, set http = true under [registry."${host}"] in the configuration`,
     });
   }
-  if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/.test(code)) {
+  if (isUntrusted(error)) {
     return new KilnError('failed_precondition', `${said}: its certificate cannot be trusted (${message})`, {
       cause: error,
       hint: `name the certificate of its authority as ca under [registry."${host}"] in the configuration`,

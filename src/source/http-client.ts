@@ -2,7 +2,7 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { KilnError } from '../base/errors.ts';
 import { abortError } from '../base/lifetime.ts';
 import { isLocalhost } from '../registry/host-config.ts';
-import { isNotTls, networkReason } from '../registry/network-error.ts';
+import { isNotTls, isUntrusted, networkReason } from '../registry/network-error.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD';
@@ -108,10 +108,14 @@ function mayKnow(start: URL, url: URL): boolean {
 }
 
 function unreachable(error: unknown, { host, protocol }: URL): KilnError {
-  const notTls = protocol === 'https:' && isNotTls(error);
-  return new KilnError(
-    'unavailable',
-    `cannot reach ${host}: ${notTls ? 'it does not speak TLS' : networkReason(error)}`,
-    { cause: error },
-  );
+  const said = `cannot reach ${host}`;
+  if (isUntrusted(error)) {
+    return new KilnError(
+      'failed_precondition',
+      `${said}: its certificate cannot be trusted (${networkReason(error)})`,
+      { cause: error, hint: "add its authority to those that the daemon's machine trusts" },
+    );
+  }
+  const reason = protocol === 'https:' && isNotTls(error) ? 'it does not speak TLS' : networkReason(error);
+  return new KilnError('unavailable', `${said}: ${reason}`, { cause: error });
 }

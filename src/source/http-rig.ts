@@ -1,4 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** A file as a server has it. */
@@ -15,25 +16,36 @@ export interface SeenRequest {
   readonly headers: IncomingHttpHeaders;
 }
 
+/** In PEM. */
+export interface ServerCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** For tests: an HTTP server on loopback that remembers what it was asked. Paths without a route are 404. */
 export class HttpRig implements AsyncDisposable {
   readonly #server: Server;
   readonly #routes = new Map<string, RequestListener>();
   readonly #seen = new Map<string, SeenRequest[]>();
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
+  readonly #scheme: 'http' | 'https';
+
+  private constructor(tls: ServerCertificate | undefined) {
+    const answer: RequestListener = (request, response) => {
       const path = request.url ?? '';
       const { method = '', headers } = request;
       this.#seen.set(path, [...this.requests(path), { method, headers }]);
       const route = this.#routes.get(path);
       if (route) route(request, response);
       else response.writeHead(404).end('nothing here\n');
-    });
+    };
+    this.#scheme = tls ? 'https' : 'http';
+    this.#server = tls ? createTlsServer(tls, answer) : createServer(answer);
   }
 
-  static async start(): Promise<HttpRig> {
-    const rig = new HttpRig();
+  /** Plain HTTP, unless it has a certificate. */
+  static async start(tls?: ServerCertificate): Promise<HttpRig> {
+    const rig = new HttpRig(tls);
     await new Promise<void>((resolve) => rig.#server.listen(0, '127.0.0.1', resolve));
     return rig;
   }
@@ -44,7 +56,7 @@ export class HttpRig implements AsyncDisposable {
   }
 
   url(path: string): string {
-    return `http://${this.host}${path}`;
+    return `${this.#scheme}://${this.host}${path}`;
   }
 
   /** Serves a file, or whatever `file` does, from now on; answers its URL. */
