@@ -1,4 +1,5 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
 import { KilnError } from '../base/errors.ts';
 import { abortError } from '../base/lifetime.ts';
 import { isLocalhost } from '../registry/host-config.ts';
@@ -15,33 +16,40 @@ export interface HttpRequest {
 /** An answer whose body has not been read. Whoever gets it reads or discards the body. */
 export interface HttpAnswer {
   readonly status: number;
-  readonly body: Dispatcher.ResponseData['body'];
+  readonly body: IncomingMessage;
   /** Of a header that is there once. Names are lower-case. */
   header(name: string): string | undefined;
 }
 
-const connectTimeout = 30_000;
-const answerTimeout = 60_000;
+/** Milliseconds in which nothing comes. */
 const stallTimeout = 60_000;
 const maxRedirects = 10;
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Bytes of an unwanted body that are read so that its connection can be used again. */
 const discardLimit = 64 * 1024;
 
-/** Plain downloads: redirects are followed, proxies are those of the environment (not for the machine itself). */
-export class HttpClient implements AsyncDisposable {
-  readonly #direct = new Agent(agentOptions);
-  readonly #proxied = new EnvHttpProxyAgent({ ...agentOptions, proxyTunnel: false });
+/**
+ * Plain downloads: redirects are followed, proxies are those of the environment (not for the machine itself). By Node's own client:
+ * undici's throws where nobody can catch it when a server closes a connection while the reader is slow.
+ */
+export class HttpClient implements Disposable {
+  readonly #direct = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
+  readonly #proxied = {
+    http: new http.Agent({ ...agentOptions, proxyEnv: process.env }),
+    https: new https.Agent({ ...agentOptions, proxyEnv: process.env }),
+  };
 
   /** Answers whatever the status is. Throws `unavailable` when there is no answer, and `canceled`. */
   async send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     let { url } = request;
     for (let hop = 0; hop <= maxRedirects; hop++) {
-      const answer = await this.#sendOnce(request, url, signal);
-      const { location } = answer.headers;
-      if (!redirects.has(answer.statusCode) || typeof location !== 'string') return answerOf(answer);
-      await discard(answer.body);
-      url = redirected(url, location);
+      const body = await this.#sendOnce(request, url, signal);
+      const { statusCode: status = 0, headers } = body;
+      if (!redirects.has(status) || headers.location === undefined) {
+        return { status, body, header: (name) => [headers[name]].flat()[0] };
+      }
+      discard(body);
+      url = redirected(url, headers.location);
     }
     throw new KilnError('failed_precondition', `gave up after ${maxRedirects} redirects`);
   }
@@ -50,47 +58,52 @@ export class HttpClient implements AsyncDisposable {
     { method, url: start, headers, authorization }: HttpRequest,
     url: URL,
     signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
-    const dispatcher = isLocalhost(url.host) ? this.#direct : this.#proxied;
+  ): Promise<IncomingMessage> {
+    const agents = isLocalhost(url.host) ? this.#direct : this.#proxied;
+    const secure = url.protocol === 'https:';
     try {
-      return await dispatcher.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method,
-        headers: { ...headers, ...(authorization && mayKnow(start, url) ? { authorization } : {}) },
-        signal,
-        headersTimeout: answerTimeout,
-        bodyTimeout: stallTimeout,
+      return await new Promise((resolve, reject) => {
+        const request = (secure ? https : http).request(url, {
+          method,
+          agent: secure ? agents.https : agents.http,
+          auth: '',
+          headers: { ...headers, ...(authorization && mayKnow(start, url) ? { authorization } : {}) },
+          signal,
+          timeout: stallTimeout,
+        });
+        request.once('timeout', () => request.destroy(new StallError('nothing came in time')));
+        request.once('response', resolve);
+        // It may fail again after it was answered; who reads the body then learns of it.
+        request.on('error', reject);
+        request.end();
       });
     } catch (error) {
       throw signal.aborted ? abortError(signal) : unreachable(error, url);
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#direct.destroy(), this.#proxied.destroy()]);
+  [Symbol.dispose](): void {
+    for (const agents of [this.#direct, this.#proxied]) {
+      agents.http.destroy();
+      agents.https.destroy();
+    }
   }
 }
 
-const agentOptions: EnvHttpProxyAgent.Options = {
-  allowH2: false,
-  connect: { timeout: connectTimeout },
-  keepAliveTimeout: 30_000,
-};
+const agentOptions = { keepAlive: true } as const;
 
-export async function discard(body: Dispatcher.ResponseData['body']): Promise<void> {
-  await body.dump({ limit: discardLimit }).catch(() => {});
+class StallError extends Error {
+  readonly code = 'ETIMEDOUT';
 }
 
-function answerOf({ statusCode, headers, body }: Dispatcher.ResponseData): HttpAnswer {
-  return {
-    status: statusCode,
-    body,
-    header(name) {
-      const value = headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    },
-  };
+/** Reads what little there may be left, so that the connection can be used again, or closes it. */
+export function discard(body: IncomingMessage): void {
+  let size = 0;
+  body.on('error', () => {});
+  body.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > discardLimit) body.destroy();
+  });
 }
 
 function redirected(from: URL, location: string): URL {

@@ -1,4 +1,5 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { chmod, chown, utimes } from 'node:fs/promises';
 import { STATUS_CODES } from 'node:http';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -7,7 +8,6 @@ import { canonicalDigest } from '../base/canonical.ts';
 import { type Digest, Digester } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortError, throwIfAborted } from '../base/lifetime.ts';
-import type { ProgressWriter } from '../base/progress.ts';
 import { SharedWork } from '../base/shared-work.ts';
 import type { PrimableChecksums } from '../layer/content-checksums.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
@@ -59,6 +59,9 @@ interface Question {
   readonly versions: readonly HttpDownload[];
 }
 
+/** Bytes that may wait to be written. */
+const writeBuffer = 1024 * 1024;
+
 const defaultRetry: RetryPolicy = { attempts: 4, firstDelay: 250 };
 
 /** Downloads of files into trees of their own, none that is here already as far as a server can tell. */
@@ -96,7 +99,7 @@ export class HttpDownloader implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client[Symbol.asyncDispose]();
+    this.#client[Symbol.dispose]();
     await Promise.allSettled(this.#running);
   }
 
@@ -137,7 +140,7 @@ export class HttpDownloader implements AsyncDisposable {
   async #ask(question: Question, { signal }: SourceContext): Promise<HttpDownload | undefined> {
     try {
       const answer = await this.#client.send(requestFor('HEAD', question), signal);
-      await discard(answer.body);
+      discard(answer.body);
       return answer.status === 200 || answer.status === 304
         ? sameVersion(answer, question.versions)
         : undefined;
@@ -164,7 +167,7 @@ export class HttpDownloader implements AsyncDisposable {
     const answer = await this.#client.send(requestFor('GET', question), context.signal);
     if (answer.status >= 200 && answer.status < 300)
       return await this.#save(http, incomingOf(answer), context);
-    await discard(answer.body);
+    discard(answer.body);
     if (answer.status === 304 && versions.length > 0) {
       const download = sameVersion(answer, versions);
       const ref = download && (await this.#options.refStore.get(download.ref));
@@ -180,16 +183,11 @@ export class HttpDownloader implements AsyncDisposable {
     const filename = downloadName(url, http.filename, incoming.disposition);
     const modifiedAt = parseHttpDate(incoming.lastModified ?? '')?.getTime() ?? 0;
     await using tree = new NewTree(refStore, { type: 'regular', description: `http url ${shownUrl(url)}` });
-    const digest = await writeFile(
-      path.join(await tree.makeDirectory(), filename),
-      incoming,
-      context,
-      async (file) => {
-        await file.chown(uid, gid);
-        await file.chmod(mode);
-        await file.utimes(modifiedAt / 1000, modifiedAt / 1000);
-      },
-    );
+    const file = path.join(await tree.makeDirectory(), filename);
+    const digest = await writeDownload(file, incoming, context);
+    await chown(file, uid, gid);
+    await chmod(file, mode);
+    await utimes(file, modifiedAt / 1000, modifiedAt / 1000);
     if (checksum !== undefined && digest !== checksum) {
       throw new KilnError('failed_precondition', `digest mismatch ${digest}: ${checksum} was expected`, {
         hint: 'the file at this URL is another one, or the checksum is that of another version',
@@ -303,35 +301,35 @@ async function* uploadBytes(
   yield* rest;
 }
 
-/** Takes the digest on the way; `finish` gets the file with its data. */
-async function writeFile(
+/** Takes the digest on the way. */
+async function writeDownload(
   file: string,
   { bytes, compressed, size }: Incoming,
-  { signal, progress }: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
-  finish: (handle: FileHandle) => Promise<void>,
+  { signal, progress }: SourceContext,
 ): Promise<Digest> {
-  await using handle = await open(file, 'wx', 0o600);
   const digester = new Digester();
   const line = { id: `downloading ${path.basename(file)}`, name: 'downloading', total: size };
   const transfer = reportTransfer(line, progress);
-  const write = async (chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+  const observe = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       digester.update(chunk);
       transfer.advance(chunk.length);
-      await handle.writeFile(chunk);
+      yield chunk;
     }
   };
+  const target = createWriteStream(file, { flags: 'wx', mode: 0o600, highWaterMark: writeBuffer });
   try {
-    if (compressed) await pipeline(bytes, createGunzip(), write, { signal });
-    else await pipeline(bytes, write, { signal });
+    if (compressed) await pipeline(bytes, createGunzip(), observe, target, { signal });
+    else await pipeline(bytes, observe, target, { signal });
   } catch (error) {
     throw signal.aborted ? abortError(signal) : transferFailure(error);
   } finally {
     transfer.complete();
   }
-  await finish(handle);
   return digester.digest();
 }
+
+const networkFailure = /^(ECONNRESET|ETIMEDOUT|EPIPE|ERR_STREAM_PREMATURE_CLOSE|HPE_.*)$/;
 
 /** What the disk or the client says stays as it is; what the connection says may pass by itself. */
 function transferFailure(error: unknown): KilnError {
@@ -339,7 +337,7 @@ function transferFailure(error: unknown): KilnError {
   if (typeof code !== 'string' || error instanceof KilnError) return asKilnError(error);
   if (code.startsWith('Z_'))
     return new KilnError('data_loss', 'what came is no valid gzip', { cause: error });
-  if (!code.startsWith('UND_ERR_') && code !== 'ECONNRESET') return asKilnError(error);
+  if (!networkFailure.test(code)) return asKilnError(error);
   return new KilnError('unavailable', `the transfer broke off: ${networkReason(error)}`, { cause: error });
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
@@ -27,7 +27,8 @@ export function isRemoteContext(path: string): boolean {
 
 /**
  * The context `path` (a directory, the address of a repository or archive, or `-` for an archive or a Dockerfile on standard
- * input) with the Dockerfile `file` (`-` for standard input; `Dockerfile` in the context by default).
+ * input) with the Dockerfile `file` (`-` for standard input; `Dockerfile` in the context by default). For a context that is not
+ * a directory, `file` is in it, unless it is an absolute path here.
  */
 export async function openBuildContext(
   path: string,
@@ -47,7 +48,11 @@ export async function openBuildContext(
     }));
   }
   if (remote) {
-    if (file !== undefined) options.set('filename', file);
+    if (file !== undefined) options.set('filename', isAbsolute(file) ? basename(file) : file);
+    if (file !== undefined && isAbsolute(file)) {
+      options.set('dockerfilekey', 'dockerfile');
+      locals.set('dockerfile', dirname(file));
+    }
     return { options, locals, ...nothingElse };
   }
   const dockerfile = file ?? join(path, 'Dockerfile');

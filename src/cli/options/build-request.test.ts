@@ -152,6 +152,11 @@ test('an address as PATH is left to the engine', async () => {
     filename: 'build/Dockerfile',
   });
   assert.equal(locals.size, 0);
+  const here = await request(['-f', join(directory, 'Dockerfile'), address]);
+  assert.deepEqual(here.source.kind === 'frontend' && here.source.options, {
+    ...{ context: address, filename: 'Dockerfile', dockerfilekey: 'dockerfile' },
+  });
+  assert.deepEqual([...here.locals], [['dockerfile', directory]]);
 });
 
 test('named contexts are directories, layouts with resolved tags, or what the engine fetches', async () => {
