@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { OutputPipe } from '../linux/output-pipe.ts';
 import { spawnProcess } from '../linux/spawn-process.ts';
-import { OutputPipe } from './output-pipe.ts';
 
 /** A program that runs OCI bundles. */
 export interface OciRuntime {

@@ -37,6 +37,8 @@ export interface SpawnOptions {
   readonly cwd: string;
   readonly stdout: number;
   readonly stderr: number;
+  /** This process's own by default. */
+  readonly environment?: Readonly<NodeJS.ProcessEnv>;
 }
 
 /** How a process ended: with a code, or by a signal (its number). */
@@ -69,7 +71,8 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
   }
 }
 
-function start({ program, args, cwd, stdout, stderr }: SpawnOptions, life: number): number {
+function start(options: SpawnOptions, life: number): number {
+  const { program, args, cwd, stdout, stderr, environment = process.env } = options;
   const actions = Buffer.alloc(opaqueSize);
   const attributes = Buffer.alloc(opaqueSize);
   must(initActions(actions), 'posix_spawn_file_actions_init');
@@ -90,10 +93,10 @@ function start({ program, args, cwd, stdout, stderr }: SpawnOptions, life: numbe
     );
     must(setDefaultSignals(attributes, Buffer.alloc(signalSetSize, 0xff)), 'posix_spawnattr_setsigdefault');
     must(setSignalMask(attributes, Buffer.alloc(signalSetSize)), 'posix_spawnattr_setsigmask');
-    const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
     const pid = [0];
     must(
-      posixSpawn(pid, program, actions, attributes, [program, ...args, null], [...environment, null]),
+      posixSpawn(pid, program, actions, attributes, [program, ...args, null], [...variables, null]),
       `execute ${program}`,
     );
     return pid[0]!;

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { openPipe } from '../linux/pipe.ts';
+import { openPipe } from './pipe.ts';
 
 /**
  * A pipe from a child process. Node's own `stdio: 'pipe'` is a socket pair, and a program cannot open a socket through
