@@ -41,6 +41,7 @@ import { chooseSnapshotter } from '../snapshot/choose-snapshotter.ts';
 import { makeDurable } from '../snapshot/durable-snapshotter.ts';
 import { WriteLedger } from '../snapshot/write-ledger.ts';
 import { createSolver } from '../solver/create-solver.ts';
+import { createGitSource } from '../source/git/git-source.ts';
 import { HttpDownloads } from '../source/http-downloads.ts';
 import { createHttpSource } from '../source/http-source.ts';
 import { createImageSource } from '../source/image-source.ts';
@@ -176,7 +177,13 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const httpSource = resources.use(
     createHttpSource({ sessions, services: clients, refStore, checksums, database }),
   );
-  const sources = [imageSource, layoutSource, localSource, httpSource].flatMap((source: Source) =>
+  const gitSource = createGitSource({
+    services: clients,
+    refStore,
+    pool: files,
+    directory: path.join(root, 'git'),
+  });
+  const sources = [imageSource, layoutSource, localSource, httpSource, gitSource].flatMap((source: Source) =>
     source.schemes.map((scheme) => [scheme, source] as const),
   );
   const platforms =

@@ -1,0 +1,123 @@
+import { KilnError } from '../../base/errors.ts';
+import { cleanPath } from '../../llb/clean-path.ts';
+import { type GitUrl, parseGitUrl } from '../../llb/git-url.ts';
+import type { SourceOp } from '../../llb/op.ts';
+
+/** A `git://` source's identifier and attributes, parsed. */
+export interface GitRequest {
+  /** The URL that git is given; may hold credentials. */
+  readonly remote: string;
+  readonly scheme: GitUrl['scheme'];
+  /** With its port. */
+  readonly host: string;
+  /** The URL without credentials. */
+  readonly shown: string;
+  /** A branch, tag, any other ref or a commit; empty for the remote's default branch. */
+  readonly ref: string;
+  /** Relative, empty for the whole tree. */
+  readonly subdir: string;
+  /** What the commit's digits have to begin with; may be empty. */
+  readonly checksum: string;
+  /** Whether the files are those of a repository; never with `subdir`. */
+  readonly keepGitDir: boolean;
+  readonly skipSubmodules: boolean;
+  /** Whether files have the time of the commit instead of the checkout's. */
+  readonly commitTimes: boolean;
+  readonly fetchByCommit: boolean;
+  /** Names of secrets; empty for none. */
+  readonly authTokenSecret: string;
+  readonly authHeaderSecret: string;
+  /** Lines of known_hosts; empty to trust any server. */
+  readonly knownSshHosts: string;
+  /** Of the client's ssh agent; empty for none. */
+  readonly sshAgent: string;
+}
+
+export const gitScheme = 'git';
+
+/** What BuildKit has and Kiln lacks. Checks of signatures must not be passed over in silence. */
+const unsupported = /^git\.(sig\..*|bundle|checkoutbundle)$/;
+
+/** Throws `invalid_argument` naming what is wrong. Attributes that others define are ignored. */
+export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
+  const named = parseRemote(identifier.slice(`${gitScheme}://`.length), identifier);
+  const full = attrs['git.fullurl'];
+  const url = full ? parseRemote(full, identifier) : named;
+  const unknown = Object.keys(attrs).find((name) => unsupported.test(name));
+  if (unknown !== undefined) {
+    throw new KilnError('unimplemented', `${identifier}: git sources with ${unknown} are not supported`);
+  }
+  const checksum = attrs['git.checksum'] ?? '';
+  if (!/^[0-9a-fA-F]*$/.test(checksum)) {
+    throw new KilnError(
+      'invalid_argument',
+      `invalid checksum ${checksum} for Git URL, expected hex commit hash`,
+    );
+  }
+  if (named.ref.startsWith('-') || /[\x00-\x1f\x7f]/.test(named.ref)) {
+    throw new KilnError('invalid_argument', `invalid git ref ${JSON.stringify(named.ref)}`);
+  }
+  const subdir = cleanPath(`/${named.subdir}`).slice(1);
+  const request: GitRequest = {
+    remote: url.remote,
+    scheme: url.scheme,
+    host: url.host,
+    shown: withoutCredentials(url.remote),
+    ref: named.ref,
+    subdir,
+    checksum: checksum.toLowerCase(),
+    keepGitDir: attrs['git.keepgitdir'] === 'true' && subdir === '',
+    skipSubmodules: attrs['git.skipsubmodules'] === 'true',
+    commitTimes: parseTimes(attrs['git.mtime'], identifier),
+    fetchByCommit: attrs['git.fetchbycommit'] === 'true',
+    authTokenSecret: attrs['git.authtokensecret'] ?? '',
+    authHeaderSecret: attrs['git.authheadersecret'] ?? '',
+    knownSshHosts: attrs['git.knownsshhosts'] ?? '',
+    sshAgent: attrs['git.mountsshsock'] ?? '',
+  };
+  if (request.fetchByCommit && !isObjectName(request.ref)) checkFetchByCommit(request);
+  return request;
+}
+
+/** Whether `text` is all digits of an object's name, in SHA-1 or SHA-256. */
+export function isObjectName(text: string): boolean {
+  return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+
+/** The URL with user and password made unrecognizable. */
+export function withoutCredentials(remote: string): string {
+  return remote.replace(/^([a-z]+:\/\/)([^/@]*)@/i, (_, protocol: string, user: string) => {
+    const [name = '', password] = user.split(/:(.*)/s);
+    if (password === undefined) return `${protocol}${name === '' ? '' : 'xxxxx'}@`;
+    return `${protocol}${name === '' ? '' : 'xxxxx'}:xxxxx@`;
+  });
+}
+
+function parseRemote(text: string, identifier: string): GitUrl {
+  const url = parseGitUrl(text) ?? (text.includes('://') ? undefined : parseGitUrl(`https://${text}`));
+  if (url) return url;
+  throw new KilnError('invalid_argument', `${identifier}: ${JSON.stringify(text)} is no git repository`, {
+    hint: 'write it as https://host/path.git, ssh://user@host/path or user@host:path',
+  });
+}
+
+function parseTimes(text: string | undefined, identifier: string): boolean {
+  if (text === undefined || text === '' || text === 'checkout') return false;
+  if (text === 'commit') return true;
+  throw new KilnError(
+    'invalid_argument',
+    `${identifier}: invalid git.mtime ${JSON.stringify(text)}: want checkout or commit`,
+  );
+}
+
+function checkFetchByCommit({ checksum }: GitRequest): void {
+  if (checksum === '') {
+    throw new KilnError('invalid_argument', 'fetch-by-commit requires a checksum or a commit SHA ref');
+  }
+  if (!isObjectName(checksum)) {
+    throw new KilnError(
+      'invalid_argument',
+      `fetch-by-commit requires a full commit SHA checksum, got ${JSON.stringify(checksum)}`,
+    );
+  }
+}

@@ -1,0 +1,127 @@
+import { rmSync } from 'node:fs';
+import { digestOf } from '../../base/digest.ts';
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import { withStatus } from '../../base/progress.ts';
+import type { ThreadPool } from '../../base/thread-pool.ts';
+import type { ImmutableRef, RefStore } from '../../layer/ref.ts';
+import { NewTree } from '../new-tree.ts';
+import { ResolutionCache } from '../resolution-cache.ts';
+import type { Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
+import { type GitAccessOptions, openGitAccess } from './git-access.ts';
+import { GitCheckout } from './git-checkout.ts';
+import { GitMirrors } from './git-mirrors.ts';
+import { type GitRequest, gitScheme, parseGitRequest } from './git-request.ts';
+import { checkChecksum, knownRef, type ResolvedRef, resolveRef } from './resolve-ref.ts';
+import type { SetTimesInput } from './set-times.task.ts';
+
+export interface GitSourceOptions extends GitAccessOptions {
+  readonly refStore: Pick<RefStore, 'acquireNamed' | 'createMutable'>;
+  readonly pool: ThreadPool;
+}
+
+/**
+ * `git://`: a commit of a repository, by the `git` program. What a ref points to is asked of the remote without fetching; the commit
+ * comes through a mirror that is kept between builds.
+ */
+export function createGitSource(options: GitSourceOptions): Source {
+  // What a killed process left.
+  rmSync(options.directory, { recursive: true, force: true });
+  const parts: GitParts = {
+    ...options,
+    mirrors: new GitMirrors(options.refStore),
+    resolutions: new ResolutionCache(),
+  };
+  return {
+    schemes: [gitScheme],
+    contentOnly: false,
+    open: (op) => new GitInstance(parseGitRequest(op), parts),
+  };
+}
+
+interface GitParts extends GitSourceOptions {
+  readonly mirrors: GitMirrors;
+  readonly resolutions: ResolutionCache<ResolvedRef>;
+}
+
+class GitInstance implements SourceInstance {
+  readonly #request: GitRequest;
+  readonly #parts: GitParts;
+  #resolved: ResolvedRef | undefined;
+
+  constructor(request: GitRequest, parts: GitParts) {
+    this.#request = request;
+    this.#parts = parts;
+  }
+
+  async key(context: SourceContext): Promise<SourceKey> {
+    const { keepGitDir, subdir, skipSubmodules, commitTimes, shown } = this.#request;
+    const { name, object, commit = object } = await this.#resolve(context);
+    this.#resolved = { name, object, commit };
+    return {
+      digest: digestOf(
+        JSON.stringify([
+          ['git', keepGitDir ? object : commit, subdir, skipSubmodules, commitTimes],
+          // These are in the repository's own files.
+          keepGitDir ? [name, shown] : [],
+        ]),
+      ),
+      pin: object,
+    };
+  }
+
+  async #resolve(context: SourceContext): Promise<ResolvedRef> {
+    const request = this.#request;
+    const known = knownRef(request);
+    if (known) return known;
+    const { remote, ref, checksum, shown } = request;
+    const resolved = await this.#parts.resolutions.get(JSON.stringify([remote, ref]), context, (signal) =>
+      withStatus(context.progress, `resolve ${shown}${ref === '' ? '' : `#${ref}`}`, async () => {
+        const asking = { ...context, sessions: () => context.sessions(), signal };
+        await using access = await openGitAccess(request, this.#parts, asking);
+        return await this.#named(resolveRef(access.git, request));
+      }),
+    );
+    checkChecksum(checksum, [resolved.object, resolved.commit]);
+    return resolved;
+  }
+
+  async snapshot(context: SourceContext): Promise<ImmutableRef> {
+    const request = this.#request;
+    if (!this.#resolved) throw new KilnError('internal', `${request.shown}: snapshot before key`);
+    const { name, object } = this.#resolved;
+    const { remote, shown, ref, subdir, keepGitDir, skipSubmodules } = request;
+    const { mirrors, refStore, pool } = this.#parts;
+    await using access = await openGitAccess(request, this.#parts, context);
+    const { git } = access;
+    await using tree = new NewTree(refStore, {
+      type: 'source.git.checkout',
+      description: `git snapshot for ${shown}#${ref || name}`,
+    });
+    const directory = await tree.makeDirectory();
+    const { signal, progress } = context;
+    const checkout = new GitCheckout({ mirrors, skipSubmodules, git, signal, progress });
+    const origin = { remote, shown, object };
+    await this.#named(
+      keepGitDir
+        ? checkout.writeRepository(origin, name, directory)
+        : checkout.writeFiles(origin, subdir, directory),
+    );
+    if (request.commitTimes) {
+      const input: SetTimesInput = { directory, time: await checkout.commitTime(origin) };
+      await pool.run(new URL('./set-times.task.ts', import.meta.url), input, { signal });
+    }
+    return await tree.commit({ sharesFiles: false });
+  }
+
+  /** Has errors name the repository. */
+  async #named<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      const known = asKilnError(error);
+      throw known.code === 'canceled' || known.message.includes(this.#request.shown)
+        ? known
+        : known.wrap(this.#request.shown);
+    }
+  }
+}

@@ -1,0 +1,190 @@
+import { KilnError } from '../../base/errors.ts';
+import { abortError, throwIfAborted } from '../../base/lifetime.ts';
+import { OutputPipe } from '../../linux/output-pipe.ts';
+import { spawnProcess } from '../../linux/spawn-process.ts';
+import { gitFailure } from './git-failure.ts';
+
+/** How the program is run. Nothing that the machine or its users configured for git counts. */
+export interface GitSettings {
+  readonly signal: AbortSignal;
+  readonly cwd: string;
+  /** Besides what `Git` sets itself. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** `section.name` and value. */
+  readonly config: readonly (readonly [string, string])[];
+  /** The transports that may be used, as in GIT_ALLOW_PROTOCOL. */
+  readonly protocols: readonly string[];
+  /** What git says while it works (standard error), line by line; a progress display is a line for each state. */
+  readonly onMessage: (line: string) => void;
+  /** Takes out of messages what nobody may see. */
+  readonly redact: (text: string) => string;
+}
+
+export interface GitEnd {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const networkProtocols: readonly string[] = ['git', 'http', 'https', 'ssh'];
+const proxyVariables = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY'];
+/** What `sh` says when a program is not there. */
+const notFound = 127;
+/** Milliseconds that git has to clean up after itself before it is killed. */
+const grace = 10_000;
+
+const config: GitSettings['config'] = [
+  ['advice.detachedHead', 'false'],
+  ['core.hooksPath', '/dev/null'],
+  ['core.logAllRefUpdates', 'false'],
+  // Nothing that goes on in a repository when the command has ended.
+  ['gc.auto', '0'],
+  ['maintenance.auto', 'false'],
+  ['fetch.unpackLimit', '1'],
+  ['checkout.workers', '0'],
+];
+
+/** The `git` program. Immutable; `with` gives one that is run otherwise. */
+export class Git {
+  readonly #settings: GitSettings;
+
+  private constructor(settings: GitSettings) {
+    this.#settings = settings;
+  }
+
+  static create(signal: AbortSignal): Git {
+    return new Git({
+      signal,
+      cwd: '/',
+      environment: {},
+      config,
+      protocols: networkProtocols,
+      onMessage: () => {},
+      redact: (text) => text,
+    });
+  }
+
+  /** With these settings changed, and with this environment and configuration as well. */
+  with(changes: Partial<GitSettings>): Git {
+    const { environment, config: more = [], ...rest } = changes;
+    return new Git({
+      ...this.#settings,
+      ...rest,
+      environment: { ...this.#settings.environment, ...environment },
+      config: [...this.#settings.config, ...more],
+    });
+  }
+
+  /** Runs a command that has to succeed; answers its standard output. */
+  async run(args: readonly string[]): Promise<string> {
+    const end = await this.try(args);
+    if (end.code !== 0) throw this.failure(args, end);
+    return end.stdout;
+  }
+
+  /** The error that a command's failure is. */
+  failure(args: readonly string[], end: GitEnd): KilnError {
+    return gitFailure(args[0] ?? '', this.#settings.redact(end.stderr));
+  }
+
+  /**
+   * Runs a command, whatever comes of it. Throws `failed_precondition` when there is no git, and `canceled` once it, and what
+   * it started, has ended after an abort.
+   */
+  async try(args: readonly string[]): Promise<GitEnd> {
+    const { signal, cwd, onMessage, redact } = this.#settings;
+    throwIfAborted(signal);
+    using stdout = new OutputPipe();
+    using stderr = new OutputPipe();
+    const child = spawnProcess({
+      program: 'sh',
+      // Whatever the daemon's umask: files of a checkout have the same modes everywhere.
+      args: ['-c', 'umask 022 && exec git "$@"', 'git', ...args],
+      cwd,
+      environment: this.#environment(),
+      stdout: stdout.writeEnd,
+      stderr: stderr.writeEnd,
+    });
+    const out: Uint8Array[] = [];
+    const messages = new Lines((line) => onMessage(redact(line)));
+    const output = Promise.all([
+      stdout.start((data) => out.push(data)),
+      stderr.start((data) => messages.add(data)),
+    ]);
+    let killer: NodeJS.Timeout | undefined;
+    const stop = () => {
+      killGroup(child.pid, 'SIGTERM');
+      killer = setTimeout(() => killGroup(child.pid, 'SIGKILL'), grace);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const [end] = await Promise.all([child.ended, output]);
+      if (signal.aborted) throw abortError(signal);
+      if (end.kind === 'killed') {
+        throw new KilnError('aborted', `git ${args[0]} was ended by signal ${end.signal}`);
+      }
+      if (end.code === notFound) {
+        throw new KilnError('failed_precondition', 'there is no git program, which git sources need', {
+          hint: 'install git on the machine that the build runs on',
+        });
+      }
+      return { code: end.code, stdout: Buffer.concat(out).toString('utf8'), stderr: messages.text };
+    } finally {
+      signal.removeEventListener('abort', stop);
+      clearTimeout(killer);
+    }
+  }
+
+  #environment(): Readonly<Record<string, string>> {
+    const proxies = proxyVariables
+      .flatMap((name) => [name, name.toLowerCase()])
+      .flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]));
+    const { config: entries, environment, protocols } = this.#settings;
+    return {
+      PATH: process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: '/dev/null',
+      LC_ALL: 'C',
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_TERMINAL_PROMPT: '0',
+      GIT_ALLOW_PROTOCOL: protocols.join(':'),
+      ...Object.fromEntries(proxies),
+      // Not as arguments, which everybody on the machine can see.
+      GIT_CONFIG_COUNT: String(entries.length),
+      ...Object.fromEntries(
+        entries.flatMap(([key, value], index) => [
+          [`GIT_CONFIG_KEY_${index}`, key],
+          [`GIT_CONFIG_VALUE_${index}`, value],
+        ]),
+      ),
+      ...environment,
+    };
+  }
+}
+
+/** Standard error: its text, and each line once it is complete. */
+class Lines {
+  readonly #onLine: (line: string) => void;
+  #rest = '';
+  text = '';
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
+
+  add(data: Uint8Array): void {
+    const text = Buffer.from(data).toString('utf8');
+    this.text += text;
+    const lines = (this.#rest + text).split(/[\r\n]/);
+    this.#rest = lines.pop()!;
+    for (const line of lines) if (line !== '') this.#onLine(line);
+  }
+}
+
+function killGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // Gone already.
+  }
+}
