@@ -22,7 +22,7 @@ export interface GitSettings {
 
 export interface GitEnd {
   readonly code: number;
-  readonly stdout: string;
+  readonly stdout: Buffer;
   readonly stderr: string;
 }
 
@@ -75,8 +75,13 @@ export class Git {
     });
   }
 
-  /** Runs a command that has to succeed; answers its standard output. */
+  /** Runs a command that has to succeed; answers its standard output as text. */
   async run(args: readonly string[]): Promise<string> {
+    return (await this.read(args)).toString('utf8');
+  }
+
+  /** Runs a command that has to succeed; answers the bytes of its standard output. */
+  async read(args: readonly string[]): Promise<Buffer> {
     const end = await this.try(args);
     if (end.code !== 0) throw this.failure(args, end);
     return end.stdout;
@@ -128,7 +133,7 @@ export class Git {
           hint: 'install git on the machine that the build runs on',
         });
       }
-      return { code: end.code, stdout: Buffer.concat(out).toString('utf8'), stderr: messages.text };
+      return { code: end.code, stdout: Buffer.concat(out), stderr: messages.text };
     } finally {
       signal.removeEventListener('abort', stop);
       clearTimeout(killer);

@@ -29,7 +29,7 @@ export async function listSubmodules(
     '^submodule\\..*\\.(path|url|update)$',
   ]);
   if (code > 1) throw git.failure(['config'], { code, stdout, stderr });
-  for (const entry of stdout.split('\0')) {
+  for (const entry of stdout.toString('utf8').split('\0')) {
     const [, name, field, value = ''] = /^submodule\.(.*)\.(path|url|update)(?:\n(.*))?$/s.exec(entry) ?? [];
     if (name === undefined) continue;
     const module = urls.get(name) ?? {};

@@ -188,12 +188,13 @@ export class BuildInputs {
       case 'input':
         return this.#inputContext(key, rest, platform);
       case 'git':
+      case 'ssh':
       case 'http':
       case 'https':
         return { tree: remoteTree(key, value), image: undefined };
       default:
         throw new KilnError('invalid_argument', `unsupported context source ${scheme} for ${key}`, {
-          hint: 'it can be docker-image, oci-layout, local, input, git, http or https',
+          hint: 'it can be docker-image, oci-layout, local, input, git, ssh, http or https',
         });
     }
   }

@@ -186,7 +186,7 @@ class CopyBuilder {
     }
     const { mtime: _, ...wanted } = options;
     return git(remote, {
-      name: this.#name.of().name,
+      ...this.#name.of(),
       ...wanted,
       keepGitDir: options.keepGitDir ?? keep,
       ...((options.checksum || checksum) && { checksum: options.checksum || checksum }),

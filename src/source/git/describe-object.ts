@@ -1,0 +1,24 @@
+import type { GitMirrors, MirrorContext, RemoteObject } from './git-mirrors.ts';
+
+/** A commit, or an annotated tag and its commit, as git keeps them: what signatures are made over. */
+export interface DescribedObject {
+  readonly commit: string;
+  readonly commitObject: Uint8Array;
+  readonly tagObject: Uint8Array | undefined;
+}
+
+export async function describeObject(
+  mirrors: GitMirrors,
+  origin: RemoteObject,
+  context: MirrorContext,
+): Promise<DescribedObject> {
+  return await mirrors.use(origin, context, async ({ git }) => {
+    const type = await git.run(['cat-file', '-t', origin.object]);
+    const commit = (await git.run(['rev-parse', '--verify', `${origin.object}^{commit}`])).trim();
+    return {
+      commit,
+      commitObject: await git.read(['cat-file', 'commit', commit]),
+      tagObject: type.trim() === 'tag' ? await git.read(['cat-file', 'tag', origin.object]) : undefined,
+    };
+  });
+}
