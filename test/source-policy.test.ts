@@ -10,6 +10,7 @@ import { type InProcessEngine, openInProcessEngine } from '../src/daemon/in-proc
 import { files, local, scratch, toDefinition } from '../src/llb/llb.ts';
 import { type RegistryRig, startRegistry } from '../src/registry/registry-rig.ts';
 import type { SourceCheck, SourceVerdict } from '../src/session/source-verifier.ts';
+import { GitRepository, GitServer } from '../src/source/git/git-rig.ts';
 import { HttpRig } from '../src/source/http-rig.ts';
 import { baseLayout } from './rig/base-layout.ts';
 import { Daemon } from './rig/daemon.ts';
@@ -180,6 +181,35 @@ describe('a client that decides about sources itself', () => {
       },
     });
     assert.deepEqual(server.methods('/file'), ['GET']);
+  });
+
+  test('can ask what a ref of a git repository is, and for the commit itself', async () => {
+    using work = new WorkDirectory();
+    await using server = await GitServer.start(work.path);
+    const repository = new GitRepository(work.at('app.git'));
+    const object = repository.commit({ file: 'committed' });
+    const attrs = { 'git.fullurl': server.url('app.git') };
+    const other = { identifier: `git://${server.host}/app.git#main`, attrs };
+    const asked: SourceCheck[] = [];
+    const content = await build((check) => {
+      const { source, platform } = check;
+      if (source.identifier === 'local://wanted') return { kind: 'convert', source: other };
+      asked.push(check);
+      if (check.git) return { kind: 'allow' };
+      const request = {
+        source,
+        platform,
+        resolveMode: '',
+        logName: undefined,
+        noConfig: true,
+        gitObjects: true,
+      };
+      return { kind: 'resolve', request };
+    });
+    assert.equal(content, 'committed');
+    const { commitObject, ...told } = asked[1]!.git!;
+    assert.deepEqual(told, { ref: 'refs/heads/main', object, commit: undefined, tagObject: undefined });
+    assert.equal(Buffer.from(commitObject!).toString(), `${repository.git('cat-file', 'commit', object)}\n`);
   });
 
   test('can deny it, and say why', async () => {

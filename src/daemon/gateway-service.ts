@@ -9,6 +9,7 @@ import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import { decodeInTurns, encodeDefinition } from '../llb/definition-wire.ts';
+import { gitMetadataToMessage } from '../session/git-metadata-message.ts';
 import { checksumQuestionOf, httpMetadataToMessage } from '../session/http-metadata-message.ts';
 import { parseResolveMode } from '../source/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
@@ -64,7 +65,7 @@ export function gatewayService(
       const { build } = await buildOf(context);
       if (!request.source) throw new KilnError('invalid_argument', 'no source to resolve');
       const { identifier, attrs } = request.source;
-      const { source, image, http } = await build.bridge
+      const { source, image, http, git } = await build.bridge
         .withPolicies(request.sourcePolicies.map(policyFromMessage))
         .resolveSource(
           { identifier, attrs },
@@ -73,12 +74,14 @@ export function gatewayService(
             resolveMode: parseResolveMode(request.resolveMode || attrs['image.resolvemode']),
             logName: request.logName || undefined,
             checksum: checksumQuestionOf(request.http),
+            gitObjects: request.git?.returnObject ?? false,
           },
         );
       return {
         source: { identifier: source.identifier, attrs: { ...source.attrs } },
         image: image && { ...image, config: request.image?.noConfig ? new Uint8Array() : image.config },
         http: http && httpMetadataToMessage(http),
+        git: git && gitMetadataToMessage(git),
       };
     },
 

@@ -239,6 +239,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     images: imageSource,
     layouts: layoutSource,
     downloads: httpSource,
+    repositories: gitSource,
     sourceVerifier: createSourceVerifier(sessions),
     frontends: new Map(frontends.map((frontend) => [frontend.name, frontend])),
     exporters: new Map(exporters.map((exporter) => [exporter.type, exporter])),

@@ -7,6 +7,7 @@ import type { ImmutableRef } from '../layer/ref.ts';
 import { unmarshalInTurns } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
 import { replaceSources } from '../llb/replace-sources.ts';
+import type { GitMetadata } from '../session/git-metadata-message.ts';
 import type { ChecksumQuestion, HttpMetadata } from '../session/http-metadata-message.ts';
 import type { Job } from '../solver/solver.ts';
 import { parseResolveMode } from '../source/image-source.ts';
@@ -18,7 +19,7 @@ import type { SourceGuard } from './source-policy/source-guard.ts';
 import { withSource } from './with-source.ts';
 
 export interface BuildSourcesOptions {
-  readonly parts: Pick<EngineParts, 'images' | 'layouts' | 'downloads' | 'platform'>;
+  readonly parts: Pick<EngineParts, 'images' | 'layouts' | 'downloads' | 'repositories' | 'platform'>;
   readonly job: Job<ImmutableRef, BuildContext>;
   readonly guard: SourceGuard;
   readonly signal: AbortSignal;
@@ -29,6 +30,8 @@ export interface ResolveSourceOptions extends Pick<ImageMetadataOptions, 'platfo
   readonly logName?: string;
   /** Of a file, besides its digest. */
   readonly checksum?: ChecksumQuestion;
+  /** Of a commit, besides its name: the object, and that of its tag. */
+  readonly gitObjects?: boolean;
 }
 
 export interface ResolvedSource {
@@ -38,9 +41,11 @@ export interface ResolvedSource {
   readonly image?: { readonly digest: Digest; readonly config: Uint8Array };
   /** For a source that is a file. */
   readonly http?: HttpMetadata;
+  /** For a source that is a commit. */
+  readonly git?: GitMetadata;
 }
 
-type Known = Pick<ResolvedSource, 'image' | 'http'>;
+type Known = Pick<ResolvedSource, 'image' | 'http' | 'git'>;
 
 /** The sources of one build: looked at only as its policies have it. */
 export class BuildSources {
@@ -89,12 +94,13 @@ export class BuildSources {
     return this.#guard.admit(
       source,
       platform,
-      async (admitted, { platform: wanted, resolveMode, logName, noConfig, checksum }) => {
+      async (admitted, { platform: wanted, resolveMode, logName, noConfig, checksum, gitObjects }) => {
         const { image, ...found } = await this.#find(admitted, {
           platform: wanted ?? platform ?? this.#parts.platform,
           resolveMode: parseResolveMode(resolveMode),
           logName,
           checksum,
+          gitObjects,
         });
         return { ...found, image: image && noConfig ? { ...image, config: new Uint8Array() } : image };
       },
@@ -103,7 +109,7 @@ export class BuildSources {
   }
 
   async #find(source: SourceOp, options: ResolveSourceOptions): Promise<Known> {
-    const { images, layouts, downloads } = this.#parts;
+    const { images, layouts, downloads, repositories } = this.#parts;
     const name = nameOf(source);
     switch (schemeOf(source)) {
       case 'docker-image':
@@ -117,6 +123,12 @@ export class BuildSources {
         const shown = options.logName ?? `resolve ${source.identifier}`;
         const resolve = (context: SourceContext) => downloads.resolveFile(source, options.checksum, context);
         return { http: await this.#inProgress(shown, source.identifier, resolve) };
+      }
+      case 'git': {
+        const shown = options.logName ?? `resolve ${source.identifier}`;
+        const wanted = { withObjects: options.gitObjects ?? false };
+        const resolve = (context: SourceContext) => repositories.resolveCommit(source, wanted, context);
+        return { git: await this.#inProgress(shown, source.identifier, resolve) };
       }
       default:
         return {};

@@ -8,7 +8,7 @@ import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import type { ClientServices } from '../session/session.ts';
 import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
-import type { FileResolver, ImageResolver, Source } from '../source/source.ts';
+import type { CommitResolver, FileResolver, ImageResolver, Source } from '../source/source.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Explainer } from './explain/explainer.ts';
 
@@ -37,6 +37,7 @@ export interface EngineParts extends WorkerParts {
   readonly images: ImageResolver;
   readonly layouts: ImageResolver;
   readonly downloads: FileResolver;
+  readonly repositories: CommitResolver;
   readonly sourceVerifier: SourceVerifier;
   /** Observes `solver`. */
   readonly explainer: Explainer;

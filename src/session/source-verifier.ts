@@ -8,6 +8,7 @@ import { callUnary } from '../api/unary-call.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { SourceOp } from '../llb/op.ts';
+import { type GitMetadata, gitMetadataToMessage } from './git-metadata-message.ts';
 import {
   type ChecksumQuestion,
   checksumQuestionOf,
@@ -22,6 +23,7 @@ export interface SourceCheck {
   readonly platform: Platform | undefined;
   readonly image?: { readonly digest: string; readonly config: Uint8Array };
   readonly http?: HttpMetadata;
+  readonly git?: GitMetadata;
 }
 
 export type SourceVerdict =
@@ -41,6 +43,8 @@ export interface SourceQuestion {
   readonly noConfig: boolean;
   /** Wanted of a file, besides its digest. */
   readonly checksum?: ChecksumQuestion;
+  /** Wanted of a commit, besides its name: the object, and that of its tag. */
+  readonly gitObjects?: boolean;
 }
 
 /** Asks the client whether its build may use a source, and as what. */
@@ -50,11 +54,16 @@ export interface SourceVerifier {
 
 export function createSourceVerifier(sessions: SessionManager): SourceVerifier {
   return {
-    async check(sessionId, { source, platform, image, http }, signal) {
+    async check(sessionId, { source, platform, image, http, git }, signal) {
       const session = await sessions.get(sessionId, signal);
       const request = create(CheckPolicyRequestSchema, {
         platform: platform && platformToMessage(platform),
-        source: { source: sourceToMessage(source), image, http: http && httpMetadataToMessage(http) },
+        source: {
+          source: sourceToMessage(source),
+          image,
+          http: http && httpMetadataToMessage(http),
+          git: git && gitMetadataToMessage(git),
+        },
       });
       const open = session.open.bind(session);
       const { result } = await callUnary(open, PolicyVerifier.method.checkPolicy, request, { signal });
@@ -84,6 +93,7 @@ function questionOf(message: ResolveSourceMetaRequest, source: SourceOp): Source
     logName: message.logName || undefined,
     noConfig: message.image?.noConfig ?? false,
     checksum: checksumQuestionOf(message.http),
+    gitObjects: message.git?.returnObject ?? false,
   };
 }
 

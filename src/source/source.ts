@@ -3,6 +3,7 @@ import type { Platform } from '../base/platform.ts';
 import type { ProgressWriter } from '../base/progress.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
 import type { SourceOp } from '../llb/op.ts';
+import type { GitMetadata } from '../session/git-metadata-message.ts';
 import type { ChecksumQuestion, HttpMetadata } from '../session/http-metadata-message.ts';
 
 export interface SourceContext {
@@ -64,6 +65,15 @@ export interface FileResolver {
     checksum: ChecksumQuestion | undefined,
     context: SourceContext,
   ): Promise<HttpMetadata>;
+}
+
+/** Sources that name commits answer for what a ref is now; the objects themselves have to be fetched. */
+export interface CommitResolver {
+  resolveCommit(
+    source: SourceOp,
+    options: { readonly withObjects: boolean },
+    context: SourceContext,
+  ): Promise<GitMetadata>;
 }
 
 /** Sources that name images answer for their config without pulling layers. */

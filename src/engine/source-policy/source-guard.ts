@@ -14,7 +14,7 @@ export type AskClient = (check: SourceCheck, signal: AbortSignal) => Promise<Sou
 export type Resolve = (
   source: SourceOp,
   question: SourceQuestion,
-) => Promise<Pick<SourceCheck, 'image' | 'http'>>;
+) => Promise<Pick<SourceCheck, 'image' | 'http' | 'git'>>;
 
 /** Answers of a client to one source after which it is taken to go round in circles. */
 const answerLimit = 10;

@@ -3,6 +3,7 @@ import { PolicyVerifier } from '../../api/gen/session_policy_pb.js';
 import { platformFromMessage, platformToMessage } from '../../api/platform-message.ts';
 import { methodPath, unaryHandler } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
+import { gitMetadataFromMessage } from '../git-metadata-message.ts';
 import { checksumQuestionToMessage, httpMetadataFromMessage } from '../http-metadata-message.ts';
 import type { Service } from '../service-host.ts';
 import { type SourceCheck, type SourceVerdict, sourceToMessage } from '../source-verifier.ts';
@@ -23,6 +24,7 @@ export function sourcePolicyService(decide: DecideSource): Service {
           platform: platform && platformFromMessage(platform),
           ...(source.image && { image: { digest: source.image.digest, config: source.image.config } }),
           ...(source.http && { http: httpMetadataFromMessage(source.http) }),
+          ...(source.git && { git: gitMetadataFromMessage(source.git) }),
         });
         return { result: resultOf(verdict) };
       },
@@ -43,7 +45,7 @@ function resultOf(verdict: SourceVerdict) {
       return { case: 'decision', value: { action: PolicyAction.CONVERT, update } } as const;
     }
     case 'resolve': {
-      const { source, platform, resolveMode, logName = '', noConfig, checksum } = verdict.request;
+      const { source, platform, resolveMode, logName = '', noConfig, checksum, gitObjects } = verdict.request;
       const value = {
         source: sourceToMessage(source),
         platform: platform && platformToMessage(platform),
@@ -51,6 +53,7 @@ function resultOf(verdict: SourceVerdict) {
         logName,
         image: { noConfig },
         http: checksum && { checksum: checksumQuestionToMessage(checksum) },
+        git: gitObjects ? { returnObject: true } : undefined,
       };
       return { case: 'request', value } as const;
     }

@@ -23,9 +23,10 @@ import { openLocalContentStore } from '../../content/local-content-store.ts';
 import { createLayerDiffer } from '../../layer/layer-differ.ts';
 import type { ImmutableRef, RefStore } from '../../layer/ref.ts';
 import { openRefStore } from '../../layer/ref-store.ts';
+import type { SourceOp } from '../../llb/op.ts';
 import type { ClientServices } from '../../session/session.ts';
 import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
-import type { Source, SourceContext } from '../source.ts';
+import type { CommitResolver, Source, SourceContext } from '../source.ts';
 import { GitRepository, GitServer } from './git-rig.ts';
 import { createGitSource } from './git-source.ts';
 
@@ -37,7 +38,7 @@ let refStore: RefStore;
 let pool: ThreadPool;
 let server: GitServer;
 let repository: GitRepository;
-let source: Source;
+let source: Source & CommitResolver;
 let secrets: Map<string, string>;
 let sessions: number;
 
@@ -78,20 +79,22 @@ function context(options: Partial<SourceContext> = {}): SourceContext {
     signal: AbortSignal.timeout(60_000),
     progress: silentProgress,
     sessions: () => [session],
+    hold() {},
     ...options,
   };
 }
 
 /** A source op for `name#ref:subdir` of the server. */
-function open(name: string, attrs: Attributes = {}) {
+function opOf(name: string, attrs: Attributes = {}): SourceOp {
   const [repositoryName = ''] = name.split('#');
-  return source.open(
-    {
-      identifier: `git://${server.host}/${name}`,
-      attrs: { 'git.fullurl': server.url(repositoryName), ...attrs },
-    },
-    hostPlatform(),
-  );
+  return {
+    identifier: `git://${server.host}/${name}`,
+    attrs: { 'git.fullurl': server.url(repositoryName), ...attrs },
+  };
+}
+
+function open(name: string, attrs: Attributes = {}) {
+  return source.open(opOf(name, attrs), hostPlatform());
 }
 
 async function key(name: string, attrs: Attributes = {}, with_ = context()) {
@@ -437,6 +440,32 @@ test('a ref that does not exist is an error that names it, the repository, and w
     message: new RegExp(`commit ${unknown}`),
   });
   await assert.rejects(key('none.git'), { code: 'not_found', message: /none\.git/ });
+});
+
+test('who asks is told what a ref is, and what git keeps of it', async () => {
+  const commit = repository.commit({ a: 'a' });
+  repository.git('tag', '--annotate', '--message=x', 'v1');
+  const tag = repository.git('rev-parse', 'v1');
+  const describe = (name: string, withObjects = false) =>
+    source.resolveCommit(opOf(name), { withObjects }, context());
+  const nothing = { commit: undefined, commitObject: undefined, tagObject: undefined };
+  assert.deepEqual(await describe('app.git'), { ref: 'refs/heads/main', object: commit, ...nothing });
+  assert.deepEqual(await describe(`app.git#${tag}`), { ref: tag, object: tag, ...nothing });
+  assert.deepEqual((await refStore.usage()).length, 0);
+  const content = (object: string, type: string) =>
+    Buffer.from(`${repository.git('cat-file', type, object)}\n`);
+  for (const name of ['app.git#v1', `app.git#${tag}`]) {
+    const { ref, ...told } = await describe(name, true);
+    assert.equal(ref, name.endsWith('v1') ? 'refs/tags/v1' : tag);
+    assert.deepEqual(told, {
+      object: tag,
+      commit,
+      commitObject: content(commit, 'commit'),
+      tagObject: content(tag, 'tag'),
+    });
+  }
+  const { commit: peeled, tagObject } = await describe('app.git#main', true);
+  assert.deepEqual([peeled, tagObject], [undefined, undefined]);
 });
 
 test('identifiers and attributes that make no sense are refused', () => {

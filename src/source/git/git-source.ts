@@ -1,12 +1,14 @@
 import { rmSync } from 'node:fs';
-import { digestOf } from '../../base/digest.ts';
+import { canonicalDigest } from '../../base/canonical.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/thread-pool.ts';
 import type { ImmutableRef, RefStore } from '../../layer/ref.ts';
+import type { GitMetadata } from '../../session/git-metadata-message.ts';
 import { NewTree } from '../new-tree.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
-import type { Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
+import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
+import { describeObject } from './describe-object.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';
 import { GitCheckout } from './git-checkout.ts';
 import { GitMirrors } from './git-mirrors.ts';
@@ -23,7 +25,7 @@ export interface GitSourceOptions extends GitAccessOptions {
  * `git://`: a commit of a repository, by the `git` program. What a ref points to is asked of the remote without fetching; the commit
  * comes through a mirror that is kept between builds.
  */
-export function createGitSource(options: GitSourceOptions): Source {
+export function createGitSource(options: GitSourceOptions): Source & CommitResolver {
   // What a killed process left.
   rmSync(options.directory, { recursive: true, force: true });
   const parts: GitParts = {
@@ -35,6 +37,8 @@ export function createGitSource(options: GitSourceOptions): Source {
     schemes: [gitScheme],
     contentOnly: false,
     open: (op) => new GitInstance(parseGitRequest(op), parts),
+    resolveCommit: (op, { withObjects }, context) =>
+      new GitInstance(parseGitRequest(op), parts).describe(withObjects, context),
   };
 }
 
@@ -57,16 +61,23 @@ class GitInstance implements SourceInstance {
     const { keepGitDir, subdir, skipSubmodules, commitTimes, shown } = this.#request;
     const { name, object, commit = object } = await this.#resolve(context);
     this.#resolved = { name, object, commit };
-    return {
-      digest: digestOf(
-        JSON.stringify([
-          ['git', keepGitDir ? object : commit, subdir, skipSubmodules, commitTimes],
-          // These are in the repository's own files.
-          keepGitDir ? [name, shown] : [],
-        ]),
-      ),
-      pin: object,
-    };
+    const files = [keepGitDir ? object : commit, subdir, skipSubmodules, commitTimes];
+    // The rest is in a repository's own files.
+    return { digest: canonicalDigest('git', [files, keepGitDir ? [name, shown] : []]), pin: object };
+  }
+
+  /** What the ref is now. Objects are told when they are wanted, for which they are fetched. */
+  async describe(withObjects: boolean, context: SourceContext): Promise<GitMetadata> {
+    const { name: ref, object, commit } = await this.#resolve(context);
+    const known = { ref, object, commit, commitObject: undefined, tagObject: undefined };
+    if (!withObjects) return known;
+    const { remote, shown } = this.#request;
+    await using access = await openGitAccess(this.#request, this.#parts, context);
+    const { signal, progress } = context;
+    const described = await this.#named(
+      describeObject(this.#parts.mirrors, { remote, shown, object }, { git: access.git, signal, progress }),
+    );
+    return { ...known, ...described, commit: described.commit === object ? undefined : described.commit };
   }
 
   async #resolve(context: SourceContext): Promise<ResolvedRef> {
