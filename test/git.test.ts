@@ -70,6 +70,9 @@ describe('a git repository', () => {
     const again = await daemon.kiln.build(url);
     assert.ok(again.events.vertices.filter(({ name }) => name.includes('RUN')).every(({ cached }) => cached));
     pushed.commit({ file: 'two\n' });
+    const { events } = await daemon.kiln.build(url, ['--explain']);
+    const { digest } = events.vertex(`load git source ${url}`);
+    assert.equal(events.explanation(digest), `${server.host}/pushed.git has changed`);
     assert.equal(await daemon.kiln.textOf('list', url), 'two\n');
   });
 

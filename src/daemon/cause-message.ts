@@ -9,6 +9,7 @@ export function causeMessage(cause: Cause): CacheMissCause {
     case 'pruned':
     case 'new':
     case 'files':
+    case 'source':
       return create(CacheMissCauseSchema, cause);
     case 'file': {
       const { path: name, ...rest } = cause;

@@ -19,6 +19,7 @@ export const capabilities = {
   git: 'source.git',
   gitKeepDir: 'source.git.keepgitdir',
   gitFullUrl: 'source.git.fullurl',
+  gitSubdir: 'source.git.subdir',
   gitHttpAuth: 'source.git.httpauth',
   gitKnownSshHosts: 'source.git.knownsshhosts',
   gitMountSshSock: 'source.git.mountsshsock',

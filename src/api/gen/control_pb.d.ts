@@ -452,14 +452,14 @@ export declare const VertexExplanationSchema: GenMessage<VertexExplanation>;
  */
 export declare type CacheMissCause = Message<"moby.buildkit.v1.CacheMissCause"> & {
   /**
-   * no-cache, pruned, new, file, files, command, platform, variable, mount, option, image, follows or parent.
+   * no-cache, pruned, new, file, files, source, command, platform, variable, mount, option, image, follows or parent.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * Of the variable, mount point, option or image; the path of a file.
+   * Of the variable, mount point, option, image or source; the path of a file.
    *
    * @generated from field: string name = 2;
    */

@@ -27,10 +27,12 @@ export function causeText(cause: Cause): string {
       return changedText(cause.name, cause);
     case 'image':
       return `image ${cause.name} is now ${pinText(cause.after)}, was ${pinText(cause.before)}`;
+    case 'source':
+      return `${cause.name} has changed`;
     case 'follows':
       return `it follows ${quoted(cause.after)} now, followed ${quoted(cause.before)} before`;
     case 'parent': {
-      if (cause.cause?.kind === 'image') return causeText(cause.cause);
+      if (cause.cause?.kind === 'image' || cause.cause?.kind === 'source') return causeText(cause.cause);
       const why = cause.cause ? `: ${causeText(cause.cause)}` : '';
       return `${clipped(cause.step.replaceAll(/\s+/g, ' '))} ran again${why}`;
     }

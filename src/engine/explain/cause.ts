@@ -16,6 +16,8 @@ export type Cause =
   | Changed<'option'>
   /** The source resolves to something else: `before` and `after` are digests or whole names. */
   | Changed<'image'>
+  /** What the source names (a branch, a URL) is something else now. */
+  | { readonly kind: 'source'; readonly name: string }
   /** Its place changed: `before` and `after` are the steps that it builds on. */
   | Changed<'follows'>
   /** A step that it builds on ran again. `step` is where that began, and `cause` why. */

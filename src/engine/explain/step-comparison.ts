@@ -37,6 +37,8 @@ export class StepComparison {
       if (!counterpart) return { kind: 'follows', name: 'inputs', after: input.step };
       if (!isSameInput(counterpart, input)) return await this.#inputCause(counterpart, input, depth);
     }
+    const source = after.fields.find(({ kind }) => kind === 'image');
+    if (source && before.key !== after.key) return { kind: 'source', name: source.name };
     return { kind: 'pruned' };
   }
 

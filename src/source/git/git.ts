@@ -41,7 +41,6 @@ const config: GitSettings['config'] = [
   ['gc.auto', '0'],
   ['maintenance.auto', 'false'],
   ['fetch.unpackLimit', '1'],
-  ['checkout.workers', '0'],
 ];
 
 /** The `git` program. Immutable; `with` gives one that is run otherwise. */
