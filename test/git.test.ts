@@ -115,6 +115,18 @@ describe('a git repository', () => {
     );
   });
 
+  test('gives its time to what is built of it', async () => {
+    const dated = new GitRepository(work.at('served/dated.git'));
+    dated.commit({
+      Dockerfile:
+        'FROM base\nARG SOURCE_DATE_EPOCH\nCOPY . /all/\nRUN stat -c %Y /all/file > /list; echo $SOURCE_DATE_EPOCH >> /list\n',
+      file: 'x',
+    });
+    const time = dated.git('log', '-1', '--format=%ct');
+    const args = ['--build-arg', 'SOURCE_DATE_EPOCH=context'];
+    assert.equal(await daemon.kiln.textOf('list', server.url('dated.git'), args), `${time}\n${time}\n`);
+  });
+
   test('of another checksum is refused, and the error shows where', async () => {
     const wrong = first.replace(/./g, '0');
     const context = work.tree({

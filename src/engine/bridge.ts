@@ -14,6 +14,7 @@ import type { Definition, SourceOp } from '../llb/op.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
+import { commitTime } from './commit-time.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import { type BuildEdge, loadGraph } from './load-graph.ts';
@@ -64,8 +65,9 @@ export class BuildBridge implements Bridge {
 
   async sourceTime(source: SourceOp, logName: string): Promise<Date | undefined> {
     const { platform } = this.#scope.parts;
-    const { http } = await this.resolveSource(source, { platform, resolveMode: 'default', logName });
-    return http?.lastModified;
+    const options = { platform, resolveMode: 'default', logName, gitObjects: true } as const;
+    const { http, git } = await this.resolveSource(source, options);
+    return http?.lastModified ?? (git?.commitObject && commitTime(git.commitObject));
   }
 
   /** A bridge whose sources have to be allowed by more policies, too. Throws `invalid_argument`. */

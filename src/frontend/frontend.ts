@@ -29,8 +29,8 @@ export interface Bridge {
   /** Resolves an image reference to its config without pulling layers; shown as a vertex named `logName`. */
   resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage>;
   /**
-   * When what a source names was made, shown as a vertex named `logName`: a file at a URL, if its server says so. Undefined for
-   * sources without a time.
+   * When what a source names was made, shown as a vertex named `logName`: a commit, or a file at a URL if its server says so. Undefined
+   * for sources without a time.
    */
   sourceTime(source: SourceOp, logName: string): Promise<Date | undefined>;
   /** Solves lazily: nothing runs until the result is read, evaluated or exported. */

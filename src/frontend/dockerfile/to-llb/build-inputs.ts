@@ -203,7 +203,7 @@ export class BuildInputs {
   remoteNamedContext(name: string, platform: Platform): State | undefined {
     const key = this.#namedContextKey(name, platform);
     const value = key && this.#options.namedContexts.get(key);
-    return key && value && /^(https?:|git:|git@)/.test(value) ? remoteTree(key, value) : undefined;
+    return key && value && /^(https?:|git:|ssh:|git@)/.test(value) ? remoteTree(key, value) : undefined;
   }
 
   #namedContextKey(name: string, platform: Platform): string | undefined {
