@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { PolicySchema, type Rule } from '../../src/api/gen/policy_pb.js';
 import { asKilnError, type Range } from '../../src/base/errors.ts';
 import type { Connection } from '../../src/client/connection.ts';
 import { resolveLayoutTag } from '../../src/client/layout-index.ts';
@@ -9,6 +11,7 @@ import type { ConformanceCase } from './conformance-case.ts';
 import { makeTree } from './make-tree.ts';
 import type { Outcome } from './outcome.ts';
 import { readImageArchive } from './read-image-archive.ts';
+import { serveRepository } from './serve-repository.ts';
 import { serveTree } from './serve-tree.ts';
 import { withoutStepNumber } from './without-step-number.ts';
 
@@ -20,8 +23,11 @@ export interface BuildSetting {
   readonly directory: string;
 }
 
-/** The tree of a case that is not the client's. */
-const servedTree = 'http';
+/** The trees of a case that are not the client's, and what serves each. */
+const servers: ReadonlyMap<string, typeof serveTree> = new Map([
+  ['http', serveTree],
+  ['git', serveRepository],
+]);
 
 /** Builds a case as a client of `connection`. Rejects only when the build cannot even be tried. */
 export async function buildCase(of: ConformanceCase, setting: BuildSetting): Promise<Outcome> {
@@ -31,9 +37,14 @@ export async function buildCase(of: ConformanceCase, setting: BuildSetting): Pro
     const archive = path.join(directory, 'image.tar');
     const digest = await resolveLayoutTag(baseLayout, 'latest');
     const request = requestOf(of, directory, archive, baseLayout, digest);
-    const files = of.trees.get(servedTree)?.map((entry) => entry.path);
-    await using served = files && (await serveTree(path.join(directory, 'trees', servedTree), files));
-    const build = solve(connection, { ...request, sourcePolicy: served?.policy });
+    await using served = new AsyncDisposableStack();
+    const rules: Rule[] = [];
+    for (const [name, serve] of servers) {
+      const files = of.trees.get(name)?.map((entry) => entry.path);
+      if (files) rules.push(served.use(await serve(path.join(directory, 'trees', name), files)).rule);
+    }
+    const sourcePolicy = rules.length > 0 ? create(PolicySchema, { version: 1n, rules }) : undefined;
+    const build = solve(connection, { ...request, sourcePolicy });
     const names = new Map<string, string>();
     const warnings = new Set<string>();
     for await (const status of build.progress) {
@@ -77,7 +88,7 @@ function requestOf(
   for (const [name, entries] of of.trees) {
     const root = path.join(directory, 'trees', name);
     makeTree(root, entries);
-    if (name === servedTree) continue;
+    if (servers.has(name)) continue;
     locals.set(name, root);
     if (name === 'context') locals.set('dockerfile', root);
     else options[`context:${name}`] = `local:${name}`;

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { MatchType, type Policy, PolicyAction, PolicySchema } from '../../src/api/gen/policy_pb.js';
+import { MatchType, PolicyAction, type Rule, RuleSchema } from '../../src/api/gen/policy_pb.js';
 import { HttpRig } from '../../src/source/http-rig.ts';
 
 /** Where cases look for the files that are served to them. */
@@ -9,7 +9,7 @@ const origin = 'http://files.test/';
 
 export interface ServedTree extends AsyncDisposable {
   /** Has daemons look for them where they are. */
-  readonly policy: Policy;
+  readonly rule: Rule;
 }
 
 /** Serves files below `root` by the paths in URLs that begin with `http://files.test/`, with their times. */
@@ -20,13 +20,12 @@ export async function serveTree(root: string, files: readonly string[]): Promise
     const headers = { 'last-modified': statSync(full).mtime.toUTCString() };
     rig.serve(`/${encodeURI(file)}`, { content: readFileSync(full), headers });
   }
-  const rule = {
-    action: PolicyAction.CONVERT,
-    selector: { identifier: `${origin}*`, matchType: MatchType.WILDCARD },
-    updates: { identifier: rig.url('/$1') },
-  };
   return {
-    policy: create(PolicySchema, { version: 1n, rules: [rule] }),
+    rule: create(RuleSchema, {
+      action: PolicyAction.CONVERT,
+      selector: { identifier: `${origin}*`, matchType: MatchType.WILDCARD },
+      updates: { identifier: rig.url('/$1') },
+    }),
     [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
   };
 }

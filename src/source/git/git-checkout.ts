@@ -53,10 +53,11 @@ export class GitCheckout {
    */
   async writeRepository(origin: RemoteObject, name: string, directory: string): Promise<void> {
     const { mirrors, git, progress, skipSubmodules } = this.#options;
-    const here = git.with({ cwd: directory });
+    const fresh = git.with({ cwd: directory });
+    const here = fresh.with({ config: [['core.logAllRefUpdates', 'false']] });
     await mirrors.use(origin, this.#options, async (mirror) => {
       await emptyDirectory(directory);
-      await here.run([
+      await fresh.run([
         ...['init', '--quiet', '--template=', '--initial-branch=master'],
         `--object-format=${objectFormat(origin.object)}`,
       ]);

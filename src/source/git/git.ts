@@ -36,7 +36,6 @@ const grace = 10_000;
 const config: GitSettings['config'] = [
   ['advice.detachedHead', 'false'],
   ['core.hooksPath', '/dev/null'],
-  ['core.logAllRefUpdates', 'false'],
   // Nothing that goes on in a repository when the command has ended.
   ['gc.auto', '0'],
   ['maintenance.auto', 'false'],
