@@ -7,15 +7,12 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
 import { hostPlatform } from '../base/platform.ts';
 import { type StatusEvent, silentProgress } from '../base/progress.ts';
-import { ThreadPool } from '../base/thread-pool.ts';
-import { openLocalContentStore } from '../content/local-content-store.ts';
+import type { ThreadPool } from '../base/thread-pool.ts';
 import { createContentChecksums, type PrimableChecksums } from '../layer/content-checksums.ts';
-import { createLayerDiffer } from '../layer/layer-differ.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
-import { openRefStore } from '../layer/ref-store.ts';
+import { openRefStoreRig } from '../layer/ref-store-rig.ts';
 import { fileSyncService } from '../session/services/file-sync-service.ts';
 import { openSessionRig, type SessionRig } from '../session/session-rig.ts';
-import { openOverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { createLocalSource } from './local-source.ts';
 import type { Source } from './source.ts';
 
@@ -33,16 +30,7 @@ beforeEach(async () => {
   mkdirSync(context);
   resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
-  database = resources.adopt(new DatabaseSync(path.join(dir, 'state.db')), (open) => open.close());
-  pool = resources.use(new ThreadPool({ size: 4 }));
-  const snapshotter = resources.use(
-    openOverlaySnapshotter({ root: path.join(dir, 'snapshots'), database, pool }),
-  );
-  const content = await openLocalContentStore(path.join(dir, 'content'));
-  const differ = createLayerDiffer({ pool });
-  refStore = resources.use(
-    await openRefStore({ root: path.join(dir, 'refs'), database, snapshotter, content, differ, pool }),
-  );
+  ({ database, pool, refStore } = await openRefStoreRig(dir, resources));
   checksums = createContentChecksums({ database, pool });
 });
 afterEach(() => resources.disposeAsync());

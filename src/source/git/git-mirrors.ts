@@ -33,7 +33,7 @@ export interface Mirror {
 }
 
 /** After so many commits a mirror is made anew: what is not needed any more goes, and without history the rest is small. */
-const commitLimit = 100;
+const defaultCommitLimit = 100;
 
 /**
  * A bare repository for each remote, kept from build to build as a named tree: the next commit is fetched as its difference from
@@ -41,9 +41,11 @@ const commitLimit = 100;
  */
 export class GitMirrors {
   readonly #refStore: Pick<RefStore, 'acquireNamed'>;
+  readonly #commitLimit: number;
 
-  constructor(refStore: Pick<RefStore, 'acquireNamed'>) {
+  constructor(refStore: Pick<RefStore, 'acquireNamed'>, options: { readonly commitLimit?: number } = {}) {
     this.#refStore = refStore;
+    this.#commitLimit = options.commitLimit ?? defaultCommitLimit;
   }
 
   /**
@@ -71,7 +73,7 @@ export class GitMirrors {
       await removeRemains(mirror.directory);
       await initialize(mirror, context, format);
       const attempt = async () => {
-        await bring(wanted, mirror, context);
+        await bring(wanted, mirror, context, this.#commitLimit);
         return await work(mirror);
       };
       try {
@@ -130,7 +132,12 @@ async function isSound({ git }: Mirror): Promise<boolean> {
   return (await git.try(['fsck', '--connectivity-only', '--no-dangling', '--no-progress'])).code === 0;
 }
 
-async function bring(wanted: RemoteObject, mirror: Mirror, context: MirrorContext): Promise<void> {
+async function bring(
+  wanted: RemoteObject,
+  mirror: Mirror,
+  context: MirrorContext,
+  commitLimit: number,
+): Promise<void> {
   const { directory } = mirror;
   const { object, shown } = wanted;
   if (existsSync(path.join(directory, objectRef(object)))) return;

@@ -13,19 +13,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import { type ProgressWriter, type StatusEvent, silentProgress } from '../../base/progress.ts';
-import { ThreadPool } from '../../base/thread-pool.ts';
-import { openLocalContentStore } from '../../content/local-content-store.ts';
-import { createLayerDiffer } from '../../layer/layer-differ.ts';
 import type { ImmutableRef, RefStore } from '../../layer/ref.ts';
-import { openRefStore } from '../../layer/ref-store.ts';
+import { openRefStoreRig } from '../../layer/ref-store-rig.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { ClientServices } from '../../session/session.ts';
-import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
 import type { CommitResolver, Source, SourceContext } from '../source.ts';
 import { GitRepository, GitServer } from './git-rig.ts';
 import { createGitSource } from './git-source.ts';
@@ -35,7 +30,6 @@ type Attributes = Readonly<Record<string, string>>;
 let dir: string;
 let resources: AsyncDisposableStack;
 let refStore: RefStore;
-let pool: ThreadPool;
 let server: GitServer;
 let repository: GitRepository;
 let source: Source & CommitResolver;
@@ -48,16 +42,8 @@ beforeEach(async () => {
   secrets = new Map();
   resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
-  const database = resources.adopt(new DatabaseSync(path.join(dir, 'state.db')), (open) => open.close());
-  pool = resources.use(new ThreadPool({ size: 2 }));
-  const snapshotter = resources.use(
-    openOverlaySnapshotter({ root: path.join(dir, 'snapshots'), database, pool }),
-  );
-  const content = await openLocalContentStore(path.join(dir, 'content'));
-  const differ = createLayerDiffer({ pool });
-  refStore = resources.use(
-    await openRefStore({ root: path.join(dir, 'refs'), database, snapshotter, content, differ, pool }),
-  );
+  const rig = await openRefStoreRig(dir, resources);
+  refStore = rig.refStore;
   const services: Pick<ClientServices, 'secret' | 'sshAgent'> = {
     async secret(_, id) {
       const value = secrets.get(id);
@@ -66,7 +52,7 @@ beforeEach(async () => {
     },
     sshAgent: async () => undefined,
   };
-  source = createGitSource({ refStore, pool, services, directory: path.join(dir, 'git') });
+  source = createGitSource({ refStore, pool: rig.pool, services, directory: path.join(dir, 'git') });
   server = resources.use(await GitServer.start(path.join(dir, 'served')));
   repository = new GitRepository(path.join(dir, 'served/app.git'));
 });

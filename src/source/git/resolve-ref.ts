@@ -58,7 +58,7 @@ interface RemoteRefs {
 }
 
 /** The output of `git ls-remote`. */
-export function parseRefs(output: string): RemoteRefs {
+function parseRefs(output: string): RemoteRefs {
   const objects = new Map<string, string>();
   let head: string | undefined;
   for (const line of output.split('\n')) {
@@ -77,7 +77,7 @@ function defaultRef({ objects, head }: RemoteRefs): ResolvedRef | undefined {
 }
 
 /** Of what a ref can mean the first that there is: as it is written below `refs/`, a branch, a tag. */
-export function chooseRef({ objects }: RemoteRefs, ref: string): ResolvedRef | undefined {
+function chooseRef({ objects }: RemoteRefs, ref: string): ResolvedRef | undefined {
   for (const prefix of ['refs/', 'refs/heads/', 'refs/tags/']) {
     const name = ref.startsWith(prefix) ? ref : prefix + ref;
     const object = objects.get(name);

@@ -47,14 +47,14 @@ export async function listSubmodules(
     });
 }
 
-export interface TreeEntry {
+interface TreeEntry {
   readonly mode: string;
   readonly type: string;
   readonly object: string;
   readonly path: string;
 }
 
-export const symbolicLink = '120000';
+const symbolicLink = '120000';
 
 /** The entries of a commit's tree that have these paths. */
 export async function listTree(
