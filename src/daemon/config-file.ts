@@ -125,8 +125,11 @@ class ConfigReader {
     return log;
   }
 
-  #grpc(keys: Keys | undefined, base: DaemonConfig): Pick<DaemonConfig, 'addresses' | 'group' | 'tls'> {
-    if (!keys) return base;
+  #grpc(
+    keys: Keys | undefined,
+    base: DaemonConfig,
+  ): Partial<Pick<DaemonConfig, 'addresses' | 'group' | 'tls'>> {
+    if (!keys) return {};
     const tls = keys.table('tls');
     const cert = tls?.take('cert', parseString);
     const key = tls?.take('key', parseString);

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { readConfig } from './config-file.ts';
+import { type DaemonConfig, defaultConfig } from './daemon-config.ts';
+
+describe('a configuration file', () => {
+  let directory: string;
+  before(() => {
+    directory = mkdtempSync(path.join(tmpdir(), 'kiln-config-'));
+  });
+  after(() => rmSync(directory, { recursive: true }));
+
+  const read = async (text: string): Promise<DaemonConfig> => {
+    const file = path.join(directory, 'kilnd.toml');
+    writeFileSync(file, text);
+    return (await readConfig({ files: [file], named: true })).config;
+  };
+
+  test('changes what it names, whatever tables it has', async () => {
+    const top = 'root = "/srv/kiln"\ninsecure-entitlements = ["network.host"]\n';
+    for (const tables of ['', '[grpc]\naddress = ["unix:///run/k.sock"]\n', '[worker.oci]\ngc = false\n']) {
+      const { root, entitlements } = await read(top + tables);
+      assert.equal(root, '/srv/kiln');
+      assert.deepEqual(entitlements, ['network.host']);
+    }
+  });
+
+  test('leaves alone what it does not name', async () => {
+    assert.deepEqual(await read(''), { ...defaultConfig, dns: undefined });
+  });
+});
