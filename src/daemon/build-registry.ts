@@ -55,19 +55,20 @@ export class BuildRegistry {
     if (this.#active.has(id)) throw new KilnError('already_exists', `build ${id} is already running`);
   }
 
-  /** Calls that wait for a build which was refused need not wait longer. */
-  notStarted(id: string): void {
+  /**
+   * A build that was refused counts as ended without progress: calls that wait for it need not wait longer, and whoever
+   * follows its progress must not fail before the caller of `Solve` has been told why.
+   */
+  notStarted(id: string, progress: BuildProgress): void {
+    if (this.#active.has(id)) return;
+    this.#remember(id, progress);
     this.#awaited.get(id)?.resolve();
     this.#awaited.delete(id);
   }
 
   remove({ id, progress }: ActiveBuild): void {
     this.#active.delete(id);
-    this.#ended.set(id, progress);
-    if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
-    setTimeout(() => {
-      if (this.#ended.get(id) === progress) this.#ended.delete(id);
-    }, memory).unref();
+    this.#remember(id, progress);
   }
 
   /** Waits a while for a build that has not started yet. Throws `not_found`. */
@@ -102,6 +103,14 @@ export class BuildRegistry {
   async cancelAll(): Promise<void> {
     for (const { build } of this.#active.values()) build.cancel(this.#refusing);
     await Promise.allSettled(this.active.map(({ build }) => build.outcome));
+  }
+
+  #remember(id: string, progress: BuildProgress): void {
+    this.#ended.set(id, progress);
+    if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
+    setTimeout(() => {
+      if (this.#ended.get(id) === progress) this.#ended.delete(id);
+    }, memory).unref();
   }
 
   async #arrival(id: string, signal: AbortSignal, here: () => boolean): Promise<void> {

@@ -24,13 +24,8 @@ const gateway = [
   'source.metaresolver.http.checksumrequest',
 ];
 
-/** LLB features that the engine cannot run. */
-const missing: ReadonlySet<string> = new Set([capabilities.passthrough]);
-
 const enabled = (id: string): APICap => create(APICapSchema, { id, enabled: true });
 
 export const frontendCapabilities: APICap[] = gateway.map(enabled);
 
-export const llbCapabilities: APICap[] = Object.values(capabilities)
-  .filter((id) => !missing.has(id))
-  .map(enabled);
+export const llbCapabilities: APICap[] = Object.values(capabilities).map(enabled);

@@ -40,15 +40,16 @@ const nanosecondsPerMillisecond = 1_000_000n;
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
   const { engine, builds, history, refStore, worker } = parts;
   const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
+    const progress = new BuildProgress();
     try {
       const inputs = await definitionsByName(request.frontendInputs);
       const work = await workOf(request, inputs);
       builds.check(request.ref);
-      const progress = new BuildProgress();
       const build = engine.start(buildRequest(request, work), progress, signal);
       return builds.add(build, progress, inputs);
     } catch (error) {
-      builds.notStarted(request.ref);
+      progress.end();
+      builds.notStarted(request.ref, progress);
       throw error;
     }
   };

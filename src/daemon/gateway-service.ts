@@ -31,7 +31,7 @@ export function gatewayService(
   const buildOf = (context: HandlerContext): Promise<ActiveBuild> => {
     const id = context.requestHeader.get(buildHeader);
     if (!id)
-      throw new KilnError('invalid_argument', `the call does not say which build it is for (${buildHeader})`);
+      throw new KilnError('invalid_argument', `no buildid found in context: the call lacks ${buildHeader}`);
     return builds.get(id, context.signal);
   };
 
@@ -39,7 +39,8 @@ export function gatewayService(
     platform ? platformFromMessage(platform) : worker.platforms[0]!;
 
   return {
-    async ping() {
+    async ping(_request, context) {
+      await buildOf(context);
       return create(PongResponseSchema, {
         frontendCaps: frontendCapabilities,
         llbCaps: llbCapabilities,

@@ -3,6 +3,7 @@ import { chmod, mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promi
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { ConnectRouter } from '@connectrpc/connect';
+import { Content } from '../api/gen/content_pb.js';
 import { Control } from '../api/gen/control_pb.js';
 import { LLBBridge } from '../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.js';
@@ -49,6 +50,7 @@ import { createLocalSource } from '../source/local-source.ts';
 import { LocalTrees } from '../source/local-trees.ts';
 import { createOciLayoutSource } from '../source/oci-layout-source.ts';
 import type { Source } from '../source/source.ts';
+import { blobService } from './blob-service.ts';
 import { BuildHistory } from './build-history.ts';
 import { BuildRegistry } from './build-registry.ts';
 import { controlService } from './control-service.ts';
@@ -289,6 +291,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     routes(router) {
       router.service(Control, control);
       router.service(LLBBridge, gatewayService(builds, worker));
+      router.service(Content, blobService(content));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
       router.service(Debug, debug);
       router.service(TraceService, { export: () => ({}) });

@@ -150,13 +150,9 @@ export class Engine {
   #entitlement(name: string): Entitlement {
     const allowed = this.#parts.entitlements.find((each) => each === name);
     if (allowed) return allowed;
-    throw new KilnError(
-      'permission_denied',
-      `entitlement ${JSON.stringify(name)} is not allowed by the daemon`,
-      {
-        hint: `start the daemon with --allow-insecure-entitlement ${name}`,
-      },
-    );
+    throw new KilnError('permission_denied', `${name} is not allowed by the daemon`, {
+      hint: `start the daemon with --allow-insecure-entitlement ${name}`,
+    });
   }
 
   /** Solves every platform's tree, all at once. */

@@ -1,0 +1,60 @@
+import { create } from '@bufbuild/protobuf';
+import type { Transport } from '@connectrpc/connect';
+import { DefinitionSchema } from '../../src/api/gen/ops_pb.js';
+import { solve } from '../../src/client/solve.ts';
+import { emptySolve, type SolveRequest } from '../../src/client/solve-request.ts';
+import { type InProcessEngine, openInProcessEngine } from '../../src/daemon/in-process.ts';
+import { definitionToMessage } from '../../src/llb/definition-wire.ts';
+import { ociLayout, type State, toDefinition } from '../../src/llb/llb.ts';
+import { baseLayout } from './base-layout.ts';
+import { WorkDirectory } from './work-directory.ts';
+
+/** Builds LLB as it is, without a frontend, on an engine in this process. */
+export class LlbEngine implements AsyncDisposable {
+  readonly work: WorkDirectory;
+  /** The busybox image. */
+  readonly base: State;
+  readonly #engine: InProcessEngine;
+
+  private constructor(engine: InProcessEngine, work: WorkDirectory) {
+    this.#engine = engine;
+    this.work = work;
+    this.base = ociLayout(`base@${baseLayout().digest}`, { storeId: 'base' });
+  }
+
+  static async open(): Promise<LlbEngine> {
+    const work = new WorkDirectory();
+    return new LlbEngine(await openInProcessEngine({ root: work.at('root') }), work);
+  }
+
+  get transport(): Transport {
+    return this.#engine.transport;
+  }
+
+  /** Builds a tree, and answers the directory that its files were written to. */
+  async build(state: State, request: Partial<SolveRequest> = {}): Promise<string> {
+    const path = this.work.tree({});
+    await this.solve(state, {
+      outputs: [{ kind: 'directory', exporter: 'local', attributes: {}, path, remove: false }],
+      ...request,
+    });
+    return path;
+  }
+
+  /** Builds a tree for the outputs that the request has; answers what the exporters said. */
+  async solve(state: State, request: Partial<SolveRequest> = {}): Promise<Readonly<Record<string, string>>> {
+    const definition = create(DefinitionSchema, definitionToMessage(toDefinition(state)));
+    const { result } = solve(this.#engine, {
+      ...emptySolve,
+      source: { kind: 'definition', definition },
+      layouts: new Map([['base', baseLayout().directory]]),
+      ...request,
+    });
+    return (await result).response;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#engine[Symbol.asyncDispose]();
+    this.work[Symbol.dispose]();
+  }
+}
