@@ -2,7 +2,7 @@ import path from 'node:path/posix';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { ProcessMount } from '../executor/executor.ts';
 import type { ImmutableRef, MutableRef } from '../layer/ref.ts';
-import { type ExecMount, noIndex } from '../llb/op.ts';
+import { type ExecMount, type ExecOp, noIndex } from '../llb/op.ts';
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { type BuildContext, sessionsOf } from './build-context.ts';
@@ -33,16 +33,17 @@ export class ExecMounts implements AsyncDisposable {
   }
 
   static async prepare(
-    mounts: readonly ExecMount[],
+    { mounts, meta }: ExecOp,
     inputs: readonly ImmutableRef[],
-    command: string,
     parts: WorkerParts,
     context: OperationContext<BuildContext>,
   ): Promise<ExecMounts> {
     const prepared = new ExecMounts(parts, context);
+    const command = meta.args.join(' ');
+    const absolute = mounts.map((mount) => ({ ...mount, dest: path.resolve('/', meta.cwd, mount.dest) }));
     try {
       // Parents first, so that a mount below another one lands in it.
-      for (const mount of mounts.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
+      for (const mount of absolute.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
         await prepared.#add(mount, mount.input === noIndex ? undefined : inputs[mount.input], command);
       }
       return prepared;

@@ -60,7 +60,7 @@ export class ExecOperation implements BuildOperation {
   ): Promise<readonly ImmutableRef[]> {
     const { meta, network, security, secretEnv } = this.#op;
     const command = meta.args.join(' ');
-    await using mounts = await ExecMounts.prepare(this.#op.mounts, inputs, command, this.#parts, context);
+    await using mounts = await ExecMounts.prepare(this.#op, inputs, this.#parts, context);
     const secrets = await Promise.all(
       secretEnv.map(async ({ id, name, optional }) => {
         const value = await mounts.secret(id, optional);

@@ -5,6 +5,7 @@ import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 import { ExecOperation } from './exec-operation.ts';
 import { FileOperation } from './file-operation.ts';
 import { DiffOperation, MergeOperation } from './layer-operations.ts';
+import { PassthroughOperation } from './passthrough-operation.ts';
 import { isContentOnly, SourceOperation } from './source-operation.ts';
 
 /** The operation of a vertex. `inputs` are the vertices of its input edges. */
@@ -27,8 +28,9 @@ export function operationOf(
       return new MergeOperation(op.action, vertex, contentOnly, parts);
     case 'diff':
       return new DiffOperation(op.action, vertex, contentOnly, parts);
-    case 'build':
     case 'passthrough':
+      return new PassthroughOperation(op.action, contentOnly);
+    case 'build':
       throw new KilnError('unimplemented', `LLB vertices of kind ${op.action.kind} are not supported`, {
         details: [{ kind: 'vertex', digest: vertex.digest }],
       });

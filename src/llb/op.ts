@@ -85,6 +85,7 @@ export interface ExecMount {
   readonly input: number;
   /** A path inside the input to mount instead of its root; empty for the root. */
   readonly selector: string;
+  /** Where it is mounted; relative paths start at the process's working directory. */
   readonly dest: string;
   /** Index of the op's output that this mount becomes, or `noIndex`. */
   readonly output: number;

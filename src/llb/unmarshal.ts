@@ -131,7 +131,7 @@ class ActionReader {
     const network = networkModes.nameOf(message.network);
     const security = securityModes.nameOf(message.security);
     if (!network) throw this.#invalid(`its network mode ${message.network} is not known`);
-    if (!security) throw this.#invalid(`its security mode ${message.security} is not known`);
+    if (!security) throw this.#invalid(`it has an invalid security mode ${message.security}`);
     const { proxyEnv } = meta;
     return {
       meta: {
