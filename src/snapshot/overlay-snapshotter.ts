@@ -3,23 +3,24 @@ import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import { utimens } from '../linux/utimens.ts';
+import type { AdaptLayerInput } from './adapt-layer.task.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { layersAbove, stackLayers } from './layer-list.ts';
 import type { TreeToMeasure } from './measure.task.ts';
-import type {
-  Removal,
-  SnapshotChanges,
-  SnapshotId,
-  SnapshotInfo,
-  SnapshotMount,
-  Snapshotter,
-  SnapshotUsage,
-  UsageQuery,
+import {
+  type Removal,
+  type SnapshotChanges,
+  type SnapshotId,
+  type SnapshotInfo,
+  type SnapshotMount,
+  type Snapshotter,
+  type SnapshotUsage,
+  snapshotId,
+  type UsageQuery,
 } from './snapshot.ts';
 import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
 import { Trash } from './trash.ts';
-import type { TrimWhiteoutsInput } from './trim-whiteouts.task.ts';
 import type { WriteChangesInput } from './write-changes.task.ts';
 
 /**
@@ -27,7 +28,7 @@ import type { WriteChangesInput } from './write-changes.task.ts';
  *
  *   <root>/s/<id>/fs      the layer, in overlayfs form
  *   <root>/s/<id>/work    overlayfs's scratch directory, while active
- *   <root>/s/<id>/<n>     a layer of a merge that had to be adapted (see `trim-whiteouts`)
+ *   <root>/s/<id>/<n>     a layer of a merge that had to be adapted (see `adapt-layer`)
  *   <root>/f/<n>          flattened layers (see `flattened-layers`)
  *   <root>/t              trash
  *
@@ -46,8 +47,8 @@ class OverlaySnapshotter implements Snapshotter {
   readonly #index: SnapshotIndex;
   readonly #trash: Trash;
   readonly #flats: FlattenedLayers;
-  /** Whether a committed layer holds whiteouts, as far as somebody wanted to know. */
-  readonly #whiteouts = new Map<string, boolean>();
+  /** Whether a committed layer holds whiteouts or opaque directories, as far as somebody wanted to know. */
+  readonly #marks = new Map<string, boolean>();
 
   constructor({ root, database, pool, housekeeping = pool }: SnapshotterOptions) {
     this.#dir = path.join(root, 's');
@@ -166,7 +167,7 @@ class OverlaySnapshotter implements Snapshotter {
   async remove(id: SnapshotId): Promise<Removal> {
     if (!this.#index.isRemovable(id)) return { freed: Promise.resolve(0) };
     this.#flats.release(id);
-    this.#whiteouts.delete(ownLayer(id));
+    this.#marks.delete(ownLayer(id));
     const freed = this.#discard(id);
     await this.#index.delete(id, freed);
     return { freed, layerDir: path.join(this.#ownDir(id), 'fs') };
@@ -212,6 +213,10 @@ class OverlaySnapshotter implements Snapshotter {
     return path.join(this.#dir, layer);
   }
 
+  #topFirst(layers: readonly string[]): string[] {
+    return layers.map((layer) => this.#layerPath(layer)).reverse();
+  }
+
   #layers(id: SnapshotId): string[] {
     return this.#chain(id, (record) => record.layers);
   }
@@ -235,28 +240,32 @@ class OverlaySnapshotter implements Snapshotter {
 
   /** What to mount for `layers` above `below`: these layers, but adapted where they lie on another tree than they were made on. */
   async #viewOf(id: SnapshotId, below: readonly string[], layers: readonly string[]): Promise<string[]> {
-    const unknown = layers.filter((layer) => !this.#whiteouts.has(layer));
+    const unknown = layers.filter((layer) => !this.#marks.has(layer));
     if (unknown.length > 0) {
       const found = await this.#pool.run<readonly string[], boolean[]>(
-        new URL('./find-whiteouts.task.ts', import.meta.url),
+        new URL('./find-marks.task.ts', import.meta.url),
         unknown.map((layer) => this.#layerPath(layer)),
       );
-      for (const [index, layer] of unknown.entries()) this.#whiteouts.set(layer, found[index]!);
+      for (const [index, layer] of unknown.entries()) this.#marks.set(layer, found[index]!);
     }
     const view = [...below];
     for (const [index, layer] of layers.entries()) {
       view.push(
-        this.#whiteouts.get(layer) && (await this.#trim(id, index, layer, view)) ? `${id}/${index}` : layer,
+        this.#marks.get(layer) && (await this.#adapt(id, index, layer, view)) ? `${id}/${index}` : layer,
       );
     }
     return view;
   }
 
-  async #trim(id: SnapshotId, index: number, layer: string, below: readonly string[]): Promise<boolean> {
+  async #adapt(id: SnapshotId, index: number, layer: string, below: readonly string[]): Promise<boolean> {
     mkdirSync(this.#ownDir(id), { recursive: true, mode: 0o700 });
-    return this.#pool.run<TrimWhiteoutsInput, boolean>(new URL('./trim-whiteouts.task.ts', import.meta.url), {
+    const owner = ownerOf(layer);
+    // A diff's own layer, which is being made, lies on nothing that it could hide.
+    const [madeOn] = owner === id ? [] : this.#index.require(owner).parents;
+    return this.#pool.run<AdaptLayerInput, boolean>(new URL('./adapt-layer.task.ts', import.meta.url), {
       layer: this.#layerPath(layer),
-      lowers: below.map((name) => this.#layerPath(name)).reverse(),
+      madeOn: madeOn === undefined ? [] : this.#topFirst(this.#view(madeOn)),
+      lowers: this.#topFirst(below),
       target: path.join(this.#ownDir(id), `${index}`),
     });
   }
@@ -264,14 +273,10 @@ class OverlaySnapshotter implements Snapshotter {
   async #makeDiff(id: SnapshotId, lower: SnapshotId | undefined, upper: SnapshotId): Promise<string> {
     const target = path.join(this.#ownDir(id), 'fs');
     mkdirSync(target, { recursive: true });
-    const topFirst = (snapshot: SnapshotId) =>
-      this.#view(snapshot)
-        .map((name) => this.#layerPath(name))
-        .reverse();
-    const above = topFirst(upper);
+    const above = this.#topFirst(this.#view(upper));
     await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), [
       {
-        lower: lower === undefined ? [] : topFirst(lower),
+        lower: lower === undefined ? [] : this.#topFirst(this.#view(lower)),
         upper: above.length > 0 ? above : [this.#emptyDir],
         target,
         deletions: 'whiteout',
@@ -295,6 +300,11 @@ class OverlaySnapshotter implements Snapshotter {
 
 function ownLayer(id: SnapshotId): string {
   return `${id}/fs`;
+}
+
+/** The snapshot that a layer was made as. */
+function ownerOf(layer: string): SnapshotId {
+  return snapshotId(path.dirname(layer));
 }
 
 /** A layer's root shows as the root of the whole tree, so it starts as the one below it was. */

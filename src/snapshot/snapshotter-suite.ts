@@ -255,6 +255,36 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
       });
     });
 
+    test('a directory that was made anew replaces what it knew, and nothing else that it is laid over', async () => {
+      const known = { 'd/old': '1', 'd/sub/old': '1', 'd/sub/kept': '1', 'd/gone/old': '1' };
+      const base = await write('base', undefined, files({ ...known, 'd/swap/old': '1' }));
+      const child = await write('child', base, (root) => {
+        rmSync(path.join(root, 'd'), { recursive: true });
+        files({ 'd/new': '2', 'd/sub/kept': '2', 'd/swap': '2' })(root);
+      });
+      const strange = {
+        'd/strange': '3',
+        'd/sub/strange': '3',
+        'd/gone/strange': '3',
+        'd/swap/strange': '3',
+      };
+      const other = await write('other', undefined, files({ ...strange, 'd/old': '3', 'd/sub/old': '3' }));
+      const laidOver = {
+        'd/new': '2',
+        'd/strange': '3',
+        'd/sub/kept': '2',
+        'd/sub/strange': '3',
+        'd/swap': '2',
+      };
+      await snapshotter.merge(id('whole'), [other, child]);
+      assert.deepEqual(await contents(id('whole')), laidOver);
+      await snapshotter.diff(id('change'), base, child);
+      await snapshotter.merge(id('changed'), [other, id('change')]);
+      assert.deepEqual(await contents(id('changed')), laidOver);
+      await snapshotter.merge(id('again'), [base, id('change')]);
+      assert.deepEqual(await contents(id('again')), await contents(child));
+    });
+
     test('a merge of trees that share layers applies each once, in its last place', async () => {
       const base = await write('base', undefined, files({ common: 'base' }));
       const left = await write('left', base, files({ left: '1', common: 'left' }));
