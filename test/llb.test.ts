@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { files, State, scratch } from '../src/llb/llb.ts';
+import { type CacheSharing, files, merge, State, scratch } from '../src/llb/llb.ts';
 import { InputList, opVertex } from '../src/llb/vertex.ts';
 import { LlbEngine } from './rig/llb-engine.ts';
 
@@ -21,6 +21,45 @@ describe('LLB', () => {
       .dir('/work')
       .run(shell('echo here > /work/out/said'), { mounts: [{ dest: 'out', from: scratch() }] });
     assert.equal(textOf(await engine.build(step.mount('out')), 'said'), 'here\n');
+  });
+
+  describe('a cache mount', () => {
+    const cache = (dest: string, sharing: CacheSharing, from?: State) => ({
+      dest,
+      from,
+      type: { kind: 'cache', id: 'test', sharing } as const,
+    });
+
+    test('that a process has twice shows the same files in both places', async () => {
+      const step = engine.base.run(
+        shell('test ! -e /two/file; touch /one/file; test -e /two/file; echo both > /said'),
+        { mounts: [cache('/one', 'locked'), cache('/two', 'locked')] },
+      );
+      assert.equal(textOf(await engine.build(step.root), 'said'), 'both\n');
+    });
+
+    test('that starts as a tree is one for all that share it at the same time', async () => {
+      const waiter = (own: string, other: string) =>
+        engine.base.run(
+          shell(
+            `touch ${own}; for i in $(seq 200); do test -e ${other} && break; ls > /dev/null; sleep 0.1; done; test -e ${other}`,
+          ),
+          { mounts: [cache('/shared', 'shared', engine.base)] },
+        ).root;
+      const both = merge([waiter('/shared/left', '/shared/right'), waiter('/shared/right', '/shared/left')]);
+      await engine.solve(both);
+    });
+
+    test('is emptied by a step that ignores the cache, for the others as well', async () => {
+      const run = (script: string, ignoreCache: boolean) =>
+        engine.build(
+          engine.base.run(shell(script), { ignoreCache, mounts: [cache('/kept', 'shared')] }).root,
+        );
+      await run('touch /kept/old', false);
+      await run('test -e /kept/old', false);
+      await run('test ! -e /kept/old; touch /kept/new', true);
+      await run('test ! -e /kept/old; test -e /kept/new', false);
+    });
   });
 
   describe('a passthrough', () => {

@@ -1,26 +1,43 @@
-import path from 'node:path/posix';
 import type { ImmutableRef, NamedMutable, RefStore } from '../layer/ref.ts';
-import type { CacheSharing, ExecMount } from '../llb/op.ts';
+import type { CacheSharing, ExecMount, ExecOp } from '../llb/op.ts';
+import { noIndex } from '../llb/op.ts';
 import type { OperationContext } from '../solver/solver.ts';
+import { absoluteMounts } from './absolute-mounts.ts';
 import type { BuildContext } from './build-context.ts';
+
+type CacheType = ExecMount['type'] & { readonly kind: 'cache' };
+
+/** The name of a cache mount's tree, counted together with the tree it started from. */
+export function cacheMountKey({ id }: CacheType, { dest }: ExecMount): string {
+  return `cache:${JSON.stringify(id || dest)}`;
+}
 
 /** The tree of a cache mount, kept between builds under its id and the tree it started from. */
 export async function acquireCacheMount(
-  cache: { readonly id: string; readonly sharing: CacheSharing; readonly command: string },
+  cache: { readonly key: string; readonly sharing: CacheSharing; readonly command: string },
   mount: ExecMount,
   base: ImmutableRef | undefined,
   refStore: RefStore,
   context: OperationContext<BuildContext>,
 ): Promise<NamedMutable> {
-  const id = cache.id || path.join('/', mount.dest);
+  const { key, sharing, command } = cache;
   const from = base ? ` with base ${base.id}` : '';
+  const id = key.slice('cache:'.length);
   using _ = context.waitsFor(
-    `the cache mount ${JSON.stringify(id)}${cache.sharing === 'locked' ? ', which one step at a time may use' : ''}`,
+    `the cache mount ${id}${sharing === 'locked' ? ', which one step at a time may use' : ''}`,
   );
-  return await refStore.acquireNamed(`cache:${id}:${base?.id ?? ''}`, base, {
+  return await refStore.acquireNamed(key, base, {
     type: 'exec.cachemount',
-    description: `cached mount ${mount.dest} from exec ${cache.command} with id ${JSON.stringify(id)}${from}`,
-    sharing: cache.sharing,
+    description: `cached mount ${mount.dest} from exec ${command} with id ${id}${from}`,
+    sharing,
     signal: context.signal,
   });
+}
+
+/** A step whose cache is to be ignored starts with empty cache mounts, too, and so do all that use them after it. */
+export async function dropCacheMounts(op: ExecOp, refStore: RefStore): Promise<void> {
+  for (const mount of absoluteMounts(op)) {
+    if (mount.type.kind !== 'cache') continue;
+    await refStore.dropNamed(cacheMountKey(mount.type, mount), { withParent: mount.input !== noIndex });
+  }
 }

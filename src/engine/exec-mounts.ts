@@ -2,11 +2,12 @@ import path from 'node:path/posix';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { ProcessMount } from '../executor/executor.ts';
 import type { ImmutableRef, MutableRef } from '../layer/ref.ts';
-import { type ExecMount, type ExecOp, noIndex } from '../llb/op.ts';
+import { type CacheSharing, type ExecMount, type ExecOp, noIndex } from '../llb/op.ts';
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
 import type { OperationContext } from '../solver/solver.ts';
+import { absoluteMounts } from './absolute-mounts.ts';
 import { type BuildContext, sessionsOf } from './build-context.ts';
-import { acquireCacheMount } from './cache-mount.ts';
+import { acquireCacheMount, cacheMountKey } from './cache-mount.ts';
 import type { WorkerParts } from './engine-parts.ts';
 
 /** What an output of the op becomes: what was written to a mount, or the input of a mount that cannot be written. */
@@ -24,6 +25,8 @@ export class ExecMounts implements AsyncDisposable {
   readonly #outputs = new Map<number, Output>();
   readonly #held: AsyncDisposable[] = [];
   readonly #others: ProcessMount[] = [];
+  /** Directories of the cache mounts so far. */
+  readonly #caches = new Map<string, string>();
   #rootfs: SnapshotMount | undefined;
   readonlyRoot = false;
 
@@ -33,17 +36,17 @@ export class ExecMounts implements AsyncDisposable {
   }
 
   static async prepare(
-    { mounts, meta }: ExecOp,
+    op: ExecOp,
     inputs: readonly ImmutableRef[],
     parts: WorkerParts,
     context: OperationContext<BuildContext>,
   ): Promise<ExecMounts> {
     const prepared = new ExecMounts(parts, context);
-    const command = meta.args.join(' ');
-    const absolute = mounts.map((mount) => ({ ...mount, dest: path.resolve('/', meta.cwd, mount.dest) }));
+    const command = op.meta.args.join(' ');
+    const mounts = absoluteMounts(op);
     try {
       // Parents first, so that a mount below another one lands in it.
-      for (const mount of absolute.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
+      for (const mount of mounts.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
         await prepared.#add(mount, mount.input === noIndex ? undefined : inputs[mount.input], command);
       }
       return prepared;
@@ -101,15 +104,8 @@ export class ExecMounts implements AsyncDisposable {
         return;
       }
       case 'cache': {
-        const cache = await acquireCacheMount(
-          { ...type, command },
-          mount,
-          input,
-          this.#parts.refStore,
-          this.#context,
-        );
-        this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });
-        this.#tree(mount, await cache.snapshotMount(), mount.readonly);
+        const source = await this.#cache(cacheMountKey(type, mount), type.sharing, mount, input, command);
+        this.#tree(mount, { kind: 'bind', source, readonly: false }, mount.readonly);
         if (mount.output !== noIndex && input) this.#outputs.set(mount.output, { kind: 'input', ref: input });
         return;
       }
@@ -135,6 +131,34 @@ export class ExecMounts implements AsyncDisposable {
         return;
       }
     }
+  }
+
+  /**
+   * The directory of a cache mount. A process that mounts a cache twice sees the same files in both places; others
+   * that share it see them through the same mount, as an overlay must not be mounted twice for writing.
+   */
+  async #cache(
+    key: string,
+    sharing: CacheSharing,
+    mount: ExecMount,
+    base: ImmutableRef | undefined,
+    command: string,
+  ): Promise<string> {
+    const name = `${key} ${base?.id ?? ''}`;
+    const own = this.#caches.get(name);
+    if (own !== undefined) return own;
+    const cache = await acquireCacheMount(
+      { key, sharing, command },
+      mount,
+      base,
+      this.#parts.refStore,
+      this.#context,
+    );
+    this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });
+    const view = await cache.mount();
+    this.#held.push(view);
+    this.#caches.set(name, view.path);
+    return view.path;
   }
 
   async #bind(mount: ExecMount, input: ImmutableRef | undefined, command: string): Promise<SnapshotMount> {

@@ -7,6 +7,7 @@ import type { Definition, Op } from '../llb/op.ts';
 import { vertexName } from '../llb/op-name.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
+import { dropCacheMounts } from './cache-mount.ts';
 import type { Entitlement, WorkerParts } from './engine-parts.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import { operationOf } from './operations.ts';
@@ -27,7 +28,12 @@ export async function loadGraph(
   options: LoadOptions,
 ): Promise<BuildEdge | undefined> {
   const graph = await unmarshalInTurns(definition);
-  return await inTurns(load(graph, options));
+  const edge = await inTurns(load(graph, options));
+  for (const { op, metadata } of graph.vertices.values()) {
+    if (metadata.ignoreCache && op.action.kind === 'exec')
+      await dropCacheMounts(op.action, options.parts.refStore);
+  }
+  return edge;
 }
 
 function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefined> {

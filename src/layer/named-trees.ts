@@ -3,8 +3,9 @@ import type { Sharing } from './ref.ts';
 import type { RefRecord } from './ref-record.ts';
 import type { RefRecords } from './ref-records.ts';
 
+/** Gets the tree, or undefined when it has lost its name. */
 interface Waiter {
-  readonly record: PromiseWithResolvers<RefRecord>;
+  readonly record: PromiseWithResolvers<RefRecord | undefined>;
 }
 
 /** Who holds which named tree. A hold is one handle of the record. */
@@ -36,7 +37,7 @@ export class NamedTrees {
         if (sharing === 'shared') this.#shared.add(record);
         return { record, fresh: true };
       }
-      waiter = { record: deferred<RefRecord>() };
+      waiter = { record: deferred<RefRecord | undefined>() };
       const queue = this.#waiting.get(name) ?? [];
       this.#waiting.set(name, queue);
       queue.push(waiter);
@@ -44,11 +45,26 @@ export class NamedTrees {
       permit[Symbol.dispose]();
     }
     try {
-      return { record: await abortable(waiter.record.promise, signal), fresh: false };
+      const record = await abortable(waiter.record.promise, signal);
+      if (record) return { record, fresh: false };
     } catch (error) {
       this.#leave(name, waiter);
       throw error;
     }
+    return await this.acquire(name, sharing, create, signal);
+  }
+
+  /** Takes the name from its trees; who waits for one of them gets another. Answers what had the name. */
+  drop(name: string): readonly RefRecord[] {
+    const dropped = [...this.#records.byName(name)];
+    for (const record of dropped) {
+      this.#shared.delete(record);
+      this.#records.update(record, { state: record.state, name: undefined });
+    }
+    const waiting = this.#waiting.get(name) ?? [];
+    this.#waiting.delete(name);
+    for (const { record } of waiting) record.resolve(undefined);
+    return dropped;
   }
 
   /** Gives one hold back; the tree goes to who waits for it longest. */
@@ -85,6 +101,6 @@ export class NamedTrees {
     if (index >= 0) {
       queue!.splice(index, 1);
       if (queue!.length === 0) this.#waiting.delete(name);
-    } else void waiter.record.promise.then((record) => this.release(record));
+    } else void waiter.record.promise.then((record) => record && this.release(record));
   }
 }

@@ -147,6 +147,10 @@ export class RefRecords {
     return this.#byName.get(name) ?? new Set();
   }
 
+  names(): readonly string[] {
+    return [...this.#byName.keys()];
+  }
+
   /** All but the empty tree. */
   *all(): Generator<RefRecord> {
     for (const record of this.#records.values()) if (record.id !== scratchId) yield record;

@@ -462,6 +462,32 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       assert.deepEqual(readdirSync(view.path).sort(), ['more', 'seed']);
     });
 
+    test('a dropped name gives a new tree to whoever comes next or waits, and the old one goes with its holder', async () => {
+      const options = { description: 'cache', type: 'exec.cachemount', sharing: 'locked' } as const;
+      const parent = await make({ seed: '1' });
+      const onParent = await store.acquireNamed('key', parent, options);
+      const old = await store.acquireNamed('key', undefined, options);
+      const waiting = store.acquireNamed('key', undefined, options);
+      await store.dropNamed('key', { withParent: false });
+      const next = await waiting;
+      assert.notEqual(next.id, old.id);
+      assert.equal(next.fresh, true);
+      const ids = async () => (await store.usage()).map(({ id }) => id);
+      assert.ok((await ids()).includes(old.id));
+      await old.release();
+      assert.ok(!(await ids()).includes(old.id));
+      await next.release();
+      await store.dropNamed('key', { withParent: false });
+      assert.ok(!(await ids()).includes(next.id));
+
+      await onParent.release();
+      const kept = await store.acquireNamed('key', parent, options);
+      assert.equal(kept.id, onParent.id);
+      await kept.release();
+      await store.dropNamed('key', { withParent: true });
+      assert.ok(!(await ids()).includes(onParent.id));
+    });
+
     test('a frozen tree can be read without a copy until the name is taken again', async () => {
       const options = { description: 'context', type: 'source.local', sharing: 'private' } as const;
       const named = await store.acquireNamed('key', undefined, options);

@@ -229,7 +229,7 @@ class LocalRefStore implements RefStore, RefOperations {
     options: NamedOptions,
   ): Promise<NamedMutable> {
     const { sharing, signal, progress, ...recordOptions } = options;
-    const name = parent ? `${key} on ${parent.id}` : key;
+    const name = parent ? `${keyOnParent(key)}${parent.id}` : key;
     const { record, fresh } = await this.#named.acquire(
       name,
       sharing,
@@ -245,6 +245,15 @@ class LocalRefStore implements RefStore, RefOperations {
     } catch (error) {
       this.#named.release(record);
       throw error;
+    }
+  }
+
+  async dropNamed(key: string, { withParent }: { readonly withParent: boolean }): Promise<void> {
+    const names = withParent
+      ? this.#records.names().filter((name) => name.startsWith(keyOnParent(key)))
+      : [key];
+    for (const name of names) {
+      for (const record of this.#named.drop(name)) if (record.handles === 0) this.retire(record.id);
     }
   }
 
@@ -306,7 +315,9 @@ class LocalRefStore implements RefStore, RefOperations {
 
   letGo(record: RefRecord): void {
     this.#named.release(record);
-    if (record.state === 'mutable' && record.handles === 0) this.#sizes.note(record);
+    if (record.state !== 'mutable' || record.handles > 0) return;
+    if (record.name === undefined) this.retire(record.id);
+    else this.#sizes.note(record);
   }
 
   /** Ends a named tree's life under its name: what is built on it keeps it as it is. */
@@ -418,6 +429,11 @@ class LocalRefStore implements RefStore, RefOperations {
     await this.finalize(record);
     return record;
   }
+}
+
+/** How the names of a key's trees begin that were made on a parent. */
+function keyOnParent(key: string): string {
+  return `${key} on `;
 }
 
 function layerOrigin(parent: RefId | undefined): { readonly kind: 'layer'; readonly parent?: RefId } {

@@ -131,6 +131,11 @@ export interface RefStore extends AsyncDisposable {
    * counts together with its parent: with another one it names other trees.
    */
   acquireNamed(key: string, parent: ImmutableRef | undefined, options: NamedOptions): Promise<NamedMutable>;
+  /**
+   * Forgets the trees of a key, those that were made on a parent or the one that was not: who acquires the key next gets a new one.
+   * Those in use are removed when they are released.
+   */
+  dropNamed(key: string, options: { readonly withParent: boolean }): Promise<void>;
   usage(filters?: readonly string[]): Promise<readonly UsageRecord[]>;
   /**
    * Removes records that nothing uses, as far as the options say, and yields each after it is gone. One at a time runs. Sizes are
