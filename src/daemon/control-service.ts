@@ -8,6 +8,7 @@ import {
   UsageRecordSchema,
 } from '../api/gen/control_pb.js';
 import { asKilnError, KilnError } from '../base/errors.ts';
+import { parsePlatform } from '../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
 import type { RefStore, UsageRecord } from '../layer/ref.ts';
 import { decodeInTurns } from '../llb/definition-wire.ts';
@@ -127,6 +128,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
 }
 
 function buildRequest(request: SolveRequest, work: BuildWork): BuildRequest {
+  const { 'build-arg:SOURCE_DATE_EPOCH': epoch, platform } = request.frontendAttrs;
   const exporters = [...request.exporters];
   if (exporters.length === 0 && request.oldExporter !== '') {
     exporters.push({
@@ -139,11 +141,22 @@ function buildRequest(request: SolveRequest, work: BuildWork): BuildRequest {
     id: request.ref,
     sessionId: request.session,
     work,
-    exporters,
+    exporters: exporters.map(({ type, attrs }) => ({ type, attrs: withEpoch(attrs, epoch) })),
+    platforms: platform === undefined ? undefined : platform.split(',').map(parsePlatform),
     entitlements: request.entitlements,
     sourcePolicy: request.sourcePolicy && policyFromMessage(request.sourcePolicy),
     policySession: request.sourcePolicySession || undefined,
   };
+}
+
+/** Outputs that say nothing about it take the time that is given to the build, if it is one. */
+function withEpoch(
+  attrs: Readonly<Record<string, string>>,
+  epoch: string | undefined,
+): Readonly<Record<string, string>> {
+  return epoch === undefined || !/^([+-]?\d+)?$/.test(epoch)
+    ? attrs
+    : { 'source-date-epoch': epoch, ...attrs };
 }
 
 /** A request with neither frontend nor definition leaves the work to its client. */

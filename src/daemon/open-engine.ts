@@ -224,7 +224,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     createArchiveExporter('oci', { ...writer, output, sessions }),
     createArchiveExporter('docker', { ...writer, output, sessions }),
     createTarExporter({ output, pool: files }),
-    createLocalExporter({ output }),
+    createLocalExporter({ output, pool: files }),
   ];
   const frontends = config.frontends.dockerfile ? [createDockerfileFrontend()] : [];
   const parts: EngineParts = {

@@ -34,8 +34,8 @@ export function policyFromMessage({ rules }: Policy): SourcePolicy {
 
 function ruleFromMessage({ action, selector, updates }: Rule, index: number): SourceRule {
   const invalid = (why: string) =>
-    new KilnError('invalid_argument', `source policy: rule ${index + 1} ${why}`);
-  if (!selector) throw invalid('has no selector');
+    new KilnError('invalid_argument', `source policy: rule ${index + 1}: ${why}`);
+  if (!selector) throw invalid('invalid nil selector in policy');
   const from = selectorFromMessage(selector, invalid);
   switch (action) {
     case PolicyAction.ALLOW:
@@ -43,14 +43,14 @@ function ruleFromMessage({ action, selector, updates }: Rule, index: number): So
     case PolicyAction.DENY:
       return { action: 'deny', selector: from };
     case PolicyAction.CONVERT:
-      if (!updates) throw invalid('converts a source, but does not say into what');
+      if (!updates) throw invalid('missing destination for convert rule');
       return {
         action: 'convert',
         selector: from,
         update: { identifier: updates.identifier, attrs: updates.attrs },
       };
     default:
-      throw invalid(`has the unknown action ${action}`);
+      throw invalid(`unknown type of action ${action}`);
   }
 }
 
@@ -59,13 +59,13 @@ function selectorFromMessage(
   invalid: (why: string) => KilnError,
 ): SourceSelector {
   const match = matches[matchType];
-  if (!match) throw invalid(`has the unknown match type ${matchType}`);
+  if (!match) throw invalid(`unknown type of match ${matchType}`);
   return {
     identifier,
     match,
     constraints: constraints.map(({ key, value, condition: number }: AttrConstraint) => {
       const condition = conditions[number];
-      if (!condition) throw invalid(`has the unknown condition ${number} on attribute ${key}`);
+      if (!condition) throw invalid(`unknown condition ${number} on attribute ${key}`);
       return { key, value, condition };
     }),
   };

@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { canonicalDigest } from '../base/canonical.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortable, deferred, throwIfAborted } from '../base/lifetime.ts';
-import { type Platform, parsePlatform } from '../base/platform.ts';
+import type { Platform } from '../base/platform.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
 import type { BridgeSolve, FrontendResult } from '../frontend/frontend.ts';
-import { platformFromJson } from '../oci/platform-json.ts';
+import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
+import type { BuildContext } from './build-context.ts';
 import type { EngineParts, Entitlement } from './engine-parts.ts';
 import type { BuildEvents } from './explain/explainer.ts';
+import { type PlatformRef, platformMismatch, resultPlatforms } from './result-platforms.ts';
 import { EdgeRef } from './solved-ref.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
@@ -18,6 +20,8 @@ export interface BuildRequest {
   readonly sessionId: string;
   readonly work: BuildWork;
   readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
+  /** What the client asked for; undefined: the daemon's own. */
+  readonly platforms?: readonly Platform[];
   /** What the client allows; has to be allowed by the daemon, too. */
   readonly entitlements: readonly string[];
   readonly sourcePolicy?: SourcePolicy;
@@ -99,22 +103,29 @@ export class Engine {
         work.kind === 'client' ? returned.promise : bridge.solve(work.request),
         alive,
       );
-      const input = await this.#exportInput(result, alive);
+      const platforms = resultPlatforms(result, this.#parts.platform);
+      const mismatch = platformMismatch(request.platforms ?? [this.#parts.platform], platforms);
+      const input = await this.#exportInput(platforms, result.metadata, alive);
+      const show = <T>(name: string, work: (context: OperationContext<BuildContext>) => Promise<T>) =>
+        job.inProgress({ digest: canonicalDigest('export', randomUUID()), name }, work);
+      if (mismatch !== undefined) {
+        await show('Verifying build result', async ({ progress }) =>
+          progress.warn({ level: 1, short: mismatch }),
+        );
+      }
       const responses = await Promise.all(
         exporters.map((exporter, index) =>
-          job.inProgress(
-            { digest: canonicalDigest('export', randomUUID()), name: exporter.name },
-            (context) =>
-              exporter.export(input, {
-                signal: AbortSignal.any([context.signal, alive]),
-                progress: context.progress,
-                sessionId: request.sessionId,
-                index,
-              }),
+          show(exporter.name, (context) =>
+            exporter.export(input, {
+              signal: AbortSignal.any([context.signal, alive]),
+              progress: context.progress,
+              sessionId: request.sessionId,
+              index,
+            }),
           ),
         ),
       );
-      return { exporterResponse: Object.assign({}, ...responses) };
+      return { exporterResponse: Object.assign({}, ...responses, frontendResponse(result)) };
     };
 
     const outcome = run();
@@ -156,37 +167,28 @@ export class Engine {
   }
 
   /** Solves every platform's tree, all at once. */
-  async #exportInput(result: FrontendResult, signal: AbortSignal): Promise<ExportInput> {
-    const metadata = Object.fromEntries(result.metadata);
-    const platforms = platformsOf(metadata);
+  async #exportInput(
+    platforms: readonly PlatformRef[],
+    metadata: FrontendResult['metadata'],
+    signal: AbortSignal,
+  ): Promise<ExportInput> {
     const results = await Promise.all(
-      [...result.refs].map(async ([key, ref]): Promise<PlatformResult> => {
+      platforms.map(async ({ key, platform, ref, config }): Promise<PlatformResult> => {
         if (ref && !(ref instanceof EdgeRef))
           throw new KilnError('internal', `result ${key} is not one of this engine`);
-        return {
-          key,
-          platform: platforms.get(key) ?? (key ? parsePlatform(key) : this.#parts.platform),
-          ref: await ref?.result(signal),
-          config: metadata[key ? `containerimage.config/${key}` : 'containerimage.config'],
-        };
+        return { key, platform, ref: await ref?.result(signal), config };
       }),
     );
-    return { results, metadata };
+    return { results, metadata: Object.fromEntries(metadata) };
   }
 }
 
-/** `refs.platforms`: which platform each key of a result stands for. */
-function platformsOf(metadata: Readonly<Record<string, Uint8Array>>): ReadonlyMap<string, Platform> {
-  const bytes = metadata['refs.platforms'];
-  if (!bytes) return new Map();
-  const { Platforms = [] } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
-    readonly Platforms?: readonly { readonly ID: string; readonly Platform: unknown }[];
-  };
-  return new Map(
-    Platforms.flatMap(({ ID, Platform: json }) => {
-      const platform = platformFromJson(json);
-      return platform ? [[ID, platform] as const] : [];
-    }),
+/** What the frontend has to say to the client, as part of the exporters' response. */
+function frontendResponse({ metadata }: FrontendResult): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    [...metadata]
+      .filter(([key]) => key.startsWith('frontend.'))
+      .map(([key, value]) => [key, Buffer.from(value).toString('utf8')]),
   );
 }
 

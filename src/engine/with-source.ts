@@ -2,14 +2,14 @@ import { isDigest } from '../base/digest.ts';
 import { asKilnError, type KilnError } from '../base/errors.ts';
 import type { Definition } from '../llb/op.ts';
 
-/** The error of a vertex of `definition`, with the places where the vertex was written. */
+/** The error of a vertex of `definition`, with the places where the vertex was written, the last one first. */
 export function withSource(error: unknown, { source }: Pick<Definition, 'source'>): KilnError {
   const known = asKilnError(error);
   if (!source || known.details.some(({ kind }) => kind === 'source')) return known;
   const locations = known.details.flatMap((detail) =>
     detail.kind === 'vertex' && isDigest(detail.digest) ? (source.locations.get(detail.digest) ?? []) : [],
   );
-  return locations.reduce((located, { file, ranges }) => {
+  return locations.reduceRight((located, { file, ranges }) => {
     const text = source.files[file];
     return text ? located.withDetail({ kind: 'source', ...text, ranges }) : located;
   }, known);

@@ -205,7 +205,7 @@ function judge(
       if (!isInstalled(program, spec, bundle)) {
         throw new KilnError(
           'not_found',
-          `process ${command} cannot start: ${program} not found in the image`,
+          `process ${command} did not complete successfully: ${program} not found in the image`,
           {
             cause: new Error(exit.reason),
             details: [{ kind: 'exit', code: 127 }],

@@ -6,6 +6,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { formatReference, parseReference, withDefaultTag } from '../oci/reference.ts';
 import { createContentClient } from '../session/content-client.ts';
 import type { SessionManager } from '../session/session.ts';
+import { withAttributeMetadata } from './attribute-metadata.ts';
 import { booleanAttribute } from './attributes.ts';
 import type { ClientOutput } from './client-output.ts';
 import { formatTime } from './complete-image-config.ts';
@@ -43,7 +44,8 @@ function openArchiveExporter(
   return {
     name: `exporting to ${format} image format`,
 
-    async export(input, context) {
+    async export(given, context) {
+      const input = withAttributeMetadata(given, attributes);
       if (format === 'docker' && isMultiPlatform(input)) {
         throw new KilnError(
           'invalid_argument',

@@ -38,6 +38,8 @@ export interface OutputFile extends AsyncDisposable {
 }
 
 export interface OutputTree {
+  /** The platform's. */
+  readonly name: string;
   /** A directory made for this tree in the output, `linux_arm64`; empty for the output's own root. */
   readonly prefix: string;
   /** A directory with the files, merged; undefined for the empty tree. */

@@ -28,6 +28,7 @@ const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 export function completeImageConfig(input: ImageConfigInput): Uint8Array {
   const { config, platform, layers, epoch } = input;
   const text = config?.length ? Buffer.from(config).toString('utf8') : defaultConfig(platform);
+  if (text.trim() === 'null') throw new KilnError('invalid_argument', 'invalid null image config for export');
   const fields = parseRawFields(text, 'image config for export');
   for (const required of ['os', 'architecture']) {
     if (!fields.has(required) || fields.get(required) === '""') {

@@ -26,7 +26,7 @@ export function epochFor(
   platformKey: string,
 ): number | undefined {
   if (option.kind === 'set') return option.seconds;
-  const value = metadata[metadataKey] ?? metadata[`${metadataKey}/${platformKey}`];
+  const value = metadata[`${metadataKey}/${platformKey}`] ?? metadata[metadataKey];
   const text = value === undefined ? '' : Buffer.from(value).toString('utf8');
   if (text === '') return undefined;
   if (!/^-?\d+$/.test(text)) {

@@ -67,11 +67,32 @@ test('a reader that leaves early stops the thread that writes', async () => {
   await mkdir(big);
   await writeFile(path.join(big, 'file'), Buffer.alloc(30_000_000));
   let taken = 0;
-  for await (const chunk of treeTar([{ prefix: '', path: big }], rig.pool, rig.context.signal)) {
+  for await (const chunk of treeTar(
+    [{ name: 'linux/amd64', prefix: '', path: big }],
+    rig.pool,
+    rig.context.signal,
+  )) {
     taken += chunk.length;
     break;
   }
   assert.ok(taken > 0 && taken < 1_000_000);
+});
+
+test('platforms that are not split must not have files in common', async () => {
+  const other = path.join(rig.directory, 'other');
+  await mkdir(path.join(other, 'bin'), { recursive: true });
+  const results = [tree, other].map((each, index) => {
+    const key = index === 0 ? 'linux/amd64' : 'linux/arm64';
+    return rig.result(each, { key, platform: parsePlatform(key) });
+  });
+  const exportBoth = () =>
+    createLocalExporter(rig).open({ 'platform-split': 'false' }).export(rig.input(results), rig.context);
+  await exportBoth();
+  await writeFile(path.join(other, 'bin/link'), '');
+  await assert.rejects(exportBoth(), {
+    code: 'invalid_argument',
+    message: 'cannot overwrite bin/link from linux/amd64 with linux/arm64 when split option is disabled',
+  });
 });
 
 test('a directory output sends each platform where it belongs', async () => {
@@ -80,9 +101,9 @@ test('a directory output sends each platform where it belongs', async () => {
   await createLocalExporter(rig)
     .open({ 'platform-split': 'false', mode: 'delete' })
     .export(input, rig.context);
-  assert.deepEqual(rig.sentTrees, [
-    { prefix: 'linux_amd64', path: tree, epoch: 12, deleteOthers: false },
-    { prefix: '', path: tree, epoch: 12, deleteOthers: true },
+  assert.deepEqual(rig.sentTrees.slice(-2), [
+    { name: 'linux/amd64', prefix: 'linux_amd64', path: tree, epoch: 12, deleteOthers: false },
+    { name: 'linux/amd64', prefix: '', path: tree, epoch: 12, deleteOthers: true },
   ]);
   assert.throws(() => createLocalExporter(rig).open({ mode: 'move' }), { code: 'invalid_argument' });
 });

@@ -3,6 +3,7 @@ import { withStatus } from '../base/progress.ts';
 import { formatReference, parseReference, withDefaultTag } from '../oci/reference.ts';
 import { type ClientCredentials, clientAuth } from '../registry/client-auth.ts';
 import type { Registry } from '../registry/registry.ts';
+import { withAttributeMetadata } from './attribute-metadata.ts';
 import { booleanAttribute } from './attributes.ts';
 import type { Exporter, ExporterType } from './exporter.ts';
 import { fetchLayers } from './fetch-layers.ts';
@@ -50,17 +51,18 @@ function openImageExporter(
   return {
     name: 'exporting to image',
 
-    async export(input, context) {
+    async export(given, context) {
+      const input = withAttributeMetadata(given, attributes);
       const image = await writeImage(input, options, services, context);
       const { digest } = image.root.descriptor;
-      const given = namesOf(options, input.metadata);
-      const dangling = danglingPrefix !== '' && (!danglingEmptyOnly || given.length === 0);
-      const names = dangling ? [...given, `${danglingPrefix}@${digest}`] : given;
+      const asked = namesOf(options, input.metadata);
+      const dangling = danglingPrefix !== '' && (!danglingEmptyOnly || asked.length === 0);
+      const names = dangling ? [...asked, `${danglingPrefix}@${digest}`] : asked;
 
       if (keep && names.length > 0) {
         await fetchLayers(image, services.refStore, context);
         const canonical =
-          canonicalName && given.length > 0 ? given.filter((name) => !name.includes('@')) : [];
+          canonicalName && asked.length > 0 ? asked.filter((name) => !name.includes('@')) : [];
         for (const name of [...names, ...canonical.map((each) => `${each}@${digest}`)]) {
           await withStatus(context.progress, `naming to ${name}`, () =>
             keepImage(image, name, services.images),

@@ -1,17 +1,24 @@
 import { KilnError } from '../base/errors.ts';
 import type { ProgressWriter } from '../base/progress.ts';
+import type { ThreadPool } from '../base/thread-pool.ts';
 import { booleanAttribute } from './attributes.ts';
-import type { ClientOutput } from './client-output.ts';
+import type { ClientOutput, OutputTree } from './client-output.ts';
 import { parseEpoch } from './epoch.ts';
 import type { ExporterType } from './exporter.ts';
+import type { NamedTree, Overlap } from './find-overlap.task.ts';
 import { isMultiPlatform } from './image-writer.ts';
 import { mountTrees } from './output-trees.ts';
 
 /** Milliseconds between two reports. */
 const reportInterval = 100;
 
+export interface LocalExporterServices {
+  readonly output: ClientOutput;
+  readonly pool: ThreadPool;
+}
+
 /** `type=local`: the files copied into a directory of the client. */
-export function createLocalExporter({ output }: { readonly output: ClientOutput }): ExporterType {
+export function createLocalExporter({ output, pool }: LocalExporterServices): ExporterType {
   return {
     type: 'local',
     open(attributes) {
@@ -24,6 +31,7 @@ export function createLocalExporter({ output }: { readonly output: ClientOutput 
           const split = splitOption ?? isMultiPlatform(input);
           await using mounted = await mountTrees(input, { epoch, split }, context);
           const { sessionId, index, signal } = context;
+          if (!split) await refuseOverlap(mounted.trees, pool, signal);
           const transfer = transferStatus(context.progress);
           try {
             await output.sendTrees({ sessionId, index }, mounted.trees, {
@@ -39,6 +47,28 @@ export function createLocalExporter({ output }: { readonly output: ClientOutput 
       };
     },
   };
+}
+
+/** Platforms that go into one directory must not have files in common: whose would be there in the end? */
+async function refuseOverlap(
+  trees: readonly OutputTree[],
+  pool: ThreadPool,
+  signal: AbortSignal,
+): Promise<void> {
+  const named = trees.flatMap(({ name, path }) => (path === undefined ? [] : [{ name, path }]));
+  if (named.length < 2) return;
+  const overlap = await pool.run<readonly NamedTree[], Overlap | undefined>(
+    new URL('./find-overlap.task.ts', import.meta.url),
+    named,
+    { signal },
+  );
+  if (!overlap) return;
+  const { file, first, second } = overlap;
+  throw new KilnError(
+    'invalid_argument',
+    `cannot overwrite ${file} from ${first} with ${second} when split option is disabled`,
+    { hint: 'leave out platform-split=false, which gives each platform a directory of its own' },
+  );
 }
 
 function parseMode(text: string | undefined): 'copy' | 'delete' {

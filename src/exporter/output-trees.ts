@@ -21,6 +21,7 @@ export async function mountTrees(
       const name = key === '' ? formatPlatform(platform) : key;
       const view = ref && mounted.use(await ref.mount({ signal, progress }));
       trees.push({
+        name,
         prefix: options.split ? name.replaceAll('/', '_') : '',
         path: view?.path,
         epoch: epochFor(options.epoch, input.metadata, name),

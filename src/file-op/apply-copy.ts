@@ -162,7 +162,9 @@ function missing(root: string, name: string): KilnError {
     const nearest = nearestName(names[depth]!, entries);
     if (nearest === undefined) break;
     const meant = `/${[...names.slice(0, depth), nearest, ...names.slice(depth + 1)].join('/')}`;
-    return new KilnError('not_found', `${wanted} not found`, { hint: `did you mean ${meant}?` });
+    return new KilnError('not_found', `${wanted}: no such file or directory`, {
+      hint: `did you mean ${meant}?`,
+    });
   }
-  return new KilnError('not_found', `${wanted} not found`);
+  return new KilnError('not_found', `${wanted}: no such file or directory`);
 }

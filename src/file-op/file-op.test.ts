@@ -219,7 +219,7 @@ describe('copy', () => {
     );
     await assert.rejects(rig.copy({ src: '/none*', dest: '/', allowWildcard: true }), {
       code: 'not_found',
-      message: 'copy /none* to /: /none* not found',
+      message: 'copy /none* to /: /none*: no such file or directory',
     });
   });
 
@@ -299,7 +299,7 @@ describe('copy', () => {
           { code: error.code, message: error.message, hint: error.hint },
           {
             code: 'not_found',
-            message: 'copy /src/mian.go to /: /src/mian.go not found',
+            message: 'copy /src/mian.go to /: /src/mian.go: no such file or directory',
             hint: 'did you mean /src/main.go?',
           },
         );

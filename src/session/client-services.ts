@@ -72,7 +72,7 @@ export function createClientServices(
       });
       if (session) return await listenForAgent(session, { ...request, id }, directory);
       if (request.optional) return undefined;
-      throw new KilnError('not_found', `the client offers no ssh agent ${JSON.stringify(id)}`, {
+      throw new KilnError('not_found', `no SSH key ${JSON.stringify(id)} forwarded from the client`, {
         hint: `forward one with --ssh ${id}`,
       });
     },

@@ -65,7 +65,7 @@ const failures: readonly Failure[] = [
   {
     name: 'a program that is not in the image',
     files: from('RUN ["/no/such", "thing"]'),
-    says: [/cannot start: \/no\/such not found in the image/],
+    says: [/did not complete successfully: \/no\/such not found in the image/],
   },
   {
     name: 'an image that cannot be pulled: which host, and why',

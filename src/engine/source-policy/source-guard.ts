@@ -71,7 +71,7 @@ export class SourceGuard {
     }
     throw new KilnError(
       'failed_precondition',
-      `source ${JSON.stringify(source.identifier)}: the client's policy came to no decision in ${answerLimit} answers`,
+      `source ${JSON.stringify(source.identifier)}: too many policy requests: the client came to no decision in ${answerLimit} answers`,
     );
   }
 }

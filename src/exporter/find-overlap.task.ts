@@ -1,0 +1,36 @@
+import { readdirSync } from 'node:fs';
+
+export interface NamedTree {
+  readonly name: string;
+  readonly path: string;
+}
+
+export interface Overlap {
+  /** Relative to the roots. */
+  readonly file: string;
+  readonly first: string;
+  readonly second: string;
+}
+
+/** A file that two of the trees have in the same place; directories may be in several. */
+export default function findOverlapTask(trees: readonly NamedTree[]): Overlap | undefined {
+  const owners = new Map<string, string>();
+  for (const { name, path } of trees) {
+    for (const file of filesBelow(path, '')) {
+      const first = owners.get(file);
+      if (first !== undefined) return { file: Buffer.from(file, 'latin1').toString(), first, second: name };
+      owners.set(file, name);
+    }
+  }
+  return undefined;
+}
+
+/** Names as latin1, so that none is lost. */
+function* filesBelow(root: string, directory: string): Generator<string> {
+  const at = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(directory, 'latin1')]);
+  for (const entry of readdirSync(at, { encoding: 'latin1', withFileTypes: true })) {
+    const file = directory === '' ? entry.name : `${directory}/${entry.name}`;
+    if (entry.isDirectory()) yield* filesBelow(root, file);
+    else yield file;
+  }
+}
