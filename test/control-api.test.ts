@@ -24,7 +24,7 @@ describe("the daemon's API", () => {
     const progress = Array.fromAsync(control.status({ ref }));
     await assert.rejects(control.solve({ ref, frontend: 'dockerfile.v0', entitlements: ['network.host'] }), {
       code: 'permission_denied',
-      message: 'network.host is not allowed by the daemon',
+      message: 'entitlement network.host is not allowed by the daemon',
     });
     assert.deepEqual(await progress, []);
     assert.deepEqual(await Array.fromAsync(control.status({ ref })), []);

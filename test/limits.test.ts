@@ -63,7 +63,7 @@ describe('entitlements', () => {
     await using daemon = await Daemon.start();
     for (const name of ['network.host', 'security.insecure']) {
       const { stderr } = await daemon.kiln.failingBuild(host(), ['--allow', name]);
-      assert.match(stderr, new RegExp(`${name} is not allowed by the daemon`));
+      assert.match(stderr, new RegExp(`entitlement ${name} is not allowed by the daemon`));
       assert.match(stderr, new RegExp(`--allow-insecure-entitlement ${name}`));
     }
   });

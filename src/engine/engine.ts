@@ -161,7 +161,7 @@ export class Engine {
   #entitlement(name: string): Entitlement {
     const allowed = this.#parts.entitlements.find((each) => each === name);
     if (allowed) return allowed;
-    throw new KilnError('permission_denied', `${name} is not allowed by the daemon`, {
+    throw new KilnError('permission_denied', `entitlement ${name} is not allowed by the daemon`, {
       hint: `start the daemon with --allow-insecure-entitlement ${name}`,
     });
   }
