@@ -19,7 +19,7 @@ describe("the daemon's blobs", () => {
   before(async () => {
     directory = mkdtempSync(path.join(tmpdir(), 'kiln-blobs-'));
     store = await openLocalContentStore(directory);
-    const transport = createRouterTransport((router) => router.service(Content, blobService(store)), {
+    const transport = createRouterTransport((router) => router.service(Content, blobService([store])), {
       router: { interceptors: [serverErrors] },
     });
     client = createClient(Content, withKilnErrors(transport));

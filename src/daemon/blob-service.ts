@@ -1,24 +1,26 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { Content } from '../api/gen/content_pb.js';
-import { parseDigest } from '../base/digest.ts';
+import { type Digest, parseDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { BlobInfo, ContentStore } from '../content/content.ts';
 
 /** Blobs named in one message of a listing. */
 const listedAtOnce = 100;
 
+type Blobs = Pick<ContentStore, 'stat' | 'read' | 'list'>;
+
 /**
- * containerd's content API over the daemon's blobs, for reading: clients fetch what build records point to. Whatever would
+ * containerd's content API over the daemon's blobs, of the cache and of build records, for reading: clients fetch what build records point to. Whatever would
  * change the store is `failed_precondition`. Labels and times are not kept, and filters are ignored.
  */
-export function blobService(
-  content: Pick<ContentStore, 'stat' | 'read' | 'list'>,
-): ServiceImpl<typeof Content> {
-  const stat = async (text: string): Promise<BlobInfo> => {
+export function blobService(stores: readonly Blobs[]): ServiceImpl<typeof Content> {
+  const find = async (text: string): Promise<{ readonly info: BlobInfo; readonly store: Blobs }> => {
     const digest = parseDigest(text);
-    const info = await content.stat(digest);
-    if (!info) throw new KilnError('not_found', `the daemon has no blob ${digest}`);
-    return info;
+    for (const store of stores) {
+      const info = await store.stat(digest);
+      if (info) return { info, store };
+    }
+    throw new KilnError('not_found', `the daemon has no blob ${digest}`);
   };
   const refuse = async (): Promise<never> => {
     throw readOnly();
@@ -26,27 +28,26 @@ export function blobService(
 
   return {
     async info({ digest }) {
-      return { info: infoOf(await stat(digest)) };
+      return { info: infoOf((await find(digest)).info) };
     },
 
     async *list() {
-      let infos: ReturnType<typeof infoOf>[] = [];
-      for await (const blob of content.list()) {
-        infos.push(infoOf(blob));
-        if (infos.length < listedAtOnce) continue;
-        yield { info: infos };
-        infos = [];
+      const blobs = new Map<Digest, BlobInfo>();
+      for (const store of stores) for await (const blob of store.list()) blobs.set(blob.digest, blob);
+      const infos = [...blobs.values()].map(infoOf);
+      for (let at = 0; at < infos.length; at += listedAtOnce) {
+        yield { info: infos.slice(at, at + listedAtOnce) };
       }
-      if (infos.length > 0) yield { info: infos };
     },
 
     async *read(request) {
-      const { digest, size } = await stat(request.digest);
+      const { info, store } = await find(request.digest);
+      const { digest, size } = info;
       const offset = Math.max(0, Number(request.offset));
       if (offset > size) throw new KilnError('out_of_range', `blob ${digest} has only ${size} bytes`);
       const length = request.size > 0n ? Math.min(size - offset, Number(request.size)) : size - offset;
       let at = offset;
-      for await (const data of content.read(digest, { offset, length })) {
+      for await (const data of store.read(digest, { offset, length })) {
         yield { offset: BigInt(at), data };
         at += data.length;
       }

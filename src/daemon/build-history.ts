@@ -9,24 +9,28 @@ import {
   type BuildHistoryRecord,
   BuildHistoryRecordSchema,
   type BuildHistoryRequest,
+  BuildResultInfoSchema,
   type SolveRequest,
+  type StatusResponse,
   type UpdateBuildHistoryRequest,
 } from '../api/gen/control_pb.js';
 import { KilnError } from '../base/errors.ts';
 import { type Deferred, deferred } from '../base/lifetime.ts';
+import type { BuildOutcome } from '../engine/engine.ts';
 import type { BuildProgress } from './build-progress.ts';
+import type { HistoryBlobs } from './history-blobs.ts';
 
 /** Records kept besides pinned ones. */
 const maxRecords = 50;
 
 /** What is filled in when a build has ended. */
 export interface RunningRecord {
-  complete(progress: BuildAccount, exporterResponse: Readonly<Record<string, string>>): void;
-  fail(progress: BuildAccount, error: unknown): void;
+  complete(progress: BuildAccount, outcome: BuildOutcome): Promise<void>;
+  fail(progress: BuildAccount, error: unknown): Promise<void>;
 }
 
-/** What is recorded of a build's progress. */
-type BuildAccount = Pick<BuildProgress, 'counts' | 'explanations'>;
+/** What is recorded of a build's progress, which has ended. */
+type BuildAccount = Pick<BuildProgress, 'counts' | 'explanations' | 'stream'>;
 
 interface Listener {
   readonly queue: BuildHistoryEvent[];
@@ -40,9 +44,11 @@ export class BuildHistory {
   readonly #put: StatementSync;
   readonly #all: StatementSync;
   readonly #remove: StatementSync;
-  readonly #trim: StatementSync;
+  readonly #surplus: StatementSync;
+  readonly #blobs: HistoryBlobs;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, blobs: HistoryBlobs) {
+    this.#blobs = blobs;
     database.exec(`CREATE TABLE IF NOT EXISTS build_history (
       ref TEXT PRIMARY KEY, created INTEGER NOT NULL, pinned INTEGER NOT NULL, record BLOB NOT NULL
     ) WITHOUT ROWID`);
@@ -51,8 +57,8 @@ export class BuildHistory {
     );
     this.#all = database.prepare('SELECT record FROM build_history ORDER BY created');
     this.#remove = database.prepare('DELETE FROM build_history WHERE ref = ?');
-    this.#trim = database.prepare(
-      `DELETE FROM build_history WHERE pinned = 0 AND ref NOT IN (SELECT ref FROM build_history ORDER BY created DESC LIMIT ${maxRecords})`,
+    this.#surplus = database.prepare(
+      `SELECT ref FROM build_history WHERE pinned = 0 AND ref NOT IN (SELECT ref FROM build_history ORDER BY created DESC LIMIT ${maxRecords})`,
     );
   }
 
@@ -67,7 +73,7 @@ export class BuildHistory {
     });
     this.#running.set(record.ref, record);
     this.#tell(BuildHistoryEventType.STARTED, record);
-    const end = (progress: BuildAccount, finish: () => void) => {
+    const end = async (progress: BuildAccount, finish: () => Promise<void>) => {
       const counts = progress.counts();
       record.completedAt = timestampFromDate(new Date());
       record.totalSteps = counts.total;
@@ -75,25 +81,53 @@ export class BuildHistory {
       record.cachedSteps = counts.cached;
       record.warnings = counts.warnings;
       record.explanations = [...progress.explanations];
-      finish();
-      this.#running.delete(record.ref);
       try {
-        this.#save(record);
-        this.#trim.run();
+        record.logs = await this.#blobs.putProgress(
+          record.ref,
+          progress.stream(new AbortController().signal),
+        );
+        await finish();
       } finally {
-        this.#tell(BuildHistoryEventType.COMPLETE, record);
+        this.#running.delete(record.ref);
+        try {
+          this.#save(record);
+          await this.#trim();
+        } finally {
+          this.#tell(BuildHistoryEventType.COMPLETE, record);
+        }
       }
     };
     return {
-      complete: (progress, exporterResponse) =>
-        end(progress, () => {
-          record.exporterResponse = { ...exporterResponse };
-        }),
-      fail: (progress, error) =>
-        end(progress, () => {
-          record.error = toStatus(error);
-        }),
+      complete: (progress, { exporterResponse, images }) => {
+        record.exporterResponse = { ...exporterResponse };
+        return end(progress, async () => {
+          for (const [index, image] of images) {
+            const descriptor = await this.#blobs.putImage(record.ref, image);
+            record.result ??= create(BuildResultInfoSchema, { oldResult: descriptor });
+            record.result.results[String(index)] = descriptor;
+          }
+        });
+      },
+      fail: (progress, error) => {
+        const status = toStatus(error);
+        record.error = { ...status, details: [] };
+        return end(progress, async () => {
+          record.externalError = await this.#blobs.putError(record.ref, status);
+        });
+      },
     };
+  }
+
+  /** Whether it is a past build. */
+  has(ref: string): boolean {
+    return this.#record(ref) !== undefined;
+  }
+
+  /** The progress of a past build. Throws `not_found`. */
+  progress(ref: string): AsyncIterable<StatusResponse> {
+    const logs = this.#record(ref)?.logs;
+    if (!logs) throw new KilnError('not_found', `no such job ${ref}`);
+    return this.#blobs.progress(logs);
   }
 
   /** Past and running builds, then (unless `earlyExit`) what happens until the reader leaves. */
@@ -125,18 +159,31 @@ export class BuildHistory {
   }
 
   /** Throws `not_found`. */
-  update(request: UpdateBuildHistoryRequest): void {
+  async update(request: UpdateBuildHistoryRequest): Promise<void> {
     if (request.finalize && this.#running.has(request.ref)) return;
-    const record = this.#records().find(({ ref }) => ref === request.ref);
+    const record = this.#record(request.ref);
     if (!record) throw new KilnError('not_found', `no build ${JSON.stringify(request.ref)} in the history`);
     if (request.delete) {
       this.#remove.run(record.ref);
+      await this.#blobs.drop(record.ref);
       this.#tell(BuildHistoryEventType.DELETED, record);
     } else if (!request.finalize) {
       record.pinned = request.pinned;
       this.#save(record);
       this.#tell(BuildHistoryEventType.COMPLETE, record);
     }
+  }
+
+  /** Drops the oldest records above the limit. */
+  async #trim(): Promise<void> {
+    for (const { ref } of this.#surplus.all() as { ref: string }[]) {
+      this.#remove.run(ref);
+      await this.#blobs.drop(ref);
+    }
+  }
+
+  #record(ref: string): BuildHistoryRecord | undefined {
+    return this.#records().find((record) => record.ref === ref);
   }
 
   #records(): readonly BuildHistoryRecord[] {

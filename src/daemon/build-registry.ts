@@ -82,12 +82,14 @@ export class BuildRegistry {
     return active;
   }
 
-  /** The progress of a build that runs or has ended lately; waits like `get`. */
-  async progress(id: string, signal: AbortSignal): Promise<BuildProgress> {
-    await this.#arrival(id, signal, () => this.#active.has(id) || this.#ended.has(id));
-    const progress = this.#active.get(id)?.progress ?? this.#ended.get(id);
-    if (!progress) throw new KilnError('not_found', `no such job ${id}`);
-    return progress;
+  /** The progress of a build that runs or has ended lately; waits like `get`, unless the build is known to be a past one. */
+  async progress(
+    id: string,
+    signal: AbortSignal,
+    isPast: (id: string) => boolean,
+  ): Promise<BuildProgress | undefined> {
+    await this.#arrival(id, signal, () => this.#active.has(id) || this.#ended.has(id) || isPast(id));
+    return this.#active.get(id)?.progress ?? this.#ended.get(id);
   }
 
   get active(): readonly ActiveBuild[] {

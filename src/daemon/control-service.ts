@@ -56,9 +56,9 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
   };
 
   /** A build whose record cannot be written ends as it would have. */
-  const remember = (write: () => void) => {
+  const remember = async (write: () => Promise<void> | undefined) => {
     try {
-      write();
+      await write();
     } catch (error) {
       parts.log.warn(`cannot write the record of a build: ${asKilnError(error).message}`);
     }
@@ -72,23 +72,24 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       parts.onBuildStart();
       const record = request.internal ? undefined : history.start(request);
       try {
-        const { exporterResponse } = await build.outcome;
-        remember(() => record?.complete(progress, exporterResponse));
-        return { exporterResponse };
+        const outcome = await build.outcome;
+        progress.end();
+        await remember(() => record?.complete(progress, outcome));
+        return { exporterResponse: outcome.exporterResponse };
       } catch (error) {
-        remember(() => record?.fail(progress, error));
+        progress.end();
+        await remember(() => record?.fail(progress, error));
         parts.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
         throw error;
       } finally {
-        progress.end();
         builds.remove(active);
         parts.onBuildEnd();
       }
     },
 
     async *status({ ref }, context: HandlerContext) {
-      const progress = await builds.progress(ref, context.signal);
-      yield* progress.stream(context.signal);
+      const progress = await builds.progress(ref, context.signal, (id) => history.has(id));
+      yield* progress ? progress.stream(context.signal) : history.progress(ref);
     },
 
     async diskUsage({ filters }) {
@@ -121,7 +122,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     },
 
     async updateBuildHistory(request) {
-      history.update(request);
+      await history.update(request);
       return {};
     },
   };

@@ -65,6 +65,7 @@ import { EventLoopWatch } from './event-loop-watch.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { gatewayService } from './gateway-service.ts';
 import { defaultLimits, defaultPolicies, emergencyPolicy, type GcPolicy } from './gc-policy.ts';
+import { HistoryBlobs } from './history-blobs.ts';
 import { IdleMemory } from './idle-memory.ts';
 import { openDatabase } from './open-database.ts';
 import { WorkerDescription } from './worker-description.ts';
@@ -249,7 +250,12 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     entitlements: entitlements.filter((name) => config.entitlements.includes(name)),
   };
   const engine = new Engine(parts);
-  const history = new BuildHistory(database);
+  const historyStore = await openLocalContentStore(path.join(root, 'history'), {
+    doubtfulSince: ledger.doubtfulSince,
+  });
+  const historyBlobs = new HistoryBlobs({ database, store: historyStore, content });
+  await historyBlobs.recover();
+  const history = new BuildHistory(database, historyBlobs);
   const collector = resources.use(
     new GarbageCollector({ refStore, policies: await collectedBy(policies, root), root, isIdle, log }),
   );
@@ -291,7 +297,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     routes(router) {
       router.service(Control, control);
       router.service(LLBBridge, gatewayService(builds, worker));
-      router.service(Content, blobService(content));
+      router.service(Content, blobService([content, historyStore]));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
       router.service(Debug, debug);
       router.service(TraceService, { export: () => ({}) });

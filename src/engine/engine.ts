@@ -4,7 +4,9 @@ import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortable, deferred, throwIfAborted } from '../base/lifetime.ts';
 import type { Platform } from '../base/platform.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
+import { responseDescriptor } from '../exporter/image-response.ts';
 import type { BridgeSolve, FrontendResult } from '../frontend/frontend.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
@@ -38,6 +40,8 @@ export type BuildWork =
 
 export interface BuildOutcome {
   readonly exporterResponse: Readonly<Record<string, string>>;
+  /** The images that the exporters made, by their positions. */
+  readonly images: ReadonlyMap<number, Descriptor>;
 }
 
 /** A build under way. */
@@ -125,7 +129,10 @@ export class Engine {
           ),
         ),
       );
-      return { exporterResponse: Object.assign({}, ...responses, frontendResponse(result)) };
+      return {
+        exporterResponse: Object.assign({}, ...responses, frontendResponse(result)),
+        images: imagesOf(responses),
+      };
     };
 
     const outcome = run();
@@ -181,6 +188,15 @@ export class Engine {
     );
     return { results, metadata: Object.fromEntries(metadata) };
   }
+}
+
+function imagesOf(responses: readonly Readonly<Record<string, string>>[]): ReadonlyMap<number, Descriptor> {
+  return new Map(
+    responses.flatMap((response, index) => {
+      const descriptor = responseDescriptor(response);
+      return descriptor ? [[index, descriptor] as const] : [];
+    }),
+  );
 }
 
 /** What the frontend has to say to the client, as part of the exporters' response. */

@@ -1,7 +1,17 @@
 import type { Descriptor } from '../oci/descriptor.ts';
 import { goJson } from '../oci/go-json.ts';
-import { descriptorToJson } from '../oci/manifest.ts';
+import { descriptorToJson, parseDescriptor } from '../oci/manifest.ts';
 import type { WrittenImage } from './image-writer.ts';
+
+const descriptorKey = 'containerimage.descriptor';
+
+/** The image that a response tells of, if it does. */
+export function responseDescriptor(response: Readonly<Record<string, string>>): Descriptor | undefined {
+  const text = response[descriptorKey];
+  return text === undefined
+    ? undefined
+    : parseDescriptor(JSON.parse(Buffer.from(text, 'base64').toString('utf8')), descriptorKey);
+}
 
 /** What clients are told about an image: its digests and, in base64, the JSON of its descriptor. */
 export function imageResponse(
@@ -13,7 +23,7 @@ export function imageResponse(
   return {
     'containerimage.digest': descriptor.digest,
     ...(single ? { 'containerimage.config.digest': single.config.descriptor.digest } : {}),
-    'containerimage.descriptor': Buffer.from(goJson(descriptorToJson(descriptor))).toString('base64'),
+    [descriptorKey]: Buffer.from(goJson(descriptorToJson(descriptor))).toString('base64'),
     ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
   };
 }

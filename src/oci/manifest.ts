@@ -96,7 +96,7 @@ export function parseManifest(bytes: Uint8Array, what: string, mediaType?: strin
 }
 
 /** Throws `invalid_argument`, with `what` in front. */
-function parseDescriptor(value: unknown, what: string): Descriptor {
+export function parseDescriptor(value: unknown, what: string): Descriptor {
   if (typeof value !== 'object' || value === null) throw invalid(what, 'not a descriptor');
   const json = value as Json;
   if (typeof json.digest !== 'string' || !isDigest(json.digest)) {
