@@ -7,8 +7,12 @@ import { Content } from '../src/api/gen/content_pb.js';
 import { Control } from '../src/api/gen/control_pb.js';
 import { LLBBridge } from '../src/api/gen/gateway_pb.js';
 import { DefinitionSchema } from '../src/api/gen/ops_pb.js';
+import { Exporter } from '../src/api/gen/session_exporter_pb.js';
+import { methodPath, unaryHandler } from '../src/api/unary-call.ts';
+import { KilnError } from '../src/base/errors.ts';
 import { definitionToMessage } from '../src/llb/definition-wire.ts';
 import { files, scratch, toDefinition } from '../src/llb/llb.ts';
+import type { Service } from '../src/session/service-host.ts';
 import { LlbEngine } from './rig/llb-engine.ts';
 
 describe("the daemon's API", () => {
@@ -17,6 +21,11 @@ describe("the daemon's API", () => {
     engine = await LlbEngine.open();
   });
   after(() => engine[Symbol.asyncDispose]());
+
+  const definition = create(
+    DefinitionSchema,
+    definitionToMessage(toDefinition(scratch().file(files().mkfile('/file', 0o644, 'text')))),
+  );
 
   test('ends the progress of a build that is refused, so that only its caller gets the error', async () => {
     const control = createClient(Control, engine.transport);
@@ -31,10 +40,6 @@ describe("the daemon's API", () => {
   });
 
   describe('solves a definition', () => {
-    const definition = create(
-      DefinitionSchema,
-      definitionToMessage(toDefinition(scratch().file(files().mkfile('/file', 0o644, 'text')))),
-    );
     /** Exports the image that the attributes describe; answers its config, and the warnings. */
     const image = async (attrs: Record<string, string>, frontendAttrs: Record<string, string>) => {
       const control = createClient(Control, engine.transport);
@@ -74,6 +79,62 @@ describe("the daemon's API", () => {
         'Multiple platforms requested but result is not multi-platform',
       ]);
       assert.deepEqual((await image({}, {})).warnings, []);
+    });
+  });
+
+  describe('asks a client that wants to see the result', () => {
+    const { findExporters, finalizeExport } = Exporter.method;
+    /** Builds with a client that answers these calls; answers the exporters' response. */
+    const build = async (services: Service) => {
+      const ref = randomUUID();
+      await using _ = await engine.attach(ref, [services]);
+      const control = createClient(Control, engine.transport);
+      const request = { ref, session: ref, definition, enableSessionExporter: true };
+      return (await control.solve(request)).exporterResponse;
+    };
+    const wantsImage = unaryHandler(findExporters, async () => ({
+      exporters: [{ type: 'image', attrs: { name: 'test.example/added' } }],
+    }));
+
+    test('which outputs it wants besides, and shows it the files', async () => {
+      const bridge = createClient(LLBBridge, engine.transport);
+      const ref = randomUUID();
+      let seen: readonly string[] = [];
+      const find = unaryHandler(findExporters, async ({ refs }) => {
+        const headers = { 'buildkit-controlapi-buildid': ref };
+        const { entries } = await bridge.readDir({ ref: refs[0]!, path: '/' }, { headers });
+        seen = entries.map(({ path }) => path);
+        return { exporters: [{ type: 'image', attrs: { name: 'test.example/added' } }] };
+      });
+      await using _ = await engine.attach(ref, [{ [methodPath(findExporters)]: find }]);
+      const { exporterResponse } = await createClient(Control, engine.transport).solve({
+        ...{ ref, session: ref, definition, enableSessionExporter: true },
+      });
+      assert.deepEqual(seen, ['file']);
+      assert.equal(exporterResponse['image.name'], 'test.example/added');
+    });
+
+    test('whether it takes the outputs', async () => {
+      let told: Readonly<Record<string, string>> = {};
+      const take = unaryHandler(finalizeExport, async ({ exporterResponse }) => {
+        told = exporterResponse;
+        return {};
+      });
+      const response = await build({
+        [methodPath(findExporters)]: wantsImage,
+        [methodPath(finalizeExport)]: take,
+      });
+      assert.deepEqual(told, response);
+      const refuse = unaryHandler(finalizeExport, async () => {
+        throw new KilnError('aborted', 'not wanted after all');
+      });
+      await assert.rejects(build({ [methodPath(finalizeExport)]: refuse }), {
+        message: 'not wanted after all',
+      });
+    });
+
+    test('and goes on without an answer', async () => {
+      assert.deepEqual(await build({}), {});
     });
   });
 

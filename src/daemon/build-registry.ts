@@ -3,7 +3,7 @@ import { abortable, type Deferred, deferred } from '../base/lifetime.ts';
 import type { Build } from '../engine/engine.ts';
 import type { Definition } from '../llb/op.ts';
 import type { BuildProgress } from './build-progress.ts';
-import { GatewayRefs } from './gateway-refs.ts';
+import type { GatewayRefs } from './gateway-refs.ts';
 
 /** A build as the services know it. */
 export interface ActiveBuild {
@@ -30,17 +30,10 @@ export class BuildRegistry {
   #refusing: KilnError | undefined;
 
   /** Throws `already_exists` for an id that is running, and what `refuse` was given after that. */
-  add(build: Build, progress: BuildProgress, inputs: ReadonlyMap<string, Definition>): ActiveBuild {
+  add(build: Build, parts: Pick<ActiveBuild, 'progress' | 'inputs' | 'refs'>): ActiveBuild {
     const { id } = build;
     this.check(id);
-    const active: ActiveBuild = {
-      id,
-      build,
-      progress,
-      inputs,
-      refs: new GatewayRefs(),
-      startedAt: new Date(),
-    };
+    const active: ActiveBuild = { ...parts, id, build, startedAt: new Date() };
     this.#active.set(id, active);
     this.#ended.delete(id);
     this.#awaited.get(id)?.resolve();

@@ -18,6 +18,7 @@ import { BuildProgress } from './build-progress.ts';
 import type { ActiveBuild, BuildRegistry } from './build-registry.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { definitionsByName } from './definitions-by-name.ts';
+import { GatewayRefs } from './gateway-refs.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { warnUnsupported } from './warn-unsupported.ts';
 import type { WorkerDescription } from './worker-description.ts';
@@ -46,8 +47,9 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       const inputs = await definitionsByName(request.frontendInputs);
       const work = await workOf(request, inputs);
       builds.check(request.ref);
-      const build = engine.start(buildRequest(request, work), progress, signal);
-      return builds.add(build, progress, inputs);
+      const refs = new GatewayRefs();
+      const build = engine.start(buildRequest(request, work, refs), progress, signal);
+      return builds.add(build, { progress, inputs, refs });
     } catch (error) {
       progress.end();
       builds.notStarted(request.ref, progress);
@@ -128,7 +130,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
   };
 }
 
-function buildRequest(request: SolveRequest, work: BuildWork): BuildRequest {
+function buildRequest(request: SolveRequest, work: BuildWork, refs: GatewayRefs): BuildRequest {
   const { 'build-arg:SOURCE_DATE_EPOCH': epoch, platform } = request.frontendAttrs;
   const exporters = [...request.exporters];
   if (exporters.length === 0 && request.oldExporter !== '') {
@@ -147,6 +149,7 @@ function buildRequest(request: SolveRequest, work: BuildWork): BuildRequest {
     entitlements: request.entitlements,
     sourcePolicy: request.sourcePolicy && policyFromMessage(request.sourcePolicy),
     policySession: request.sourcePolicySession || undefined,
+    showResult: request.enableSessionExporter ? (ref) => refs.add(ref) : undefined,
   };
 }
 

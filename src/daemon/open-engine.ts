@@ -34,6 +34,7 @@ import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import { openRefStore } from '../layer/ref-store.ts';
 import { lockRoot } from '../linux/flock.ts';
 import { createRegistry } from '../registry/http-registry.ts';
+import { createClientExporters } from '../session/client-exporters.ts';
 import { createClientOutput } from '../session/client-output.ts';
 import { createClientServices } from '../session/client-services.ts';
 import { SessionRegistry } from '../session/session-registry.ts';
@@ -244,6 +245,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     downloads: httpSource,
     repositories: gitSource,
     sourceVerifier: createSourceVerifier(sessions),
+    clientExporters: createClientExporters(sessions),
     frontends: new Map(frontends.map((frontend) => [frontend.name, frontend])),
     exporters: new Map(exporters.map((exporter) => [exporter.type, exporter])),
     worker,

@@ -5,6 +5,7 @@ import type { FileOps } from '../file-op/file-op.ts';
 import type { Frontend } from '../frontend/frontend.ts';
 import type { ContentChecksums } from '../layer/checksum.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
+import type { ClientExporters } from '../session/client-exporters.ts';
 import type { ClientServices } from '../session/session.ts';
 import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
@@ -39,6 +40,7 @@ export interface EngineParts extends WorkerParts {
   readonly downloads: FileResolver;
   readonly repositories: CommitResolver;
   readonly sourceVerifier: SourceVerifier;
+  readonly clientExporters: ClientExporters;
   /** Observes `solver`. */
   readonly explainer: Explainer;
   readonly frontends: ReadonlyMap<string, Frontend>;

@@ -5,7 +5,7 @@ import { abortable, deferred, throwIfAborted } from '../base/lifetime.ts';
 import type { Platform } from '../base/platform.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
 import { responseDescriptor } from '../exporter/image-response.ts';
-import type { BridgeSolve, FrontendResult } from '../frontend/frontend.ts';
+import type { BridgeSolve, FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
@@ -29,6 +29,8 @@ export interface BuildRequest {
   readonly sourcePolicy?: SourcePolicy;
   /** A session that is asked about every source, too. */
   readonly policySession?: string;
+  /** Makes the result's trees known to the client, which is then asked for more outputs. */
+  readonly showResult?: (ref: SolvedRef) => string;
 }
 
 /** Who produces the result. */
@@ -117,8 +119,9 @@ export class Engine {
           progress.warn({ level: 1, short: mismatch }),
         );
       }
+      const added = await this.#addedExporters(request, platforms, input.metadata, alive);
       const responses = await Promise.all(
-        exporters.map((exporter, index) =>
+        [...exporters, ...added].map((exporter, index) =>
           show(exporter.name, (context) =>
             exporter.export(input, {
               signal: AbortSignal.any([context.signal, alive]),
@@ -129,10 +132,11 @@ export class Engine {
           ),
         ),
       );
-      return {
-        exporterResponse: Object.assign({}, ...responses, frontendResponse(result)),
-        images: imagesOf(responses),
-      };
+      const exporterResponse = Object.assign({}, ...responses, frontendResponse(result));
+      if (request.showResult) {
+        await this.#parts.clientExporters.finalize(request.sessionId, exporterResponse, alive);
+      }
+      return { exporterResponse, images: imagesOf(responses) };
     };
 
     const outcome = run();
@@ -163,6 +167,19 @@ export class Engine {
     throw new KilnError('invalid_argument', `exporter ${JSON.stringify(type)} could not be found`, {
       hint: `this daemon has ${[...this.#parts.exporters.keys()].join(', ')}`,
     });
+  }
+
+  /** What the client wants done besides, now that it can see the result. */
+  async #addedExporters(
+    { sessionId, showResult }: BuildRequest,
+    platforms: readonly PlatformRef[],
+    metadata: ExportInput['metadata'],
+    signal: AbortSignal,
+  ): Promise<readonly Exporter[]> {
+    if (!showResult) return [];
+    const refs = platforms.flatMap(({ ref }) => (ref ? [showResult(ref)] : []));
+    const wanted = await this.#parts.clientExporters.find(sessionId, { metadata, refs }, signal);
+    return wanted.map(({ type, attrs }) => this.#exporter(type, attrs));
   }
 
   #entitlement(name: string): Entitlement {

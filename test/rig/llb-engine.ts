@@ -6,6 +6,7 @@ import { emptySolve, type SolveRequest } from '../../src/client/solve-request.ts
 import { type InProcessEngine, openInProcessEngine } from '../../src/daemon/in-process.ts';
 import { definitionToMessage } from '../../src/llb/definition-wire.ts';
 import { ociLayout, type State, toDefinition } from '../../src/llb/llb.ts';
+import { createServiceHost, type Service } from '../../src/session/service-host.ts';
 import { baseLayout } from './base-layout.ts';
 import { WorkDirectory } from './work-directory.ts';
 
@@ -29,6 +30,11 @@ export class LlbEngine implements AsyncDisposable {
 
   get transport(): Transport {
     return this.#engine.transport;
+  }
+
+  /** Opens a session of a client that offers these services. */
+  attach(id: string, services: readonly Service[]): Promise<AsyncDisposable> {
+    return this.#engine.attachSession(createServiceHost(services), { id, name: '', sharedKey: '' });
   }
 
   /** Builds a tree, and answers the directory that its files were written to. */
