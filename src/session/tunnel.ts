@@ -4,6 +4,7 @@ import { serverSessionOptions, widenWindow } from '../api/http2-settings.ts';
 import type { CallHandler, Metadata, OpenCall } from '../api/message-stream.ts';
 import { refuseCall, serveCall } from '../api/serve-call.ts';
 import { KilnError } from '../base/errors.ts';
+import { healthLimits, untilUnresponsive } from './client-health.ts';
 import type { ServiceHost } from './service-host.ts';
 import type { Session, SessionAnnouncement } from './session.ts';
 import type { SessionRegistry } from './session-registry.ts';
@@ -19,6 +20,7 @@ const headers = {
   name: 'x-docker-expose-session-name',
   sharedKey: 'x-docker-expose-session-sharedkey',
   method: 'x-docker-expose-session-grpc-method',
+  health: 'x-buildkit-session-health-custom-timeout',
 } as const;
 
 /** The daemon's end: serves `Control/Session` and keeps each session in `registry` as long as its call lasts. */
@@ -36,10 +38,15 @@ export function sessionHandler(registry: SessionRegistry): CallHandler {
       closed: connection.closed,
     };
     using _registered = registry.add(session);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted || connection.closed.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-      connection.closed.addEventListener('abort', () => resolve(), { once: true });
+    const ended = AbortSignal.any([signal, connection.closed]);
+    try {
+      await untilUnresponsive(session.open, healthLimits(first(headers.health)), ended);
+    } catch (error) {
+      if (ended.aborted) return;
+      throw error;
+    }
+    throw new KilnError('unavailable', 'the client does not answer any more', {
+      hint: 'look whether the connection to it still works',
     });
   };
 }
