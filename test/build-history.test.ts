@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { create, fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { Content } from '../src/api/gen/content_pb.js';
 import { type BuildHistoryRecord, Control, type StatusResponse } from '../src/api/gen/control_pb.js';
-import { DefinitionSchema } from '../src/api/gen/ops_pb.js';
 import { StatusSchema } from '../src/api/gen/rpc_status_pb.js';
 import { openInProcessEngine } from '../src/daemon/in-process.ts';
-import { definitionToMessage } from '../src/llb/definition-wire.ts';
-import { files, type State, scratch, toDefinition } from '../src/llb/llb.ts';
+import { encodeDefinition, files, type State, scratch, toDefinition } from '../src/llb/llb.ts';
 import { WorkDirectory } from './rig/work-directory.ts';
 
 describe('the record of a build', () => {
@@ -22,7 +20,7 @@ describe('the record of a build', () => {
       control,
       async solve(state: State, exporters: readonly { type: string; attrs: Record<string, string> }[] = []) {
         const ref = randomUUID();
-        const definition = create(DefinitionSchema, definitionToMessage(toDefinition(state)));
+        const definition = encodeDefinition(toDefinition(state));
         await control.solve({ ref, definition, exporters: [...exporters] }).catch(() => {});
         return ref;
       },

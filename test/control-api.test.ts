@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { Content } from '../src/api/gen/content_pb.js';
 import { Control } from '../src/api/gen/control_pb.js';
 import { LLBBridge } from '../src/api/gen/gateway_pb.js';
-import { DefinitionSchema } from '../src/api/gen/ops_pb.js';
 import { Exporter } from '../src/api/gen/session_exporter_pb.js';
 import { methodPath, unaryHandler } from '../src/api/unary-call.ts';
 import { KilnError } from '../src/base/errors.ts';
-import { definitionToMessage } from '../src/llb/definition-wire.ts';
-import { files, scratch, toDefinition } from '../src/llb/llb.ts';
+import { encodeDefinition, files, scratch, toDefinition } from '../src/llb/llb.ts';
 import type { Service } from '../src/session/service-host.ts';
 import { LlbEngine } from './rig/llb-engine.ts';
 
@@ -22,10 +19,7 @@ describe("the daemon's API", () => {
   });
   after(() => engine[Symbol.asyncDispose]());
 
-  const definition = create(
-    DefinitionSchema,
-    definitionToMessage(toDefinition(scratch().file(files().mkfile('/file', 0o644, 'text')))),
-  );
+  const definition = encodeDefinition(toDefinition(scratch().file(files().mkfile('/file', 0o644, 'text'))));
 
   test('ends the progress of a build that is refused, so that only its caller gets the error', async () => {
     const control = createClient(Control, engine.transport);

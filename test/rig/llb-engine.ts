@@ -1,10 +1,7 @@
-import { create } from '@bufbuild/protobuf';
 import type { Transport } from '@connectrpc/connect';
-import { DefinitionSchema } from '../../src/api/gen/ops_pb.js';
 import { solve } from '../../src/client/solve.ts';
 import { emptySolve, type SolveRequest } from '../../src/client/solve-request.ts';
 import { type InProcessEngine, openInProcessEngine } from '../../src/daemon/in-process.ts';
-import { definitionToMessage } from '../../src/llb/definition-wire.ts';
 import { ociLayout, type State, toDefinition } from '../../src/llb/llb.ts';
 import { createServiceHost, type Service } from '../../src/session/service-host.ts';
 import { baseLayout } from './base-layout.ts';
@@ -49,10 +46,9 @@ export class LlbEngine implements AsyncDisposable {
 
   /** Builds a tree for the outputs that the request has; answers what the exporters said. */
   async solve(state: State, request: Partial<SolveRequest> = {}): Promise<Readonly<Record<string, string>>> {
-    const definition = create(DefinitionSchema, definitionToMessage(toDefinition(state)));
     const { result } = solve(this.#engine, {
       ...emptySolve,
-      source: { kind: 'definition', definition },
+      source: { kind: 'definition', definition: toDefinition(state) },
       layouts: new Map([['base', baseLayout().directory]]),
       ...request,
     });
