@@ -10,8 +10,8 @@ const listedAtOnce = 100;
 type Blobs = Pick<ContentStore, 'stat' | 'read' | 'list'>;
 
 /**
- * containerd's content API over the daemon's blobs, of the cache and of build records, for reading: clients fetch what build records point to. Whatever would
- * change the store is `failed_precondition`. Labels and times are not kept, and filters are ignored.
+ * containerd's content API over the daemon's blobs, of the cache and of build records, for reading: clients fetch what records
+ * point to. Whatever would change the stores is `failed_precondition`. Labels and times are not kept, and filters are ignored.
  */
 export function blobService(stores: readonly Blobs[]): ServiceImpl<typeof Content> {
   const find = async (text: string): Promise<{ readonly info: BlobInfo; readonly store: Blobs }> => {

@@ -43,6 +43,7 @@ export class BuildHistory {
   readonly #listeners = new Set<Listener>();
   readonly #put: StatementSync;
   readonly #all: StatementSync;
+  readonly #one: StatementSync;
   readonly #remove: StatementSync;
   readonly #surplus: StatementSync;
   readonly #blobs: HistoryBlobs;
@@ -56,6 +57,7 @@ export class BuildHistory {
       'INSERT OR REPLACE INTO build_history (ref, created, pinned, record) VALUES (?, ?, ?, ?)',
     );
     this.#all = database.prepare('SELECT record FROM build_history ORDER BY created');
+    this.#one = database.prepare('SELECT record FROM build_history WHERE ref = ?');
     this.#remove = database.prepare('DELETE FROM build_history WHERE ref = ?');
     this.#surplus = database.prepare(
       `SELECT ref FROM build_history WHERE pinned = 0 AND ref NOT IN (SELECT ref FROM build_history ORDER BY created DESC LIMIT ${maxRecords})`,
@@ -120,7 +122,7 @@ export class BuildHistory {
 
   /** Whether it is a past build. */
   has(ref: string): boolean {
-    return this.#record(ref) !== undefined;
+    return this.#one.get(ref) !== undefined;
   }
 
   /** The progress of a past build. Throws `not_found`. */
@@ -183,7 +185,8 @@ export class BuildHistory {
   }
 
   #record(ref: string): BuildHistoryRecord | undefined {
-    return this.#records().find((record) => record.ref === ref);
+    const row = this.#one.get(ref) as { record: Uint8Array } | undefined;
+    return row && fromBinary(BuildHistoryRecordSchema, row.record);
   }
 
   #records(): readonly BuildHistoryRecord[] {

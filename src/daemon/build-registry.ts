@@ -27,6 +27,8 @@ export class BuildRegistry {
   readonly #active = new Map<string, ActiveBuild>();
   readonly #ended = new Map<string, BuildProgress>();
   readonly #awaited = new Map<string, Deferred<void>>();
+  /** Awaited by who waits for the end of all builds. */
+  #removal: Deferred<void> | undefined;
   #refusing: KilnError | undefined;
 
   /** Throws `already_exists` for an id that is running, and what `refuse` was given after that. */
@@ -61,6 +63,8 @@ export class BuildRegistry {
 
   remove({ id, progress }: ActiveBuild): void {
     this.#active.delete(id);
+    this.#removal?.resolve();
+    this.#removal = undefined;
     this.#remember(id, progress);
   }
 
@@ -94,10 +98,13 @@ export class BuildRegistry {
     this.#refusing = reason;
   }
 
-  /** Ends every running build, and waits for it. */
+  /** Ends every running build, and waits until all are removed. */
   async cancelAll(): Promise<void> {
     for (const { build } of this.#active.values()) build.cancel(this.#refusing);
-    await Promise.allSettled(this.active.map(({ build }) => build.outcome));
+    while (this.#active.size > 0) {
+      this.#removal ??= deferred();
+      await this.#removal.promise;
+    }
   }
 
   #remember(id: string, progress: BuildProgress): void {

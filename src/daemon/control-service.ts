@@ -8,7 +8,7 @@ import {
   UsageRecordSchema,
 } from '../api/gen/control_pb.js';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { parsePlatform } from '../base/platform.ts';
+import { type Platform, parsePlatform } from '../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
 import type { RefStore, UsageRecord } from '../layer/ref.ts';
 import { decodeInTurns } from '../llb/definition-wire.ts';
@@ -145,12 +145,22 @@ function buildRequest(request: SolveRequest, work: BuildWork, refs: GatewayRefs)
     sessionId: request.session,
     work,
     exporters: exporters.map(({ type, attrs }) => ({ type, attrs: withEpoch(attrs, epoch) })),
-    platforms: platform === undefined ? undefined : platform.split(',').map(parsePlatform),
+    platforms: requestedPlatforms(platform),
     entitlements: request.entitlements,
     sourcePolicy: request.sourcePolicy && policyFromMessage(request.sourcePolicy),
     policySession: request.sourcePolicySession || undefined,
     showResult: request.enableSessionExporter ? (ref) => refs.add(ref) : undefined,
   };
+}
+
+/** Undefined when none is named, or when something is that is none: what is wrong with it is the frontend's to say. */
+function requestedPlatforms(text: string | undefined): readonly Platform[] | undefined {
+  if (!text) return undefined;
+  try {
+    return text.split(',').map(parsePlatform);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Outputs that say nothing about it take the time that is given to the build, if it is one. */

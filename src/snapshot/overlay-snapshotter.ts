@@ -7,16 +7,15 @@ import type { AdaptLayerInput } from './adapt-layer.task.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { layersAbove, stackLayers } from './layer-list.ts';
 import type { TreeToMeasure } from './measure.task.ts';
-import {
-  type Removal,
-  type SnapshotChanges,
-  type SnapshotId,
-  type SnapshotInfo,
-  type SnapshotMount,
-  type Snapshotter,
-  type SnapshotUsage,
-  snapshotId,
-  type UsageQuery,
+import type {
+  Removal,
+  SnapshotChanges,
+  SnapshotId,
+  SnapshotInfo,
+  SnapshotMount,
+  Snapshotter,
+  SnapshotUsage,
+  UsageQuery,
 } from './snapshot.ts';
 import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
@@ -304,7 +303,7 @@ function ownLayer(id: SnapshotId): string {
 
 /** The snapshot that a layer was made as. */
 function ownerOf(layer: string): SnapshotId {
-  return snapshotId(path.dirname(layer));
+  return path.dirname(layer) as SnapshotId;
 }
 
 /** A layer's root shows as the root of the whole tree, so it starts as the one below it was. */
