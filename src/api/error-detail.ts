@@ -27,8 +27,9 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
       return jsonAny(typeUrls.source, {
         info: {
           filename: detail.filename,
-          data: Buffer.from(excerpt(detail.data, detail.ranges)).toString('base64'),
+          data: base64(excerpt(detail.data, detail.ranges)),
           language: detail.language,
+          definition: detail.definition && { def: detail.definition.ops.map(base64) },
         },
         ranges: detail.ranges,
       });
@@ -66,7 +67,12 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
         filename: text(info.filename),
         language: text(info.language),
         data: Buffer.from(text(info.data), 'base64'),
-        ranges: (Array.isArray(json.ranges) ? json.ranges : []).map(rangeOf),
+        ranges: listOf(json.ranges).map(rangeOf),
+        ...(info.definition !== undefined && {
+          definition: {
+            ops: listOf(asObject(info.definition).def).map((op) => Buffer.from(text(op), 'base64')),
+          },
+        }),
       };
     }
     case typeUrls.exit:
@@ -81,9 +87,7 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
     case typeUrls.denied:
       return {
         kind: 'denied',
-        messages: (Array.isArray(json.denyMessages) ? json.denyMessages : []).map((each) =>
-          text(asObject(each).message),
-        ),
+        messages: listOf(json.denyMessages).map((each) => text(asObject(each).message)),
       };
     case typeUrls.capability:
       return { kind: 'capability', id: text(json.name) };
@@ -109,6 +113,14 @@ function parseObject(bytes: Uint8Array): JsonObject | undefined {
 
 function asObject(value: unknown): JsonObject {
   return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 function text(value: unknown): string {

@@ -2,7 +2,14 @@ import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import { type Definition, type OpGraph, type SourceOp, unmarshalDefinition } from '../../llb/llb.ts';
-import type { Bridge, BridgeSolve, FrontendResult, ResolveImageOptions, SolvedRef } from '../frontend.ts';
+import type {
+  Bridge,
+  BridgeSolve,
+  FileStat,
+  FrontendResult,
+  ResolveImageOptions,
+  SolvedRef,
+} from '../frontend.ts';
 import { createDockerfileFrontend } from './dockerfile-frontend.ts';
 
 /** What a test's engine has: files of the client's directories, and image configs by reference. */
@@ -14,6 +21,10 @@ export interface RigOptions {
   readonly files?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly images?: Readonly<Record<string, object>>;
   readonly inputs?: ReadonlyMap<string, Definition>;
+  /** What any repository and download holds: modification times by path. */
+  readonly remoteTimes?: Readonly<Record<string, bigint>>;
+  /** Told of warnings at once, which a build that fails does not return. */
+  readonly onWarning?: (warning: WarningEvent) => void;
 }
 
 export interface RigResult extends FrontendResult {
@@ -40,7 +51,10 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
   };
   const bridge: Bridge = {
     workers: [{ id: 'w', labels: {}, platforms: [{ os: 'linux', architecture: 'amd64' }] }],
-    warn: (_vertex, warning) => void warnings.push(warning),
+    warn: (_vertex, warning) => {
+      warnings.push(warning);
+      rig.onWarning?.(warning);
+    },
     async resolveImageConfig(ref, options) {
       resolved.push({ ref, options });
       const config = rig.images?.[ref];
@@ -50,7 +64,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     },
     async solve(request) {
       solved.push(request);
-      const ref = request.definition && memoryRef(request.definition, directories);
+      const ref = request.definition && memoryRef(request.definition, directories, rig.remoteTimes ?? {});
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },
   };
@@ -79,19 +93,27 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
 function memoryRef(
   definition: Definition,
   directories: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  times: Readonly<Record<string, bigint>>,
 ): SolvedRef {
   const { vertices } = unmarshalDefinition(definition);
   const local = [...vertices.values()]
     .map(({ op }) => op.action)
     .find((action): action is { kind: 'source' } & SourceOp => action.kind === 'source');
   const files = directories[local?.identifier.replace('local://', '') ?? ''] ?? {};
-  const unsupported = () => Promise.reject(new KilnError('unimplemented', 'the rig has no directories'));
   return {
     id: 'r',
     definition,
     evaluate: async () => {},
-    readDir: unsupported,
-    statFile: unsupported,
+    async readDir(path) {
+      const below = path === '/' ? path : `${path}/`;
+      const names = Object.keys(times).flatMap((file) =>
+        file.startsWith(below) ? [file.slice(below.length).split('/')[0]!] : [],
+      );
+      return [...new Set(names)].map((name) => statOf(name, times[below + name]));
+    },
+    async statFile(path) {
+      return statOf(path, times[`/${path}`]);
+    },
     async readFile(path) {
       const content = files[path];
       if (content === undefined) throw new KilnError('not_found', `${path}: no such file`);
@@ -103,4 +125,20 @@ function memoryRef(
 /** Vertices in order, as `name: what`. */
 export function outline(graph: OpGraph): string[] {
   return [...graph.vertices.values()].map(({ metadata }) => metadata.description['llb.customname'] ?? '?');
+}
+
+/** A file with its time, or a directory without. */
+function statOf(path: string, time: bigint | undefined): FileStat {
+  return {
+    path,
+    mode: time === undefined ? 0x8000_01ed : 0o644,
+    uid: 0,
+    gid: 0,
+    size: 0n,
+    modTime: time ?? 0n,
+    linkname: '',
+    devmajor: 0n,
+    devminor: 0n,
+    xattrs: {},
+  };
 }

@@ -318,3 +318,82 @@ test('100 stages with 2,000 lines are converted in well under a second', async (
   assert.ok(graphOf(result).vertices.size > 1000);
   assert.ok(performance.now() - start < 2000);
 });
+
+test('an error of several lines names each of them, and what the file was read from', async () => {
+  await assert.rejects(run('FROM busybox\nENV \\\n  alone\n'), (error) => {
+    assert.ok(error instanceof KilnError);
+    const detail = error.details.find(({ kind }) => kind === 'source');
+    assert.ok(detail?.kind === 'source');
+    assert.deepEqual(
+      detail.ranges.map(({ start, end }) => [start.line, end.line]),
+      [
+        [2, 2],
+        [3, 3],
+      ],
+    );
+    assert.equal(detail.definition?.ops.length, 2);
+    return true;
+  });
+});
+
+test('a step of several lines has a place for each', async () => {
+  const { definitions } = await run('FROM busybox\nRUN a \\\n  b\n');
+  const { source } = definitions.get('')!;
+  const places = [...source!.locations.values()].flat();
+  assert.deepEqual(
+    places.map(({ ranges }) => ranges.map(({ start }) => start.line)),
+    [[1], [2, 3]],
+  );
+});
+
+test('what comes before a line that cannot be parsed is checked, unless checks are skipped', async () => {
+  const text = (head: string) => `${head}FROM busybox AS Big\nMAINTAINER me\nBADCMD\n`;
+  const said = async (head: string) => {
+    const heard: string[] = [];
+    await refused(
+      run(text(head), { onWarning: ({ short }) => heard.push(short) }),
+      /unknown instruction: BADCMD/,
+    );
+    return heard.map((short) => short.split(':')[0]);
+  };
+  assert.deepEqual(await said(''), ['StageNameCasing', 'MaintainerDeprecated']);
+  assert.deepEqual(await said('# check=skip=StageNameCasing\n'), ['MaintainerDeprecated']);
+});
+
+test('SOURCE_DATE_EPOCH can be the time of a repository, a download or an archive', async () => {
+  const at = (seconds: number) => BigInt(seconds) * 1_000_000_000n;
+  const epochOf = async (dockerfile: string, rig: Partial<RigOptions>) => {
+    const { metadata } = await run(dockerfile, rig);
+    const epoch = metadata.get('source.date.epoch');
+    return epoch && Buffer.from(epoch).toString();
+  };
+  const add = (source: string) =>
+    `ARG SOURCE_DATE_EPOCH=when\nFROM scratch AS when\nADD ${source} /\nFROM busybox\nRUN x\n`;
+  const dated = (times: Readonly<Record<string, bigint>>) => ({ remoteTimes: times });
+  assert.equal(await epochOf(add('https://h/r.git#v1'), dated({ '/d/f': at(5) })), '5');
+  assert.equal(await epochOf(add('https://h/f.txt'), dated({ '/f.txt': at(7) })), '7');
+  assert.equal(
+    await epochOf(add('https://h/f.tar'), dated({ '/f.tar': 0n, '/a': at(8), '/d/b': at(9) })),
+    '9',
+  );
+  assert.equal(await epochOf(add('https://h/f.txt'), dated({ '/f.txt': 0n })), undefined);
+  const named = { 'build-arg:SOURCE_DATE_EPOCH': 'src', 'context:src': 'https://h/r.git' };
+  assert.equal(await epochOf('FROM busybox\n', { options: named, ...dated({ '/f': at(3) }) }), '3');
+});
+
+test('a capability that is missing is refused, or left to a frontend that has it', async () => {
+  const caps = (value: string) => ({ options: { 'frontend.caps': value } });
+  await refused(
+    run('FROM busybox\n', caps('moby.buildkit.frontend.x')),
+    /capability moby.buildkit.frontend.x/,
+  );
+  await refused(
+    run('FROM busybox\n', caps('moby.buildkit.frontend.x+forward')),
+    /unsupported frontend capability/,
+  );
+  const { solved } = await run(
+    '# syntax=other/frontend\nFROM busybox\n',
+    caps('moby.buildkit.frontend.x+forward'),
+  );
+  assert.equal(solved.at(-1)?.frontend, 'gateway.v0');
+});

@@ -20,6 +20,8 @@ export interface ExpandOptions {
   readonly ignoreQuotes?: boolean;
   /** Leave references to unset variables as they are. */
   readonly keepUnset?: boolean;
+  /** Told of variables that are used but not set, also when the expansion fails in the end. */
+  readonly onUnset?: (name: string) => void;
 }
 
 export interface Expansion {
@@ -263,6 +265,7 @@ class Expander {
 
   #lookUp(name: string): string | undefined {
     const value = this.#variables.get(name);
+    if (value === undefined) this.#options.onUnset?.(name);
     (value === undefined ? this.#unmatched : this.#matched).add(name);
     return value;
   }

@@ -82,7 +82,7 @@ export class Linter {
   for(comments: readonly string[]): Linter {
     for (const comment of comments) {
       const directive = new DirectiveReader('').read(comment);
-      if (!directive || directive === 'repeated' || directive.name !== 'check') continue;
+      if (!directive || 'repeated' in directive || directive.name !== 'check') continue;
       let own: LintSettings;
       try {
         own = parseLintSettings(directive.value.split(' ')[0]!);

@@ -1,6 +1,6 @@
 import { type Digest, digestOf } from '../../../base/digest.ts';
 import { asKilnError, KilnError } from '../../../base/errors.ts';
-import { formatPlatform, type Platform } from '../../../base/platform.ts';
+import { formatPlatform, hostPlatform, type Platform } from '../../../base/platform.ts';
 import { unmarshalDefinition } from '../../../llb/graph.ts';
 import {
   type Definition,
@@ -30,11 +30,14 @@ import { baseImage, type ImageDraft } from './image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import { isArchive } from './is-archive.ts';
 import type { RequestOptions } from './request-options.ts';
+import { parseRemoteSource, type RemoteSource, sourceTime } from './source-time.ts';
 
 /** A tree that a `context:` option puts in the place of an image or stage. Without `image` it has no config of its own. */
 export interface NamedContext {
   readonly tree: State;
   readonly image: ImageDraft | undefined;
+  /** The image's config as it was resolved. */
+  readonly config?: Uint8Array;
 }
 
 /** The file to build from, and the vertex that loaded it. */
@@ -105,7 +108,7 @@ export class BuildInputs {
     ]);
     this.#ownIgnoreFile = ignore;
     return {
-      source: { filename, language: 'Dockerfile', data },
+      source: { filename, language: 'Dockerfile', data, definition },
       vertex: unmarshalDefinition(definition).result?.digest ?? digestOf(''),
     };
   }
@@ -149,8 +152,26 @@ export class BuildInputs {
     return parseIgnoreFile((await this.#readIfThere(ref, ignoreFilename)) ?? new Uint8Array());
   }
 
-  /** Whether a `context:` option stands for `name` on `platform`. */
-  hasNamedContext(name: string, platform: Platform): boolean {
+  /** When the build context changed, in seconds since 1970; undefined for a client's directory. */
+  async contextTime(): Promise<number | undefined> {
+    const { remote } = this.#options.context;
+    const source = remote === undefined ? undefined : parseRemoteSource(remote);
+    return source && this.timeOf(source);
+  }
+
+  /** The same for the context that stands for `name`; undefined for one that is not remote. */
+  async namedContextTime(name: string): Promise<number | undefined> {
+    const key = this.#namedContextKey(name, undefined);
+    const source = key === undefined ? undefined : parseRemoteSource(this.#options.namedContexts.get(key)!);
+    return source && this.timeOf(source);
+  }
+
+  timeOf(source: RemoteSource): Promise<number | undefined> {
+    return sourceTime(source, (tree) => this.#solve(toDefinition(tree)), this.#signal);
+  }
+
+  /** Whether a `context:` option stands for `name` on `platform`, by default this machine's. */
+  hasNamedContext(name: string, platform: Platform | undefined): boolean {
     return this.#namedContextKey(name, platform) !== undefined;
   }
 
@@ -196,7 +217,7 @@ export class BuildInputs {
     }
   }
 
-  #namedContextKey(name: string, platform: Platform): string | undefined {
+  #namedContextKey(name: string, platform: Platform = hostPlatform()): string | undefined {
     if (this.#options.namedContexts.size === 0) return undefined;
     if (/^(scratch|context)$/i.test(name)) return undefined;
     const familiar = familiarReference(parseReference(name)).replace(/:latest$/, '');
@@ -215,6 +236,7 @@ export class BuildInputs {
     return {
       tree: image(resolved.ref, { platform, name: `[context ${key}] ${resolved.ref}` }),
       image: baseImage(resolved.config, written, platform),
+      config: resolved.config,
     };
   }
 
@@ -245,7 +267,7 @@ export class BuildInputs {
       platform,
       name: `[context ${key}] OCI load from client`,
     });
-    return { tree, image: baseImage(resolved.config, ref, platform) };
+    return { tree, image: baseImage(resolved.config, ref, platform), config: resolved.config };
   }
 
   async #localContext(key: string, name: string, paths: () => readonly string[]): Promise<State> {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { posix } from 'node:path';
 import { isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { cleanPath, joinPath } from '../../../llb/clean-path.ts';
@@ -23,6 +22,7 @@ import type { StageBuilder, VertexName } from './stage-builder.ts';
 import type { Command } from './stage-graph.ts';
 import { resolveTargetPath, toSlash, withoutDrive } from './target-path.ts';
 import type { TreeState } from './tree-state.ts';
+import { urlFilename } from './url-filename.ts';
 
 type CopyOrAdd = CopyInstruction | AddInstruction;
 
@@ -49,7 +49,9 @@ export function convertCopy(
   checkChecksum(words);
   const source = sourceTree(stage, command, instruction, treeOf);
   const name = stage.nextName(displayName(stage, instruction.code), command);
-  const dest = resolveTargetPath(stage.state.settings.dir, words.dest, stage.os, true);
+  // The working directory is a directory: what is copied goes into it, not to its name.
+  const written = words.dest === '' || words.dest === '.' ? './' : words.dest;
+  const dest = resolveTargetPath(stage.state.settings.dir, written, stage.os, true);
   const copied = new CopyBuilder(stage, words, source, name, linter).build(dest);
   apply(stage, instruction, copied, name, words);
   stage.commit(historyText(words), true);
@@ -225,7 +227,8 @@ class CopyBuilder {
     const { ignored } = this.#stage.context;
     if (!ignored || !this.#source.isContext) return;
     const clean = cleanPath(path).replace(/^\/(?=.)/, '');
-    if (clean === '.' || clean === '/' || !ignored.matches(clean)) return;
+    const isRoot = clean === '.' || clean === '/';
+    if (isRoot ? !ignored.excludesAll : !ignored.matcher.matches(clean)) return;
     const { kind, range } = this.#words.instruction;
     this.#linter.report(
       lintRules.copyIgnoredFile,
@@ -252,17 +255,6 @@ function splitParents(path: string, os: string): { readonly src: string; readonl
 
 function hasWildcards(path: string): boolean {
   return /[*?[]/.test(path.replace(/\\./gs, ''));
-}
-
-function urlFilename(url: string): string {
-  if (!URL.canParse(url)) return '__unnamed__';
-  let { pathname } = new URL(url);
-  try {
-    pathname = decodeURIComponent(pathname);
-  } catch {
-    // A name that is no encoded text is taken as it is.
-  }
-  return posix.basename(pathname) || '__unnamed__';
 }
 
 function apply(

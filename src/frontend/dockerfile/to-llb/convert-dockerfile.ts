@@ -1,12 +1,13 @@
 import { KilnError } from '../../../base/errors.ts';
 import { PatternMatcher } from '../../../base/pattern.ts';
-import type { Platform } from '../../../base/platform.ts';
+import { type Platform, parsePlatform } from '../../../base/platform.ts';
 import { type Definition, State, toDefinition } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';
 import { atSource } from '../dockerfile-error.ts';
 import { expandWord, type Variables } from '../expand/expand-word.ts';
 import { checkTree } from '../lint/check-tree.ts';
-import { defaultLintSettings, Linter, type LintFinding, parseLintSettings } from '../lint/linter.ts';
+import { Linter, type LintFinding } from '../lint/linter.ts';
+import { lintSettingsOf } from '../lint/parse-checked.ts';
 import { lintRules } from '../lint/rules.ts';
 import { didYouMean, nearest } from '../nearest.ts';
 import type { Dockerfile, FromInstruction, Instruction } from '../parse/instruction-tree.ts';
@@ -20,6 +21,7 @@ import { type DeclaredArg, globalArgs, predefinedArgs, proxyEnvOf, variablesOf }
 import { type ImageDraft, withConfig } from './image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import type { RequestOptions } from './request-options.ts';
+import { epochName, resolveEpoch } from './source-date-epoch.ts';
 import { StageBuilder, type StageStart } from './stage-builder.ts';
 import {
   type Command,
@@ -68,9 +70,7 @@ export async function outlineDockerfile(request: ConversionRequest): Promise<Out
 
 function converterFor(request: ConversionRequest): DockerfileConverter {
   const { dockerfile, options } = request;
-  const check = dockerfile.directives.find(({ name }) => name === 'check');
-  const settings = options.lint ?? (check ? parseLintSettings(check.value) : defaultLintSettings);
-  const linter = new Linter(settings, request.onFinding);
+  const linter = new Linter(options.lint ?? lintSettingsOf(dockerfile.source), request.onFinding);
   checkTree(dockerfile, linter);
   return new DockerfileConverter(request, linter);
 }
@@ -80,7 +80,8 @@ class DockerfileConverter {
   readonly #linter: Linter;
   readonly #dockerfile: Dockerfile;
   readonly #targetPlatform: Platform;
-  readonly #globalArgs: ReadonlyMap<string, string>;
+  readonly #globalArgs: Map<string, string>;
+  readonly #buildArgs: Map<string, string>;
   readonly #declaredArgs = new Map<string, DeclaredArg>();
   /** Arguments that were expanded in each `FROM`. */
   readonly #usedInFrom = new Map<FromInstruction, ReadonlySet<string>>();
@@ -95,6 +96,7 @@ class DockerfileConverter {
     this.#request = request;
     this.#linter = linter;
     this.#dockerfile = dockerfile;
+    this.#buildArgs = new Map(options.buildArgs);
     this.#targetPlatform = request.targetPlatform ?? request.buildPlatform;
     this.#builder = new StageGraphBuilder(dockerfile.source);
     const stage = options.target || (dockerfile.stages.at(-1)!.from.name ?? '');
@@ -137,47 +139,61 @@ class DockerfileConverter {
   async #convertStages(
     choose: (target: TreeNode, graph: StageGraph) => readonly TreeNode[],
   ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext }> {
+    const epoch = await this.#resolveEpoch();
     const graph = this.#builder.build(
       this.#dockerfile.stages,
       (word, from) => this.#expandFrom(word, from),
       (name, platform) => this.#request.inputs.hasNamedContext(name, platform ?? this.#targetPlatform),
     );
     const target = this.#findTarget(graph);
-    const context = await this.#context();
+    const context = await this.#context(epoch);
     const reached = await this.#resolveBases(graph, choose(target, graph), context);
     for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
     this.#linter.throwIfFailed();
     return { target, context };
   }
 
-  async #context(): Promise<ConversionContext> {
+  async #context(epoch: number | undefined): Promise<ConversionContext> {
     const { options, inputs } = this.#request;
     const patterns = await inputs.ignorePatterns();
     const decidable = patterns.length > 0 && !patterns.some((pattern) => pattern.startsWith('!'));
-    const { filename, language, data } = this.#dockerfile.source;
     return {
       options,
+      buildArgs: this.#buildArgs,
       escape: this.#dockerfile.escape,
-      file: { filename, language, data },
+      file: this.#dockerfile.source,
       globalArgs: variablesOf(this.#globalArgs),
       targetPlatform: this.#targetPlatform,
-      epoch: this.#epoch(),
+      epoch,
       proxyEnv: proxyEnvOf(options.buildArgs),
       linter: this.#linter,
       buildContext: State.late(() => this.#mainContext!),
       contextPaths: new PathSet(),
-      ignored: decidable ? new PatternMatcher(patterns) : undefined,
+      ignored: decidable
+        ? {
+            matcher: new PatternMatcher(patterns),
+            excludesAll: patterns.some((pattern) => ['*', '**', '**/*'].includes(pattern)),
+          }
+        : undefined,
     };
   }
 
-  #epoch(): number | undefined {
-    const name = 'SOURCE_DATE_EPOCH';
-    const value = this.#request.options.buildArgs.get(name) ?? this.#globalArgs.get(name);
-    if (!value) return undefined;
-    if (/^[+-]?\d+$/.test(value)) return Number(value);
-    throw new KilnError('invalid_argument', `invalid ${name}: ${value}`, {
-      hint: 'it is a number of seconds since 1970',
+  /** Puts the number into the place of what stands for it, so that steps see it too. */
+  async #resolveEpoch(): Promise<number | undefined> {
+    const { dockerfile, inputs } = this.#request;
+    const value = this.#buildArgs.get(epochName) ?? (this.#globalArgs.get(epochName) || undefined);
+    if (value === undefined) return undefined;
+    const epoch = await resolveEpoch(value, {
+      dockerfile,
+      inputs,
+      buildArgs: this.#buildArgs,
+      globalArgs: this.#globalArgs,
     });
+    for (const args of [this.#buildArgs, this.#globalArgs]) {
+      if (epoch === undefined) args.delete(epochName);
+      else if (args.has(epochName)) args.set(epochName, String(epoch));
+    }
+    return epoch;
   }
 
   #findTarget(graph: StageGraph): TreeNode {
@@ -326,7 +342,8 @@ class DockerfileConverter {
       );
     }
     if (word === from.flags.platform) this.#checkPlatformFlag(word, from, expansion, variables, linter);
-    return expansion;
+    const suggestions = [...expansion.unmatched].map((name) => didYouMean(name, this.#globalArgs.keys()));
+    return { ...expansion, suggestion: suggestions.find(Boolean) ?? '' };
   }
 
   #declaredNames(): ReadonlySet<string> {
@@ -352,8 +369,14 @@ class DockerfileConverter {
       return;
     }
     if (matched.size > 0 || unmatched.size > 0) return;
-    const [os = '', architecture = ''] = text.split('/');
-    if ([os, architecture].some((part) => part !== '' && name.includes(part))) return;
+    let platform: Platform;
+    try {
+      platform = parsePlatform(text);
+    } catch {
+      return;
+    }
+    // A name that says for what the stage is shows that the constant is meant.
+    if (name.includes(platform.os) || name.includes(platform.architecture)) return;
     linter.report(
       lintRules.fromPlatformFlagConstDisallowed,
       range,
@@ -370,8 +393,13 @@ class DockerfileConverter {
       return;
     }
     for (const { from } of this.#dockerfile.stages) {
+      let text: string;
       try {
-        const { text } = expandWord(from.image, variables, { escape: this.#dockerfile.escape });
+        text = expandWord(from.image, variables, { escape: this.#dockerfile.escape }).text;
+      } catch {
+        return;
+      }
+      try {
         parseReference(text);
       } catch {
         this.#linter

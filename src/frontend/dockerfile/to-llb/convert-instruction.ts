@@ -77,10 +77,10 @@ export function convertInstruction(stage: StageBuilder, command: Command, treeOf
 }
 
 function convertArg(stage: StageBuilder, instruction: Of<'arg'>, linter: Linter): void {
-  const { options, globalArgs } = stage.context;
+  const { buildArgs, globalArgs } = stage.context;
   const committed = instruction.args.map((arg) => {
     checkSecret('ARG', arg.name, instruction, linter);
-    const given = options.buildArgs.get(arg.name);
+    const given = buildArgs.get(arg.name);
     const inherited = given === undefined && arg.value === undefined ? globalArgs.get(arg.name) : undefined;
     const value =
       given ?? (arg.value === undefined ? inherited : stage.expand(arg.value, instruction, linter).text);

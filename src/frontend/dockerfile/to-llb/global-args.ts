@@ -26,14 +26,12 @@ export function predefinedArgs(
 
 function platformArgs(prefix: string, platform: Platform): readonly (readonly [string, string])[] {
   const { os, architecture, variant, osVersion } = platform;
-  // The variant that the architecture implies goes unnamed.
-  const shown = architecture === 'arm64' && variant === 'v8' ? undefined : variant;
   return [
     [`${prefix}PLATFORM`, formatPlatform(platform)],
     [`${prefix}OS`, os],
     [`${prefix}OSVERSION`, osVersion ?? ''],
     [`${prefix}ARCH`, architecture],
-    [`${prefix}VARIANT`, shown ?? ''],
+    [`${prefix}VARIANT`, variant ?? ''],
   ];
 }
 

@@ -1,0 +1,13 @@
+import { posix } from 'node:path';
+
+/** What a file that is downloaded is called: the last name in the URL's path. */
+export function urlFilename(url: string): string {
+  if (!URL.canParse(url)) return '__unnamed__';
+  let { pathname } = new URL(url);
+  try {
+    pathname = decodeURIComponent(pathname);
+  } catch {
+    // A name that is no encoded text is taken as it is.
+  }
+  return posix.basename(pathname) || '__unnamed__';
+}
