@@ -14,12 +14,14 @@ import { createDockerfileFrontend } from './dockerfile-frontend.ts';
 
 /** What a test's engine has: files of the client's directories, and image configs by reference. */
 export interface RigOptions {
-  readonly dockerfile: string;
+  readonly dockerfile: string | Uint8Array;
   readonly filename?: string;
   readonly options?: Readonly<Record<string, string>>;
   /** By directory (`context`, `dockerfile`, or another name) and path. */
-  readonly files?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly files?: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>;
   readonly images?: Readonly<Record<string, object>>;
+  /** The config of every other image. */
+  readonly anyImage?: object;
   readonly inputs?: ReadonlyMap<string, Definition>;
   /** What any repository and download holds: modification times by path. */
   readonly remoteTimes?: Readonly<Record<string, bigint>>;
@@ -45,7 +47,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
   const warnings: WarningEvent[] = [];
   const resolved: { ref: string; options: ResolveImageOptions }[] = [];
   const solved: BridgeSolve[] = [];
-  const directories: Record<string, Readonly<Record<string, string>>> = {
+  const directories: Record<string, Readonly<Record<string, string | Uint8Array>>> = {
     ...rig.files,
     dockerfile: { [rig.filename ?? 'Dockerfile']: rig.dockerfile, ...rig.files?.dockerfile },
   };
@@ -57,7 +59,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     },
     async resolveImageConfig(ref, options) {
       resolved.push({ ref, options });
-      const config = rig.images?.[ref];
+      const config = rig.images?.[ref] ?? rig.anyImage;
       if (!config) throw new KilnError('not_found', `${ref}: not found`);
       const bytes = Buffer.from(JSON.stringify(config));
       return { ref, digest: digestOf(bytes), config: bytes };
@@ -92,7 +94,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
 
 function memoryRef(
   definition: Definition,
-  directories: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  directories: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>,
   times: Readonly<Record<string, bigint>>,
 ): SolvedRef {
   const { vertices } = unmarshalDefinition(definition);

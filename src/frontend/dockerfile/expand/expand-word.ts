@@ -73,6 +73,9 @@ class Result {
   }
 }
 
+/** Of substitutions in substitutions: far more than anybody writes, far less than the stack holds. */
+const maximumDepth = 200;
+
 class Expander {
   readonly #source: readonly string[];
   readonly #variables: Variables;
@@ -81,6 +84,8 @@ class Expander {
   readonly #matched = new Set<string>();
   readonly #unmatched = new Set<string>();
   #at = 0;
+  /** How many substitutions the present one is in. */
+  #depth = 0;
 
   constructor(word: string, variables: Variables, options: ExpandOptions) {
     this.#source = [...word];
@@ -241,11 +246,14 @@ class Expander {
   }
 
   #operand(stop: string, keepEscapes: boolean): string {
+    if (++this.#depth > maximumDepth) throw syntaxError(`substitutions nested deeper than ${maximumDepth}`);
     try {
       return this.#until(stop, keepEscapes).text;
     } catch (error) {
       if (this.#peek() !== undefined) throw error;
       throw syntaxError(`missing '${stop}'`);
+    } finally {
+      this.#depth--;
     }
   }
 

@@ -93,7 +93,7 @@ test('a check says why the file would not build, and where', async () => {
   assert.equal(strict.json.warnings.length, 1);
   assert.deepEqual(strict.json.buildError, {
     message: 'lint violation found for rules: JSONArgsRecommended',
-    location: {},
+    location: lines(3),
   });
 
   const missing = await ask('lint', 'FROM busybox\nFROM busybox AS b\nCOPY --from=nothing a /\n');

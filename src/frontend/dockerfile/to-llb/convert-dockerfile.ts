@@ -149,7 +149,7 @@ class DockerfileConverter {
     const context = await this.#context(epoch);
     const reached = await this.#resolveBases(graph, choose(target, graph), context);
     for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
-    this.#linter.throwIfFailed();
+    this.#linter.throwIfFailed(this.#dockerfile.source);
     return { target, context };
   }
 
@@ -181,13 +181,13 @@ class DockerfileConverter {
   /** Puts the number into the place of what stands for it, so that steps see it too. */
   async #resolveEpoch(): Promise<number | undefined> {
     const { dockerfile, inputs } = this.#request;
-    const value = this.#buildArgs.get(epochName) ?? (this.#globalArgs.get(epochName) || undefined);
+    const given = this.#buildArgs.get(epochName);
+    const value = given ?? (this.#globalArgs.get(epochName) || undefined);
     if (value === undefined) return undefined;
-    const epoch = await resolveEpoch(value, {
-      dockerfile,
-      inputs,
-      buildArgs: this.#buildArgs,
-      globalArgs: this.#globalArgs,
+    const args = { buildArgs: this.#buildArgs, globalArgs: this.#globalArgs };
+    const epoch = await resolveEpoch(value, { dockerfile, inputs, ...args }).catch((error: unknown) => {
+      const declared = given === undefined ? this.#declaredArgs.get(epochName) : undefined;
+      throw declared ? atSource(error, dockerfile.source, [declared.range]) : error;
     });
     for (const args of [this.#buildArgs, this.#globalArgs]) {
       if (epoch === undefined) args.delete(epochName);
