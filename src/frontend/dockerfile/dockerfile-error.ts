@@ -27,6 +27,7 @@ export function dockerfileError(
 
 /** A range for each line of what may have several: clients show and count them so. */
 export function linesOf({ start, end }: Range): readonly Range[] {
+  if (end.line <= start.line) return [{ start, end }];
   const count = Math.max(end.line - start.line, 0) + 1;
   return Array.from({ length: count }, (_, at) => ({
     start: at === 0 ? start : { line: start.line + at, character: 0 },

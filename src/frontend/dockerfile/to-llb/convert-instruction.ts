@@ -126,11 +126,11 @@ function convertEnv(stage: StageBuilder, instruction: Of<'env'>, linter: Linter)
   const env = [...(stage.image.config.Env ?? [])];
   for (const { key, value } of pairs) {
     checkSecret('ENV', key, instruction, linter);
-    stage.state = stage.state.env(key, value);
-    const at = env.findIndex((entry) => entry.split('=', 1)[0] === key);
+    const at = env.findIndex((entry) => entry.startsWith(key) && (entry[key.length] ?? '=') === '=');
     if (at >= 0) env[at] = `${key}=${value}`;
     else env.push(`${key}=${value}`);
   }
+  stage.state = stage.state.envs(pairs.map(({ key, value }) => [key, value]));
   stage.configure({ Env: env });
   stage.commit(`ENV ${pairs.map(({ key, value }) => `${key}=${value}`).join(' ')}`, false);
 }

@@ -128,11 +128,13 @@ export class StageBuilder {
   #initialState(tree: State): State {
     const { hostname, network } = this.context.options;
     const { Env = [], WorkingDir, User } = this.image.config;
-    let state = tree.platform(this.platform);
-    for (const entry of Env) {
-      const [name = '', value = ''] = entry.split(/=(.*)/s);
-      if (name !== '') state = state.env(name, value);
-    }
+    const env = Env.map((entry) => {
+      const equals = entry.indexOf('=');
+      return equals < 0
+        ? ([entry, ''] as const)
+        : ([entry.slice(0, equals), entry.slice(equals + 1)] as const);
+    });
+    let state = tree.platform(this.platform).envs(env.filter(([name]) => name !== ''));
     if (hostname) state = state.hostname(hostname);
     if (WorkingDir) {
       const workdir = resolveWorkdir(WorkingDir, WorkingDir, this.os);
