@@ -5,6 +5,7 @@ import type { Op, SourceOp } from '../llb/op.ts';
 import type { CacheMap, OperationContext } from '../solver/solver.ts';
 import type { Source, SourceInstance } from '../source/source.ts';
 import { type BuildContext, sourceContext } from './build-context.ts';
+import type { NearestPath } from './content-input.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 
 const separator = '://';
@@ -12,6 +13,25 @@ const separator = '://';
 /** Whether a vertex names files by something that says nothing about them, so that consumers have to look at content. */
 export function isContentOnly({ action }: Op, sources: ReadonlyMap<string, Source>): boolean {
   return action.kind === 'source' && sources.get(schemeOf(action))?.contentOnly === true;
+}
+
+/** What is known of an input by the vertex that it comes from. */
+export interface InputFiles {
+  readonly contentOnly: boolean;
+  readonly nearestPath: NearestPath | undefined;
+}
+
+export function inputFiles(op: Op, parts: WorkerParts): InputFiles {
+  const { action } = op;
+  const source = action.kind === 'source' ? parts.sources.get(schemeOf(action)) : undefined;
+  return {
+    contentOnly: isContentOnly(op, parts.sources),
+    nearestPath:
+      action.kind === 'source' && source
+        ? async (path, context) =>
+            source.open(action, op.platform ?? parts.platform).nearestPath?.(path, sourceContext(context))
+        : undefined,
+  };
 }
 
 export function schemeOf({ identifier }: SourceOp): string {
