@@ -397,3 +397,62 @@ test('a capability that is missing is refused, or left to a frontend that has it
   );
   assert.equal(solved.at(-1)?.frontend, 'gateway.v0');
 });
+
+test('options of the client become those of the steps', async () => {
+  const result = await run('FROM busybox AS a\nRUN a\nFROM a\nRUN b\n', {
+    options: {
+      'no-cache': 'A',
+      'cgroup-parent': '/parent',
+      cpusetcpus: '0-1',
+      memory: '1000',
+      'image-resolve-mode': 'pull',
+      'add-hosts': 'h=1.2.3.4',
+      'shm-size': '64',
+      ulimit: 'nofile=1:2',
+      hostname: 'box',
+    },
+  });
+  const execs = [...graphOf(result).vertices.values()].filter(({ op }) => op.action.kind === 'exec');
+  assert.deepEqual(
+    execs.map(({ metadata }) => metadata.ignoreCache),
+    [true, false],
+  );
+  for (const { op, metadata } of execs) {
+    assert.ok(op.action.kind === 'exec');
+    const { cgroupParent, extraHosts, ulimits, hostname } = op.action.meta;
+    assert.deepEqual([cgroupParent, hostname], ['/parent', 'box']);
+    assert.deepEqual(extraHosts, [{ host: 'h', ip: '1.2.3.4' }]);
+    assert.deepEqual(ulimits, [{ name: 'nofile', soft: 1, hard: 2 }]);
+    assert.deepEqual([metadata.resources?.memory, metadata.resources?.cpusetCpus], [1000, '0-1']);
+    const shared = op.action.mounts.find(({ dest }) => dest === '/dev/shm');
+    assert.deepEqual(shared?.type, { kind: 'tmpfs', size: 64 });
+  }
+  assert.equal(result.resolved[0]?.options.resolveMode, 'pull');
+  assert.equal(actions(result, 'source')[0]?.attrs['image.resolvemode'], 'pull');
+});
+
+test('a client says where its Dockerfile and its context are', async () => {
+  const own = await run('FROM scratch\nCOPY wrong /\n', {
+    options: { dockerfilekey: 'recipes', filename: 'a/Recipe' },
+    files: { recipes: { 'a/Recipe': 'FROM scratch\nCOPY f /\n' } },
+  });
+  assert.deepEqual(outline(graphOf(own)), ['[internal] load build context', '[1/1] COPY f /']);
+  const elsewhere = await run('FROM scratch\nCOPY wrong /\n', {
+    options: { contextkey: 'place', place: 'https://h/r.git', dockerfilekey: 'recipes' },
+    files: { recipes: { Dockerfile: 'FROM scratch\nCOPY f /\n' } },
+  });
+  assert.deepEqual(outline(graphOf(elsewhere)), [
+    '[internal] load git source https://h/r.git',
+    '[1/1] COPY f /',
+  ]);
+});
+
+test('an image of another platform than the one that was asked for is a warning', async () => {
+  const result = await run('FROM busybox\nRUN x\n', { options: { platform: 'linux/arm64' } });
+  assert.deepEqual(
+    result.warnings.map(({ short }) => short),
+    [
+      'InvalidBaseImagePlatform: Base image busybox was pulled with platform "linux/amd64", expected "linux/arm64" for current build (line 1)',
+    ],
+  );
+});
