@@ -16,14 +16,21 @@ import { sortedRecord } from './sorted-record.ts';
 /** What is known of a vertex about which a definition says nothing. */
 export const emptyMetadata: OpMetadata = Object.freeze({ ignoreCache: false, description: {}, caps: {} });
 
-export function encodeDefinition({ encoded, ops, metadata, source }: Definition): Uint8Array {
-  if (encoded) return encoded;
-  const message = create(DefinitionSchema, {
+export function encodeDefinition(definition: Definition): Uint8Array {
+  const { encoded } = definition;
+  return encoded ?? toBinary(DefinitionSchema, create(DefinitionSchema, definitionToMessage(definition)));
+}
+
+function definitionToMessage({
+  ops,
+  metadata,
+  source,
+}: Definition): MessageInitShape<typeof DefinitionSchema> {
+  return {
     ops: [...ops],
     metadata: sortedRecord(Object.fromEntries(metadata), metadataToMessage),
     source: source && sourceMapToMessage(source),
-  });
-  return toBinary(DefinitionSchema, message);
+  };
 }
 
 /**
@@ -159,7 +166,7 @@ function sourceMapFromMessage(message: SourceMapMessage): SourceMap {
       filename,
       language,
       data,
-      ...(definition && { definition: definitionFromMessage(definition) }),
+      ...(definition && { definition: decodeDefinition(toBinary(DefinitionSchema, definition)) }),
     })),
     locations,
   };
