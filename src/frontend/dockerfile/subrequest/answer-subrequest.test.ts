@@ -157,6 +157,17 @@ default
   );
 });
 
+test('an argument that adds to its earlier value is made of what that was made of', async () => {
+  const { json } = await ask(
+    'outline',
+    'ARG ONE=1\nARG TWO=2\nARG UNUSED=3\nARG SUM=$ONE\nARG SUM=$SUM$TWO\nFROM busybox\nARG SUM\n',
+  );
+  assert.deepEqual(
+    json.args.map(({ name, value }: { name: string; value: string }) => `${name}=${value}`),
+    ['ONE=1', 'TWO=2', 'SUM=12'],
+  );
+});
+
 test('an outline has the values that the client gives', async () => {
   const { json, text } = await ask('outline', parameters, {
     options: { target: 'one', 'build-arg:X': 'given' },
