@@ -1,5 +1,6 @@
 import { asKilnError, type ErrorCode, KilnError, type Range } from '../../base/errors.ts';
 import type { SourceFile } from '../../llb/op.ts';
+import type { InstructionHead } from './parse/instruction-tree.ts';
 
 /** The text that errors, warnings and vertices point into. */
 export type DockerfileSource = SourceFile;
@@ -9,6 +10,21 @@ export function atSource(error: unknown, source: DockerfileSource, ranges: reado
   const known = asKilnError(error);
   if (known.details.some(({ kind }) => kind === 'source')) return known;
   return known.withDetail({ kind: 'source', ...source, ranges: ranges.flatMap(linesOf) });
+}
+
+/** What `work` answers; what it throws is at the place of a flag, or of the whole instruction where that is not known. */
+export function atFlag<T>(
+  instruction: Pick<InstructionHead, 'range' | 'flagRanges'>,
+  flag: string,
+  index: number,
+  source: DockerfileSource,
+  work: () => T,
+): T {
+  try {
+    return work();
+  } catch (error) {
+    throw atSource(error, source, [instruction.flagRanges.get(flag)?.[index] ?? instruction.range]);
+  }
 }
 
 /** An error about the text of a Dockerfile: `invalid_argument` with file, range and text among its details. */

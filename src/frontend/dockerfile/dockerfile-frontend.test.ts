@@ -456,3 +456,20 @@ test('an image of another platform than the one that was asked for is a warning'
     ],
   );
 });
+
+test('what is wrong with a flag is at the place of the flag', async () => {
+  const placeOf = async (instruction: string) => {
+    const error = await run(`FROM busybox\n${instruction}\n`).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof KilnError);
+    const detail = error.details.find(({ kind }) => kind === 'source');
+    assert.ok(detail?.kind === 'source');
+    const [{ start, end } = assert.fail('no range')] = detail.ranges;
+    assert.equal(detail.ranges.length, 1);
+    return `${start.line}:${start.character}-${end.character}`;
+  };
+  assert.equal(await placeOf('RUN --mount=target=/a \\\n  --mount=type=cahce,target=/b x'), '3:2-30');
+  assert.equal(await placeOf('COPY --chown=1 --from=nothing a b'), '2:15-29');
+  assert.equal(await placeOf('COPY --chmod=zz a b'), '2:5-15');
+  assert.equal(await placeOf('RUN --mount=type=bind,from=$x,target=/b x'), '2:4-39');
+  assert.equal(await placeOf('COPY --__proto__=1 a b'), '2:5-18');
+});

@@ -69,7 +69,7 @@ export function parseTrigger(expression: string, source: DockerfileSource, range
   if (instructions.length !== 1 || !trigger || trigger.kind === 'from') {
     throw dockerfileError(source, range, 'onbuild trigger should be a single expression');
   }
-  return { ...trigger, range };
+  return { ...trigger, range, flagRanges: new Map() };
 }
 
 class DockerfileParser {

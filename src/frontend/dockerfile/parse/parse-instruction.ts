@@ -140,7 +140,13 @@ export function parseInstruction(
     );
   }
   return parser({
-    head: { keyword: split.keyword, code: line.text.trim(), range, comments: line.comments },
+    head: {
+      keyword: split.keyword,
+      code: line.text.trim(),
+      range,
+      comments: line.comments,
+      flagRanges: flagRangesOf(split.flags, line),
+    },
     name,
     flags: split.flags,
     rest: split.rest,
@@ -150,6 +156,15 @@ export function parseInstruction(
     escape: escapeMark,
     fail,
   });
+}
+
+function flagRangesOf(flags: readonly Word[], line: LogicalLine): InstructionHead['flagRanges'] {
+  const ranges = new Map<string, readonly Range[]>();
+  for (const { text, start, end } of flags) {
+    const name = text.slice(2).split('=', 1)[0]!;
+    ranges.set(name, [...(ranges.get(name) ?? []), line.range(start, end)]);
+  }
+  return ranges;
 }
 
 function flagsOf<Table extends FlagTable>(parts: Parts, table: Table): Flags<Table> {

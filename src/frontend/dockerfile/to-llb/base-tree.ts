@@ -51,13 +51,21 @@ export async function resolveBaseTree(node: TreeNode, options: BaseTreeOptions):
     const target = context.targetPlatform;
     return { tree: scratch(), image: emptyImage(target), config: undefined, platform: target, paths };
   }
-  const reference = formatReference(withDefaultTag(parseReference(node.baseName)));
+  const reference = formatReference(withDefaultTag(parseStageName(node.baseName)));
   const named = await inputs.namedContext(reference, platform, () => paths.list);
   if (named) {
     const own = named.image ?? emptyImage(platform);
     return { tree: named.tree, image: own, config: named.config, platform, paths };
   }
   return { ...(await resolveImage(node, reference, platform, options)), paths };
+}
+
+function parseStageName(name: string) {
+  try {
+    return parseReference(name);
+  } catch (error) {
+    throw asKilnError(error).wrap(`failed to parse stage name ${JSON.stringify(name)}`);
+  }
 }
 
 async function resolveImage(

@@ -12,6 +12,7 @@ import {
   type State,
   scratch,
 } from '../../../llb/llb.ts';
+import { atFlag } from '../dockerfile-error.ts';
 import type { Linter } from '../lint/linter.ts';
 import { lintRules } from '../lint/rules.ts';
 import type { AddInstruction, CopyInstruction } from '../parse/instruction-tree.ts';
@@ -134,7 +135,9 @@ class CopyBuilder {
     this.#common = {
       createDestPath: true,
       ...(words.chown && { owner: words.chown }),
-      ...(words.chmod && { mode: parseChmod(words.chmod) }),
+      ...(words.chmod && {
+        mode: atFlag(words.instruction, 'chmod', 0, stage.context.file, () => parseChmod(words.chmod)),
+      }),
       ...(exclude.length > 0 && { excludePatterns: exclude }),
     };
   }

@@ -1,6 +1,6 @@
 import { asKilnError, KilnError, type Range } from '../../../base/errors.ts';
 import { type Platform, parsePlatform } from '../../../base/platform.ts';
-import { atSource, type DockerfileSource, dockerfileError, linesOf } from '../dockerfile-error.ts';
+import { atFlag, atSource, type DockerfileSource, dockerfileError, linesOf } from '../dockerfile-error.ts';
 import type { Expansion } from '../expand/expand-word.ts';
 import type { FromInstruction, Instruction, Stage } from '../parse/instruction-tree.ts';
 import { mountFrom } from './run-mount.ts';
@@ -161,19 +161,21 @@ export class StageGraphBuilder {
       case 'copy': {
         const { from } = instruction.flags;
         if (!from) return [];
+        const place = instruction.flagRanges.get('from')?.[0] ?? instruction.range;
         if (/\$[\w{]/.test(from)) {
           throw dockerfileError(
             this.#source,
-            instruction.range,
+            place,
             'variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround',
           );
         }
-        return [this.#tree(from, instruction.range, true)];
+        return [this.#tree(from, place, true)];
       }
       case 'run':
-        return (instruction.flags.mount ?? []).map((mount) => {
-          const from = mountFrom(mount);
-          return from === '' ? undefined : this.#tree(from, instruction.range, false);
+        return (instruction.flags.mount ?? []).map((mount, at) => {
+          const from = atFlag(instruction, 'mount', at, this.#source, () => mountFrom(mount));
+          const place = instruction.flagRanges.get('mount')?.[at] ?? instruction.range;
+          return from === '' ? undefined : this.#tree(from, place, false);
         });
       default:
         return [];
