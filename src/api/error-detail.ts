@@ -18,6 +18,8 @@ const typeUrls = {
 /** Larger definitions are sent with only the lines around the ranges; the others are left empty, so that numbers hold. */
 const maximumSourceBytes = 16 * 1024;
 const linesAround = 6;
+/** Larger ones are left out: that of a file in a client's directory is far smaller. */
+const maximumDefinitionBytes = 4 * 1024;
 
 export function encodeErrorDetail(detail: ErrorDetail): Any {
   switch (detail.kind) {
@@ -29,7 +31,7 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
           filename: detail.filename,
           data: base64(excerpt(detail.data, detail.ranges)),
           language: detail.language,
-          definition: detail.definition && { def: detail.definition.ops.map(base64) },
+          definition: definitionJson(detail.definition),
         },
         ranges: detail.ranges,
       });
@@ -99,6 +101,15 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
 function jsonAny(typeUrl: string, value: unknown): Any {
   return create(AnySchema, { typeUrl, value: Buffer.from(JSON.stringify(value)) });
 }
+
+function definitionJson(
+  definition: SourceDetail['definition'],
+): { readonly def: readonly string[] } | undefined {
+  const size = definition?.ops.reduce((total, op) => total + op.length, 0) ?? 0;
+  return definition && size <= maximumDefinitionBytes ? { def: definition.ops.map(base64) } : undefined;
+}
+
+type SourceDetail = Extract<ErrorDetail, { readonly kind: 'source' }>;
 
 type JsonObject = Readonly<Record<string, unknown>>;
 

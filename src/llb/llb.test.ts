@@ -186,3 +186,18 @@ test('an index that leads nowhere is refused', () => {
   );
   assert.throws(() => decodeDefinition(Buffer.from('nonsense')), { code: 'invalid_argument' });
 });
+
+test('what a source file was read from goes over the wire with it', () => {
+  const definition = toDefinition(local('dockerfile', { sessionId: 's' }));
+  const file = { filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from('FROM x'), definition };
+  const range = { start: { line: 1, character: 0 }, end: { line: 1, character: 6 } };
+  const written = toDefinition(image('docker.io/library/x', { locations: [{ file, ranges: [range] }] }));
+  const { source } = decodeDefinition(encodeDefinition(written));
+  const [read] = source!.files;
+  assert.deepEqual(Buffer.from(read!.data), file.data);
+  assert.deepEqual(
+    read!.definition?.ops.map((op) => digestOf(op)),
+    definition.ops.map((op) => digestOf(op)),
+  );
+  assert.deepEqual([...source!.locations.values()], [[{ file: 0, ranges: [range] }]]);
+});
