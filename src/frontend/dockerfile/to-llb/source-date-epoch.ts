@@ -1,6 +1,6 @@
 import { isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
-import { dockerfileError } from '../dockerfile-error.ts';
+import { atSource, dockerfileError } from '../dockerfile-error.ts';
 import { expandWord } from '../expand/expand-word.ts';
 import type { ArgInstruction, Dockerfile, Stage } from '../parse/instruction-tree.ts';
 import type { BuildInputs } from './build-inputs.ts';
@@ -40,7 +40,13 @@ function sourceOf(stage: Stage, { dockerfile, buildArgs, globalArgs }: EpochRequ
   const fail = (message: string) => dockerfileError(dockerfile.source, from.range, message);
   const args = new Map(globalArgs);
   args.delete(epochName);
-  const expand = (word: string) => expandWord(word, variablesOf(args), { escape: dockerfile.escape }).text;
+  const expand = (word: string) => {
+    try {
+      return expandWord(word, variablesOf(args), { escape: dockerfile.escape }).text;
+    } catch (error) {
+      throw atSource(error, dockerfile.source, [from.range]);
+    }
+  };
   if (expand(from.image) !== 'scratch') throw fail(`${epochName} stage must use FROM scratch`);
   let source: RemoteSource | undefined;
   const needsOne = `${epochName} stage must contain exactly one remote ADD`;
