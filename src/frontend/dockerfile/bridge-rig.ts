@@ -25,6 +25,8 @@ export interface RigOptions {
   readonly inputs?: ReadonlyMap<string, Definition>;
   /** What any repository and download holds: modification times by path. */
   readonly remoteTimes?: Readonly<Record<string, bigint>>;
+  /** Why another frontend that is asked fails. */
+  readonly failForwarded?: KilnError;
   /** Told of warnings at once, which a build that fails does not return. */
   readonly onWarning?: (warning: WarningEvent) => void;
 }
@@ -66,6 +68,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     },
     async solve(request) {
       solved.push(request);
+      if (request.frontend !== undefined && rig.failForwarded) throw rig.failForwarded;
       const ref = request.definition && memoryRef(request.definition, directories, rig.remoteTimes ?? {});
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },

@@ -264,6 +264,15 @@ test('another frontend that the file asks for gets the request, unless it is the
   assert.ok(own.solved.every(({ frontend }) => frontend === undefined));
 });
 
+test('another frontend that fails is told with the place or the argument that asks for it', async () => {
+  const failing = { failForwarded: new KilnError('not_found', 'no such image') };
+  await refused(run('# escape=`\n# syntax=x/y\nFROM scratch\n', failing), /^no such image$/, 2);
+  await refused(
+    run('FROM scratch\n', { ...failing, options: { 'build-arg:BUILDKIT_SYNTAX': 'x/y z' } }),
+    /^failed with build-arg:BUILDKIT_SYNTAX = x\/y z: no such image$/,
+  );
+});
+
 test('checks can be skipped by directive or comment, and made errors', async () => {
   const text = 'FROM scratch\nMAINTAINER x';
   assert.deepEqual(warnings(await run(text)), ['MaintainerDeprecated']);

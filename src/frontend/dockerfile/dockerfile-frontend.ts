@@ -1,4 +1,4 @@
-import { KilnError } from '../../base/errors.ts';
+import { asKilnError, KilnError } from '../../base/errors.ts';
 import { mapLimit } from '../../base/lifetime.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
@@ -117,7 +117,9 @@ class DockerfileBuild {
         inputs: this.#request.inputs,
       });
     } catch (error) {
-      if (line === undefined) throw error;
+      if (line === undefined) {
+        throw asKilnError(error).wrap(`failed with build-arg:BUILDKIT_SYNTAX = ${cmdline}`);
+      }
       const place = { line, character: 0 };
       throw atSource(error, source, [{ start: place, end: place }]);
     }
