@@ -26,14 +26,21 @@ export function contentInput(
         return await checksums.combined(ref, distinct, context);
       } catch (error) {
         const known = asKilnError(error);
-        const isMissing = known.code === 'not_found' && !context.signal.aborted;
-        const better = isMissing && nearestPath && (await missingPath(distinct, nearestPath, context));
-        throw (better || known).wrap(
-          `failed to compute cache key: failed to calculate checksum of ref ${ref.id}`,
-        );
+        if (known.code !== 'not_found') throw known;
+        const better = nearestPath && (await missingPath(distinct, nearestPath, context));
+        throw withoutKey(better ?? known, ref);
       }
     },
   };
+}
+
+/** That a file is missing is said in BuildKit's words, and with its status, for which programs look. */
+function withoutKey(error: KilnError, { id }: ImmutableRef): KilnError {
+  return new KilnError(
+    'unknown',
+    `failed to compute cache key: failed to calculate checksum of ref ${id}: ${error.message}`,
+    { cause: error, hint: error.hint, details: error.details },
+  );
 }
 
 /** The error of the first path that is not there but nearly; undefined when none is. */

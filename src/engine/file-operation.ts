@@ -93,7 +93,11 @@ export function fileSelections(
   for (const { input, secondaryInput, change } of actions) {
     const base = uses[input];
     if (base) base.whole = true;
-    if (change.kind === 'copy') uses[secondaryInput]?.selections.push(copySelection(change));
+    if (change.kind === 'copy') {
+      // What has to be there is looked at even where no pattern would miss it.
+      const required = change.requiredPaths.map(fileSelection);
+      uses[secondaryInput]?.selections.push(copySelection(change), ...required);
+    }
     for (const owner of ownerInputs(change))
       uses[owner]?.selections.push(fileSelection('/etc/passwd'), fileSelection('/etc/group'));
   }

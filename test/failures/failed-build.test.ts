@@ -59,6 +59,11 @@ const failures: readonly Failure[] = [
     says: [/"\/src\/core\/mian\.c": not found \(did you mean "\/src\/core\/main\.c"\?\)/],
   },
   {
+    name: 'a file that does not exist, copied with its parents: the nearest name',
+    files: { ...from('COPY --parents src/./mian.c /b/'), 'src/main.c': 'int' },
+    says: [/checksum of ref \S+: "\/src\/mian\.c": not found \(did you mean "\/src\/main\.c"\?\)/],
+  },
+  {
     name: 'a directory that does not exist, bound by a step: the nearest name',
     files: { ...from('RUN --mount=target=/s,source=scr true'), 'src/a': 'a' },
     says: [/"\/scr": not found \(did you mean "\/src"\?\)/],
