@@ -18,6 +18,8 @@ const typeUrls = {
 /** Larger definitions are sent with only the lines around the ranges; the others are left empty, so that numbers hold. */
 const maximumSourceBytes = 16 * 1024;
 const linesAround = 6;
+/** Larger ones are left out: that of a file in a client's directory is far smaller. */
+const maximumDefinitionBytes = 4 * 1024;
 
 export function encodeErrorDetail(detail: ErrorDetail): Any {
   switch (detail.kind) {
@@ -27,8 +29,9 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
       return jsonAny(typeUrls.source, {
         info: {
           filename: detail.filename,
-          data: Buffer.from(excerpt(detail.data, detail.ranges)).toString('base64'),
+          data: base64(excerpt(detail.data, detail.ranges)),
           language: detail.language,
+          definition: definitionJson(detail.definition),
         },
         ranges: detail.ranges,
       });
@@ -66,7 +69,12 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
         filename: text(info.filename),
         language: text(info.language),
         data: Buffer.from(text(info.data), 'base64'),
-        ranges: (Array.isArray(json.ranges) ? json.ranges : []).map(rangeOf),
+        ranges: listOf(json.ranges).map(rangeOf),
+        ...(info.definition !== undefined && {
+          definition: {
+            ops: listOf(asObject(info.definition).def).map((op) => Buffer.from(text(op), 'base64')),
+          },
+        }),
       };
     }
     case typeUrls.exit:
@@ -81,9 +89,7 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
     case typeUrls.denied:
       return {
         kind: 'denied',
-        messages: (Array.isArray(json.denyMessages) ? json.denyMessages : []).map((each) =>
-          text(asObject(each).message),
-        ),
+        messages: listOf(json.denyMessages).map((each) => text(asObject(each).message)),
       };
     case typeUrls.capability:
       return { kind: 'capability', id: text(json.name) };
@@ -95,6 +101,15 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
 function jsonAny(typeUrl: string, value: unknown): Any {
   return create(AnySchema, { typeUrl, value: Buffer.from(JSON.stringify(value)) });
 }
+
+function definitionJson(
+  definition: SourceDetail['definition'],
+): { readonly def: readonly string[] } | undefined {
+  const size = definition?.ops.reduce((total, op) => total + op.length, 0) ?? 0;
+  return definition && size <= maximumDefinitionBytes ? { def: definition.ops.map(base64) } : undefined;
+}
+
+type SourceDetail = Extract<ErrorDetail, { readonly kind: 'source' }>;
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -109,6 +124,14 @@ function parseObject(bytes: Uint8Array): JsonObject | undefined {
 
 function asObject(value: unknown): JsonObject {
   return typeof value === 'object' && value !== null ? (value as JsonObject) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 function text(value: unknown): string {

@@ -47,6 +47,7 @@ const details: readonly ErrorDetail[] = [
     language: 'Dockerfile',
     data: Buffer.from('FROM x\nRUN é\n'),
     ranges: [{ start: { line: 2, character: 0 }, end: { line: 2, character: 5 } }],
+    definition: { ops: [Buffer.from([1, 2, 255]), Buffer.from([3])] },
   },
   { kind: 'exit', code: 137, signal: 'SIGKILL', oom: true },
   { kind: 'subrequest', name: 'frontend.outline' },
@@ -138,11 +139,14 @@ test('an error keeps its code, message, hint and details through Connect, on una
 
 test('a failure in a very long source file reaches the client with the lines around it', async () => {
   const data = Buffer.from(Array.from({ length: 20_000 }, (_, line) => `RUN line ${line + 1}`).join('\n'));
+  const definition = { ops: [Buffer.alloc(100_000)] };
   const ranges = [{ start: { line: 9000, character: 0 }, end: { line: 9000, character: 0 } }];
   await using rig = await startServer({
     '/x.Y/Fail': async () => {
       throw new KilnError('unknown', 'failed', {
-        details: [{ kind: 'source', filename: 'Dockerfile', language: 'Dockerfile', data, ranges }],
+        details: [
+          { kind: 'source', filename: 'Dockerfile', language: 'Dockerfile', data, ranges, definition },
+        ],
       });
     },
   });
@@ -150,6 +154,7 @@ test('a failure in a very long source file reaches the client with the lines aro
   await assert.rejects(collect(call), (error: KilnError) => {
     const detail = error.details[0];
     assert.ok(detail?.kind === 'source');
+    assert.equal(detail.definition, undefined);
     const lines = Buffer.from(detail.data).toString().split('\n');
     assert.deepEqual(
       lines.slice(8996, 9003),

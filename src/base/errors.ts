@@ -39,6 +39,8 @@ export type ErrorDetail =
       readonly language: string;
       readonly data: Uint8Array;
       readonly ranges: readonly Range[];
+      /** The LLB that the file was read from: its marshalled ops. */
+      readonly definition?: { readonly ops: readonly Uint8Array[] };
     }
   /** A process ended with this code; `signal` when a signal ended it, `oom` when the kernel killed it for memory. */
   | { readonly kind: 'exit'; readonly code: number; readonly signal?: string; readonly oom?: boolean }

@@ -1,6 +1,6 @@
 import { KilnError } from './errors.ts';
 
-/** An OCI platform. `variant` is normalised: `amd64` has none, `arm64` defaults to `v8`, `arm` to `v7`. */
+/** An OCI platform. `variant` is normalised: `amd64` has none, nor has `arm64` for `v8`; `arm` defaults to `v7`. */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
@@ -16,7 +16,7 @@ const architectures: Readonly<Record<string, readonly [string, string?]>> = {
   i486: ['386'],
   i586: ['386'],
   i686: ['386'],
-  aarch64: ['arm64', 'v8'],
+  aarch64: ['arm64'],
   armhf: ['arm', 'v7'],
   armel: ['arm', 'v6'],
 };
@@ -36,8 +36,10 @@ export function normalizePlatform(platform: Platform): Platform {
   let variant = platform.variant?.toLowerCase() || implied;
   if (architecture === 'amd64' && variant === 'v1') variant = undefined;
   if (architecture === '386') variant = undefined;
-  if (architecture === 'arm64')
-    variant = variant === undefined || variant === '8' || variant === 'v8' ? 'v8' : variant;
+  if (architecture === 'arm64') {
+    if (variant && ['8', 'v8', 'v8.0'].includes(variant)) variant = undefined;
+    else if (variant && ['9', '9.0', 'v9.0'].includes(variant)) variant = 'v9';
+  }
   if (architecture === 'arm') {
     if (variant === undefined) variant = 'v7';
     else if (/^[5-8]$/.test(variant)) variant = `v${variant}`;
@@ -60,10 +62,19 @@ export function hostPlatform(): Platform {
 export function parsePlatform(text: string): Platform {
   if (text === 'local') return hostPlatform();
   const parts = text.split('/');
-  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_.-]+(\([A-Za-z0-9_.-]+\))?$/.test(part))) {
-    throw new KilnError('invalid_argument', `invalid platform ${JSON.stringify(text)}`, {
-      hint: 'write it as os/architecture[/variant], for example linux/arm64',
-    });
+  const hint = 'write it as os/architecture[/variant], for example linux/arm64';
+  if (parts.length > 3) {
+    throw new KilnError('invalid_argument', `invalid platform ${JSON.stringify(text)}`, { hint });
+  }
+  for (const [at, part] of parts.entries()) {
+    // Only the operating system can have a version.
+    const name = at === 0 ? part.replace(/\([A-Za-z0-9_.-]+\)$/, '') : part;
+    if (/^[A-Za-z0-9_.-]+$/.test(name)) continue;
+    throw new KilnError(
+      'invalid_argument',
+      `${JSON.stringify(part)} is an invalid component of ${JSON.stringify(text)}: platform specifier component must match "^[A-Za-z0-9_.-]+$": invalid argument`,
+      { hint },
+    );
   }
   const [, osName = '', osVersion] = /^([^(]+)(?:\((.+)\))?$/.exec(parts[0]!) ?? [];
   if (parts.length === 1) {
@@ -78,9 +89,7 @@ export function parsePlatform(text: string): Platform {
       throw new KilnError(
         'invalid_argument',
         `unknown operating system or architecture in platform ${JSON.stringify(text)}`,
-        {
-          hint: 'write it as os/architecture[/variant], for example linux/arm64',
-        },
+        { hint },
       );
     }
     return normalizePlatform({ os: 'linux', architecture: osName });
@@ -88,11 +97,10 @@ export function parsePlatform(text: string): Platform {
   return normalizePlatform({ os: osName, architecture: parts[1]!, variant: parts[2], osVersion });
 }
 
-/** `os/arch[/variant]`; `arm64`'s `v8` is left out, as everywhere in the field. */
+/** `os[(version)]/arch[/variant]`. */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant, osVersion } = normalizePlatform(platform);
-  const shown = architecture === 'arm64' && variant === 'v8' ? undefined : variant;
-  return [osVersion ? `${os}(${osVersion})` : os, architecture, shown].filter(Boolean).join('/');
+  return [osVersion ? `${os}(${osVersion})` : os, architecture, variant].filter(Boolean).join('/');
 }
 
 /** How well `candidate` serves `wanted`: 0 not at all, higher is better (an exact variant is best). */

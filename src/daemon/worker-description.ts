@@ -42,8 +42,7 @@ export class WorkerDescription {
       platforms: this.platforms.map((platform) => ({
         os: platform.os,
         architecture: platform.architecture,
-        variant:
-          platform.architecture === 'arm64' && platform.variant === 'v8' ? '' : (platform.variant ?? ''),
+        variant: platform.variant ?? '',
         osVersion: platform.osVersion ?? '',
         osFeatures: [...(platform.osFeatures ?? [])],
       })),

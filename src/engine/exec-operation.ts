@@ -11,6 +11,7 @@ import type { BuildContext } from './build-context.ts';
 import { contentInput } from './content-input.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 import { ExecMounts } from './exec-mounts.ts';
+import type { InputFiles } from './source-operation.ts';
 
 const rootDest = '/';
 
@@ -24,33 +25,35 @@ export class ExecOperation implements BuildOperation {
   readonly #op: ExecOp;
   readonly #platform: Platform;
   readonly #vertex: OpVertex;
-  readonly #contentOnly: readonly boolean[];
+  readonly #inputs: readonly InputFiles[];
   readonly #parts: WorkerParts;
 
   constructor(
     op: ExecOp,
     platform: Platform,
     vertex: OpVertex,
-    contentOnly: readonly boolean[],
+    inputs: readonly InputFiles[],
     parts: WorkerParts,
   ) {
     this.#op = op;
     this.#platform = platform;
     this.#vertex = vertex;
-    this.#contentOnly = contentOnly;
+    this.#inputs = inputs;
     this.#parts = parts;
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
-    const selections = execSelections(this.#op, this.#contentOnly.length);
+    const selections = execSelections(this.#op, this.#inputs.length);
     return {
       digest: canonicalDigest('exec', execIdentity(this.#op, this.#platform)),
-      inputs: this.#contentOnly.map((contentOnly, index): CacheInput<ImmutableRef, BuildContext> => {
-        const selected = selections[index];
-        if (selected) return { ...contentInput(this.#parts.checksums, selected), contentOnly };
-        const mounts = this.#op.mounts.filter(({ input }) => input === index);
-        return { selector: definitionSelector(mounts), contentOnly };
-      }),
+      inputs: this.#inputs.map(
+        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, BuildContext> => {
+          const selected = selections[index];
+          if (selected) return { ...contentInput(this.#parts.checksums, selected, nearestPath), contentOnly };
+          const mounts = this.#op.mounts.filter(({ input }) => input === index);
+          return { selector: definitionSelector(mounts), contentOnly };
+        },
+      ),
     };
   }
 

@@ -17,30 +17,34 @@ import type { BuildContext } from './build-context.ts';
 import { contentInput } from './content-input.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 import { FileTrees } from './file-trees.ts';
+import type { InputFiles } from './source-operation.ts';
 import { vertexDescription } from './vertex-description.ts';
 
 /** Runs the actions of a file op. An input that is only copied from counts by the content that the copies select. */
 export class FileOperation implements BuildOperation {
   readonly #op: FileOp;
   readonly #vertex: OpVertex;
-  readonly #contentOnly: readonly boolean[];
+  readonly #inputs: readonly InputFiles[];
   readonly #parts: WorkerParts;
 
-  constructor(op: FileOp, vertex: OpVertex, contentOnly: readonly boolean[], parts: WorkerParts) {
+  constructor(op: FileOp, vertex: OpVertex, inputs: readonly InputFiles[], parts: WorkerParts) {
     this.#op = op;
     this.#vertex = vertex;
-    this.#contentOnly = contentOnly;
+    this.#inputs = inputs;
     this.#parts = parts;
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
-    const selections = fileSelections(this.#op, this.#contentOnly.length);
+    const selections = fileSelections(this.#op, this.#inputs.length);
     return {
       digest: canonicalDigest('file', this.#op.actions.map(actionIdentity)),
-      inputs: this.#contentOnly.map((contentOnly, index): CacheInput<ImmutableRef, BuildContext> => {
-        const selected = selections[index];
-        return selected ? { ...contentInput(this.#parts.checksums, selected), contentOnly } : { contentOnly };
-      }),
+      inputs: this.#inputs.map(
+        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, BuildContext> => {
+          const selected = selections[index];
+          if (!selected) return { contentOnly };
+          return { ...contentInput(this.#parts.checksums, selected, nearestPath), contentOnly };
+        },
+      ),
     };
   }
 
@@ -89,7 +93,11 @@ export function fileSelections(
   for (const { input, secondaryInput, change } of actions) {
     const base = uses[input];
     if (base) base.whole = true;
-    if (change.kind === 'copy') uses[secondaryInput]?.selections.push(copySelection(change));
+    if (change.kind === 'copy') {
+      // What has to be there is looked at even where no pattern would miss it.
+      const required = change.requiredPaths.map(fileSelection);
+      uses[secondaryInput]?.selections.push(copySelection(change), ...required);
+    }
     for (const owner of ownerInputs(change))
       uses[owner]?.selections.push(fileSelection('/etc/passwd'), fileSelection('/etc/group'));
   }

@@ -6,7 +6,7 @@ import { ExecOperation } from './exec-operation.ts';
 import { FileOperation } from './file-operation.ts';
 import { DiffOperation, MergeOperation } from './layer-operations.ts';
 import { PassthroughOperation } from './passthrough-operation.ts';
-import { isContentOnly, SourceOperation } from './source-operation.ts';
+import { inputFiles, SourceOperation } from './source-operation.ts';
 
 /** The operation of a vertex. `inputs` are the vertices of its input edges. */
 export function operationOf(
@@ -15,15 +15,16 @@ export function operationOf(
   parts: WorkerParts,
 ): BuildOperation {
   const { op } = vertex;
-  const contentOnly = inputs.map(({ op: input }) => isContentOnly(input, parts.sources));
+  const files = inputs.map(({ op: input }) => inputFiles(input, parts));
+  const contentOnly = files.map((each) => each.contentOnly);
   switch (op.action.kind) {
     case 'source':
       return new SourceOperation(op.action, op.platform ?? parts.platform, parts);
     case 'exec':
       refuseDevices(op.action, vertex);
-      return new ExecOperation(op.action, op.platform ?? parts.platform, vertex, contentOnly, parts);
+      return new ExecOperation(op.action, op.platform ?? parts.platform, vertex, files, parts);
     case 'file':
-      return new FileOperation(op.action, vertex, contentOnly, parts);
+      return new FileOperation(op.action, vertex, files, parts);
     case 'merge':
       return new MergeOperation(op.action, vertex, contentOnly, parts);
     case 'diff':

@@ -3,15 +3,31 @@ import type { Platform } from '../base/platform.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
 import type { Op, SourceOp } from '../llb/op.ts';
 import type { CacheMap, OperationContext } from '../solver/solver.ts';
-import type { Source, SourceInstance } from '../source/source.ts';
+import type { SourceInstance } from '../source/source.ts';
 import { type BuildContext, sourceContext } from './build-context.ts';
+import type { NearestPath } from './content-input.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 
 const separator = '://';
 
-/** Whether a vertex names files by something that says nothing about them, so that consumers have to look at content. */
-export function isContentOnly({ action }: Op, sources: ReadonlyMap<string, Source>): boolean {
-  return action.kind === 'source' && sources.get(schemeOf(action))?.contentOnly === true;
+/** What is known of an input by the vertex that it comes from. */
+export interface InputFiles {
+  /** The vertex names files by something that says nothing about them: consumers have to look at content. */
+  readonly contentOnly: boolean;
+  readonly nearestPath: NearestPath | undefined;
+}
+
+export function inputFiles(op: Op, parts: WorkerParts): InputFiles {
+  const { action } = op;
+  const source = action.kind === 'source' ? parts.sources.get(schemeOf(action)) : undefined;
+  return {
+    contentOnly: source?.contentOnly === true,
+    nearestPath:
+      action.kind === 'source' && source
+        ? async (path, context) =>
+            source.open(action, op.platform ?? parts.platform).nearestPath?.(path, sourceContext(context))
+        : undefined,
+  };
 }
 
 export function schemeOf({ identifier }: SourceOp): string {

@@ -1,7 +1,7 @@
 import { KilnError } from '../base/errors.ts';
+import { goJson, parseRawFields, writeRawFields } from '../base/go-json.ts';
 import type { Platform } from '../base/platform.ts';
 import type { LayerBlob } from '../layer/ref.ts';
-import { goJson, parseRawFields, writeRawFields } from '../oci/go-json.ts';
 import type { HistoryEntry } from '../oci/image-config.ts';
 import { platformToJson } from '../oci/platform-json.ts';
 

@@ -1,9 +1,9 @@
 import type { Digest } from '../base/digest.ts';
 import { digestHex } from '../base/digest.ts';
+import { goJson } from '../base/go-json.ts';
 import type { ContentStore } from '../content/content.ts';
 import { TarWriter } from '../layer/tar-writer.ts';
 import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
-import { goJson } from '../oci/go-json.ts';
 import { encodeManifest } from '../oci/manifest.ts';
 import { familiarReference, parseReference } from '../oci/reference.ts';
 import type { WrittenImage } from './image-writer.ts';

@@ -1,5 +1,5 @@
+import { goJson } from '../base/go-json.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { goJson } from '../oci/go-json.ts';
 import { descriptorToJson, parseDescriptor } from '../oci/manifest.ts';
 import type { WrittenImage } from './image-writer.ts';
 

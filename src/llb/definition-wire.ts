@@ -128,7 +128,12 @@ function metadataFromMessage(message: OpMetadataMessage): OpMetadata {
 
 function sourceMapToMessage(map: SourceMap): MessageInitShape<typeof SourceMapSchema> {
   return {
-    infos: map.files.map(({ filename, language, data }) => ({ filename, language, data })),
+    infos: map.files.map(({ filename, language, data, definition }) => ({
+      filename,
+      language,
+      data,
+      definition: definition && encodeDefinition(definition),
+    })),
     locations: sortedRecord(Object.fromEntries(map.locations), (locations) => ({
       locations: locations.map(({ file, ranges }) => ({
         sourceIndex: file,
@@ -150,7 +155,12 @@ function sourceMapFromMessage(message: SourceMapMessage): SourceMap {
     );
   }
   return {
-    files: message.infos.map(({ filename, language, data }) => ({ filename, language, data })),
+    files: message.infos.map(({ filename, language, data, definition }) => ({
+      filename,
+      language,
+      data,
+      ...(definition && { definition: decodeDefinition(definition) }),
+    })),
     locations,
   };
 }

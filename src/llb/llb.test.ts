@@ -31,7 +31,7 @@ const roundTrip = (op: Op) => {
 
 test('every kind of op survives the wire', () => {
   const base = image('docker.io/library/a:1', {
-    platform: { os: 'linux', architecture: 'arm64', variant: 'v8' },
+    platform: { os: 'linux', architecture: 'arm', variant: 'v7' },
   });
   const exec = base
     .env('A', '1')
@@ -210,4 +210,19 @@ test('an index that leads nowhere is refused', () => {
     /the input of its file action 0 is 3/,
   );
   assert.throws(() => decodeDefinition(Buffer.from('nonsense')), { code: 'invalid_argument' });
+});
+
+test('what a source file was read from goes over the wire with it', () => {
+  const definition = toDefinition(local('dockerfile', { sessionId: 's' }));
+  const file = { filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from('FROM x'), definition };
+  const range = { start: { line: 1, character: 0 }, end: { line: 1, character: 6 } };
+  const written = toDefinition(image('docker.io/library/x', { locations: [{ file, ranges: [range] }] }));
+  const { source } = decodeDefinition(encodeDefinition(written));
+  const [read] = source!.files;
+  assert.deepEqual(Buffer.from(read!.data), file.data);
+  assert.deepEqual(
+    read!.definition?.ops.map((op) => digestOf(op)),
+    definition.ops.map((op) => digestOf(op)),
+  );
+  assert.deepEqual([...source!.locations.values()], [[{ file: 0, ranges: [range] }]]);
 });

@@ -252,6 +252,8 @@ export interface SourceFile {
   readonly filename: string;
   readonly language: string;
   readonly data: Uint8Array;
+  /** The tree that the file was read from. */
+  readonly definition?: Definition;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import { goJson } from '../base/go-json.ts';
 import { type Capability, capabilities } from './capabilities.ts';
 import { joinPath } from './clean-path.ts';
 import { parseGitUrl } from './git-url.ts';
@@ -75,7 +76,7 @@ export function local(name: string, options: LocalOptions = {}): State {
   const attrs: Record<string, string> = {};
   const list = (key: string, values: readonly string[] | undefined, need: Capability) => {
     if (!values?.length) return;
-    attrs[key] = JSON.stringify(values);
+    attrs[key] = goJson(values);
     needs.push(need);
   };
   if (options.sessionId) {

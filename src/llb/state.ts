@@ -79,9 +79,16 @@ export class State {
   }
 
   env(name: string, value: string): State {
+    return this.envs([[name, value]]);
+  }
+
+  /** Several at once. */
+  envs(entries: Iterable<readonly [string, string]>): State {
     const env = new Map(this.settings.env);
-    env.delete(name);
-    env.set(name, value);
+    for (const [name, value] of entries) {
+      env.delete(name);
+      env.set(name, value);
+    }
     return this.#with({ env });
   }
 

@@ -1,8 +1,8 @@
 import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { goJson, sortedMap } from '../base/go-json.ts';
 import { type Platform, platformScore } from '../base/platform.ts';
 import { type Descriptor, mediaTypes } from './descriptor.ts';
-import { goJson, sortedMap } from './go-json.ts';
 import { isIndexType, isManifestType } from './media-type.ts';
 import { platformFromJson, platformToJson } from './platform-json.ts';
 

@@ -9,7 +9,7 @@ export interface PlatformJson {
   readonly variant?: string;
 }
 
-/** In the order in which Go writes the fields. The implied variant of `arm64`, `v8`, is left out as containerd does. */
+/** In the order in which Go writes the fields. */
 export function platformToJson(platform: Platform): PlatformJson {
   const { os, architecture, variant, osVersion, osFeatures } = normalizePlatform(platform);
   return {
@@ -17,7 +17,7 @@ export function platformToJson(platform: Platform): PlatformJson {
     os,
     'os.version': osVersion,
     'os.features': osFeatures,
-    variant: architecture === 'arm64' && variant === 'v8' ? undefined : variant,
+    variant,
   };
 }
 

@@ -2,9 +2,11 @@ import type { DatabaseSync } from 'node:sqlite';
 import { digestOf, parseDigest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/lifetime.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { KnownDigest, PrimableChecksums } from '../layer/content-checksums.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
+import { listDirectory } from '../session/file-sync/list-directory.ts';
 import type { FileDigest } from '../session/file-sync/receive.ts';
 import { syncDirectory } from '../session/file-sync/sync-directory.ts';
 import type { Session, SessionManager } from '../session/session.ts';
@@ -37,6 +39,9 @@ export function createLocalSource(options: LocalSourceOptions): Source {
   };
 }
 
+/** How long a client may take to tell which names it has, in milliseconds. */
+const patience = 3_000;
+
 class LocalInstance implements SourceInstance {
   readonly #local: LocalOptions;
   readonly #options: LocalSourceOptions;
@@ -65,6 +70,26 @@ class LocalInstance implements SourceInstance {
         `cannot get the local directory ${JSON.stringify(this.#local.request.name)}`,
       );
     }
+  }
+
+  async nearestPath(path: string, context: SourceContext): Promise<string | undefined> {
+    const { request } = this.#local;
+    const names = path.split('/').filter(Boolean);
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(patience)]);
+    return await this.#options.sessions.any(
+      this.#sessionIds(context),
+      async (session) => {
+        for (const [depth, name] of names.entries()) {
+          const above = names.slice(0, depth);
+          const present = await listDirectory(session, request, above.join('/'), signal);
+          if (present.includes(name)) continue;
+          const meant = nearestName(name, present);
+          return meant === undefined ? undefined : ['', ...above, meant].join('/');
+        }
+        return undefined;
+      },
+      signal,
+    );
   }
 
   #sessionIds(context: SourceContext): readonly string[] {

@@ -32,6 +32,11 @@ export interface SourceInstance {
   key(context: SourceContext): Promise<SourceKey>;
   /** Called after `key`, with the same instance. */
   snapshot(context: SourceContext): Promise<ImmutableRef>;
+  /**
+   * For a source that brings only some of its files: which existing path one that does not exist was probably meant to be.
+   * Undefined for a path that exists, and when nothing is near.
+   */
+  nearestPath?(path: string, context: SourceContext): Promise<string | undefined>;
 }
 
 export interface SourceKey {

@@ -40,9 +40,38 @@ const failures: readonly Failure[] = [
     says: [/target stage "nowhere" could not be found/],
   },
   {
-    name: 'a file that does not exist: its name and line',
+    name: 'a file that does not exist: its name, its line, and the nearest name in the context',
     files: { ...from('COPY heloo.txt /b'), 'hello.txt': 'hi' },
-    says: [/^Dockerfile:2$/m, /2 \| >>> COPY heloo\.txt/, /heloo\.txt": not found/],
+    says: [
+      /^Dockerfile:2$/m,
+      /2 \| >>> COPY heloo\.txt/,
+      /"\/heloo\.txt": not found \(did you mean "\/hello\.txt"\?\)/,
+    ],
+  },
+  {
+    name: 'a file below a directory of the context, of several: the nearest name',
+    files: {
+      ...from('COPY package.json src/core/mian.c /b/'),
+      'package.json': '{}',
+      'src/core/main.c': 'int',
+      'src/core/deep/mian.cc': 'x',
+    },
+    says: [/"\/src\/core\/mian\.c": not found \(did you mean "\/src\/core\/main\.c"\?\)/],
+  },
+  {
+    name: 'a file that does not exist, copied with its parents: the nearest name',
+    files: { ...from('COPY --parents src/./mian.c /b/'), 'src/main.c': 'int' },
+    says: [/checksum of ref \S+: "\/src\/mian\.c": not found \(did you mean "\/src\/main\.c"\?\)/],
+  },
+  {
+    name: 'a directory that does not exist, bound by a step: the nearest name',
+    files: { ...from('RUN --mount=target=/s,source=scr true'), 'src/a': 'a' },
+    says: [/"\/scr": not found \(did you mean "\/src"\?\)/],
+  },
+  {
+    name: 'a file that is left out of the context is not what was meant',
+    files: { ...from('COPY heloo.txt /b'), 'hello.txt': 'hi', '.dockerignore': 'hello.txt\n' },
+    says: [/"\/heloo\.txt": not found$/m],
   },
   {
     name: 'a file that a stage does not have: the nearest name',

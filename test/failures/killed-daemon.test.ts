@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Random } from '../../src/solver/testing/random.ts';
+import { Random } from '../../src/base/testing/random.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { openArchive } from '../rig/oci-archive.ts';
 import { project } from '../rig/project.ts';

@@ -864,9 +864,11 @@ export declare type SourceInfo = Message<"pb.SourceInfo"> & {
   data: Uint8Array;
 
   /**
-   * @generated from field: pb.Definition definition = 3;
+   * An encoded Definition.
+   *
+   * @generated from field: optional bytes definition = 3;
    */
-  definition?: Definition | undefined;
+  definition?: Uint8Array | undefined;
 
   /**
    * @generated from field: string language = 4;

@@ -2,18 +2,33 @@ import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import { type Definition, type OpGraph, type SourceOp, unmarshalDefinition } from '../../llb/llb.ts';
-import type { Bridge, BridgeSolve, FrontendResult, ResolveImageOptions, SolvedRef } from '../frontend.ts';
+import type {
+  Bridge,
+  BridgeSolve,
+  FileStat,
+  FrontendResult,
+  ResolveImageOptions,
+  SolvedRef,
+} from '../frontend.ts';
 import { createDockerfileFrontend } from './dockerfile-frontend.ts';
 
 /** What a test's engine has: files of the client's directories, and image configs by reference. */
 export interface RigOptions {
-  readonly dockerfile: string;
+  readonly dockerfile: string | Uint8Array;
   readonly filename?: string;
   readonly options?: Readonly<Record<string, string>>;
   /** By directory (`context`, `dockerfile`, or another name) and path. */
-  readonly files?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly files?: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>;
   readonly images?: Readonly<Record<string, object>>;
+  /** The config of every other image. */
+  readonly anyImage?: object;
   readonly inputs?: ReadonlyMap<string, Definition>;
+  /** What any repository and download holds: modification times by path. */
+  readonly remoteTimes?: Readonly<Record<string, bigint>>;
+  /** Why another frontend that is asked fails. */
+  readonly failForwarded?: KilnError;
+  /** Told of warnings at once, which a build that fails does not return. */
+  readonly onWarning?: (warning: WarningEvent) => void;
 }
 
 export interface RigResult extends FrontendResult {
@@ -34,16 +49,19 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
   const warnings: WarningEvent[] = [];
   const resolved: { ref: string; options: ResolveImageOptions }[] = [];
   const solved: BridgeSolve[] = [];
-  const directories: Record<string, Readonly<Record<string, string>>> = {
+  const directories: Record<string, Readonly<Record<string, string | Uint8Array>>> = {
     ...rig.files,
     dockerfile: { [rig.filename ?? 'Dockerfile']: rig.dockerfile, ...rig.files?.dockerfile },
   };
   const bridge: Bridge = {
     workers: [{ id: 'w', labels: {}, platforms: [{ os: 'linux', architecture: 'amd64' }] }],
-    warn: (_vertex, warning) => void warnings.push(warning),
+    warn: (_vertex, warning) => {
+      warnings.push(warning);
+      rig.onWarning?.(warning);
+    },
     async resolveImageConfig(ref, options) {
       resolved.push({ ref, options });
-      const config = rig.images?.[ref];
+      const config = rig.images?.[ref] ?? rig.anyImage;
       if (!config) throw new KilnError('not_found', `${ref}: not found`);
       const bytes = Buffer.from(JSON.stringify(config));
       return { ref, digest: digestOf(bytes), config: bytes };
@@ -51,7 +69,8 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     sourceTime: async () => undefined,
     async solve(request) {
       solved.push(request);
-      const ref = request.definition && memoryRef(request.definition, directories);
+      if (request.frontend !== undefined && rig.failForwarded) throw rig.failForwarded;
+      const ref = request.definition && memoryRef(request.definition, directories, rig.remoteTimes ?? {});
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },
   };
@@ -79,20 +98,28 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
 
 function memoryRef(
   definition: Definition,
-  directories: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  directories: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>,
+  times: Readonly<Record<string, bigint>>,
 ): SolvedRef {
   const { vertices } = unmarshalDefinition(definition);
   const local = [...vertices.values()]
     .map(({ op }) => op.action)
     .find((action): action is { kind: 'source' } & SourceOp => action.kind === 'source');
   const files = directories[local?.identifier.replace('local://', '') ?? ''] ?? {};
-  const unsupported = () => Promise.reject(new KilnError('unimplemented', 'the rig has no directories'));
   return {
     id: 'r',
     definition,
     evaluate: async () => {},
-    readDir: unsupported,
-    statFile: unsupported,
+    async readDir(path) {
+      const below = path === '/' ? path : `${path}/`;
+      const names = Object.keys(times).flatMap((file) =>
+        file.startsWith(below) ? [file.slice(below.length).split('/')[0]!] : [],
+      );
+      return [...new Set(names)].map((name) => statOf(name, times[below + name]));
+    },
+    async statFile(path) {
+      return statOf(path, times[`/${path}`]);
+    },
     async readFile(path) {
       const content = files[path];
       if (content === undefined) throw new KilnError('not_found', `${path}: no such file`);
@@ -104,4 +131,20 @@ function memoryRef(
 /** Vertices in order, as `name: what`. */
 export function outline(graph: OpGraph): string[] {
   return [...graph.vertices.values()].map(({ metadata }) => metadata.description['llb.customname'] ?? '?');
+}
+
+/** A file with its time, or a directory without. */
+function statOf(path: string, time: bigint | undefined): FileStat {
+  return {
+    path,
+    mode: time === undefined ? 0x8000_01ed : 0o644,
+    uid: 0,
+    gid: 0,
+    size: 0n,
+    modTime: time ?? 0n,
+    linkname: '',
+    devmajor: 0n,
+    devminor: 0n,
+    xattrs: {},
+  };
 }

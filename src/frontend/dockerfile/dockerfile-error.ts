@@ -1,17 +1,30 @@
 import { asKilnError, type ErrorCode, KilnError, type Range } from '../../base/errors.ts';
+import type { SourceFile } from '../../llb/op.ts';
+import type { InstructionHead } from './parse/instruction-tree.ts';
 
 /** The text that errors, warnings and vertices point into. */
-export interface DockerfileSource {
-  readonly filename: string;
-  readonly language: string;
-  readonly data: Uint8Array;
-}
+export type DockerfileSource = SourceFile;
 
 /** `error` with the place it comes from. What already has a place keeps it. */
 export function atSource(error: unknown, source: DockerfileSource, ranges: readonly Range[]): KilnError {
   const known = asKilnError(error);
   if (known.details.some(({ kind }) => kind === 'source')) return known;
-  return known.withDetail({ kind: 'source', ...source, ranges });
+  return known.withDetail({ kind: 'source', ...source, ranges: ranges.flatMap(linesOf) });
+}
+
+/** What `work` answers; what it throws is at the place of a flag, or of the whole instruction where that is not known. */
+export function atFlag<T>(
+  instruction: Pick<InstructionHead, 'range' | 'flagRanges'>,
+  flag: string,
+  index: number,
+  source: DockerfileSource,
+  work: () => T,
+): T {
+  try {
+    return work();
+  } catch (error) {
+    throw atSource(error, source, [instruction.flagRanges.get(flag)?.[index] ?? instruction.range]);
+  }
 }
 
 /** An error about the text of a Dockerfile: `invalid_argument` with file, range and text among its details. */
@@ -24,6 +37,16 @@ export function dockerfileError(
   return new KilnError(options.code ?? 'invalid_argument', message, {
     cause: options.cause,
     hint: options.hint,
-    details: [{ kind: 'source', ...source, ranges: [range] }],
+    details: [{ kind: 'source', ...source, ranges: linesOf(range) }],
   });
+}
+
+/** A range for each line of what may have several: clients show and count them so. */
+export function linesOf({ start, end }: Range): readonly Range[] {
+  if (end.line <= start.line) return [{ start, end }];
+  const count = Math.max(end.line - start.line, 0) + 1;
+  return Array.from({ length: count }, (_, at) => ({
+    start: at === 0 ? start : { line: start.line + at, character: 0 },
+    end: at === count - 1 ? end : { line: start.line + at, character: 0 },
+  }));
 }

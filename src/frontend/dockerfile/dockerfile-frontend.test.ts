@@ -264,6 +264,15 @@ test('another frontend that the file asks for gets the request, unless it is the
   assert.ok(own.solved.every(({ frontend }) => frontend === undefined));
 });
 
+test('another frontend that fails is told with the place or the argument that asks for it', async () => {
+  const failing = { failForwarded: new KilnError('not_found', 'no such image') };
+  await refused(run('# escape=`\n# syntax=x/y\nFROM scratch\n', failing), /^no such image$/, 2);
+  await refused(
+    run('FROM scratch\n', { ...failing, options: { 'build-arg:BUILDKIT_SYNTAX': 'x/y z' } }),
+    /^failed with build-arg:BUILDKIT_SYNTAX = x\/y z: no such image$/,
+  );
+});
+
 test('checks can be skipped by directive or comment, and made errors', async () => {
   const text = 'FROM scratch\nMAINTAINER x';
   assert.deepEqual(warnings(await run(text)), ['MaintainerDeprecated']);
@@ -317,4 +326,159 @@ test('100 stages with 2,000 lines are converted in well under a second', async (
   const result = await run(stages.join(''));
   assert.ok(graphOf(result).vertices.size > 1000);
   assert.ok(performance.now() - start < 2000);
+});
+
+test('an error of several lines names each of them, and what the file was read from', async () => {
+  await assert.rejects(run('FROM busybox\nENV \\\n  alone\n'), (error) => {
+    assert.ok(error instanceof KilnError);
+    const detail = error.details.find(({ kind }) => kind === 'source');
+    assert.ok(detail?.kind === 'source');
+    assert.deepEqual(
+      detail.ranges.map(({ start, end }) => [start.line, end.line]),
+      [
+        [2, 2],
+        [3, 3],
+      ],
+    );
+    assert.equal(detail.definition?.ops.length, 2);
+    return true;
+  });
+});
+
+test('a step of several lines has a place for each', async () => {
+  const { definitions } = await run('FROM busybox\nRUN a \\\n  b\n');
+  const { source } = definitions.get('')!;
+  const places = [...source!.locations.values()].flat();
+  assert.deepEqual(
+    places.map(({ ranges }) => ranges.map(({ start }) => start.line)),
+    [[1], [2, 3]],
+  );
+});
+
+test('what comes before a line that cannot be parsed is checked, unless checks are skipped', async () => {
+  const text = (head: string) => `${head}FROM busybox AS Big\nMAINTAINER me\nBADCMD\n`;
+  const said = async (head: string) => {
+    const heard: string[] = [];
+    await refused(
+      run(text(head), { onWarning: ({ short }) => heard.push(short) }),
+      /unknown instruction: BADCMD/,
+    );
+    return heard.map((short) => short.split(':')[0]);
+  };
+  assert.deepEqual(await said(''), ['StageNameCasing', 'MaintainerDeprecated']);
+  assert.deepEqual(await said('# check=skip=StageNameCasing\n'), ['MaintainerDeprecated']);
+});
+
+test('SOURCE_DATE_EPOCH can be the time of a repository, a download or an archive', async () => {
+  const at = (seconds: number) => BigInt(seconds) * 1_000_000_000n;
+  const epochOf = async (dockerfile: string, rig: Partial<RigOptions>) => {
+    const { metadata } = await run(dockerfile, rig);
+    const epoch = metadata.get('source.date.epoch');
+    return epoch && Buffer.from(epoch).toString();
+  };
+  const add = (source: string) =>
+    `ARG SOURCE_DATE_EPOCH=when\nFROM scratch AS when\nADD ${source} /\nFROM busybox\nRUN x\n`;
+  const dated = (times: Readonly<Record<string, bigint>>) => ({ remoteTimes: times });
+  assert.equal(await epochOf(add('https://h/r.git#v1'), dated({ '/d/f': at(5) })), '5');
+  assert.equal(await epochOf(add('https://h/f.txt'), dated({ '/f.txt': at(7) })), '7');
+  assert.equal(
+    await epochOf(add('https://h/f.tar'), dated({ '/f.tar': 0n, '/a': at(8), '/d/b': at(9) })),
+    '9',
+  );
+  assert.equal(await epochOf(add('https://h/f.txt'), dated({ '/f.txt': 0n })), undefined);
+  const named = { 'build-arg:SOURCE_DATE_EPOCH': 'src', 'context:src': 'https://h/r.git' };
+  assert.equal(await epochOf('FROM busybox\n', { options: named, ...dated({ '/f': at(3) }) }), '3');
+});
+
+test('a capability that is missing is refused, or left to a frontend that has it', async () => {
+  const caps = (value: string) => ({ options: { 'frontend.caps': value } });
+  await refused(
+    run('FROM busybox\n', caps('moby.buildkit.frontend.x')),
+    /capability moby.buildkit.frontend.x/,
+  );
+  await refused(
+    run('FROM busybox\n', caps('moby.buildkit.frontend.x+forward')),
+    /unsupported frontend capability/,
+  );
+  const { solved } = await run(
+    '# syntax=other/frontend\nFROM busybox\n',
+    caps('moby.buildkit.frontend.x+forward'),
+  );
+  assert.equal(solved.at(-1)?.frontend, 'gateway.v0');
+});
+
+test('options of the client become those of the steps', async () => {
+  const result = await run('FROM busybox AS a\nRUN a\nFROM a\nRUN b\n', {
+    options: {
+      'no-cache': 'A',
+      'cgroup-parent': '/parent',
+      cpusetcpus: '0-1',
+      memory: '1000',
+      'image-resolve-mode': 'pull',
+      'add-hosts': 'h=1.2.3.4',
+      'shm-size': '64',
+      ulimit: 'nofile=1:2',
+      hostname: 'box',
+    },
+  });
+  const execs = [...graphOf(result).vertices.values()].filter(({ op }) => op.action.kind === 'exec');
+  assert.deepEqual(
+    execs.map(({ metadata }) => metadata.ignoreCache),
+    [true, false],
+  );
+  for (const { op, metadata } of execs) {
+    assert.ok(op.action.kind === 'exec');
+    const { cgroupParent, extraHosts, ulimits, hostname } = op.action.meta;
+    assert.deepEqual([cgroupParent, hostname], ['/parent', 'box']);
+    assert.deepEqual(extraHosts, [{ host: 'h', ip: '1.2.3.4' }]);
+    assert.deepEqual(ulimits, [{ name: 'nofile', soft: 1, hard: 2 }]);
+    assert.deepEqual([metadata.resources?.memory, metadata.resources?.cpusetCpus], [1000, '0-1']);
+    const shared = op.action.mounts.find(({ dest }) => dest === '/dev/shm');
+    assert.deepEqual(shared?.type, { kind: 'tmpfs', size: 64 });
+  }
+  assert.equal(result.resolved[0]?.options.resolveMode, 'pull');
+  assert.equal(actions(result, 'source')[0]?.attrs['image.resolvemode'], 'pull');
+});
+
+test('a client says where its Dockerfile and its context are', async () => {
+  const own = await run('FROM scratch\nCOPY wrong /\n', {
+    options: { dockerfilekey: 'recipes', filename: 'a/Recipe' },
+    files: { recipes: { 'a/Recipe': 'FROM scratch\nCOPY f /\n' } },
+  });
+  assert.deepEqual(outline(graphOf(own)), ['[internal] load build context', '[1/1] COPY f /']);
+  const elsewhere = await run('FROM scratch\nCOPY wrong /\n', {
+    options: { contextkey: 'place', place: 'https://h/r.git', dockerfilekey: 'recipes' },
+    files: { recipes: { Dockerfile: 'FROM scratch\nCOPY f /\n' } },
+  });
+  assert.deepEqual(outline(graphOf(elsewhere)), [
+    '[internal] load git source https://h/r.git',
+    '[1/1] COPY f /',
+  ]);
+});
+
+test('an image of another platform than the one that was asked for is a warning', async () => {
+  const result = await run('FROM busybox\nRUN x\n', { options: { platform: 'linux/arm64' } });
+  assert.deepEqual(
+    result.warnings.map(({ short }) => short),
+    [
+      'InvalidBaseImagePlatform: Base image busybox was pulled with platform "linux/amd64", expected "linux/arm64" for current build (line 1)',
+    ],
+  );
+});
+
+test('what is wrong with a flag is at the place of the flag', async () => {
+  const placeOf = async (instruction: string) => {
+    const error = await run(`FROM busybox\n${instruction}\n`).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof KilnError);
+    const detail = error.details.find(({ kind }) => kind === 'source');
+    assert.ok(detail?.kind === 'source');
+    const [{ start, end } = assert.fail('no range')] = detail.ranges;
+    assert.equal(detail.ranges.length, 1);
+    return `${start.line}:${start.character}-${end.character}`;
+  };
+  assert.equal(await placeOf('RUN --mount=target=/a \\\n  --mount=type=cahce,target=/b x'), '3:2-30');
+  assert.equal(await placeOf('COPY --chown=1 --from=nothing a b'), '2:15-29');
+  assert.equal(await placeOf('COPY --chmod=zz a b'), '2:5-15');
+  assert.equal(await placeOf('RUN --mount=type=bind,from=$x,target=/b x'), '2:4-39');
+  assert.equal(await placeOf('COPY --__proto__=1 a b'), '2:5-18');
 });

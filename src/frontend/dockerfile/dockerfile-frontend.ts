@@ -1,12 +1,14 @@
+import { asKilnError, KilnError } from '../../base/errors.ts';
 import { mapLimit } from '../../base/lifetime.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
+import { atSource, linesOf } from './dockerfile-error.ts';
 import type { LintFinding } from './lint/linter.ts';
+import { parseChecked } from './lint/parse-checked.ts';
 import { detectSyntax } from './parse/directives.ts';
 import type { Dockerfile } from './parse/instruction-tree.ts';
-import { parseDockerfile } from './parse/parse-dockerfile.ts';
 import { answerSubrequest } from './subrequest/answer-subrequest.ts';
 import { BuildInputs, type Entrypoint } from './to-llb/build-inputs.ts';
 import { type Conversion, type ConversionRequest, convertDockerfile } from './to-llb/convert-dockerfile.ts';
@@ -41,17 +43,20 @@ class DockerfileBuild {
   }
 
   async solve(): Promise<FrontendResult> {
+    const { platforms, multiPlatform, subrequest, missingCapability } = this.#options;
+    if (missingCapability?.isForwardable === false) throw unsupported(missingCapability.id);
     const entrypoint = await this.#inputs.readEntrypoint();
     const other = this.#otherFrontend(entrypoint);
-    if (other) return this.#forward(other);
-    const { platforms, multiPlatform, subrequest } = this.#options;
+    if (other) return this.#forward(entrypoint, other);
+    if (missingCapability) throw unsupported(missingCapability.id);
     if (subrequest !== undefined) {
-      return answerSubrequest(subrequest, entrypoint.source, (dockerfile, onFinding) =>
+      return answerSubrequest(subrequest, entrypoint.source, this.#options.lint, (dockerfile, onFinding) =>
         this.#conversion(dockerfile, platforms[0], onFinding),
       );
     }
     this.#warnOfAttestations(entrypoint);
-    const dockerfile = parseDockerfile(entrypoint.source);
+    const warn = (finding: LintFinding) => this.#warn(entrypoint, finding);
+    const dockerfile = parseChecked(entrypoint.source, this.#options.lint, warn);
     const targets = platforms.length > 0 ? platforms : [undefined];
     const results = await mapLimit(
       targets,
@@ -59,7 +64,7 @@ class DockerfileBuild {
       async (target, index) => {
         const conversion = await convertDockerfile(
           // What is wrong with the file is so for every platform: it is said once.
-          this.#conversion(dockerfile, target, (finding) => index === 0 && this.#warn(entrypoint, finding)),
+          this.#conversion(dockerfile, target, index === 0 ? warn : () => {}),
         );
         const { definition } = conversion;
         const { cacheImports } = this.#options;
@@ -95,28 +100,31 @@ class DockerfileBuild {
   }
 
   /** Another frontend's image that the file or the client asks for. Docker's own Dockerfile frontend is this one. */
-  #otherFrontend({ source }: Entrypoint): { readonly image: string; readonly cmdline: string } | undefined {
+  #otherFrontend({ source }: Entrypoint): OtherFrontend | undefined {
     if (this.#options.forwarded) return undefined;
     const { syntax } = this.#options;
     const detected =
       syntax === undefined ? detectSyntax(Buffer.from(source.data).toString('utf8')) : undefined;
     const cmdline = syntax ?? detected?.value;
     const image = cmdline?.trim().split(' ')[0];
-    return cmdline === undefined || !image || isOwnSyntax(image) ? undefined : { image, cmdline };
+    if (cmdline === undefined || !image || isOwnSyntax(image)) return undefined;
+    return { image, cmdline, line: detected?.line };
   }
 
-  #forward({
-    image,
-    cmdline,
-  }: {
-    readonly image: string;
-    readonly cmdline: string;
-  }): Promise<FrontendResult> {
-    return this.#bridge.solve({
-      frontend: 'gateway.v0',
-      options: { ...this.#request.options, source: image, cmdline },
-      inputs: this.#request.inputs,
-    });
+  async #forward({ source }: Entrypoint, { image, cmdline, line }: OtherFrontend): Promise<FrontendResult> {
+    try {
+      return await this.#bridge.solve({
+        frontend: 'gateway.v0',
+        options: { ...this.#request.options, source: image, cmdline },
+        inputs: this.#request.inputs,
+      });
+    } catch (error) {
+      if (line === undefined) {
+        throw asKilnError(error).wrap(`failed with build-arg:BUILDKIT_SYNTAX = ${cmdline}`);
+      }
+      const place = { line, character: 0 };
+      throw atSource(error, source, [{ start: place, end: place }]);
+    }
   }
 
   /** Clients ask for provenance by default, but then only to have it where it costs no manifest of its own (`inline-only`). */
@@ -138,9 +146,16 @@ class DockerfileBuild {
       detail: [rule.description],
       ...(rule.url !== undefined && { url: rule.url }),
       source,
-      ranges: [range],
+      ranges: linesOf(range),
     });
   }
+}
+
+/** `line` is where the file asks for it; undefined when the client does. */
+interface OtherFrontend {
+  readonly image: string;
+  readonly cmdline: string;
+  readonly line: number | undefined;
 }
 
 interface PlatformResult {
@@ -178,6 +193,12 @@ function withWindowsVersion(platform: Platform, image: Platform): Platform {
     osVersion: platform.osVersion ?? image.osVersion,
     osFeatures: platform.osFeatures ?? image.osFeatures,
   };
+}
+
+function unsupported(capability: string): KilnError {
+  return new KilnError('unimplemented', `unsupported frontend capability ${capability}`, {
+    details: [{ kind: 'capability', id: capability }],
+  });
 }
 
 function isOwnSyntax(image: string): boolean {

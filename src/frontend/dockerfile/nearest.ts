@@ -9,6 +9,8 @@ export function nearest(
 ): string | undefined {
   const fold = (word: string) => (options.ignoreCase ? word.toLowerCase() : word);
   const wanted = fold(text);
+  // Nobody writes a longer one by hand.
+  if (text.length > 200) return undefined;
   let best: string | undefined;
   let bestDistance = 3;
   for (const candidate of candidates) {

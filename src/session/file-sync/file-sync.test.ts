@@ -34,6 +34,7 @@ import type { SyncRequest } from '../session.ts';
 import { openSessionRig } from '../session-rig.ts';
 import type { FileStat } from './file-stat.ts';
 import { goMode } from './go-mode.ts';
+import { listDirectory } from './list-directory.ts';
 import { PacketEncoder } from './packet.ts';
 import type { FileDigest, ReceiveResult } from './receive.ts';
 import { syncDirectory } from './sync-directory.ts';
@@ -241,6 +242,24 @@ test('patterns and followed paths choose what travels, parents included', async 
   assert.deepEqual(await names({ followPaths: ['l*'] }), ['link', 'real', 'real/dir', 'real/dir/file']);
   assert.equal((await names({ followPaths: ['.'] })).length, treeOf(source).length);
   await assert.rejects(names({ includePatterns: ['a['] }), /malformed pattern/);
+});
+
+test('the names in one directory of the client can be listed without any of its files', async () => {
+  const source = newDir();
+  for (const file of ['top', 'a/b', 'a/c/deep', 'a/ignored', '[x]/y', 'x/z']) {
+    mkdirSync(path.dirname(path.join(source, file)), { recursive: true });
+    writeFileSync(path.join(source, file), file);
+  }
+  await using rig = await openSessionRig([fileSyncService(new Map([['context', source]]), { pool })]);
+  const list = (directory: string, excludePatterns: readonly string[] = []) =>
+    listDirectory(rig.session, { ...plain, excludePatterns, followPaths: ['top'] }, directory);
+  assert.deepEqual(await list(''), ['[x]', 'a', 'top', 'x']);
+  assert.deepEqual(await list('a', ['**/ignored', '!a/c']), ['b', 'c']);
+  assert.deepEqual(await list('[x]'), ['y']);
+  assert.deepEqual(await list('nowhere'), []);
+  mkdirSync(path.join(source, 'many'));
+  for (let at = 0; at <= 10_000; at++) writeFileSync(path.join(source, 'many', `${at}`), '');
+  await assert.rejects(list('many'), /many has more than 10000 entries/);
 });
 
 test('hard links whose first name is left out still arrive as links to each other', async () => {

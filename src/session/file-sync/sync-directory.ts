@@ -1,4 +1,5 @@
 import { FileSync } from '../../api/gen/session_filesync_pb.js';
+import type { MessageStream } from '../../api/message-stream.ts';
 import { methodPath } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Session, SyncRequest } from '../session.ts';
@@ -20,6 +21,16 @@ export async function syncDirectory(
   target: ReceiveTarget,
   options: Omit<ReceiveOptions, 'metadataOnly'>,
 ): Promise<ReceiveResult> {
+  await using stream = await openSync(session, request, options.signal);
+  return await receiveTree(stream, target, { ...options, metadataOnly: request.metadataOnly });
+}
+
+/** The call in which a client sends a directory. Throws `failed_precondition` when it offers none at all. */
+export async function openSync(
+  session: Session,
+  request: SyncRequest,
+  signal?: AbortSignal,
+): Promise<MessageStream> {
   const method = methodPath(FileSync.method.diffCopy);
   if (!session.supports(method)) {
     throw new KilnError('failed_precondition', 'the client offers no local directories', {
@@ -32,6 +43,5 @@ export async function syncDirectory(
     [syncHeaders.exclude]: request.excludePatterns,
     [syncHeaders.follow]: request.followPaths,
   });
-  await using stream = await session.open(method, metadata, options.signal);
-  return await receiveTree(stream, target, { ...options, metadataOnly: request.metadataOnly });
+  return session.open(method, metadata, signal);
 }

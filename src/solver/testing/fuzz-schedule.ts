@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { Random } from '../../base/testing/random.ts';
 import { ContentModel } from './content-model.ts';
 import { ExecutionLog } from './execution-log.ts';
-import { Random } from './random.ts';
 import { randomCacheSource } from './random-cache-source.ts';
 import { type ModelVertex, randomGraph, type Surroundings, toVertices } from './random-graph.ts';
 import { type RigJob, SolverRig } from './solver-rig.ts';

@@ -1,9 +1,9 @@
 import { KilnError } from '../../base/errors.ts';
+import type { Random } from '../../base/testing/random.ts';
 import type { CacheSource } from '../solver.ts';
 import type { ContentModel } from './content-model.ts';
 import type { CountedResult } from './counted-results.ts';
 import { ExecutionLog } from './execution-log.ts';
-import type { Random } from './random.ts';
 import { type ModelVertex, toVertices } from './random-graph.ts';
 import { SolverRig } from './solver-rig.ts';
 import type { VirtualTime } from './virtual-time.ts';

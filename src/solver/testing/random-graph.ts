@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
 import { abortable } from '../../base/lifetime.ts';
+import type { Random } from '../../base/testing/random.ts';
 import { type ContentModel, see } from './content-model.ts';
 import type { ExecutionLog } from './execution-log.ts';
-import type { Random } from './random.ts';
 import type { SolverRig, TestEdge, TestVertex } from './solver-rig.ts';
 import type { VirtualTime } from './virtual-time.ts';
 

@@ -47,6 +47,15 @@ const table: readonly (readonly [string, string])[] = [
   ['${PATHS//\\//_}', '_usr_local_bin'],
   ['${N/t*r/X}', 'foo.X.gz'],
   ['${N/x/y}', 'foo.tar.gz'],
+  ['${PATHS//*/x}', 'x'],
+  ['${PATHS/?*l/x}', 'x/bin'],
+  ['${PATHS//l*l/x}', '/usr/x/bin'],
+  ['${PATHS//o*a/x}', '/usr/lxl/bin'],
+  ['${N///-}', '-f-o-o-.-t-a-r-.-g-z-'],
+  ['${N##*.}', 'gz'],
+  ['${N%%*}', ''],
+  ['${N#*}', 'foo.tar.gz'],
+  ['${N/o*/\\$1}', 'f\\$1'],
   ['a\\', 'a'],
   ['<<EOF', '<<EOF'],
 ];
@@ -103,4 +112,21 @@ test('for display, quotes and unset references stay', () => {
 
 test('in a heredoc quotes are text', () => {
   assert.equal(expand(`it's "$V"\n`, { ignoreQuotes: true }), `it's "value"\n`);
+});
+
+test('a pattern of many stars is matched at once', () => {
+  const value = 'a'.repeat(2_000);
+  const long = { get: () => value, names: () => ['L'] };
+  const stars = '*a'.repeat(40);
+  for (const operator of ['#', '##', '%', '%%', '/', '//']) {
+    assert.equal(
+      expandWord(`\${L${operator}${stars}b${operator.startsWith('/') ? '/' : ''}}`, long).text,
+      value,
+    );
+  }
+});
+
+test('substitutions that are nested too deep are refused', () => {
+  assert.throws(() => expand('${MISSING:-'.repeat(5_000)), /nested deeper than/);
+  assert.equal(expand(`${'${MISSING:-'.repeat(100)}x${'}'.repeat(100)}`), 'x');
 });

@@ -20,6 +20,8 @@ export interface ExpandOptions {
   readonly ignoreQuotes?: boolean;
   /** Leave references to unset variables as they are. */
   readonly keepUnset?: boolean;
+  /** Told of variables that are used but not set, also when the expansion fails in the end. */
+  readonly onUnset?: (name: string) => void;
 }
 
 export interface Expansion {
@@ -43,45 +45,55 @@ export function expandWord(word: string, variables: Variables, options: ExpandOp
 /** Text under construction, and the words it falls into. */
 class Result {
   text = '';
-  readonly words: string[] = [];
-  #word = '';
+  /** Pieces of the text; blanks in those that are not quoted separate words. */
+  readonly #pieces: { readonly text: string; readonly quoted: boolean }[] = [];
 
-  /** Characters of which blanks separate words. */
   add(text: string): void {
     this.text += text;
-    for (const character of text) {
-      if (!isSpace(character)) this.#word += character;
-      else this.#endWord();
-    }
+    this.#pieces.push({ text, quoted: false });
   }
 
   addQuoted(text: string): void {
     this.text += text;
-    this.#word += text;
+    this.#pieces.push({ text, quoted: true });
   }
 
-  finish(): this {
-    this.#endWord();
-    return this;
-  }
-
-  #endWord(): void {
-    if (this.#word !== '') this.words.push(this.#word);
-    this.#word = '';
+  get words(): readonly string[] {
+    const words: string[] = [];
+    let word = '';
+    const end = () => {
+      if (word !== '') words.push(word);
+      word = '';
+    };
+    for (const { text, quoted } of this.#pieces) {
+      if (quoted) word += text;
+      else
+        for (const [at, part] of text.split(/\s+/).entries()) {
+          if (at > 0) end();
+          word += part;
+        }
+    }
+    end();
+    return words;
   }
 }
 
+/** Of substitutions in substitutions: far more than anybody writes, far less than the stack holds. */
+const maximumDepth = 200;
+
 class Expander {
-  readonly #source: readonly string[];
+  readonly #source: string;
   readonly #variables: Variables;
   readonly #options: ExpandOptions;
   readonly #escape: string;
   readonly #matched = new Set<string>();
   readonly #unmatched = new Set<string>();
   #at = 0;
+  /** How many substitutions the present one is in. */
+  #depth = 0;
 
   constructor(word: string, variables: Variables, options: ExpandOptions) {
-    this.#source = [...word];
+    this.#source = word;
     this.#variables = variables;
     this.#options = options;
     this.#escape = options.escape ?? '\\';
@@ -89,11 +101,18 @@ class Expander {
 
   expand(): Expansion {
     try {
-      const { text, words } = this.#until(undefined, this.#options.keepEscapes ?? false);
-      return { text, words, matched: this.#matched, unmatched: this.#unmatched };
+      const result = this.#until(undefined, this.#options.keepEscapes ?? false);
+      return {
+        text: result.text,
+        get words() {
+          return result.words;
+        },
+        matched: this.#matched,
+        unmatched: this.#unmatched,
+      };
     } catch (error) {
       if (!(error instanceof KilnError)) throw error;
-      throw error.wrap(`failed to process ${JSON.stringify(this.#source.join(''))}`);
+      throw error.wrap(`failed to process ${JSON.stringify(this.#source)}`);
     }
   }
 
@@ -103,7 +122,7 @@ class Expander {
     for (let next = this.#peek(); next !== undefined; next = this.#peek()) {
       if (next === stop) {
         this.#at++;
-        return result.finish();
+        return result;
       }
       if (next === '$') result.add(this.#dollar(keepEscapes));
       else if (next === '<') result.addQuoted(this.#angle());
@@ -115,11 +134,21 @@ class Expander {
         if (keepEscapes) result.addQuoted(this.#escape);
         if (escaped === undefined) break;
         result.addQuoted(escaped);
-      } else result.add(this.#next()!);
+      } else result.add(this.#ordinary(stop));
     }
     if (stop !== undefined)
       throw syntaxError(`unexpected end of statement while looking for matching ${stop}`);
-    return result.finish();
+    return result;
+  }
+
+  /** At least one character, and those after it up to the next that can mean something. */
+  #ordinary(stop: string | undefined): string {
+    const start = this.#at++;
+    for (let next = this.#peek(); next !== undefined && next !== stop; next = this.#peek()) {
+      if (next === this.#escape || next === '$' || next === '<' || next === "'" || next === '"') break;
+      this.#at++;
+    }
+    return this.#source.slice(start, this.#at);
   }
 
   #singleQuoted(): string {
@@ -129,7 +158,7 @@ class Expander {
     if (end < 0) {
       throw syntaxError('unexpected end of statement while looking for matching single-quote');
     }
-    const text = this.#source.slice(this.#at, end).join('');
+    const text = this.#source.slice(this.#at, end);
     this.#at = end + 1;
     return quote + text + quote;
   }
@@ -239,11 +268,14 @@ class Expander {
   }
 
   #operand(stop: string, keepEscapes: boolean): string {
+    if (++this.#depth > maximumDepth) throw syntaxError(`substitutions nested deeper than ${maximumDepth}`);
     try {
       return this.#until(stop, keepEscapes).text;
     } catch (error) {
       if (this.#peek() !== undefined) throw error;
       throw syntaxError(`missing '${stop}'`);
+    } finally {
+      this.#depth--;
     }
   }
 
@@ -255,14 +287,15 @@ class Expander {
       this.#at++;
       return first;
     }
-    const allowed = /^\p{Nd}$/u.test(first) ? /^\p{Nd}$/u : /^[\p{L}\p{Nd}_]$/u;
-    let name = '';
-    while (allowed.test(this.#peek() ?? '')) name += this.#next()!;
+    const rest = this.#source.slice(this.#at);
+    const name = /^(?:\p{Nd}+|[\p{L}_][\p{L}\p{Nd}_]*)/u.exec(rest)?.[0] ?? '';
+    this.#at += name.length;
     return name;
   }
 
   #lookUp(name: string): string | undefined {
     const value = this.#variables.get(name);
+    if (value === undefined) this.#options.onUnset?.(name);
     (value === undefined ? this.#unmatched : this.#matched).add(name);
     return value;
   }
@@ -274,10 +307,6 @@ class Expander {
   #next(): string | undefined {
     return this.#source[this.#at++];
   }
-}
-
-function isSpace(character: string): boolean {
-  return /^\s$/.test(character);
 }
 
 function syntaxError(message: string): KilnError {

@@ -7,13 +7,22 @@ export function checkTree(dockerfile: Dockerfile, linter: Linter): void {
   for (const range of dockerfile.emptyContinuations) {
     linter.report(lintRules.noEmptyContinuation, range, 'Empty continuation line');
   }
-  for (const { from, instructions } of dockerfile.stages) {
-    checkFrom(from, linter.for(from.comments));
-    for (const instruction of instructions) checkInstruction(instruction, linter.for(instruction.comments));
-  }
-  for (const arg of dockerfile.globalArgs) checkInstruction(arg, linter.for(arg.comments));
+  checkInstructions(dockerfile.globalArgs, linter);
+  for (const { from, instructions } of dockerfile.stages) checkInstructions([from, ...instructions], linter);
   checkStageNames(dockerfile, linter);
   checkCasing(dockerfile, linter);
+}
+
+/** The checks of instructions on their own, which need not be a whole file. */
+export function checkInstructions(
+  instructions: readonly (FromInstruction | Instruction)[],
+  linter: Linter,
+): void {
+  for (const instruction of instructions) {
+    const own = linter.for(instruction.comments);
+    if (instruction.kind === 'from') checkFrom(instruction, own);
+    else checkInstruction(instruction, own);
+  }
 }
 
 function checkFrom({ keyword, as, name, range, comments }: FromInstruction, linter: Linter): void {

@@ -1,4 +1,5 @@
 import { KilnError, type Range } from '../../../base/errors.ts';
+import { atSource, type DockerfileSource } from '../dockerfile-error.ts';
 import { DirectiveReader } from '../parse/directives.ts';
 import type { LintRule } from './rules.ts';
 
@@ -57,13 +58,9 @@ function invalid(part: string): KilnError {
 export class Linter {
   readonly #settings: LintSettings;
   readonly #report: (finding: LintFinding) => void;
-  readonly #found: Set<string>;
+  readonly #found: LintFinding[];
 
-  constructor(
-    settings: LintSettings,
-    report: (finding: LintFinding) => void,
-    found: Set<string> = new Set(),
-  ) {
+  constructor(settings: LintSettings, report: (finding: LintFinding) => void, found: LintFinding[] = []) {
     this.#settings = settings;
     this.#report = report;
     this.#found = found;
@@ -74,15 +71,16 @@ export class Linter {
     if (rule.experimental) {
       if (experimental !== 'all' && !experimental.has(rule.name)) return;
     } else if (skip === 'all' || skip.has(rule.name)) return;
-    this.#found.add(rule.name);
-    this.#report({ rule, range, message });
+    const finding = { rule, range, message };
+    this.#found.push(finding);
+    this.#report(finding);
   }
 
   /** The linter for one instruction: a comment above it can say `check=skip=…` too. */
   for(comments: readonly string[]): Linter {
     for (const comment of comments) {
       const directive = new DirectiveReader('').read(comment);
-      if (!directive || directive === 'repeated' || directive.name !== 'check') continue;
+      if (!directive || 'repeated' in directive || directive.name !== 'check') continue;
       let own: LintSettings;
       try {
         own = parseLintSettings(directive.value.split(' ')[0]!);
@@ -100,13 +98,19 @@ export class Linter {
     return this;
   }
 
-  /** Throws `failed_precondition` when something was found and findings are errors. */
-  throwIfFailed(): void {
-    if (!this.#settings.error || this.#found.size === 0) return;
-    throw new KilnError(
+  /** Throws `failed_precondition` with the places of all findings when something was found and findings are errors. */
+  throwIfFailed(source: DockerfileSource): void {
+    if (!this.#settings.error || this.#found.length === 0) return;
+    const rules = new Set(this.#found.map(({ rule }) => rule.name));
+    const error = new KilnError(
       'failed_precondition',
-      `lint violation found for rules: ${[...this.#found].join(', ')}`,
+      `lint violation found for rules: ${[...rules].join(', ')}`,
       { hint: 'the file asks for warnings to be errors (check=error=true)' },
+    );
+    throw atSource(
+      error,
+      source,
+      this.#found.map(({ range }) => range),
     );
   }
 }

@@ -26,8 +26,8 @@ export class DirectiveReader {
     this.#line = line;
   }
 
-  /** `repeated` when this directive was there before, which is an error. */
-  read(line: string): Directive | 'repeated' | undefined {
+  /** `repeated` names a directive that was there before, which is an error. */
+  read(line: string): Directive | { readonly repeated: DirectiveName } | undefined {
     this.#line++;
     if (this.#done) return undefined;
     const match = line.startsWith(this.#prefix)
@@ -38,7 +38,7 @@ export class DirectiveReader {
       this.#done = true;
       return undefined;
     }
-    if (this.#seen.has(name)) return 'repeated';
+    if (this.#seen.has(name)) return { repeated: name };
     this.#seen.add(name);
     return { name, value: match![2]!, line: this.#line };
   }
@@ -48,30 +48,31 @@ function isDirectiveName(name: string): name is DirectiveName {
   return names.has(name);
 }
 
+/** A directive of a file in any language whose comments start with `prefix`. A first line `#!…` is passed over. */
+export function findDirective(text: string, name: DirectiveName, prefix = '#'): Directive | undefined {
+  const { body, skipped } = withoutShebang(text);
+  const reader = new DirectiveReader(prefix, skipped);
+  for (const line of body.split('\n')) {
+    const directive = reader.read(line.replace(/\r$/, ''));
+    if (directive === undefined || 'repeated' in directive) return undefined;
+    if (directive.name === name) return directive;
+  }
+  return undefined;
+}
+
 /**
  * Which frontend a file asks for, if any: a `# syntax=` directive, one in a `//` comment, or the `syntax` key of a JSON
- * document (a first line starting with `#!` is passed over). `reference` is the first word of `value`.
+ * document. `reference` is the first word of `value`.
  */
 export function detectSyntax(
   text: string,
 ): { readonly reference: string; readonly value: string; readonly line: number } | undefined {
-  let body = text.startsWith('\uFEFF') ? text.slice(1) : text;
-  let skipped = 0;
-  if (body.startsWith('#!')) {
-    body = body.slice(body.indexOf('\n') + 1 || body.length);
-    skipped = 1;
+  const directive = findDirective(text, 'syntax') ?? findDirective(text, 'syntax', '//');
+  if (directive) {
+    const { value, line } = directive;
+    return { reference: value.split(' ')[0]!, value, line };
   }
-  for (const prefix of ['#', '//']) {
-    const reader = new DirectiveReader(prefix, skipped);
-    for (const line of body.split('\n')) {
-      const directive = reader.read(line.replace(/\r$/, ''));
-      if (directive === undefined || directive === 'repeated') break;
-      if (directive.name === 'syntax') {
-        const { value } = directive;
-        return { reference: value.split(' ')[0]!, value, line: directive.line };
-      }
-    }
-  }
+  const { body, skipped } = withoutShebang(text);
   if (!body.trimStart().startsWith('{')) return undefined;
   try {
     const { syntax } = JSON.parse(body) as { syntax?: unknown };
@@ -79,4 +80,10 @@ export function detectSyntax(
   } catch {
     return undefined;
   }
+}
+
+function withoutShebang(text: string): { readonly body: string; readonly skipped: number } {
+  const body = text.replace(/^\uFEFF/, '');
+  if (!body.startsWith('#!')) return { body, skipped: 0 };
+  return { body: body.slice(body.indexOf('\n') + 1 || body.length), skipped: 1 };
 }

@@ -31,6 +31,8 @@ export interface InstructionHead {
   readonly range: Range;
   /** Comment lines above it, without `#`. */
   readonly comments: readonly string[];
+  /** Where its flags are, by name without `--`, in order. */
+  readonly flagRanges: ReadonlyMap<string, readonly Range[]>;
 }
 
 export type FromInstruction = InstructionHead & {

@@ -157,7 +157,7 @@ const broken: readonly (readonly [string, RegExp, Range['start'], number])[] = [
   ['FROM a\nONBUILD ONBUILD RUN x', /Chaining ONBUILD/, { line: 2, character: 0 }, 0],
   ['FROM a\nSHELL sh', /JSON form/, { line: 2, character: 0 }, 0],
   ['# escape=x\nFROM a', /invalid escape token 'x'/, { line: 1, character: 0 }, 0],
-  ['# syntax=a\n# syntax=b\nFROM a', /only once/, { line: 2, character: 0 }, 0],
+  ['# syntax=a\n# syntax=b\nFROM a', /only one syntax parser directive/, { line: 2, character: 0 }, 0],
 ];
 
 for (const [text, message, start, end] of broken) {

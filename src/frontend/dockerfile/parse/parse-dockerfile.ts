@@ -12,16 +12,21 @@ import type {
 import { LineReader, type LogicalLine, splitLines, withoutEnd } from './logical-line.ts';
 import { parseInstruction, type SplitLine, splitInstruction, takesHeredocs } from './parse-instruction.ts';
 
-/** Parses a Dockerfile. Throws `invalid_argument` with file, line and column range among the details. */
-export function parseDockerfile(source: DockerfileSource): Dockerfile {
-  if (source.data.length === 0) {
-    throw new KilnError('invalid_argument', `${source.filename}: the Dockerfile cannot be empty`);
-  }
+/**
+ * Parses a Dockerfile, handing each instruction to `onInstruction` as soon as it is read. Throws `invalid_argument` with file,
+ * line and column range among the details.
+ */
+export function parseDockerfile(
+  source: DockerfileSource,
+  onInstruction: (instruction: FromInstruction | Instruction) => void = () => {},
+): Dockerfile {
+  if (source.data.length === 0) throw dockerfileError(source, lineRange(1), 'the Dockerfile cannot be empty');
   const parser = new DockerfileParser(source);
   const globalArgs: ArgInstruction[] = [];
   const stages: { readonly from: FromInstruction; readonly instructions: Instruction[] }[] = [];
   for (const instruction of parser.instructions()) {
     const stage = stages.at(-1);
+    onInstruction(instruction);
     if (instruction.kind === 'from') stages.push({ from: instruction, instructions: [] });
     else if (stage) stage.instructions.push(instruction);
     else if (instruction.kind === 'arg') globalArgs.push(instruction);
@@ -32,7 +37,7 @@ export function parseDockerfile(source: DockerfileSource): Dockerfile {
     }
   }
   if (stages.length === 0) {
-    const last = globalArgs.at(-1)?.range ?? lineRange(1);
+    const last = globalArgs.at(-1)?.range ?? lineRange(parser.lineCount);
     throw dockerfileError(
       source,
       last,
@@ -64,7 +69,7 @@ export function parseTrigger(expression: string, source: DockerfileSource, range
   if (instructions.length !== 1 || !trigger || trigger.kind === 'from') {
     throw dockerfileError(source, range, 'onbuild trigger should be a single expression');
   }
-  return { ...trigger, range };
+  return { ...trigger, range, flagRanges: new Map() };
 }
 
 class DockerfileParser {
@@ -93,6 +98,10 @@ class DockerfileParser {
     this.escape = directive?.value === '`' ? '`' : '\\';
   }
 
+  get lineCount(): number {
+    return this.#lines.length;
+  }
+
   *instructions(): Generator<FromInstruction | Instruction> {
     const reader = new LineReader(this.#lines, this.escape);
     for (let at = 0; at < this.directives.length; at++) reader.skip();
@@ -110,8 +119,12 @@ class DockerfileParser {
     for (const [index, line] of this.#lines.entries()) {
       const directive = reader.read(withoutEnd(line).trimStart());
       if (!directive) break;
-      if (directive === 'repeated') {
-        throw dockerfileError(this.source, lineRange(index + 1), 'a parser directive can be used only once');
+      if ('repeated' in directive) {
+        throw dockerfileError(
+          this.source,
+          lineRange(index + 1),
+          `only one ${directive.repeated} parser directive can be used`,
+        );
       }
       directives.push(directive);
     }

@@ -24,6 +24,8 @@ interface Parts {
   /** What follows the flags, trimmed, and its offset in the line. */
   readonly rest: string;
   readonly restStart: number;
+  /** All that follows the instruction's name. */
+  readonly text: string;
   readonly heredocs: readonly Heredoc[];
   readonly escape: string;
   /** An error about the whole instruction, or about a word of it. */
@@ -138,15 +140,31 @@ export function parseInstruction(
     );
   }
   return parser({
-    head: { keyword: split.keyword, code: line.text.trim(), range, comments: line.comments },
+    head: {
+      keyword: split.keyword,
+      code: line.text.trim(),
+      range,
+      comments: line.comments,
+      flagRanges: flagRangesOf(split.flags, line),
+    },
     name,
     flags: split.flags,
     rest: split.rest,
     restStart: split.restStart,
+    text: line.text.trimStart().slice(split.keyword.length).trimStart(),
     heredocs,
     escape: escapeMark,
     fail,
   });
+}
+
+function flagRangesOf(flags: readonly Word[], line: LogicalLine): InstructionHead['flagRanges'] {
+  const ranges = new Map<string, readonly Range[]>();
+  for (const { text, start, end } of flags) {
+    const name = text.slice(2).split('=', 1)[0]!;
+    ranges.set(name, [...(ranges.get(name) ?? []), line.range(start, end)]);
+  }
+  return ranges;
 }
 
 function flagsOf<Table extends FlagTable>(parts: Parts, table: Table): Flags<Table> {
@@ -346,6 +364,7 @@ function healthcheckRetries(parts: Parts, value: string | undefined): number {
   if (!value) return 0;
   if (!/^[+-]?\d+$/.test(value)) throw parts.fail(`invalid number ${JSON.stringify(value)} for --retries`);
   const retries = Number(value);
+  if (retries > 0x7fffffff) throw parts.fail(`--retries is too large (${value})`);
   if (retries < 0) throw parts.fail(`--retries cannot be negative (${retries})`);
   return retries;
 }
@@ -359,8 +378,25 @@ function parseOnbuild(parts: Parts): Instruction {
   if (name === 'MAINTAINER' || name === 'FROM') {
     throw parts.fail(`${name} isn't allowed as an ONBUILD trigger`);
   }
+  checkTrigger(parts, name);
   const documents = parts.heredocs.map((heredoc) => `\n${heredoc.content}${heredoc.name}`);
-  return { ...parts.head, kind: 'onbuild', expression: parts.rest + documents.join('') };
+  return { ...parts.head, kind: 'onbuild', expression: parts.text + documents.join('') };
+}
+
+/** Instructions whose arguments can be an array in JSON. */
+const arrayInstructions: ReadonlySet<string> = new Set(
+  'ADD CMD COPY ENTRYPOINT HEALTHCHECK RUN SHELL VOLUME'.split(' '),
+);
+
+/** What is written wrong fails here; what a trigger means is looked at when it takes effect. */
+function checkTrigger(parts: Parts, name: string): void {
+  const { rest, restStart } = splitInstruction(parts.rest, parts.escape);
+  const trigger = { ...parts, name, rest, restStart: parts.restStart + restStart };
+  if (name === 'ENV' || name === 'LABEL') {
+    if (rest !== '') keyValues(trigger);
+  } else if (arrayInstructions.has(name)) {
+    stringArray(trigger, name === 'HEALTHCHECK' ? (splitOnce(rest)[1] ?? '') : rest);
+  }
 }
 
 function parseShell(parts: Parts): Instruction {

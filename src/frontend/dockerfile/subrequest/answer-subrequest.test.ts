@@ -93,7 +93,7 @@ test('a check says why the file would not build, and where', async () => {
   assert.equal(strict.json.warnings.length, 1);
   assert.deepEqual(strict.json.buildError, {
     message: 'lint violation found for rules: JSONArgsRecommended',
-    location: {},
+    location: lines(3),
   });
 
   const missing = await ask('lint', 'FROM busybox\nFROM busybox AS b\nCOPY --from=nothing a /\n');
@@ -154,6 +154,17 @@ SSH       REQUIRED
 default   
 
 `,
+  );
+});
+
+test('an argument that adds to its earlier value is made of what that was made of', async () => {
+  const { json } = await ask(
+    'outline',
+    'ARG ONE=1\nARG TWO=2\nARG UNUSED=3\nARG SUM=$ONE\nARG SUM=$SUM$TWO\nFROM busybox\nARG SUM\n',
+  );
+  assert.deepEqual(
+    json.args.map(({ name, value }: { name: string; value: string }) => `${name}=${value}`),
+    ['ONE=1', 'TWO=2', 'SUM=12'],
   );
 });
 

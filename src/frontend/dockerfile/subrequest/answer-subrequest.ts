@@ -1,7 +1,8 @@
 import { asKilnError, KilnError } from '../../../base/errors.ts';
 import type { FrontendResult } from '../../frontend.ts';
 import type { DockerfileSource } from '../dockerfile-error.ts';
-import type { LintFinding } from '../lint/linter.ts';
+import type { LintFinding, LintSettings } from '../lint/linter.ts';
+import { parseChecked } from '../lint/parse-checked.ts';
 import type { Dockerfile } from '../parse/instruction-tree.ts';
 import { parseDockerfile } from '../parse/parse-dockerfile.ts';
 import { type ConversionRequest, checkDockerfile, outlineDockerfile } from '../to-llb/convert-dockerfile.ts';
@@ -22,6 +23,7 @@ export type ConversionOf = (
 export async function answerSubrequest(
   name: string,
   source: DockerfileSource,
+  lint: LintSettings | undefined,
   conversionOf: ConversionOf,
 ): Promise<FrontendResult> {
   switch (name) {
@@ -35,8 +37,9 @@ export async function answerSubrequest(
     }
     case subrequests.lint.name: {
       const findings: LintFinding[] = [];
-      const failure = await failureOf(() =>
-        checkDockerfile(conversionOf(parseDockerfile(source), (finding) => findings.push(finding))),
+      const onFinding = (finding: LintFinding) => findings.push(finding);
+      const failure = await failureOf(async () =>
+        checkDockerfile(conversionOf(parseChecked(source, lint, onFinding), onFinding)),
       );
       return answerResult(subrequests.lint, lintReport(source, findings, failure));
     }

@@ -26,7 +26,9 @@ export function lintReport(
       ...(failure && {
         buildError: {
           message: failure.message,
-          location: place ? { ranges: place.ranges.flatMap((range) => locationOf(range).ranges) } : {},
+          location: place
+            ? { ranges: inOrder(place.ranges).flatMap((range) => locationOf(range).ranges) }
+            : {},
         },
       }),
     },
@@ -36,6 +38,10 @@ export function lintReport(
       .join(''),
     statusCode: findings.length > 0 || failure ? 1 : 0,
   };
+}
+
+function inOrder(ranges: readonly Range[]): readonly Range[] {
+  return ranges.toSorted((a, b) => a.start.line - b.start.line);
 }
 
 function findingText({ rule, message, range }: LintFinding, source: DockerfileSource): string {

@@ -1,4 +1,5 @@
 import type { Range } from '../../../base/errors.ts';
+import { linesOf } from '../dockerfile-error.ts';
 
 /** Where something is written, as answers have it: a range for each line. */
 export interface Location {
@@ -10,11 +11,7 @@ interface Line {
 }
 
 export function locationOf(range: Range): Location {
-  const count = Math.max(range.end.line - range.start.line, 0) + 1;
   return {
-    ranges: Array.from({ length: count }, (_, at) => {
-      const line = range.start.line + at;
-      return { start: { line }, end: { line } };
-    }),
+    ranges: linesOf(range).map(({ start: { line } }) => ({ start: { line }, end: { line } })),
   };
 }

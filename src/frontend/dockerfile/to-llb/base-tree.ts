@@ -2,9 +2,10 @@ import { asKilnError } from '../../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../../base/platform.ts';
 import { image, type State, scratch } from '../../../llb/llb.ts';
 import { formatReference, parseReference, withDefaultTag, withDigest } from '../../../oci/reference.ts';
+import { linesOf } from '../dockerfile-error.ts';
 import { noVariables } from '../expand/expand-word.ts';
 import { lintRules } from '../lint/rules.ts';
-import { nearest } from '../nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import type { BuildInputs } from './build-inputs.ts';
 import { type ConversionContext, PathSet } from './conversion-context.ts';
 import { baseImage, emptyImage, type ImageDraft } from './image-draft.ts';
@@ -50,13 +51,21 @@ export async function resolveBaseTree(node: TreeNode, options: BaseTreeOptions):
     const target = context.targetPlatform;
     return { tree: scratch(), image: emptyImage(target), config: undefined, platform: target, paths };
   }
-  const reference = formatReference(withDefaultTag(parseReference(node.baseName)));
+  const reference = formatReference(withDefaultTag(parseStageName(node.baseName)));
   const named = await inputs.namedContext(reference, platform, () => paths.list);
   if (named) {
     const own = named.image ?? emptyImage(platform);
-    return { tree: named.tree, image: own, config: undefined, platform, paths };
+    return { tree: named.tree, image: own, config: named.config, platform, paths };
   }
   return { ...(await resolveImage(node, reference, platform, options)), paths };
+}
+
+function parseStageName(name: string) {
+  try {
+    return parseReference(name);
+  } catch (error) {
+    throw asKilnError(error).wrap(`failed to parse stage name ${JSON.stringify(name)}`);
+  }
 }
 
 async function resolveImage(
@@ -74,9 +83,9 @@ async function resolveImage(
       logName: `${prefix} load metadata for ${reference}`,
     })
     .catch((error: unknown) => {
-      const match = nearest(node.baseName, stageNames);
-      const known = asKilnError(error);
-      throw known.wrap(node.baseName + (match === undefined ? '' : ` (did you mean ${match}?)`));
+      throw asKilnError(error).wrap(
+        node.baseName + didYouMean(node.baseName, [...stageNames, ...commonImages]),
+      );
     });
   const own = baseImage(resolved.config, reference, wanted);
   // Without a platform asked for, the image may be one that this machine can run though it is not the first choice.
@@ -100,11 +109,24 @@ async function resolveImage(
         ...(node.stage && {
           description: { 'com.docker.dockerfile.v1.command': node.stage.from.code },
         }),
-        locations: [{ file: context.file, ranges: [node.range] }],
+        locations: [{ file: context.file, ranges: linesOf(node.range) }],
       })
     : scratch();
   return { tree, image: own, config: resolved.config, platform };
 }
+
+/** What a name that is no image's was often meant to be. */
+const commonImages = [
+  'alpine',
+  'busybox',
+  'centos',
+  'debian',
+  'fedora',
+  'golang',
+  'node',
+  'python',
+  'ubuntu',
+];
 
 function samePlatform(a: Platform, b: Platform): boolean {
   return a.os === b.os && a.architecture === b.architecture;

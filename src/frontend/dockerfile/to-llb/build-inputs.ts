@@ -35,6 +35,8 @@ import type { RequestOptions } from './request-options.ts';
 export interface NamedContext {
   readonly tree: State;
   readonly image: ImageDraft | undefined;
+  /** The image's config as it was resolved. */
+  readonly config?: Uint8Array;
 }
 
 /** The file to build from, and the vertex that loaded it. */
@@ -105,7 +107,7 @@ export class BuildInputs {
     ]);
     this.#ownIgnoreFile = ignore;
     return {
-      source: { filename, language: 'Dockerfile', data },
+      source: { filename, language: 'Dockerfile', data, definition },
       vertex: unmarshalDefinition(definition).result?.digest ?? digestOf(''),
     };
   }
@@ -225,6 +227,7 @@ export class BuildInputs {
     return {
       tree: image(resolved.ref, { platform, name: `[context ${key}] ${resolved.ref}` }),
       image: baseImage(resolved.config, written, platform),
+      config: resolved.config,
     };
   }
 
@@ -255,7 +258,7 @@ export class BuildInputs {
       platform,
       name: `[context ${key}] OCI load from client`,
     });
-    return { tree, image: baseImage(resolved.config, ref, platform) };
+    return { tree, image: baseImage(resolved.config, ref, platform), config: resolved.config };
   }
 
   async #localContext(key: string, name: string, paths: () => readonly string[]): Promise<State> {

@@ -9,6 +9,8 @@ import type { RequestOptions } from './request-options.ts';
 /** What the conversion of every stage shares. */
 export interface ConversionContext {
   readonly options: RequestOptions;
+  /** The client's, with `SOURCE_DATE_EPOCH` as the number that it stands for. */
+  readonly buildArgs: ReadonlyMap<string, string>;
   readonly escape: string;
   readonly file: SourceFile;
   /** The global `ARG`s and the predefined ones. */
@@ -21,8 +23,14 @@ export interface ConversionContext {
   /** The build context, reduced to the paths that are used when the definition is made. */
   readonly buildContext: State;
   readonly contextPaths: PathSet;
-  /** What `.dockerignore` leaves out; undefined when it says nothing. */
-  readonly ignored: PatternMatcher | undefined;
+  /** Undefined when it leaves out nothing, or when its `!` patterns make that hard to tell. */
+  readonly ignored: IgnoredPaths | undefined;
+}
+
+/** What `.dockerignore` leaves out. `excludesAll`: one of its patterns alone leaves out every file. */
+export interface IgnoredPaths {
+  readonly matcher: PatternMatcher;
+  readonly excludesAll: boolean;
 }
 
 /** The paths of a tree that are read. Grows while stages are converted. */

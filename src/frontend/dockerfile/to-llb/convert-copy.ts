@@ -12,6 +12,7 @@ import {
   type State,
   scratch,
 } from '../../../llb/llb.ts';
+import { atFlag } from '../dockerfile-error.ts';
 import type { Linter } from '../lint/linter.ts';
 import { lintRules } from '../lint/rules.ts';
 import type { AddInstruction, CopyInstruction } from '../parse/instruction-tree.ts';
@@ -49,7 +50,9 @@ export function convertCopy(
   checkChecksum(words);
   const source = sourceTree(stage, command, instruction, treeOf);
   const name = stage.nextName(displayName(stage, instruction.code), command);
-  const dest = resolveTargetPath(stage.state.settings.dir, words.dest, stage.os, true);
+  // The working directory is a directory: what is copied goes into it, not to its name.
+  const written = words.dest === '' || words.dest === '.' ? './' : words.dest;
+  const dest = resolveTargetPath(stage.state.settings.dir, written, stage.os, true);
   const copied = new CopyBuilder(stage, words, source, name, linter).build(dest);
   apply(stage, instruction, copied, name, words);
   stage.commit(historyText(words), true);
@@ -132,7 +135,9 @@ class CopyBuilder {
     this.#common = {
       createDestPath: true,
       ...(words.chown && { owner: words.chown }),
-      ...(words.chmod && { mode: parseChmod(words.chmod) }),
+      ...(words.chmod && {
+        mode: atFlag(words.instruction, 'chmod', 0, stage.context.file, () => parseChmod(words.chmod)),
+      }),
       ...(exclude.length > 0 && { excludePatterns: exclude }),
     };
   }
@@ -225,7 +230,8 @@ class CopyBuilder {
     const { ignored } = this.#stage.context;
     if (!ignored || !this.#source.isContext) return;
     const clean = cleanPath(path).replace(/^\/(?=.)/, '');
-    if (clean === '.' || clean === '/' || !ignored.matches(clean)) return;
+    const isRoot = clean === '.' || clean === '/';
+    if (isRoot ? !ignored.excludesAll : !ignored.matcher.matches(clean)) return;
     const { kind, range } = this.#words.instruction;
     this.#linter.report(
       lintRules.copyIgnoredFile,

@@ -1,12 +1,13 @@
 import { KilnError } from '../../../base/errors.ts';
 import { PatternMatcher } from '../../../base/pattern.ts';
-import type { Platform } from '../../../base/platform.ts';
+import { type Platform, parsePlatform } from '../../../base/platform.ts';
 import { type Definition, State, toDefinition } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';
 import { atSource } from '../dockerfile-error.ts';
 import { expandWord, type Variables } from '../expand/expand-word.ts';
 import { checkTree } from '../lint/check-tree.ts';
-import { defaultLintSettings, Linter, type LintFinding, parseLintSettings } from '../lint/linter.ts';
+import { Linter, type LintFinding } from '../lint/linter.ts';
+import { lintSettingsOf } from '../lint/parse-checked.ts';
 import { lintRules } from '../lint/rules.ts';
 import { didYouMean, nearest } from '../nearest.ts';
 import type { Dockerfile, FromInstruction, Instruction } from '../parse/instruction-tree.ts';
@@ -71,9 +72,7 @@ export async function outlineDockerfile(request: ConversionRequest): Promise<Out
 
 function converterFor(request: ConversionRequest): DockerfileConverter {
   const { dockerfile, options } = request;
-  const check = dockerfile.directives.find(({ name }) => name === 'check');
-  const settings = options.lint ?? (check ? parseLintSettings(check.value) : defaultLintSettings);
-  const linter = new Linter(settings, request.onFinding);
+  const linter = new Linter(options.lint ?? lintSettingsOf(dockerfile.source), request.onFinding);
   checkTree(dockerfile, linter);
   return new DockerfileConverter(request, linter);
 }
@@ -83,7 +82,8 @@ class DockerfileConverter {
   readonly #linter: Linter;
   readonly #dockerfile: Dockerfile;
   readonly #targetPlatform: Platform;
-  #globalArgs: ReadonlyMap<string, string>;
+  readonly #globalArgs: Map<string, string>;
+  readonly #buildArgs: Map<string, string>;
   readonly #declaredArgs = new Map<string, DeclaredArg>();
   /** Arguments that were expanded in each `FROM`. */
   readonly #usedInFrom = new Map<FromInstruction, ReadonlySet<string>>();
@@ -98,6 +98,7 @@ class DockerfileConverter {
     this.#request = request;
     this.#linter = linter;
     this.#dockerfile = dockerfile;
+    this.#buildArgs = new Map(options.buildArgs);
     this.#targetPlatform = request.targetPlatform ?? request.buildPlatform;
     this.#builder = new StageGraphBuilder(dockerfile.source);
     const stage = options.target || (dockerfile.stages.at(-1)!.from.name ?? '');
@@ -140,7 +141,7 @@ class DockerfileConverter {
   async #convertStages(
     choose: (target: TreeNode, graph: StageGraph) => readonly TreeNode[],
   ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext }> {
-    const epoch = await this.#epoch();
+    const epoch = await this.#resolveEpoch();
     const graph = this.#builder.build(
       this.#dockerfile.stages,
       (word, from) => this.#expandFrom(word, from),
@@ -150,7 +151,7 @@ class DockerfileConverter {
     const context = await this.#context(epoch);
     const reached = await this.#resolveBases(graph, choose(target, graph), context);
     for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
-    this.#linter.throwIfFailed();
+    this.#linter.throwIfFailed(this.#dockerfile.source);
     return { target, context };
   }
 
@@ -158,11 +159,11 @@ class DockerfileConverter {
     const { options, inputs } = this.#request;
     const patterns = await inputs.ignorePatterns();
     const decidable = patterns.length > 0 && !patterns.some((pattern) => pattern.startsWith('!'));
-    const { filename, language, data } = this.#dockerfile.source;
     return {
       options,
+      buildArgs: this.#buildArgs,
       escape: this.#dockerfile.escape,
-      file: { filename, language, data },
+      file: this.#dockerfile.source,
       globalArgs: variablesOf(this.#globalArgs),
       targetPlatform: this.#targetPlatform,
       epoch,
@@ -170,23 +171,30 @@ class DockerfileConverter {
       linter: this.#linter,
       buildContext: State.late(() => this.#mainContext!),
       contextPaths: new PathSet(),
-      ignored: decidable ? new PatternMatcher(patterns) : undefined,
+      ignored: decidable
+        ? {
+            matcher: new PatternMatcher(patterns),
+            excludesAll: patterns.some((pattern) => ['*', '**', '**/*'].includes(pattern)),
+          }
+        : undefined,
     };
   }
 
-  /** Arguments have the time itself instead of what it was found by. */
-  async #epoch(): Promise<number | undefined> {
-    const { dockerfile, inputs, bridge, options, signal } = this.#request;
-    const { buildArgs } = options;
-    const value = buildArgs.get(epochName) ?? this.#globalArgs.get(epochName) ?? '';
-    const platform = this.#targetPlatform;
-    const globalArgs = this.#globalArgs;
-    const epoch = await resolveEpoch(value, {
-      ...{ dockerfile, inputs, bridge, buildArgs, globalArgs, platform, signal },
+  /** Puts the number into the place of what stands for it, so that steps see it too. */
+  async #resolveEpoch(): Promise<number | undefined> {
+    const { dockerfile, inputs, bridge, signal } = this.#request;
+    const given = this.#buildArgs.get(epochName);
+    const value = given ?? (this.#globalArgs.get(epochName) || undefined);
+    if (value === undefined) return undefined;
+    const context = { dockerfile, inputs, bridge, signal, platform: this.#targetPlatform };
+    const args = { buildArgs: this.#buildArgs, globalArgs: this.#globalArgs };
+    const epoch = await resolveEpoch(value, { ...context, ...args }).catch((error: unknown) => {
+      const declared = given === undefined ? this.#declaredArgs.get(epochName) : undefined;
+      throw declared ? atSource(error, dockerfile.source, [declared.range]) : error;
     });
-    if (value !== '' && value !== String(epoch)) {
-      this.#request = { ...this.#request, options: { ...options, buildArgs: withEpoch(buildArgs, epoch) } };
-      this.#globalArgs = withEpoch(globalArgs, epoch);
+    for (const args of [this.#buildArgs, this.#globalArgs]) {
+      if (epoch === undefined) args.delete(epochName);
+      else if (args.has(epochName)) args.set(epochName, String(epoch));
     }
     return epoch;
   }
@@ -337,7 +345,8 @@ class DockerfileConverter {
       );
     }
     if (word === from.flags.platform) this.#checkPlatformFlag(word, from, expansion, variables, linter);
-    return expansion;
+    const suggestions = [...expansion.unmatched].map((name) => didYouMean(name, this.#globalArgs.keys()));
+    return { ...expansion, suggestion: suggestions.find(Boolean) ?? '' };
   }
 
   #declaredNames(): ReadonlySet<string> {
@@ -363,8 +372,14 @@ class DockerfileConverter {
       return;
     }
     if (matched.size > 0 || unmatched.size > 0) return;
-    const [os = '', architecture = ''] = text.split('/');
-    if ([os, architecture].some((part) => part !== '' && name.includes(part))) return;
+    let platform: Platform;
+    try {
+      platform = parsePlatform(text);
+    } catch {
+      return;
+    }
+    // A name that says for what the stage is shows that the constant is meant.
+    if (name.includes(platform.os) || name.includes(platform.architecture)) return;
     linter.report(
       lintRules.fromPlatformFlagConstDisallowed,
       range,
@@ -381,8 +396,13 @@ class DockerfileConverter {
       return;
     }
     for (const { from } of this.#dockerfile.stages) {
+      let text: string;
       try {
-        const { text } = expandWord(from.image, variables, { escape: this.#dockerfile.escape });
+        text = expandWord(from.image, variables, { escape: this.#dockerfile.escape }).text;
+      } catch {
+        return;
+      }
+      try {
         parseReference(text);
       } catch {
         this.#linter
@@ -395,17 +415,6 @@ class DockerfileConverter {
       }
     }
   }
-}
-
-/** With another value for the argument if it has one, or without it. */
-function withEpoch(
-  args: ReadonlyMap<string, string>,
-  epoch: number | undefined,
-): ReadonlyMap<string, string> {
-  const changed = new Map(args);
-  if (epoch === undefined) changed.delete(epochName);
-  else if (args.has(epochName)) changed.set(epochName, String(epoch));
-  return changed;
 }
 
 /** The name of a stage in displays: none where there is only the one. */

@@ -77,10 +77,10 @@ export function convertInstruction(stage: StageBuilder, command: Command, treeOf
 }
 
 function convertArg(stage: StageBuilder, instruction: Of<'arg'>, linter: Linter): void {
-  const { options, globalArgs } = stage.context;
+  const { buildArgs, globalArgs } = stage.context;
   const committed = instruction.args.map((arg) => {
     checkSecret('ARG', arg.name, instruction, linter);
-    const given = options.buildArgs.get(arg.name);
+    const given = buildArgs.get(arg.name);
     const inherited = given === undefined && arg.value === undefined ? globalArgs.get(arg.name) : undefined;
     const value =
       given ?? (arg.value === undefined ? inherited : stage.expand(arg.value, instruction, linter).text);
@@ -126,11 +126,11 @@ function convertEnv(stage: StageBuilder, instruction: Of<'env'>, linter: Linter)
   const env = [...(stage.image.config.Env ?? [])];
   for (const { key, value } of pairs) {
     checkSecret('ENV', key, instruction, linter);
-    stage.state = stage.state.env(key, value);
-    const at = env.findIndex((entry) => entry.split('=', 1)[0] === key);
+    const at = env.findIndex((entry) => entry.startsWith(key) && (entry[key.length] ?? '=') === '=');
     if (at >= 0) env[at] = `${key}=${value}`;
     else env.push(`${key}=${value}`);
   }
+  stage.state = stage.state.envs(pairs.map(({ key, value }) => [key, value]));
   stage.configure({ Env: env });
   stage.commit(`ENV ${pairs.map(({ key, value }) => `${key}=${value}`).join(' ')}`, false);
 }

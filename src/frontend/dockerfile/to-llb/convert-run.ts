@@ -10,6 +10,7 @@ import {
   type State,
   scratch,
 } from '../../../llb/llb.ts';
+import { atFlag } from '../dockerfile-error.ts';
 import type { Variables } from '../expand/expand-word.ts';
 import type { Linter } from '../lint/linter.ts';
 import { chompTabs, parseHeredocMark } from '../parse/heredoc.ts';
@@ -34,8 +35,10 @@ export function convertRun(
   const { options } = context;
   // A process can read any file of the tree it runs on.
   stage.paths.add('/');
-  const mounts = (instruction.flags.mount ?? []).map((text) =>
-    parseRunMount(text, (value) => stage.expand(value, instruction, linter).text),
+  const mounts = (instruction.flags.mount ?? []).map((text, at) =>
+    atFlag(instruction, 'mount', at, context.file, () =>
+      parseRunMount(text, (value) => stage.expand(value, instruction, linter).text),
+    ),
   );
   const script = runScript(stage, instruction);
   const args = script.args;
@@ -60,7 +63,9 @@ export function convertRun(
     mounts: [...script.mounts, ...converted.mounts, ...sharedMemory(options.shmSize)],
     secrets: converted.secrets,
     ssh: converted.ssh,
-    devices: (instruction.flags.device ?? []).map(parseRunDevice),
+    devices: (instruction.flags.device ?? []).map((text, at) =>
+      atFlag(instruction, 'device', at, context.file, () => parseRunDevice(text)),
+    ),
     proxyEnv: context.proxyEnv,
     resources: options.resources,
   };
@@ -125,9 +130,10 @@ function convertMounts(
   treeOf: TreeState,
 ): { readonly mounts: MountSpec[]; readonly secrets: SecretSpec[]; readonly ssh: SshSpec[] } {
   const result = { mounts: [] as MountSpec[], secrets: [] as SecretSpec[], ssh: [] as SshSpec[] };
+  const { instruction } = command;
   for (const [at, mount] of mounts.entries()) {
     const { required } = mount;
-    const { range } = command.instruction;
+    const { range } = instruction;
     if (mount.type === 'secret') {
       const secret = secretMount(mount);
       result.secrets.push(secret);
@@ -135,7 +141,13 @@ function convertMounts(
     } else if (mount.type === 'ssh') {
       result.ssh.push(sshMount(mount));
       stage.parameters.agents.push({ name: mount.id || 'default', required, range });
-    } else result.mounts.push(treeMount(stage, mount, mountedTree(stage, command, mount, at, treeOf)));
+    } else {
+      result.mounts.push(
+        atFlag(instruction, 'mount', at, stage.context.file, () =>
+          treeMount(stage, mount, mountedTree(stage, command, mount, at, treeOf)),
+        ),
+      );
+    }
   }
   return result;
 }

@@ -47,7 +47,7 @@ function portRange(text: string, invalid: (why: string) => KilnError): readonly 
   const [first = '', last = first] = text.split(/-(.*)/s);
   const port = (digits: string) => {
     const number = /^\+?\d+$/.test(digits) ? Number(digits) : Number.NaN;
-    if (!(number <= 65535)) throw invalid(`${JSON.stringify(digits)} is not a port (0–65535)`);
+    if (!(number <= 65535)) throw invalid(`${JSON.stringify(digits || text)} is not a port (0–65535)`);
     return number;
   };
   const range = [port(first), port(last)] as const;

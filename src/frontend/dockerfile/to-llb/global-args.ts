@@ -26,14 +26,12 @@ export function predefinedArgs(
 
 function platformArgs(prefix: string, platform: Platform): readonly (readonly [string, string])[] {
   const { os, architecture, variant, osVersion } = platform;
-  // The variant that the architecture implies goes unnamed.
-  const shown = architecture === 'arm64' && variant === 'v8' ? undefined : variant;
   return [
     [`${prefix}PLATFORM`, formatPlatform(platform)],
     [`${prefix}OS`, os],
     [`${prefix}OSVERSION`, osVersion ?? ''],
     [`${prefix}ARCH`, architecture],
-    [`${prefix}VARIANT`, shown ?? ''],
+    [`${prefix}VARIANT`, variant ?? ''],
   ];
 }
 
@@ -58,6 +56,7 @@ export function globalArgs(
   onDeclared: (arg: DeclaredArg) => void = () => {},
 ): Map<string, string> {
   const args = new Map(predefined);
+  const usesOf = new Map<string, ReadonlySet<string>>();
   for (const { args: declared, range } of dockerfile.globalArgs) {
     for (const { name, value, description } of declared) {
       const own = given.get(name);
@@ -68,10 +67,16 @@ export function globalArgs(
           const { text, matched } = expandWord(value, variablesOf(args), { escape: dockerfile.escape });
           args.set(name, text);
           uses = matched;
+          // A default that adds to the one before is made of what that was made of.
+          if (matched.has(name)) {
+            const others = [...matched].filter((other) => other !== name);
+            uses = new Set([...others, ...(usesOf.get(name) ?? [])]);
+          }
         } catch (error) {
           throw atSource(error, dockerfile.source, [range]);
         }
       }
+      usesOf.set(name, uses);
       onDeclared({ name, value: args.get(name), description, range, uses });
     }
   }

@@ -34,6 +34,8 @@ export interface RequestOptions {
   readonly syntax: string | undefined;
   /** Set when a frontend passed the request on: `syntax` has been followed already. */
   readonly forwarded: boolean;
+  /** What the client needs of the frontend that it cannot do; `isForwardable` when another frontend might. */
+  readonly missingCapability: { readonly id: string; readonly isForwardable: boolean } | undefined;
   /** A question instead of a build: `frontend.lint`. */
   readonly subrequest: string | undefined;
   /** The `context:` options by name. */
@@ -95,6 +97,7 @@ export function parseRequestOptions(options: Readonly<Record<string, string>>): 
     lint: check === undefined ? undefined : parseLintSettings(check),
     syntax: buildArgs.get('BUILDKIT_SYNTAX') || undefined,
     forwarded: get('cmdline') !== undefined,
+    missingCapability: parseCapabilities(get('frontend.caps')),
     subrequest: get('requestid'),
     namedContexts: withPrefix('context:'),
     inputMetadata: withPrefix('input-metadata:'),
@@ -126,6 +129,19 @@ function parseInteger(option: string, value: string | undefined): number {
   if (!value) return 0;
   if (!/^[+-]?\d+$/.test(value)) throw invalid(option, value, 'it is a whole number');
   return Number(value);
+}
+
+/** What this frontend can do beyond the oldest one, as clients ask for it. */
+const frontendCapabilities: ReadonlySet<string> = new Set(
+  ['inputs', 'subrequests', 'contexts', 'gitquerystring'].map((name) => `moby.buildkit.frontend.${name}`),
+);
+
+/** The first that is not there, one that no other frontend can make up for before those that it can. */
+function parseCapabilities(value: string | undefined): RequestOptions['missingCapability'] {
+  const missing = (value ? value.split(',') : [])
+    .map((text) => ({ id: text.split('+')[0]!, isForwardable: text.includes('+forward') }))
+    .filter(({ id }) => !frontendCapabilities.has(id));
+  return missing.find(({ isForwardable }) => !isForwardable) ?? missing[0];
 }
 
 function parsePlatforms(value: string | undefined): readonly Platform[] {
@@ -160,11 +176,21 @@ function parseExtraHosts(value: string | undefined): RequestOptions['extraHosts'
   });
 }
 
+/** What setrlimit(2) knows. */
+const limits: ReadonlySet<string> = new Set(
+  'core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(
+    ' ',
+  ),
+);
+
 /** `name=soft[:hard]`, -1 for no limit. */
 function parseUlimits(value: string | undefined): RequestOptions['ulimits'] {
   if (!value) return [];
   return parseCsv(value).map((field) => {
     const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(field);
+    if (match && !limits.has(match[1]!)) {
+      throw invalid('ulimit', field, `it can be ${[...limits].join(', ')}`);
+    }
     if (!match) throw invalid('ulimit', field, 'write it as name=soft:hard');
     const soft = Number(match[2]);
     const hard = match[3] === undefined ? soft : Number(match[3]);
@@ -185,14 +211,21 @@ function parseResources(get: (name: string) => string | undefined): LinuxResourc
     }
     return value;
   };
+  const set = (name: string) => {
+    const value = get(name) ?? '';
+    if (value !== '' && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(value)) {
+      throw invalid(name, value, 'write it as 0-3,5');
+    }
+    return value;
+  };
   return {
     memory: positive('memory'),
     memorySwap: positive('memswap'),
     cpuShares: positive('cpushares'),
     cpuPeriod: positive('cpuperiod'),
     cpuQuota: positive('cpuquota'),
-    cpusetCpus: get('cpusetcpus') ?? '',
-    cpusetMems: get('cpusetmems') ?? '',
+    cpusetCpus: set('cpusetcpus'),
+    cpusetMems: set('cpusetmems'),
   };
 }
 

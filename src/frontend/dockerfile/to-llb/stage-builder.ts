@@ -2,6 +2,7 @@ import type { Platform } from '../../../base/platform.ts';
 import { formatPlatform, normalizePlatform, parsePlatform } from '../../../base/platform.ts';
 import type { State, VertexOptions } from '../../../llb/llb.ts';
 import type { ContainerConfig } from '../../../oci/image-config.ts';
+import { linesOf } from '../dockerfile-error.ts';
 import { type ExpandOptions, type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
 import type { Linter } from '../lint/linter.ts';
 import type { ArgDefinition, Instruction } from '../parse/instruction-tree.ts';
@@ -83,11 +84,13 @@ export class StageBuilder {
 
   /** Expands a word of `instruction`, reporting variables that nothing defines. */
   expand(word: string, instruction: Instruction, linter: Linter, options: ExpandOptions = {}): Expansion {
-    const expansion = expandWord(word, this.variables, { escape: this.context.escape, ...options });
-    if (expansion.unmatched.size > 0) {
-      reportUndefined(expansion.unmatched, this.args, this.variables, instruction.range, linter);
+    const unset = new Set<string>();
+    const onUnset = (name: string) => unset.add(name);
+    try {
+      return expandWord(word, this.variables, { escape: this.context.escape, onUnset, ...options });
+    } finally {
+      if (unset.size > 0) reportUndefined(unset, this.args, this.variables, instruction.range, linter);
     }
-    return expansion;
   }
 
   configure(config: ContainerConfig): void {
@@ -109,7 +112,7 @@ export class StageBuilder {
       this.context.options.multiPlatform ? platformPrefix(this.platform, this.variables) : '',
     );
     const name = (word: string) => `${prefix}${onbuild && prefix ? 'ONBUILD ' : ''}${word}`;
-    const locations = [{ file: this.context.file, ranges: [instruction.range] }];
+    const locations = [{ file: this.context.file, ranges: linesOf(instruction.range) }];
     return {
       of: (options = {}) => ({ locations, name: name(text), ...options }),
       withPrefix: (before) => name(`${before} ${text}`),
@@ -125,11 +128,13 @@ export class StageBuilder {
   #initialState(tree: State): State {
     const { hostname, network } = this.context.options;
     const { Env = [], WorkingDir, User } = this.image.config;
-    let state = tree.platform(this.platform);
-    for (const entry of Env) {
-      const [name = '', value = ''] = entry.split(/=(.*)/s);
-      if (name !== '') state = state.env(name, value);
-    }
+    const env = Env.map((entry) => {
+      const equals = entry.indexOf('=');
+      return equals < 0
+        ? ([entry, ''] as const)
+        : ([entry.slice(0, equals), entry.slice(equals + 1)] as const);
+    });
+    let state = tree.platform(this.platform).envs(env.filter(([name]) => name !== ''));
     if (hostname) state = state.hostname(hostname);
     if (WorkingDir) {
       const workdir = resolveWorkdir(WorkingDir, WorkingDir, this.os);

@@ -1,8 +1,7 @@
-import { KilnError, type Range } from '../../../base/errors.ts';
+import { asKilnError, KilnError, type Range } from '../../../base/errors.ts';
 import { type Platform, parsePlatform } from '../../../base/platform.ts';
-import { atSource, type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
+import { atFlag, atSource, type DockerfileSource, dockerfileError, linesOf } from '../dockerfile-error.ts';
 import type { Expansion } from '../expand/expand-word.ts';
-import { didYouMean } from '../nearest.ts';
 import type { FromInstruction, Instruction, Stage } from '../parse/instruction-tree.ts';
 import { mountFrom } from './run-mount.ts';
 
@@ -38,8 +37,8 @@ export interface StageGraph {
   readonly readsOthers: boolean;
 }
 
-/** The expansion of a word of `FROM`, whose problems are reported where it stands. */
-export type ExpandFrom = (word: string, from: FromInstruction) => Expansion;
+/** The expansion of a word of `FROM`, and which name one that is not set was probably meant to be. */
+export type ExpandFrom = (word: string, from: FromInstruction) => Expansion & { readonly suggestion: string };
 
 /** Whether the client gave another tree in the place of a stage. */
 export type IsReplaced = (stage: string, platform: Platform | undefined) => boolean;
@@ -105,7 +104,9 @@ export class StageGraphBuilder {
         if (trail.has(tree)) {
           const circle = [...trail].slice([...trail.keys()].indexOf(tree));
           throw new KilnError('invalid_argument', `circular dependency detected on stage: ${tree.name}`, {
-            details: [{ kind: 'source', ...this.#source, ranges: circle.map(([, place]) => place) }],
+            details: [
+              { kind: 'source', ...this.#source, ranges: circle.flatMap(([, place]) => linesOf(place)) },
+            ],
           });
         }
         visit(tree);
@@ -133,17 +134,18 @@ export class StageGraphBuilder {
     };
     const { platform } = from.flags;
     if (platform) {
-      const { text, unmatched } = expand(platform, from);
-      if (text === '') {
-        const [name = ''] = unmatched;
-        throw fail(
-          `empty platform value from expression ${platform}${didYouMean(name, ['BUILDPLATFORM', 'TARGETPLATFORM'])}`,
-        );
-      }
+      const { text, suggestion } = expand(platform, from);
+      if (text === '') throw fail(`empty platform value from expression ${platform}${suggestion}`);
       try {
         node.platform = parsePlatform(text);
-      } catch (error) {
-        throw atSource(error, this.#source, [from.range]);
+      } catch (cause) {
+        const { message, hint } = asKilnError(cause);
+        throw dockerfileError(
+          this.#source,
+          from.range,
+          `failed to parse platform ${platform}: ${message}${suggestion}`,
+          { hint, cause },
+        );
       }
     }
     if (from.name !== undefined && isReplaced(from.name, node.platform)) {
@@ -159,19 +161,21 @@ export class StageGraphBuilder {
       case 'copy': {
         const { from } = instruction.flags;
         if (!from) return [];
+        const place = instruction.flagRanges.get('from')?.[0] ?? instruction.range;
         if (/\$[\w{]/.test(from)) {
           throw dockerfileError(
             this.#source,
-            instruction.range,
+            place,
             'variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround',
           );
         }
-        return [this.#tree(from, instruction.range, true)];
+        return [this.#tree(from, place, true)];
       }
       case 'run':
-        return (instruction.flags.mount ?? []).map((mount) => {
-          const from = mountFrom(mount);
-          return from === '' ? undefined : this.#tree(from, instruction.range, false);
+        return (instruction.flags.mount ?? []).map((mount, at) => {
+          const from = atFlag(instruction, 'mount', at, this.#source, () => mountFrom(mount));
+          const place = instruction.flagRanges.get('mount')?.[at] ?? instruction.range;
+          return from === '' ? undefined : this.#tree(from, place, false);
         });
       default:
         return [];

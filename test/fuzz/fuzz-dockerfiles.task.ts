@@ -1,0 +1,8 @@
+import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../src/base/testing/run-seeds.ts';
+import type { Task } from '../../src/base/thread-pool.ts';
+import { fuzzDockerfile } from './fuzz-dockerfile.ts';
+
+/** Answers the first failure. */
+const fuzzDockerfiles: Task<FuzzChunk, FuzzFailure | undefined> = (chunk) => runSeeds(chunk, fuzzDockerfile);
+
+export default fuzzDockerfiles;
