@@ -23,8 +23,10 @@ export interface RigOptions {
   /** The config of every other image. */
   readonly anyImage?: object;
   readonly inputs?: ReadonlyMap<string, Definition>;
-  /** What any repository and download holds: modification times by path. */
-  readonly remoteTimes?: Readonly<Record<string, bigint>>;
+  /** When a remote source changed, by its identifier. */
+  readonly sourceTimes?: Readonly<Record<string, Date>>;
+  /** What a downloaded archive holds: modification times by path. */
+  readonly archiveTimes?: Readonly<Record<string, bigint>>;
   /** Why another frontend that is asked fails. */
   readonly failForwarded?: KilnError;
   /** Told of warnings at once, which a build that fails does not return. */
@@ -43,6 +45,9 @@ export interface RigResult extends FrontendResult {
   readonly resolved: readonly { readonly ref: string; readonly options: ResolveImageOptions }[];
   readonly solved: readonly BridgeSolve[];
 }
+
+/** How a gzip archive begins. */
+const archiveStart = Buffer.of(0x1f, 0x8b, 0x08);
 
 /** Runs the Dockerfile frontend over a bridge that keeps everything in memory and records what is asked of it. */
 export async function runFrontend(rig: RigOptions): Promise<RigResult> {
@@ -66,11 +71,11 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
       const bytes = Buffer.from(JSON.stringify(config));
       return { ref, digest: digestOf(bytes), config: bytes };
     },
-    sourceTime: async () => undefined,
+    sourceTime: async ({ identifier }) => rig.sourceTimes?.[identifier],
     async solve(request) {
       solved.push(request);
       if (request.frontend !== undefined && rig.failForwarded) throw rig.failForwarded;
-      const ref = request.definition && memoryRef(request.definition, directories, rig.remoteTimes ?? {});
+      const ref = request.definition && memoryRef(request.definition, directories, rig.archiveTimes ?? {});
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },
   };
@@ -111,7 +116,7 @@ function memoryRef(
     definition,
     evaluate: async () => {},
     async readDir(path) {
-      const below = path === '/' ? path : `${path}/`;
+      const below = path.endsWith('/') ? path : `${path}/`;
       const names = Object.keys(times).flatMap((file) =>
         file.startsWith(below) ? [file.slice(below.length).split('/')[0]!] : [],
       );
@@ -121,7 +126,7 @@ function memoryRef(
       return statOf(path, times[`/${path}`]);
     },
     async readFile(path) {
-      const content = files[path];
+      const content = files[path] ?? (Object.keys(times).length > 0 ? archiveStart : undefined);
       if (content === undefined) throw new KilnError('not_found', `${path}: no such file`);
       return Buffer.from(content);
     },

@@ -378,16 +378,17 @@ test('SOURCE_DATE_EPOCH can be the time of a repository, a download or an archiv
   };
   const add = (source: string) =>
     `ARG SOURCE_DATE_EPOCH=when\nFROM scratch AS when\nADD ${source} /\nFROM busybox\nRUN x\n`;
-  const dated = (times: Readonly<Record<string, bigint>>) => ({ remoteTimes: times });
-  assert.equal(await epochOf(add('https://h/r.git#v1'), dated({ '/d/f': at(5) })), '5');
-  assert.equal(await epochOf(add('https://h/f.txt'), dated({ '/f.txt': at(7) })), '7');
-  assert.equal(
-    await epochOf(add('https://h/f.tar'), dated({ '/f.tar': 0n, '/a': at(8), '/d/b': at(9) })),
-    '9',
-  );
-  assert.equal(await epochOf(add('https://h/f.txt'), dated({ '/f.txt': 0n })), undefined);
+  const dated = (identifier: string, seconds: number) => ({
+    sourceTimes: { [identifier]: new Date(seconds * 1000 + 999) },
+  });
+  assert.equal(await epochOf(add('https://h/r.git#v1'), dated('git://h/r.git#v1', 5)), '5');
+  assert.equal(await epochOf(add('https://h/f.txt'), dated('https://h/f.txt', 7)), '7');
+  const archiveTimes = { '/a': at(8), '/d/b': at(9) };
+  assert.equal(await epochOf(add('https://h/f.tar.gz'), { archiveTimes }), '9');
+  const undated = { files: { 'https://h/f.txt': { 'f.txt': 'text' } } };
+  assert.equal(await epochOf(add('https://h/f.txt'), undated), undefined);
   const named = { 'build-arg:SOURCE_DATE_EPOCH': 'src', 'context:src': 'https://h/r.git' };
-  assert.equal(await epochOf('FROM busybox\n', { options: named, ...dated({ '/f': at(3) }) }), '3');
+  assert.equal(await epochOf('FROM busybox\n', { options: named, ...dated('git://h/r.git', 3) }), '3');
 });
 
 test('a capability that is missing is refused, or left to a frontend that has it', async () => {
