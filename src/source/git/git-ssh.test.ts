@@ -140,6 +140,6 @@ test('without a key that the server knows the hint is to forward an agent', asyn
   }
   await assert.rejects(resolveMain({ 'git.mountsshsock': 'none' }), {
     code: 'not_found',
-    message: /no ssh agent "none"/,
+    message: /no SSH key "none"/,
   });
 });
