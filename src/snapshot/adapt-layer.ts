@@ -1,14 +1,16 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
 import { type BytePath, pathBuffer } from './byte-path.ts';
 import { copyTimes, EntryCopier } from './entry-copier.ts';
-import { lookUp, readLayeredDir } from './layered-tree.ts';
+import { type LayeredEntry, lookUp, readLayeredDir } from './layered-tree.ts';
 import { isOpaque, isWhiteout, makeWhiteout } from './overlay-marks.ts';
+import { sameEntry } from './same-entry.ts';
 
 /**
  * A layer that lies on another tree than the one it was made on. Both lists are topmost first.
  *
- * Its marks mean something else there: overlayfs lists a whiteout that hides nothing as a name which cannot be opened, when no
- * lower layer has the directory it is in; and an opaque directory also hides what it never replaced.
+ * It must not do more there than it did: overlayfs lists a whiteout that hides nothing as a name which cannot be opened, when no
+ * lower layer has the directory it is in; an opaque directory also hides what it never replaced; and what was only copied
+ * up, without a change, would be put over something else.
  */
 export interface MovedLayer {
   readonly layer: BytePath;
@@ -20,44 +22,63 @@ export interface MovedLayer {
 export function needsAdapting({ layer, madeOn, lowers }: MovedLayer): boolean {
   for (const { name, isDirectory } of readKinds(layer)) {
     const path = `${layer}/${name}`;
+    const before = entryIn(madeOn, name);
     if (!isDirectory) {
-      if (lookUp(lowers, name) === undefined && isWhiteoutAt(path)) return true;
+      if (isWhiteoutAt(path) ? lookUp(lowers, name) === undefined : isUnchanged(before, path)) return true;
       continue;
     }
-    const inside = { layer: path, madeOn: dirsIn(madeOn, name), lowers: dirsIn(lowers, name) };
+    const inside = { layer: path, madeOn: before?.dirs ?? [], lowers: entryIn(lowers, name)?.dirs ?? [] };
     if (isOpaque(path)) {
       if (inside.lowers.length > 0 && !areEqual(inside.lowers, inside.madeOn)) return true;
     } else if (needsAdapting(inside)) return true;
+    if (isUnchanged(before, path) && readKinds(path).length === 0) return true;
   }
   return false;
 }
 
 /**
- * Makes `target` what the layer is, by hard links, without the whiteouts that hide nothing, and with whiteouts for what an opaque
- * directory replaced instead of its mark.
+ * Makes `target` what the layer changed, by hard links: without the whiteouts that hide nothing and what was only copied up, and with
+ * whiteouts for what an opaque directory replaced instead of its mark.
  */
 export function adaptLayer(moved: MovedLayer, target: BytePath): void {
   const copier = new EntryCopier('link');
-  const copyDir = ({ layer, madeOn, lowers }: MovedLayer, replaces: boolean, to: BytePath): void => {
+  /** Answers whether anything was changed in the directory; where something was only deleted, it stays as well. */
+  const copyDir = ({ layer, madeOn, lowers }: MovedLayer, replaces: boolean, to: BytePath): boolean => {
     const stats = lstatSync(pathBuffer(layer), { bigint: true });
     copier.copyDirectory(layer, stats, to);
     const own = new Set<BytePath>();
+    let filled = false;
     for (const { name } of readKinds(layer)) {
       own.add(name);
       const path = `${layer}/${name}`;
       const child = lstatSync(pathBuffer(path), { bigint: true });
+      const before = entryIn(madeOn, name);
       if (child.isDirectory()) {
-        const inside = { layer: path, madeOn: dirsIn(madeOn, name), lowers: dirsIn(lowers, name) };
-        copyDir(inside, replaces || isOpaque(path), `${to}/${name}`);
-      } else if (!isWhiteout(child)) copier.copy(path, child, `${to}/${name}`);
-      else if (lookUp(lowers, name)) makeWhiteout(`${to}/${name}`);
+        const inside = {
+          layer: path,
+          madeOn: before?.dirs ?? [],
+          lowers: entryIn(lowers, name)?.dirs ?? [],
+        };
+        const needed = copyDir(inside, replaces || isOpaque(path), `${to}/${name}`);
+        if (needed || !isUnchanged(before, path)) filled = true;
+        else rmdirSync(pathBuffer(`${to}/${name}`));
+      } else if (isWhiteout(child)) {
+        if (lookUp(lowers, name)) makeWhiteout(`${to}/${name}`);
+        filled = true;
+      } else if (!isUnchanged(before, path)) {
+        copier.copy(path, child, `${to}/${name}`);
+        filled = true;
+      }
     }
     if (replaces) {
       for (const { name } of readLayeredDir(madeOn)) {
-        if (!own.has(name) && lookUp(lowers, name)) makeWhiteout(`${to}/${name}`);
+        if (own.has(name)) continue;
+        if (lookUp(lowers, name)) makeWhiteout(`${to}/${name}`);
+        filled = true;
       }
     }
     copyTimes(stats, to);
+    return filled;
   };
   copyDir(moved, false, target);
 }
@@ -70,8 +91,15 @@ export function hasMarks(layer: BytePath): boolean {
   });
 }
 
-function dirsIn(layers: readonly BytePath[], name: BytePath): readonly BytePath[] {
-  return layers.length === 0 ? layers : (lookUp(layers, name)?.dirs ?? []);
+function entryIn(layers: readonly BytePath[], name: BytePath): LayeredEntry | undefined {
+  return layers.length === 0 ? undefined : lookUp(layers, name);
+}
+
+/** Whether it is what was there before, copied up. */
+function isUnchanged(before: LayeredEntry | undefined, path: BytePath): boolean {
+  return (
+    before !== undefined && sameEntry(before, { path, stats: lstatSync(pathBuffer(path), { bigint: true }) })
+  );
 }
 
 function areEqual(a: readonly BytePath[], b: readonly BytePath[]): boolean {

@@ -156,11 +156,16 @@ class OverlaySnapshotter implements Snapshotter {
     });
   }
 
-  async writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' }> {
-    if (this.#index.require(id).state !== 'active') {
+  async writableLayerDir(
+    id: SnapshotId,
+  ): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }> {
+    const { state, parents } = this.#index.require(id);
+    if (state !== 'active') {
       throw new KilnError('failed_precondition', `snapshot ${id} is committed: it cannot be written to`);
     }
-    return { dir: path.join(this.#ownDir(id), 'fs'), form: 'overlay' };
+    // With nothing below there is nothing to hide: overlayfs would list the marks as names that cannot be opened.
+    const form = parents.length === 0 ? 'tree' : 'overlay';
+    return { dir: path.join(this.#ownDir(id), 'fs'), form };
   }
 
   async remove(id: SnapshotId): Promise<Removal> {
@@ -249,18 +254,23 @@ class OverlaySnapshotter implements Snapshotter {
     }
     const view = [...below];
     for (const [index, layer] of layers.entries()) {
-      view.push(
-        this.#marks.get(layer) && (await this.#adapt(id, index, layer, view)) ? `${id}/${index}` : layer,
-      );
+      const owner = ownerOf(layer);
+      // A diff's own layer, which is being made, lies on nothing that it could hide.
+      const [madeOn] = owner === id ? [] : this.#index.require(owner).parents;
+      const mayDiffer = madeOn !== undefined || this.#marks.get(layer);
+      const adapted = mayDiffer && (await this.#adapt(id, index, layer, { madeOn, below: view }));
+      view.push(adapted ? `${id}/${index}` : layer);
     }
     return view;
   }
 
-  async #adapt(id: SnapshotId, index: number, layer: string, below: readonly string[]): Promise<boolean> {
+  async #adapt(
+    id: SnapshotId,
+    index: number,
+    layer: string,
+    { madeOn, below }: { readonly madeOn: SnapshotId | undefined; readonly below: readonly string[] },
+  ): Promise<boolean> {
     mkdirSync(this.#ownDir(id), { recursive: true, mode: 0o700 });
-    const owner = ownerOf(layer);
-    // A diff's own layer, which is being made, lies on nothing that it could hide.
-    const [madeOn] = owner === id ? [] : this.#index.require(owner).parents;
     return this.#pool.run<AdaptLayerInput, boolean>(new URL('./adapt-layer.task.ts', import.meta.url), {
       layer: this.#layerPath(layer),
       madeOn: madeOn === undefined ? [] : this.#topFirst(this.#view(madeOn)),

@@ -285,6 +285,25 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
       assert.deepEqual(await contents(id('again')), await contents(child));
     });
 
+    test('what was touched without a change is in no diff, and covers nothing in a merge', async () => {
+      const base = await write('base', undefined, files({ 'd/file': '1', 'e/file': '1', 'e/gone': '1' }));
+      const child = await write('child', base, (root) => {
+        // Overlayfs copies all of these into the new layer.
+        const { uid, gid } = statSync(path.join(root, 'd/file'));
+        chownSync(path.join(root, 'd/file'), uid, gid);
+        writeFileSync(path.join(root, 'e/temporary'), '');
+        rmSync(path.join(root, 'e/temporary'));
+        rmSync(path.join(root, 'e/gone'));
+        writeFileSync(path.join(root, 'new'), '2');
+      });
+      await snapshotter.diff(id('change'), base, child);
+      assert.deepEqual(await contents(id('change')), { new: '2' });
+      await see(id('change'), (root) => assert.ok(!readdirSync(root).includes('d')));
+      const other = await write('other', undefined, files({ 'd/file': '3', 'e/gone': '3', 'e/other': '3' }));
+      await snapshotter.merge(id('merged'), [other, id('change')]);
+      assert.deepEqual(await contents(id('merged')), { 'd/file': '3', 'e/other': '3', new: '2' });
+    });
+
     test('a merge of trees that share layers applies each once, in its last place', async () => {
       const base = await write('base', undefined, files({ common: 'base' }));
       const left = await write('left', base, files({ left: '1', common: 'left' }));
@@ -347,6 +366,11 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
       writeFileSync(path.join(layer, 'b'), '2');
       await snapshotter.commit(id('direct'));
       assert.deepEqual(await contents(id('direct')), { a: '1', b: '2' });
+    });
+
+    test('a layer with nothing below is a plain tree: there is nothing that marks could hide', async () => {
+      await snapshotter.prepare(id('bottom'));
+      assert.equal((await snapshotter.writableLayerDir(id('bottom'))).form, 'tree');
     });
 
     test('removing frees the files, needs children gone, and may be repeated', async () => {
