@@ -23,10 +23,10 @@ import type { HistoryBlobs } from './history-blobs.ts';
 /** Records kept besides pinned ones. */
 const maxRecords = 50;
 
-/** What is filled in when a build has ended. */
+/** What is filled in when a build has ended. It is written meanwhile: no client waits for it that does not ask for the history. */
 export interface RunningRecord {
-  complete(progress: BuildAccount, outcome: BuildOutcome): Promise<void>;
-  fail(progress: BuildAccount, error: unknown): Promise<void>;
+  complete(progress: BuildAccount, outcome: BuildOutcome): void;
+  fail(progress: BuildAccount, error: unknown): void;
 }
 
 /** What is recorded of a build's progress, which has ended. */
@@ -37,9 +37,18 @@ interface Listener {
   arrived: Deferred<void>;
 }
 
-/** The account of past builds, kept across restarts. */
-export class BuildHistory {
+export interface BuildHistoryOptions {
+  readonly database: DatabaseSync;
+  readonly blobs: HistoryBlobs;
+  /** Told why a record could not be written. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** The account of past builds, kept across restarts. Disposing it waits for what is being written. */
+export class BuildHistory implements AsyncDisposable {
   readonly #running = new Map<string, BuildHistoryRecord>();
+  readonly #writing = new Set<Promise<void>>();
+  readonly #onFailure: (error: unknown) => void;
   readonly #listeners = new Set<Listener>();
   readonly #put: StatementSync;
   readonly #all: StatementSync;
@@ -48,8 +57,9 @@ export class BuildHistory {
   readonly #surplus: StatementSync;
   readonly #blobs: HistoryBlobs;
 
-  constructor(database: DatabaseSync, blobs: HistoryBlobs) {
+  constructor({ database, blobs, onFailure }: BuildHistoryOptions) {
     this.#blobs = blobs;
+    this.#onFailure = onFailure;
     database.exec(`CREATE TABLE IF NOT EXISTS build_history (
       ref TEXT PRIMARY KEY, created INTEGER NOT NULL, pinned INTEGER NOT NULL, record BLOB NOT NULL
     ) WITHOUT ROWID`);
@@ -75,7 +85,7 @@ export class BuildHistory {
     });
     this.#running.set(record.ref, record);
     this.#tell(BuildHistoryEventType.STARTED, record);
-    const end = async (progress: BuildAccount, finish: () => Promise<void>) => {
+    const write = async (progress: BuildAccount, finish: () => Promise<void>) => {
       const counts = progress.counts();
       record.completedAt = timestampFromDate(new Date());
       record.totalSteps = counts.total;
@@ -99,10 +109,15 @@ export class BuildHistory {
         }
       }
     };
+    const end = (progress: BuildAccount, finish: () => Promise<void>) => {
+      const writing = write(progress, finish).catch(this.#onFailure);
+      this.#writing.add(writing);
+      void writing.finally(() => this.#writing.delete(writing));
+    };
     return {
       complete: (progress, { exporterResponse, images }) => {
         record.exporterResponse = { ...exporterResponse };
-        return end(progress, async () => {
+        end(progress, async () => {
           for (const [index, image] of images) {
             const descriptor = await this.#blobs.putImage(record.ref, image);
             record.result ??= create(BuildResultInfoSchema, { oldResult: descriptor });
@@ -113,11 +128,20 @@ export class BuildHistory {
       fail: (progress, error) => {
         const status = toStatus(error);
         record.error = { ...status, details: [] };
-        return end(progress, async () => {
+        end(progress, async () => {
           record.externalError = await this.#blobs.putError(record.ref, status);
         });
       },
     };
+  }
+
+  /** Resolves when the records of all builds that have ended are written. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#writing);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.settled();
   }
 
   /** Whether it is a past build. */
@@ -134,6 +158,7 @@ export class BuildHistory {
 
   /** Past and running builds, then (unless `earlyExit`) what happens until the reader leaves. */
   async *listen(request: BuildHistoryRequest, signal: AbortSignal): AsyncGenerator<BuildHistoryEvent> {
+    await this.settled();
     const wanted = (record: BuildHistoryRecord) => request.ref === '' || record.ref === request.ref;
     const listener: Listener = { queue: [], arrived: deferred() };
     this.#listeners.add(listener);
@@ -162,6 +187,7 @@ export class BuildHistory {
 
   /** Throws `not_found`. */
   async update(request: UpdateBuildHistoryRequest): Promise<void> {
+    await this.settled();
     if (request.finalize && this.#running.has(request.ref)) return;
     const record = this.#record(request.ref);
     if (!record) throw new KilnError('not_found', `no build ${JSON.stringify(request.ref)} in the history`);

@@ -7,7 +7,7 @@ import {
   type UsageRecord as UsageMessage,
   UsageRecordSchema,
 } from '../api/gen/control_pb.js';
-import { asKilnError, KilnError } from '../base/errors.ts';
+import { KilnError } from '../base/errors.ts';
 import { type Platform, parsePlatform } from '../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
 import type { RefStore, UsageRecord } from '../layer/ref.ts';
@@ -57,15 +57,6 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     }
   };
 
-  /** A build whose record cannot be written ends as it would have. */
-  const remember = async (write: () => Promise<void> | undefined) => {
-    try {
-      await write();
-    } catch (error) {
-      parts.log.warn(`cannot write the record of a build: ${asKilnError(error).message}`);
-    }
-  };
-
   return {
     async solve(request, context) {
       const active = await start(request, context.signal);
@@ -76,11 +67,11 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       try {
         const outcome = await build.outcome;
         progress.end();
-        await remember(() => record?.complete(progress, outcome));
+        record?.complete(progress, outcome);
         return { exporterResponse: outcome.exporterResponse };
       } catch (error) {
         progress.end();
-        await remember(() => record?.fail(progress, error));
+        record?.fail(progress, error);
         parts.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
         throw error;
       } finally {
@@ -99,6 +90,8 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     },
 
     async *prune(request, context) {
+      // Records of builds have copies of what is removed here.
+      await history.settled();
       const removed = refStore.prune({
         filters: request.filters,
         all: request.all,

@@ -9,7 +9,7 @@ import { LLBBridge } from '../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.js';
 import { Debug } from '../api/gen/kiln_debug_pb.js';
 import { TraceService } from '../api/gen/trace_pb.js';
-import { errnoOf, KilnError } from '../base/errors.ts';
+import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
@@ -257,7 +257,13 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   });
   const historyBlobs = new HistoryBlobs({ database, store: historyStore, content });
   await historyBlobs.recover();
-  const history = new BuildHistory(database, historyBlobs);
+  const history = resources.use(
+    new BuildHistory({
+      database,
+      blobs: historyBlobs,
+      onFailure: (error) => log.warn(`cannot write the record of a build: ${asKilnError(error).message}`),
+    }),
+  );
   const collector = resources.use(
     new GarbageCollector({ refStore, policies: await collectedBy(policies, root), root, isIdle, log }),
   );
