@@ -121,7 +121,6 @@ export class ContainerBundle implements AsyncDisposable {
       const upperDir = path.join(this.dir, 'upper');
       const workDir = path.join(this.dir, 'work');
       mkdirSync(upperDir);
-      mkdirSync(workDir);
       const lowerDirs = rootfs.kind === 'bind' ? [rootfs.source] : rootfs.lowerDirs;
       mountOverlay({ lowerDirs, upperDir, workDir }, this.rootfs);
     }

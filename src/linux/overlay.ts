@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { bindIfPresent, check, lastErrno, pathBytes, SystemError } from './libc.ts';
@@ -11,7 +11,7 @@ export interface OverlayOptions {
   readonly lowerDirs: readonly string[];
   /** Where changes go; without it the mount is read-only. */
   readonly upperDir?: string;
-  /** An empty directory on the file system of `upperDir`; needed with it. */
+  /** An empty directory on the file system of `upperDir`, made if it is not there; needed with it. */
   readonly workDir?: string;
 }
 
@@ -55,8 +55,9 @@ const volatileMark = 'work/incompat/volatile';
  * is not an overlay for the kernel: bind it instead. Throws a SystemError.
  */
 export function mountOverlay(options: OverlayOptions, target: string): void {
-  if (options.workDir !== undefined) {
-    rmSync(path.join(options.workDir, volatileMark), { recursive: true, force: true });
+  const { workDir } = options;
+  if (workDir !== undefined && mkdirSync(workDir, { recursive: true, mode: 0o711 }) === undefined) {
+    rmSync(path.join(workDir, volatileMark), { recursive: true, force: true });
   }
   if (!mountStepwise(options, target)) mountAtOnce(options, target);
 }

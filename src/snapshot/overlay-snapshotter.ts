@@ -26,7 +26,7 @@ import type { WriteChangesInput } from './write-changes.task.ts';
  * A snapshotter on the kernel's overlayfs. Each snapshot has one layer directory, a merge only names its parents'.
  *
  *   <root>/s/<id>/fs      the layer, in overlayfs form
- *   <root>/s/<id>/work    overlayfs's scratch directory, while active
+ *   <root>/s/<id>/work    overlayfs's scratch directory, while active and once it was mounted
  *   <root>/s/<id>/<n>     a layer of a merge that had to be adapted (see `adapt-layer`)
  *   <root>/f/<n>          flattened layers (see `flattened-layers`)
  *   <root>/t              trash
@@ -68,15 +68,11 @@ class OverlaySnapshotter implements Snapshotter {
       id,
       parents,
       () => {
-        const dir = this.#ownDir(id);
-        const fs = path.join(dir, 'fs');
+        const fs = path.join(this.#ownDir(id), 'fs');
         mkdirSync(fs, { recursive: true });
         const top = parent === undefined ? undefined : this.#view(parent).at(-1);
         if (top === undefined) chmodSync(fs, 0o755);
-        else {
-          mkdirSync(path.join(dir, 'work'), { mode: 0o711 });
-          copyRootMetadata(this.#layerPath(top), fs);
-        }
+        else copyRootMetadata(this.#layerPath(top), fs);
         return { id, state: 'active', parents };
       },
       () => this.#discard(id),

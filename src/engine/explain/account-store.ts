@@ -6,8 +6,9 @@ import type { StepPlace } from './step-place.ts';
 
 /** How many accounts are kept. */
 const maxAccounts = 5_000;
-/** How many of one place are looked at. */
+/** How many of one place or text are looked at, and of how many builds: the latest that had any. */
 const maxCandidates = 24;
+const latestBuilds = 3;
 
 /** Accounts written in one transaction. */
 const pageSize = 100;
@@ -39,7 +40,7 @@ export class AccountStore {
     );
     this.#get = database.prepare('SELECT account FROM explain_step WHERE key = ?');
     this.#byText = database.prepare(
-      `SELECT account FROM explain_step WHERE text = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
+      `SELECT account, used_at FROM explain_step WHERE text = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
     );
     this.#byPlace = database.prepare(
       `SELECT account, used_at FROM explain_step WHERE stage = ? AND kind = ? ORDER BY used_at DESC LIMIT ${maxCandidates}`,
@@ -62,9 +63,8 @@ export class AccountStore {
 
   /** Steps with the same text, and those of the same place that the last build had there. The most recently used first. */
   candidates({ stage, kind, text }: StepPlace): readonly StepAccount[] {
-    const ofPlace = stage === '' ? [] : this.#byPlace.all(stage, kind);
-    const ofLastBuild = ofPlace.filter(({ used_at }) => used_at === ofPlace[0]?.used_at);
-    const rows = [...this.#byText.all(text), ...ofLastBuild];
+    const ofPlace = stage === '' ? [] : ofLatest(1, this.#byPlace.iterate(stage, kind));
+    const rows = [...ofLatest(latestBuilds, this.#byText.iterate(text)), ...ofPlace];
     return [...new Map(rows.map((row) => [String(row.account), row])).values()].map(accountOf);
   }
 
@@ -91,6 +91,17 @@ export class AccountStore {
       await eventLoopTurn();
     }
   }
+}
+
+/** The first rows, those of so many builds: what one build made or used has one time. */
+function ofLatest<Row extends Record<string, unknown>>(builds: number, rows: Iterable<Row>): readonly Row[] {
+  const times = new Set<unknown>();
+  const found: Row[] = [];
+  for (const row of rows) {
+    if (times.add(row.used_at).size > builds) break;
+    found.push(row);
+  }
+  return found;
 }
 
 function accountOf(row: Record<string, unknown>): StepAccount {
