@@ -10,6 +10,9 @@ import type { BlobOptions, LayerBlob } from './ref.ts';
 import { parentsOf, type RefRecord, type StoredBlob, snapshotOf } from './ref-record.ts';
 import type { RefRecords } from './ref-records.ts';
 
+/** How BuildKit says in a descriptor which times a layer was given. */
+const rewrittenTimestamp = 'buildkit/rewritten-timestamp';
+
 export interface LayerBlobsOptions {
   readonly records: RefRecords;
   readonly lazyLayers: LazyLayers;
@@ -36,10 +39,13 @@ export class LayerBlobs {
       records.layers(record),
       parallelism,
       async (layer, _, signal) => {
-        const { descriptor, diffId } = await this.#ofLayer(layer, { ...options, signal });
+        const { descriptor, diffId, epoch } = await this.#ofLayer(layer, { ...options, signal });
         const mediaType = layerMediaType(descriptor.mediaType, options.ociMediaTypes ? 'oci' : 'docker');
+        const rewritten = epoch !== undefined && {
+          annotations: { ...descriptor.annotations, [rewrittenTimestamp]: String(epoch) },
+        };
         return {
-          descriptor: { ...descriptor, mediaType },
+          descriptor: { ...descriptor, mediaType, ...rewritten },
           diffId,
           createdAt: layer.createdAt,
           description: layer.description,

@@ -281,6 +281,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       const clamped = await store.blobs(ref, blobOptions({ epoch: 1_000_000_000 }));
       assert.notEqual(clamped[0]!.diffId, plain[0]!.diffId);
       assert.deepEqual(await store.blobs(ref, blobOptions({ epoch: 1_000_000_000 })), clamped);
+      assert.deepEqual(clamped[0]!.descriptor.annotations, { 'buildkit/rewritten-timestamp': '1000000000' });
       assert.deepEqual(await store.blobs(ref, blobOptions()), plain);
     });
 

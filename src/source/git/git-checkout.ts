@@ -82,9 +82,12 @@ export class GitCheckout {
       );
     });
     if (skipSubmodules || !(await hasSubmodules(here))) return;
-    await withStatus(progress, `submodules of ${origin.shown}`, () =>
-      here.run(['submodule', '--quiet', 'update', '--init', '--recursive', '--depth=1']),
-    );
+    await withStatus(progress, `submodules of ${origin.shown}`, async () => {
+      const update = ['submodule', '--quiet', 'update', '--init', '--recursive'];
+      const end = await here.try([...update, '--depth=1']);
+      // Some servers have no shallow histories, or not of every commit.
+      if (end.code !== 0) await here.run(update);
+    });
   }
 
   /** When a commit was made, in seconds since 1970. */

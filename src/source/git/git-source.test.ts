@@ -537,8 +537,11 @@ test('servers of files without a git work too', async () => {
   repository.commit({ a: 'two' });
   assert.deepEqual(listing(await snapshot('app.git#main')), { a: '644 two' });
   assert.deepEqual(listing(await snapshot(`app.git#${first}`)), { a: '644 one' });
+  const library = new GitRepository(path.join(dir, 'served/library.git'));
+  repository.addSubmodule('library', '../library.git', library.commit({ l: 'l' }));
   const kept = await snapshot('app.git#main', { 'git.keepgitdir': 'true' });
   assert.equal(gitIn(kept, 'status', '--porcelain'), '');
+  assert.match(listing(kept)['library/l'] ?? '', /^644 l$/);
 });
 
 test('repositories with SHA-256 names work', async () => {
