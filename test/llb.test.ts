@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type CacheSharing, files, merge, State, scratch } from '../src/llb/llb.ts';
+import { type CacheSharing, diff, files, merge, State, scratch } from '../src/llb/llb.ts';
 import { InputList, opVertex } from '../src/llb/vertex.ts';
 import { LlbEngine } from './rig/llb-engine.ts';
+import { openArchive } from './rig/oci-archive.ts';
+import { mustRun } from './rig/run-program.ts';
 
 describe('LLB', () => {
   let engine: LlbEngine;
@@ -59,6 +61,40 @@ describe('LLB', () => {
       await run('test -e /kept/old', false);
       await run('test ! -e /kept/old; touch /kept/new', true);
       await run('test ! -e /kept/old; test -e /kept/new', false);
+    });
+  });
+
+  describe('a merge', () => {
+    const file = (name: string, tree: State = scratch()) => tree.file(files().mkfile(name, 0o644, name));
+    /** The names in each layer of an image, bottom first. */
+    const layersOf = async (state: State): Promise<readonly (readonly string[])[]> => {
+      const archive = engine.work.at('merged.tar');
+      const destination = { kind: 'path', path: archive } as const;
+      await engine.solve(state, {
+        outputs: [{ kind: 'file', exporter: 'oci', attributes: {}, destination }],
+      });
+      const { directory, manifest } = await openArchive(archive, engine.work);
+      return await Promise.all(
+        manifest.layers.map(async ({ digest }) => {
+          const blob = path.join(directory, 'blobs', ...digest.split(':'));
+          return (await mustRun('tar', ['-tzf', blob])).stdout.trim().split('\n');
+        }),
+      );
+    };
+
+    test('keeps what a difference deletes, in its files and in its images', async () => {
+      const [one, other] = [file('/one'), file('/other')];
+      const state = merge([one, diff(one, other), diff(other, one)]);
+      assert.deepEqual(readdirSync(await engine.build(state)), ['one']);
+      assert.deepEqual(await layersOf(state), [['one'], ['.wh.one', 'other'], ['one', '.wh.other']]);
+    });
+
+    test('has a tree in every place that it was given, which differences on it count on', async () => {
+      const [one, other] = [file('/one'), file('/other')];
+      const again = merge([file('/more', merge([one, other])), one.file(files().rm('/one'))]);
+      assert.deepEqual(await layersOf(again), [['one'], ['other'], ['more'], ['one'], ['.wh.one']]);
+      const without = merge([file('/more', one), diff(merge([one, other]), again.file(files().rm('/more')))]);
+      assert.deepEqual(readdirSync(await engine.build(without)), []);
     });
   });
 

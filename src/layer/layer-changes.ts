@@ -38,12 +38,13 @@ export type ChangeVisitor = (change: LayerChange, parents: readonly ChangedFile[
  * have been cut in an archive) the content is compared. The root itself is never a change.
  *
  * An opaque directory of an overlay is compared with what lies below it, so that each name it hides is a deletion: they are
- * the same entries that a double walk of the mounted trees gives.
+ * the same entries that a double walk of the mounted trees gives. A layer with nothing below it, as the difference of two trees is, may
+ * come to lie on anything: all its deletions count.
  */
 export function visitLayerChanges(changes: SnapshotChanges, visit: ChangeVisitor): void {
   switch (changes.kind) {
     case 'overlay': {
-      const lower = changes.lowerDirs.length > 0 ? mergedTree(changes.lowerDirs) : undefined;
+      const lower = changes.lowerDirs.length > 0 ? mergedTree(changes.lowerDirs) : 'anything';
       visitOverlay(toByteString(changes.dir), lower, '', [], visit);
       return;
     }
@@ -55,10 +56,13 @@ export function visitLayerChanges(changes: SnapshotChanges, visit: ChangeVisitor
   }
 }
 
+/** What a layer's directory lies on. */
+type Lower = MergedDirectory | 'nothing' | 'anything';
+
 /** `upper` is the layer's own directory, `lower` the merged one below it. */
 function visitOverlay(
   upper: ByteString,
-  lower: MergedDirectory | undefined,
+  lower: Lower,
   prefix: ByteString,
   parents: readonly ChangedFile[],
   visit: ChangeVisitor,
@@ -67,9 +71,9 @@ function visitOverlay(
     const source = `${upper}/${name}`;
     const stats = lstatSync(toSystemPath(source), { bigint: true });
     const file: ChangedFile = { path: prefix + name, source, stats };
-    const before = lower?.lookup(name);
+    const before = typeof lower === 'string' ? undefined : lower.lookup(name);
     if (isWhiteout(stats)) {
-      if (before) visit({ kind: 'deleted', path: file.path }, parents);
+      if (before || lower === 'anything') visit({ kind: 'deleted', path: file.path }, parents);
       continue;
     }
     if (!before || !isSameFile(before.stats, before.path, stats, source)) {
@@ -81,7 +85,14 @@ function visitOverlay(
     const inside = [...parents, file];
     if (below && isOpaque(source)) {
       visitTrees(below, new MergedDirectory([{ layer: 0, path: source }]), `${file.path}/`, inside, visit);
-    } else visitOverlay(source, below, `${file.path}/`, inside, visit);
+    } else
+      visitOverlay(
+        source,
+        below ?? (lower === 'anything' ? lower : 'nothing'),
+        `${file.path}/`,
+        inside,
+        visit,
+      );
   }
 }
 

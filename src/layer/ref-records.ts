@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
-import { layersAbove, stackLayers } from '../snapshot/layer-list.ts';
+import { layersAbove } from '../snapshot/layer-list.ts';
 import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
 import type { KeptImages, RecordOptions, RefId } from './ref.ts';
 import {
@@ -299,7 +299,7 @@ export class RefRecords {
   #joinedLayerIds({ id, origin }: RefRecord): string[] {
     switch (origin.kind) {
       case 'merge':
-        return stackLayers(origin.parents.map((parent) => this.#layerIds(this.require(parent))));
+        return origin.parents.flatMap((parent) => this.#layerIds(this.require(parent)));
       case 'diff': {
         const lower = origin.lower === undefined ? [] : this.#layerIds(this.require(origin.lower));
         return layersAbove(lower, this.#layerIds(this.require(origin.upper))) ?? [id];

@@ -1,6 +1,6 @@
-/** Joins lists of layers, bottom first; of a layer that appears twice only the upper place counts, since it covers the lower one. */
-export function stackLayers(lists: readonly (readonly string[])[]): string[] {
-  return [...new Set(lists.flat().reverse())].reverse();
+/** The layers that show, bottom first: of one that appears twice the upper covers the lower. */
+export function uncoveredLayers(layers: readonly string[]): string[] {
+  return [...new Set(layers.toReversed())].reverse();
 }
 
 /** What `layers` has above `base`, when they start with it; undefined when they do not. */

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
-import { layersAbove, stackLayers } from './layer-list.ts';
+import { layersAbove } from './layer-list.ts';
 import type { MaterializeInput } from './materialize.task.ts';
 import type { TreeToMeasure } from './measure.task.ts';
 import {
@@ -67,12 +67,12 @@ class NativeSnapshotter implements Snapshotter {
 
   async merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
     await this.#create(id, parents, async () => {
-      const layers = stackLayers(parents.map((parent) => this.#layers(parent)));
-      const first = parents[0];
-      const above = first === undefined ? undefined : layersAbove(this.#layers(first), layers);
-      await this.#makeTree(id, above && first);
-      await this.#applyLayers(id, above ?? layers);
-      return { id, state: 'committed', parents, layers };
+      const [first, ...others] = parents;
+      const bottom = first === undefined ? [] : this.#layers(first);
+      const above = others.flatMap((parent) => this.#layers(parent));
+      await this.#makeTree(id, first);
+      await this.#applyLayers(id, above);
+      return { id, state: 'committed', parents, layers: [...bottom, ...above] };
     });
   }
 

@@ -5,7 +5,7 @@ import type { ThreadPool } from '../base/thread-pool.ts';
 import { utimens } from '../linux/utimens.ts';
 import type { AdaptLayerInput } from './adapt-layer.task.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
-import { layersAbove, stackLayers } from './layer-list.ts';
+import { layersAbove, uncoveredLayers } from './layer-list.ts';
 import type { TreeToMeasure } from './measure.task.ts';
 import type {
   Removal,
@@ -89,13 +89,11 @@ class OverlaySnapshotter implements Snapshotter {
       id,
       parents,
       async () => {
-        const layers = stackLayers(parents.map((parent) => this.#layers(parent)));
-        const first = parents[0];
-        const above = first === undefined ? undefined : layersAbove(this.#layers(first), layers);
-        const view = above
-          ? await this.#viewOf(id, this.#view(first!), above)
-          : await this.#viewOf(id, [], layers);
-        return { id, state: 'committed', parents, layers, view };
+        const [first, ...others] = parents;
+        const bottom = first === undefined ? [] : this.#layers(first);
+        const above = others.flatMap((parent) => this.#layers(parent));
+        const view = await this.#viewOf(id, first === undefined ? [] : this.#view(first), above);
+        return { id, state: 'committed', parents, layers: [...bottom, ...above], view };
       },
       () => this.#discard(id),
     );
@@ -257,7 +255,8 @@ class OverlaySnapshotter implements Snapshotter {
       const adapted = mayDiffer && (await this.#adapt(id, index, layer, { madeOn, below: view }));
       view.push(adapted ? `${id}/${index}` : layer);
     }
-    return view;
+    // Overlayfs takes no directory twice.
+    return uncoveredLayers(view);
   }
 
   async #adapt(
