@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { HttpRig } from '../src/source/http-rig.ts';
+import { HttpRig } from '../src/http/http-rig.ts';
 import { Daemon } from './rig/daemon.ts';
 import { mustRun } from './rig/run-program.ts';
 import { WorkDirectory } from './rig/work-directory.ts';

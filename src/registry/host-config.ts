@@ -1,7 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { rootCertificates } from 'node:tls';
-import { asKilnError, errnoOf } from '../base/errors.ts';
+import { errnoOf } from '../base/errors.ts';
+import { isLocalhost } from '../http/is-localhost.ts';
+import { loadTlsFiles, type TlsCertificates } from '../http/tls-files.ts';
 
 /** `[registry."host"]` of the daemon's configuration. */
 export interface HostConfig {
@@ -71,22 +72,9 @@ function endpoint(
   };
 }
 
-/** Loopback addresses and `localhost`, with or without a port. */
-export function isLocalhost(host: string): boolean {
-  const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : host.replace(/:\d+$/, '');
-  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
-}
-
-/** What Node's TLS takes. */
-export interface TlsFiles {
-  readonly ca?: string[];
-  readonly cert?: string[];
-  readonly key?: string[];
-}
-
 /** Reads the certificates of a host. Throws with the name of the file that cannot be read. */
-export async function loadTlsFiles(config: HostConfig): Promise<TlsFiles> {
-  const authorities = [...(config.ca ?? [])];
+export async function loadCertificates(config: HostConfig): Promise<TlsCertificates> {
+  const ca = [...(config.ca ?? [])];
   const pairs = [...(config.keypair ?? [])];
   for (const directory of config.tlsConfigDir ?? []) {
     const names = await readdir(directory).catch((error: unknown) => {
@@ -95,19 +83,9 @@ export async function loadTlsFiles(config: HostConfig): Promise<TlsFiles> {
     });
     for (const name of names.sort()) {
       const file = path.join(directory, name);
-      if (name.endsWith('.crt')) authorities.push(file);
+      if (name.endsWith('.crt')) ca.push(file);
       if (name.endsWith('.cert')) pairs.push({ cert: file, key: file.replace(/\.cert$/, '.key') });
     }
   }
-  const read = (file: string) =>
-    readFile(file, 'utf8').catch((error: unknown) => {
-      throw asKilnError(error).wrap(`cannot read the TLS file ${file}`);
-    });
-  const ca = await Promise.all(authorities.map(read));
-  const cert = await Promise.all(pairs.map((pair) => read(pair.cert)));
-  const key = await Promise.all(pairs.map((pair) => read(pair.key)));
-  return {
-    ...(ca.length > 0 ? { ca: [...rootCertificates, ...ca] } : {}),
-    ...(cert.length > 0 ? { cert, key } : {}),
-  };
+  return loadTlsFiles({ ca, pairs });
 }

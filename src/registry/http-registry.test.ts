@@ -239,6 +239,43 @@ test('overloaded servers are asked again, and refusals are not', async () => {
   assert.equal(meddler.requests.length - before, 2);
 });
 
+test('a registry may close the connection as soon as it has sent everything, however slow the reader is', async () => {
+  const layer = await blob(randomBytes(3 * 1024 * 1024), mediaTypes.ociLayer);
+  const bytes = await store.readAll(layer.digest);
+  await using meddler = await startMeddler(({ socket }) => {
+    socket.write(`HTTP/1.0 200 OK\r\nContent-Length: ${bytes.length}\r\n\r\n`);
+    socket.end(bytes);
+    return true;
+  });
+  const reference = parseReference(`${meddler.host}/closing:1`);
+  for (let turn = 0; turn < 20; turn++) {
+    await using registry = createRegistry({ retry: quick });
+    const target = await openLocalContentStore(path.join(directory, `closing-${turn}`));
+    await registry.fetchBlob(reference, layer, target, access());
+    assert.equal((await target.stat(layer.digest))?.size, layer.size);
+  }
+});
+
+test('a registry that refuses an upload before it has read it says why', async () => {
+  const layer = await blob(randomBytes(8 * 1024 * 1024), mediaTypes.ociLayer);
+  await using meddler = await startMeddler((incoming, outgoing) => {
+    if (incoming.method !== 'PUT') return false;
+    const status = incoming.url!.includes('/large/') ? 413 : 401;
+    outgoing.writeHead(status, { connection: 'close' });
+    outgoing.end('{"errors":[{"message":"not this one"}]}');
+    return true;
+  });
+  const refusals = { large: 'failed_precondition', secret: 'unauthenticated' };
+  for (const [name, code] of Object.entries(refusals)) {
+    await using registry = createRegistry({ retry: quick });
+    const reference = parseReference(`${meddler.host}/${name}/app`);
+    await assert.rejects(registry.pushBlob(reference, layer, bodyOf(layer), access()), {
+      code,
+      message: /answered 4\d\d to PUT .*not this one/,
+    });
+  }
+});
+
 test('bytes that are not what the digest says are refused', async () => {
   const { layer, manifest } = await push(rig.host, 'forged:1');
   await using meddler = await startMeddler((incoming, outgoing) => {

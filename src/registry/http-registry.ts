@@ -2,15 +2,17 @@ import { digestOf, isDigest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortError, Semaphore } from '../base/lifetime.ts';
 import type { BlobWriter, ContentStore } from '../content/content.ts';
+import { isTransient } from '../http/network-failure.ts';
+import { discard, readBody } from '../http/read-body.ts';
+import { backOff, defaultRetry, type RetryPolicy, withRetry } from '../http/retry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { acceptedManifests } from '../oci/media-type.ts';
 import { formatReference, type ImageReference, repositoryName } from '../oci/reference.ts';
 import { type Endpoint, endpointsFor, type RegistryHosts } from './host-config.ts';
-import { isTransient, networkError } from './network-error.ts';
+import { networkError } from './network-error.ts';
 import type { BlobBody, PushOutcome, Registry, RegistryContext } from './registry.ts';
-import { backOff, defaultRetry, type RetryPolicy, withRetry } from './retry.ts';
-import { discard, type RegistryAnswer, type RegistryRequest, RegistryTransport } from './transport.ts';
+import { type RegistryAnswer, type RegistryRequest, RegistryTransport } from './transport.ts';
 
 export interface HttpRegistryOptions {
   readonly hosts?: RegistryHosts;
@@ -46,7 +48,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     return this.#read(reference, context, async (endpoint) => {
       const request = manifestRequest(reference, endpoint, reference.digest ?? reference.tag ?? 'latest');
       const head = await this.#transport.send(endpoint, { ...request, method: 'HEAD' }, context);
-      await discard(head);
+      await discard(head.body);
       const digest = head.headers['docker-content-digest'];
       const size = Number(head.headers['content-length']);
       const mediaType = mediaTypeOf(head);
@@ -203,7 +205,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
         },
         context,
       );
-      await discard(head);
+      await discard(head.body);
       if (head.status === 200) return 'exists';
 
       const begun = await this.#beginUpload(reference, descriptor, endpoint, mountFrom, context);
@@ -234,7 +236,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
         context,
         [200, 201, 202, 204],
       );
-      await discard(answer);
+      await discard(answer.body);
       return 'uploaded';
     });
   }
@@ -260,7 +262,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
         },
         context,
       );
-      await discard(answer);
+      await discard(answer.body);
       if (answer.status === 201 || answer.status === 202) return answer;
       // Not allowed to read the other repository, perhaps: an upload is as good.
     }
@@ -270,7 +272,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
       context,
       [202],
     );
-    await discard(answer);
+    await discard(answer.body);
     return answer;
   }
 
@@ -295,7 +297,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
         context,
         [200, 201, 202],
       );
-      await discard(answer);
+      await discard(answer.body);
       const stored = answer.headers['docker-content-digest'];
       if (typeof stored === 'string' && stored !== descriptor.digest) {
         throw new KilnError(
@@ -408,25 +410,13 @@ function checked(reference: ImageReference, descriptor: Descriptor): Descriptor 
 }
 
 async function readManifest(answer: RegistryAnswer, reference: ImageReference): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
   try {
-    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      if (size > maxManifestSize) {
-        throw new KilnError(
-          'out_of_range',
-          `${formatReference(reference)}: the manifest is larger than ${maxManifestSize} bytes`,
-        );
-      }
-      chunks.push(chunk);
-    }
+    return await readBody(answer.body, maxManifestSize);
   } catch (error) {
     throw error instanceof KilnError
-      ? error
+      ? error.wrap(`${formatReference(reference)}: the manifest`)
       : networkError(error, repositoryName(reference), answer.url.host);
   }
-  return Buffer.concat(chunks);
 }
 
 async function* counted(

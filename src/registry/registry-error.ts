@@ -1,4 +1,5 @@
-import { type ErrorCode, KilnError } from '../base/errors.ts';
+import { KilnError } from '../base/errors.ts';
+import { codeOfStatus } from '../http/code-of-status.ts';
 
 /** An answer that is not what was asked for. */
 export interface UnexpectedAnswer {
@@ -21,16 +22,6 @@ const explanations: Readonly<Record<string, string>> = {
   DENIED: 'requested access to the resource is denied',
   TOOMANYREQUESTS: 'too many requests',
 };
-
-/** What the status of an HTTP answer that is none of success means. */
-export function codeOfStatus(status: number): ErrorCode {
-  if (status === 401) return 'unauthenticated';
-  if (status === 403) return 'permission_denied';
-  if (status === 404) return 'not_found';
-  if (status === 416) return 'out_of_range';
-  if (status === 408 || status === 429 || status >= 500) return 'unavailable';
-  return 'failed_precondition';
-}
 
 /** The registry's refusal as one sentence with host, repository, status and the registry's own words. */
 export function answerError(answer: UnexpectedAnswer): KilnError {

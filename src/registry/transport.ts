@@ -1,10 +1,14 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { KilnError } from '../base/errors.ts';
 import { abortError } from '../base/lifetime.ts';
+import type { BodySource } from '../http/exchange.ts';
+import { followRedirects } from '../http/follow-redirects.ts';
+import { type HttpAnswer, HttpClient } from '../http/http-client.ts';
+import { isNotTls, networkCode } from '../http/network-failure.ts';
+import { discard, readBody, readExplanation } from '../http/read-body.ts';
 import { Authorizer } from './authorizer.ts';
 import { parseChallenges } from './challenge.ts';
-import { type Endpoint, isLocalhost, loadTlsFiles } from './host-config.ts';
-import { isNotTls, networkCode, networkError } from './network-error.ts';
+import { type Endpoint, loadCertificates } from './host-config.ts';
+import { networkError } from './network-error.ts';
 import type { RegistryContext } from './registry.ts';
 import { answerError } from './registry-error.ts';
 
@@ -17,49 +21,42 @@ export interface RegistryRequest {
   readonly scopes: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Opened once for every time the request is sent. */
-  readonly body?: () => Promise<AsyncIterable<Uint8Array> | Uint8Array>;
+  readonly body?: BodySource;
   /** Milliseconds to wait for the answer to begin. */
   readonly answerTimeout?: number;
 }
 
-/** An answer whose body has not been read. Whoever gets it reads or discards the body. */
-export interface RegistryAnswer {
-  readonly status: number;
-  readonly headers: Dispatcher.ResponseData['headers'];
-  readonly body: Dispatcher.ResponseData['body'];
-  readonly url: URL;
+export interface RegistryAnswer extends HttpAnswer {
   /** Whether somebody's own credentials were sent. */
   readonly authenticated: boolean;
 }
 
-const connectTimeout = 30_000;
-const stallTimeout = 60_000;
-const answerTimeout = 60_000;
 const maxRedirects = 5;
 const maxErrorBody = 64 * 1024;
+const maxTokenBody = 1024 * 1024;
 
 /** HTTP to registries: connections, TLS, authentication, redirects. Knows nothing about images. */
 export class RegistryTransport implements AsyncDisposable {
-  readonly #dispatchers = new Map<string, Promise<Dispatcher>>();
+  readonly #clients = new Map<string, Promise<HttpClient>>();
   /** The scheme that a host with two was found to speak. */
   readonly #schemes = new Map<string, 'http' | 'https'>();
-  readonly #authorizer = new Authorizer(async (url, { method, headers, body, signal }) => {
-    const target = new URL(url);
-    const dispatcher = await this.#dispatcher(`public ${isLocalhost(target.host)}`, async () =>
-      isLocalhost(target.host) ? new Agent(agentOptions({})) : new EnvHttpProxyAgent(agentOptions({})),
-    );
+  readonly #authorizer = new Authorizer(async (target, { method, headers, body, signal }) => {
+    const url = new URL(target);
+    const client = await this.#publicClient();
+    const sent = {
+      method,
+      url,
+      headers,
+      body: body === undefined ? undefined : async () => Buffer.from(body),
+    };
     try {
-      const answer = await dispatcher.request({
-        origin: target.origin,
-        path: target.pathname + target.search,
-        method,
-        headers,
-        body,
-        signal,
-      });
-      return { status: answer.statusCode, text: await answer.body.text() };
+      const answer = await client.send(sent, signal);
+      return { status: answer.status, text: (await readBody(answer.body, maxTokenBody)).toString() };
     } catch (error) {
-      throw signal.aborted ? abortError(signal) : networkError(error, 'authentication', target.host);
+      if (signal.aborted) throw abortError(signal);
+      throw error instanceof KilnError
+        ? error.wrap(`authentication: ${url.host}`)
+        : networkError(error, 'authentication', url.host);
     }
   });
 
@@ -71,21 +68,20 @@ export class RegistryTransport implements AsyncDisposable {
   ): Promise<RegistryAnswer> {
     const { auth, signal } = context;
     const tried = this.#authorizer.known(auth, endpoint.host, request.scopes);
-    const first = await this.#follow(endpoint, request, tried?.header, signal);
+    const first = await this.#sendTo(endpoint, request, tried?.header, signal);
     if (first.status !== 401) return { ...first, authenticated: tried?.personal ?? false };
 
-    const offered = first.headers['www-authenticate'];
     this.#authorizer.forget(auth, endpoint.host, request.scopes);
     const authorization = await this.#authorizer.answer(
-      parseChallenges(Array.isArray(offered) ? offered.join(', ') : (offered ?? '')),
+      parseChallenges(first.headers['www-authenticate'] ?? ''),
       auth,
       endpoint.host,
       request.scopes,
       signal,
     );
     if (!authorization) return { ...first, authenticated: false };
-    await discard(first);
-    const second = await this.#follow(endpoint, request, authorization.header, signal);
+    await discard(first.body);
+    const second = await this.#sendTo(endpoint, request, authorization.header, signal);
     if (second.status === 401) this.#authorizer.forget(auth, endpoint.host, request.scopes);
     return { ...second, authenticated: authorization.personal };
   }
@@ -105,17 +101,17 @@ export class RegistryTransport implements AsyncDisposable {
       repository: request.repository,
       path: answer.url.pathname,
       status: answer.status,
-      body: await readText(answer),
+      body: await readExplanation(answer.body, maxErrorBody),
       authenticated: answer.authenticated,
     });
   }
 
-  async #follow(
+  async #sendTo(
     endpoint: Endpoint,
     request: RegistryRequest,
     authorization: string | undefined,
     signal: AbortSignal,
-  ): Promise<Omit<RegistryAnswer, 'authenticated'>> {
+  ): Promise<HttpAnswer> {
     const { target } = request;
     const known = this.#schemes.get(endpoint.host);
     const schemes =
@@ -123,7 +119,7 @@ export class RegistryTransport implements AsyncDisposable {
     for (const [index, scheme] of schemes.entries()) {
       const url = target instanceof URL ? target : new URL(target, `${scheme}://${endpoint.host}`);
       try {
-        const answer = await this.#followFrom(url, endpoint, request, authorization, signal);
+        const answer = await this.#sendFrom(url, endpoint, request, authorization, signal);
         if (!(target instanceof URL)) this.#schemes.set(endpoint.host, scheme as 'http' | 'https');
         return answer;
       } catch (error) {
@@ -137,102 +133,54 @@ export class RegistryTransport implements AsyncDisposable {
     throw new KilnError('internal', `${endpoint.host}: no way to reach it is configured`);
   }
 
-  async #followFrom(
+  #sendFrom(
     start: URL,
     endpoint: Endpoint,
-    request: RegistryRequest,
+    { method, headers, body, answerTimeout }: RegistryRequest,
     authorization: string | undefined,
     signal: AbortSignal,
-  ): Promise<Omit<RegistryAnswer, 'authenticated'>> {
-    let url = start;
-    for (let hop = 0; ; hop++) {
+  ): Promise<HttpAnswer> {
+    const send = async (url: URL) => {
       // Credentials are for the registry alone: neither a redirect nor an upload location takes them elsewhere.
       const own = url.host === endpoint.host;
-      const dispatcher = await this.#for(endpoint, url, own);
-      const answer = await dispatcher.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: request.method,
-        headers: {
-          'user-agent': 'kiln',
-          ...request.headers,
-          ...(own && authorization ? { authorization } : {}),
-        },
-        body: (await request.body?.()) as Dispatcher.DispatchOptions['body'],
-        signal,
-        headersTimeout: request.answerTimeout ?? answerTimeout,
-        bodyTimeout: stallTimeout,
-      });
-      const location = answer.headers.location;
-      const moved = [301, 302, 303, 307, 308].includes(answer.statusCode) && typeof location === 'string';
-      if (!moved || hop === maxRedirects || (request.method !== 'GET' && request.method !== 'HEAD')) {
-        return { status: answer.statusCode, headers: answer.headers, body: answer.body, url };
-      }
-      await discard(answer);
-      url = new URL(location, url);
-    }
+      const client = await this.#client(endpoint, own);
+      const all = { 'user-agent': 'kiln', ...headers, ...(own && authorization ? { authorization } : {}) };
+      return client.send({ method, url, headers: all, body, answerTimeout }, signal);
+    };
+    return method === 'GET' || method === 'HEAD' ? followRedirects(start, maxRedirects, send) : send(start);
   }
 
-  #for(endpoint: Endpoint, url: URL, own: boolean): Promise<Dispatcher> {
-    const local = isLocalhost(url.host);
-    const name = own || !endpoint.verify ? endpoint.host : 'public';
-    return this.#dispatcher(`${name} ${local} ${endpoint.verify}`, async () => {
-      const tls = {
-        ...(name === 'public' ? {} : await loadTlsFiles(endpoint.config)),
-        ...(endpoint.verify ? {} : { rejectUnauthorized: false }),
-      };
-      return local ? new Agent(agentOptions(tls)) : new EnvHttpProxyAgent(agentOptions(tls));
+  #client(endpoint: Endpoint, own: boolean): Promise<HttpClient> {
+    const { host, verify, config } = endpoint;
+    if (!own && verify) return this.#publicClient();
+    return this.#clientOf(`${host} ${verify}`, async () => {
+      const tls = await loadCertificates(config);
+      return new HttpClient({ tls: verify ? tls : { ...tls, rejectUnauthorized: false } });
     });
   }
 
-  #dispatcher(key: string, create: () => Promise<Dispatcher>): Promise<Dispatcher> {
-    const existing = this.#dispatchers.get(key);
+  /** For servers that no configuration is about. */
+  #publicClient(): Promise<HttpClient> {
+    return this.#clientOf('', async () => new HttpClient());
+  }
+
+  #clientOf(key: string, create: () => Promise<HttpClient>): Promise<HttpClient> {
+    const existing = this.#clients.get(key);
     if (existing) return existing;
     const created = create();
-    this.#dispatchers.set(key, created);
-    created.catch(() => this.#dispatchers.delete(key));
+    this.#clients.set(key, created);
+    created.catch(() => this.#clients.delete(key));
     return created;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const dispatchers = await Promise.allSettled(this.#dispatchers.values());
-    this.#dispatchers.clear();
-    await Promise.all(
-      dispatchers.map((each) => (each.status === 'fulfilled' ? each.value.destroy() : undefined)),
-    );
+    const clients = await Promise.allSettled(this.#clients.values());
+    this.#clients.clear();
+    for (const each of clients) if (each.status === 'fulfilled') each.value[Symbol.dispose]();
   }
-}
-
-/** HTTP/1.1 only: one HTTP/2 connection's flow control limits large uploads. */
-function agentOptions(tls: object): EnvHttpProxyAgent.Options {
-  return {
-    allowH2: false,
-    connect: { timeout: connectTimeout, ...tls },
-    requestTls: tls,
-    keepAliveTimeout: 30_000,
-  };
 }
 
 /** A server without TLS on that port, or, when the name has no port, nothing on the TLS port. */
 function speaksNoTls(error: unknown, host: string): boolean {
   return isNotTls(error) || (networkCode(error) === 'ECONNREFUSED' && !/:\d+$/.test(host));
-}
-
-export async function discard(answer: { readonly body: Dispatcher.ResponseData['body'] }): Promise<void> {
-  await answer.body.dump({ limit: maxErrorBody }).catch(() => {});
-}
-
-async function readText(answer: RegistryAnswer): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of answer.body) {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > maxErrorBody) break;
-    }
-  } catch {
-    // What arrived is enough for a message.
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

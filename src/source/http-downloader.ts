@@ -9,15 +9,23 @@ import { type Digest, Digester } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortError, throwIfAborted } from '../base/lifetime.ts';
 import { SharedWork } from '../base/shared-work.ts';
+import { codeOfStatus } from '../http/code-of-status.ts';
+import { followRedirects } from '../http/follow-redirects.ts';
+import { type HttpAnswer, HttpClient } from '../http/http-client.ts';
+import {
+  isBrokenConnection,
+  isNotTls,
+  isTransient,
+  isUntrusted,
+  networkReason,
+} from '../http/network-failure.ts';
+import { discard } from '../http/read-body.ts';
+import { type RetryPolicy, withRetry } from '../http/retry.ts';
 import type { PrimableChecksums } from '../layer/content-checksums.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
-import { isTransient, networkReason } from '../registry/network-error.ts';
-import { codeOfStatus } from '../registry/registry-error.ts';
-import { type RetryPolicy, withRetry } from '../registry/retry.ts';
 import { pullUpload, uploadHost } from '../session/pull-upload.ts';
 import type { ClientServices, SessionManager } from '../session/session.ts';
 import { downloadName } from './download-name.ts';
-import { discard, type HttpAnswer, HttpClient, type HttpRequest } from './http-client.ts';
 import { parseHttpDate } from './http-date.ts';
 import type { HttpDownload, HttpDownloads } from './http-downloads.ts';
 import { type HttpOptions, requestDigest } from './http-options.ts';
@@ -62,6 +70,7 @@ interface Question {
 /** Bytes that may wait to be written. */
 const writeBuffer = 1024 * 1024;
 
+const maxRedirects = 10;
 const defaultRetry: RetryPolicy = { attempts: 4, firstDelay: 250 };
 
 /** Downloads of files into trees of their own, none that is here already as far as a server can tell. */
@@ -139,8 +148,8 @@ export class HttpDownloader implements AsyncDisposable {
   /** Which of the versions a server still has; undefined when it has another one, or gives no clear answer. */
   async #ask(question: Question, { signal }: SourceContext): Promise<HttpDownload | undefined> {
     try {
-      const answer = await this.#client.send(requestFor('HEAD', question), signal);
-      discard(answer.body);
+      const answer = await this.#request('HEAD', question, signal);
+      await discard(answer.body);
       return answer.status === 200 || answer.status === 304
         ? sameVersion(answer, question.versions)
         : undefined;
@@ -149,6 +158,29 @@ export class HttpDownloader implements AsyncDisposable {
       throwIfAborted(signal);
       return undefined;
     }
+  }
+
+  /** Answers whatever the status is. Throws `unavailable` when there is no answer. */
+  #request(
+    method: 'GET' | 'HEAD',
+    { http, authorization, versions }: Question,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer> {
+    const headers = {
+      'user-agent': 'kiln',
+      // Some servers name versions differently by what they may send: HEAD and GET have to ask alike.
+      'accept-encoding': 'gzip',
+      ...http.headers,
+      ...(versions.length > 0 && { 'if-none-match': versions.map(({ etag }) => etag).join(', ') }),
+    };
+    return followRedirects(http.url, maxRedirects, async (url) => {
+      const known = { ...headers, ...(authorization && mayKnow(http.url, url) ? { authorization } : {}) };
+      try {
+        return await this.#client.send({ method, url, headers: known }, signal);
+      } catch (error) {
+        throw error instanceof KilnError ? error : unreachable(error, url);
+      }
+    });
   }
 
   #bringWithRetry(question: Question, context: SourceContext): Promise<Fetched> {
@@ -164,10 +196,10 @@ export class HttpDownloader implements AsyncDisposable {
 
   async #bring(question: Question, context: SourceContext): Promise<Fetched> {
     const { http, authorization, versions } = question;
-    const answer = await this.#client.send(requestFor('GET', question), context.signal);
+    const answer = await this.#request('GET', question, context.signal);
     if (answer.status >= 200 && answer.status < 300)
       return await this.#save(http, incomingOf(answer), context);
-    discard(answer.body);
+    await discard(answer.body);
     if (answer.status === 304 && versions.length > 0) {
       const download = sameVersion(answer, versions);
       const ref = download && (await this.#options.refStore.get(download.ref));
@@ -233,23 +265,27 @@ export class HttpDownloader implements AsyncDisposable {
   }
 }
 
-function requestFor(method: HttpRequest['method'], { http, authorization, versions }: Question): HttpRequest {
-  return {
-    method,
-    url: http.url,
-    authorization,
-    headers: {
-      'user-agent': 'kiln',
-      // Some servers name versions differently by what they may send: HEAD and GET have to ask alike.
-      'accept-encoding': 'gzip',
-      ...http.headers,
-      ...(versions.length > 0 && { 'if-none-match': versions.map(({ etag }) => etag).join(', ') }),
-    },
-  };
+/** Whether credentials for `start` may go to `url`: to the same host or one below it, and not in the clear if they were not. */
+function mayKnow(start: URL, url: URL): boolean {
+  const sameHost = url.hostname === start.hostname || url.hostname.endsWith(`.${start.hostname}`);
+  return sameHost && (url.protocol === 'https:' || start.protocol === 'http:');
+}
+
+function unreachable(error: unknown, { host, protocol }: URL): KilnError {
+  const said = `cannot reach ${host}`;
+  if (isUntrusted(error)) {
+    return new KilnError(
+      'failed_precondition',
+      `${said}: its certificate cannot be trusted (${networkReason(error)})`,
+      { cause: error, hint: "add its authority to those that the daemon's machine trusts" },
+    );
+  }
+  const reason = protocol === 'https:' && isNotTls(error) ? 'it does not speak TLS' : networkReason(error);
+  return new KilnError('unavailable', `${said}: ${reason}`, { cause: error });
 }
 
 function sameVersion(answer: HttpAnswer, versions: readonly HttpDownload[]): HttpDownload | undefined {
-  const etag = strongEtag(answer.header('etag'));
+  const etag = strongEtag(answer.headers.etag);
   // Some servers do not repeat the only name they were asked about.
   if (etag === '' && answer.status === 304 && versions.length === 1) return versions[0];
   return versions.find((version) => version.etag === etag);
@@ -261,15 +297,15 @@ function strongEtag(etag: string | undefined): string {
 }
 
 function incomingOf(answer: HttpAnswer): Incoming {
-  const compressed = answer.header('content-encoding')?.toLowerCase() === 'gzip';
-  const length = answer.header('content-length');
+  const compressed = answer.headers['content-encoding']?.toLowerCase() === 'gzip';
+  const length = answer.headers['content-length'];
   return {
     bytes: answer.body,
     compressed,
     size: length === undefined || compressed ? undefined : Number(length),
-    disposition: answer.header('content-disposition'),
-    lastModified: answer.header('last-modified'),
-    etag: strongEtag(answer.header('etag')),
+    disposition: answer.headers['content-disposition'],
+    lastModified: answer.headers['last-modified'],
+    etag: strongEtag(answer.headers.etag),
   };
 }
 
@@ -329,15 +365,13 @@ async function writeDownload(
   return digester.digest();
 }
 
-const networkFailure = /^(ECONNRESET|ETIMEDOUT|EPIPE|ERR_STREAM_PREMATURE_CLOSE|HPE_.*)$/;
-
 /** What the disk or the client says stays as it is; what the connection says may pass by itself. */
 function transferFailure(error: unknown): KilnError {
   const { code } = error as { code?: unknown };
   if (typeof code !== 'string' || error instanceof KilnError) return asKilnError(error);
   if (code.startsWith('Z_'))
     return new KilnError('data_loss', 'what came is no valid gzip', { cause: error });
-  if (!networkFailure.test(code)) return asKilnError(error);
+  if (!isBrokenConnection(error)) return asKilnError(error);
   return new KilnError('unavailable', `the transfer broke off: ${networkReason(error)}`, { cause: error });
 }
 

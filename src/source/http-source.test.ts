@@ -12,6 +12,7 @@ import { hostPlatform } from '../base/platform.ts';
 import { silentProgress } from '../base/progress.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
+import { HttpRig } from '../http/http-rig.ts';
 import { createContentChecksums } from '../layer/content-checksums.ts';
 import { createLayerDiffer } from '../layer/layer-differ.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
@@ -23,7 +24,6 @@ import { uploadService, uploadUrl } from '../session/services/upload-service.ts'
 import { openSessionRig } from '../session/session-rig.ts';
 import { openOverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
 import { HttpDownloads } from './http-downloads.ts';
-import { HttpRig } from './http-rig.ts';
 import { createHttpSource } from './http-source.ts';
 import type { SourceContext } from './source.ts';
 

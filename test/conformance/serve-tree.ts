@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { MatchType, PolicyAction, type Rule, RuleSchema } from '../../src/api/gen/policy_pb.js';
-import { HttpRig } from '../../src/source/http-rig.ts';
+import { HttpRig } from '../../src/http/http-rig.ts';
 
 /** Where cases look for the files that are served to them. */
 const origin = 'http://files.test/';

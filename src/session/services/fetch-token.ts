@@ -1,7 +1,14 @@
-import { readFileSync } from 'node:fs';
-import tls from 'node:tls';
-import { Agent, fetch } from 'undici';
 import { KilnError } from '../../base/errors.ts';
+import { followRedirects } from '../../http/follow-redirects.ts';
+import {
+  type HttpAnswer,
+  HttpClient,
+  type HttpClientOptions,
+  type HttpRequest,
+} from '../../http/http-client.ts';
+import { networkReason } from '../../http/network-failure.ts';
+import { discard, readBody } from '../../http/read-body.ts';
+import { loadTlsFiles } from '../../http/tls-files.ts';
 import type { RegistryLogin } from './docker-config.ts';
 
 /** TLS for a host that hands out tokens. */
@@ -26,6 +33,8 @@ export interface Token {
 
 /** What the distribution specification has clients assume, in seconds. */
 const defaultExpiry = 60;
+const maxRedirects = 10;
+const maxAnswer = 1024 * 1024;
 
 /**
  * A bearer token from a registry's token server: by OAuth2 (POST) with a login, or by GET, which some servers want in any
@@ -38,31 +47,31 @@ export async function fetchToken(
   signal: AbortSignal,
 ): Promise<Token> {
   if (login.registryToken !== '') return { token: login.registryToken, expiresIn: defaultExpiry };
-  const dispatcher = tlsOptions && agentFor(tlsOptions);
+  using client = new HttpClient({ tls: tlsOptions && (await tlsOf(tlsOptions)) });
   try {
     if (login.identityToken !== '' || login.password !== '') {
-      const response = await send(postRequest(query, login), query.realm, dispatcher, signal);
-      if (response.ok) return tokenOf(await response.json(), query);
-      const fallback = login.username !== '' && [401, 404, 405].includes(response.status);
-      await response.body?.cancel();
-      if (!fallback) throw refused(query, response.status);
+      const answer = await client.send(postRequest(query, login), signal);
+      if (isSuccess(answer)) return await tokenOf(answer, query);
+      const fallback = login.username !== '' && [401, 404, 405].includes(answer.status);
+      await discard(answer.body);
+      if (!fallback) throw refused(query, answer.status);
     }
-    const response = await send(getRequest(query, login), query.realm, dispatcher, signal);
-    if (!response.ok) throw refused(query, response.status);
-    return tokenOf(await response.json(), query);
-  } finally {
-    await dispatcher?.close();
+    const { url, ...request } = getRequest(query, login);
+    const answer = await followRedirects(url, maxRedirects, (to) =>
+      client.send({ ...request, url: to, headers: to.origin === url.origin ? request.headers : {} }, signal),
+    );
+    if (isSuccess(answer)) return await tokenOf(answer, query);
+    await discard(answer.body);
+    throw refused(query, answer.status);
+  } catch (error) {
+    if (error instanceof KilnError) throw error;
+    throw new KilnError('unavailable', `cannot fetch a token from ${query.realm}: ${networkReason(error)}`, {
+      cause: error,
+    });
   }
 }
 
-interface TokenRequest {
-  readonly url: URL;
-  readonly method: 'GET' | 'POST';
-  readonly headers: Record<string, string>;
-  readonly body?: string;
-}
-
-function postRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin): TokenRequest {
+function postRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin): HttpRequest {
   const form = new URLSearchParams({ service, client_id: 'kiln' });
   if (scopes.length > 0) form.set('scope', scopes.join(' '));
   if (login.identityToken !== '') {
@@ -77,11 +86,11 @@ function postRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogi
     url: new URL(realm),
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: form.toString(),
+    body: async () => Buffer.from(form.toString()),
   };
 }
 
-function getRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin): TokenRequest {
+function getRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin): HttpRequest {
   const url = new URL(realm);
   if (service !== '') url.searchParams.set('service', service);
   for (const scope of scopes) url.searchParams.append('scope', scope);
@@ -92,34 +101,17 @@ function getRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin
   return { url, method: 'GET', headers };
 }
 
-async function send(
-  { url, ...request }: TokenRequest,
-  realm: string,
-  dispatcher: Agent | undefined,
-  signal: AbortSignal,
-) {
-  try {
-    return await fetch(url, { ...request, dispatcher, signal });
-  } catch (cause) {
-    const reason =
-      cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-    throw new KilnError('unavailable', `cannot fetch a token from ${realm}: ${reason}`, { cause });
-  }
+async function tlsOf({ insecure, caFiles, keyPairs }: TokenTls): Promise<HttpClientOptions['tls']> {
+  const pairs = keyPairs.map(({ certificate, key }) => ({ cert: certificate, key }));
+  return { ...(await loadTlsFiles({ ca: caFiles, pairs })), rejectUnauthorized: !insecure };
 }
 
-function agentFor({ insecure, caFiles, keyPairs }: TokenTls): Agent {
-  const ca = [...tls.rootCertificates, ...caFiles.map((file) => readFileSync(file, 'utf8'))];
-  return new Agent({
-    connect: {
-      rejectUnauthorized: !insecure,
-      ca,
-      cert: keyPairs.map(({ certificate }) => readFileSync(certificate, 'utf8')),
-      key: keyPairs.map(({ key }) => readFileSync(key, 'utf8')),
-    },
-  });
+function isSuccess({ status }: HttpAnswer): boolean {
+  return status >= 200 && status <= 299;
 }
 
-function tokenOf(answer: unknown, query: TokenQuery): Token {
+async function tokenOf({ body }: HttpAnswer, query: TokenQuery): Promise<Token> {
+  const answer = parsed((await readBody(body, maxAnswer)).toString());
   const fields = typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>) : {};
   const token = fields.access_token ?? fields.token;
   if (typeof token !== 'string' || token === '') {
@@ -132,6 +124,14 @@ function tokenOf(answer: unknown, query: TokenQuery): Token {
       typeof fields.expires_in === 'number' && fields.expires_in > 0 ? fields.expires_in : defaultExpiry,
     ...(issuedAt && !Number.isNaN(issuedAt.getTime()) ? { issuedAt } : {}),
   };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function refused({ realm, service, scopes }: TokenQuery, status: number): KilnError {
