@@ -8,8 +8,18 @@ import { deferred } from '../base/lifetime.ts';
  * either breaks. Both are closed then.
  */
 export async function forwardSocket(socket: Duplex, stream: MessageStream): Promise<void> {
+  let writing = true;
+  // Once reading has ended, a write may still fail, and then only these hear of it.
+  socket.on('error', () => {});
+  socket.once('close', () => {
+    if (writing) stream[Symbol.asyncDispose]().then(undefined, () => {});
+  });
+  const receive = async () => {
+    await fromStream(stream, socket);
+    writing = false;
+  };
   try {
-    await Promise.all([fromStream(stream, socket), toStream(socket, stream)]);
+    await Promise.all([receive(), toStream(socket, stream)]);
   } finally {
     socket.destroy();
     await stream[Symbol.asyncDispose]();
@@ -18,7 +28,7 @@ export async function forwardSocket(socket: Duplex, stream: MessageStream): Prom
 
 async function fromStream(stream: MessageStream, socket: Duplex): Promise<void> {
   for await (const message of stream) {
-    if (socket.write(decodeBytesMessage(message))) continue;
+    if (socket.write(decodeBytesMessage(message)) || socket.closed) continue;
     const room = deferred<void>();
     const go = () => room.resolve();
     socket.once('drain', go);
