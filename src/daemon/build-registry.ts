@@ -16,6 +16,12 @@ export interface ActiveBuild {
   readonly startedAt: Date;
 }
 
+interface EndedBuild {
+  readonly progress: BuildProgress;
+  /** Forgets it. */
+  readonly timer: NodeJS.Timeout;
+}
+
 /** Milliseconds that a call may come before the build it names. */
 const patience = 5_000;
 /** Ended builds whose progress can still be read, and for how many milliseconds. */
@@ -25,7 +31,7 @@ const memory = 30_000;
 /** The running builds by id. Clients open their calls in any order: those that come before their build wait for it. */
 export class BuildRegistry {
   readonly #active = new Map<string, ActiveBuild>();
-  readonly #ended = new Map<string, BuildProgress>();
+  readonly #ended = new Map<string, EndedBuild>();
   readonly #awaited = new Map<string, Deferred<void>>();
   /** Awaited by who waits for the end of all builds. */
   #removal: Deferred<void> | undefined;
@@ -37,7 +43,7 @@ export class BuildRegistry {
     this.check(id);
     const active: ActiveBuild = { ...parts, id, build, startedAt: new Date() };
     this.#active.set(id, active);
-    this.#ended.delete(id);
+    this.#forget(id);
     this.#awaited.get(id)?.resolve();
     this.#awaited.delete(id);
     return active;
@@ -86,7 +92,7 @@ export class BuildRegistry {
     isPast: (id: string) => boolean,
   ): Promise<BuildProgress | undefined> {
     await this.#arrival(id, signal, () => this.#active.has(id) || this.#ended.has(id) || isPast(id));
-    return this.#active.get(id)?.progress ?? this.#ended.get(id);
+    return this.#active.get(id)?.progress ?? this.#ended.get(id)?.progress;
   }
 
   get active(): readonly ActiveBuild[] {
@@ -108,11 +114,15 @@ export class BuildRegistry {
   }
 
   #remember(id: string, progress: BuildProgress): void {
-    this.#ended.set(id, progress);
-    if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
-    setTimeout(() => {
-      if (this.#ended.get(id) === progress) this.#ended.delete(id);
-    }, memory).unref();
+    this.#forget(id);
+    const timer = setTimeout(() => this.#ended.delete(id), memory).unref();
+    this.#ended.set(id, { progress, timer });
+    if (this.#ended.size > remembered) this.#forget(this.#ended.keys().next().value!);
+  }
+
+  #forget(id: string): void {
+    clearTimeout(this.#ended.get(id)?.timer);
+    this.#ended.delete(id);
   }
 
   async #arrival(id: string, signal: AbortSignal, here: () => boolean): Promise<void> {
