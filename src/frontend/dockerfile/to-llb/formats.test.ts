@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { parseCsv } from '../../../base/csv.ts';
 import { parseChmod } from './chmod.ts';
-import { parseCsv } from './csv.ts';
 import { parseExposedPort } from './expose-ports.ts';
 import { parseGitRef } from './git-ref.ts';
 import { goDuration, goQuote } from './go-format.ts';

@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
+import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { normalizePlatform, type Platform, parsePlatform } from '../../../base/platform.ts';
 import type { LinuxResources, NetworkMode } from '../../../llb/llb.ts';
 import type { BridgeSolve } from '../../frontend.ts';
 import { type LintSettings, parseLintSettings, parseTruth } from '../lint/linter.ts';
-import { parseCsv } from './csv.ts';
 
 /** What a client can ask of the Dockerfile frontend, parsed once. */
 export interface RequestOptions {

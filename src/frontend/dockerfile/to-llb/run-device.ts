@@ -1,7 +1,7 @@
+import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { parseTruth } from '../lint/linter.ts';
 import { didYouMean } from '../nearest.ts';
-import { parseCsv } from './csv.ts';
 
 /** Reads a `RUN --device`: `vendor/class=name`, `name=…`, with `,required`. Throws `invalid_argument`. */
 export function parseRunDevice(text: string): { readonly name: string; readonly optional: boolean } {

@@ -1,8 +1,8 @@
+import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { CacheSharing } from '../../../llb/llb.ts';
 import { parseTruth } from '../lint/linter.ts';
 import { didYouMean } from '../nearest.ts';
-import { parseCsv } from './csv.ts';
 
 /** A `RUN --mount` with its variables expanded. `size` in bytes; `mode`, `uid` and `gid` undefined when not given. */
 export interface RunMount {

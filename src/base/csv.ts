@@ -1,4 +1,4 @@
-import { KilnError } from '../../../base/errors.ts';
+import { KilnError } from './errors.ts';
 
 /** The fields of one line of CSV (RFC 4180). Throws `invalid_argument` for a quote in the wrong place. */
 export function parseCsv(line: string): string[] {
