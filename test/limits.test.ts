@@ -55,8 +55,6 @@ describe('entitlements', () => {
     'network.host',
     '--allow-insecure-entitlement',
     'security.insecure',
-    '--allow-insecure-entitlement',
-    'device',
   ];
 
   test('have to be allowed by the daemon', async () => {
@@ -95,23 +93,6 @@ describe('entitlements', () => {
       assert.equal(
         await daemon.kiln.textOf('said', insecure(), ['--allow', 'security.insecure']),
         'mounted\n',
-      );
-    });
-
-    test('do not make up for what is not supported: a device that a step needs is refused, an optional one is absent', async () => {
-      const step = (device: string) =>
-        work.tree({
-          Dockerfile: `# syntax=docker/dockerfile:1-labs\nFROM base\nRUN --device=${device} echo ran > /said\n`,
-        });
-      const { stderr } = await daemon.kiln.failingBuild(step('vendor/class=one,required'), [
-        '--allow',
-        'device',
-      ]);
-      assert.match(stderr, /device vendor\/class=one: devices are not supported yet/);
-      assert.match(stderr, /3 \| >>> RUN --device/);
-      assert.equal(
-        await daemon.kiln.textOf('said', step('vendor/class=one'), ['--allow', 'device']),
-        'ran\n',
       );
     });
 

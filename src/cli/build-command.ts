@@ -49,7 +49,7 @@ export function buildCommand(): Command {
     .addOption(
       repeatable(
         '--allow <entitlement>',
-        'let steps use network.host, security.insecure or device (repeatable)',
+        'let steps use network.host, security.insecure, device or device=NAME[,alias=NAME] (repeatable)',
       ),
     )
     .optionsGroup('Ask instead of building:')

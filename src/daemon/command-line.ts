@@ -27,6 +27,10 @@ const worker = (config: DaemonConfig, change: Partial<DaemonConfig['worker']>): 
   ...config,
   worker: { ...config.worker, ...change },
 });
+const devices = (config: DaemonConfig, change: Partial<DaemonConfig['devices']>): DaemonConfig => ({
+  ...config,
+  devices: { ...config.devices, ...change },
+});
 const log = (config: DaemonConfig, change: Partial<DaemonConfig['log']>): DaemonConfig => ({
   ...config,
   log: { ...config.log, ...change },
@@ -87,6 +91,18 @@ const flags: readonly Flag[] = [
     help: 'allow builds to ask for network.host, security.insecure or device',
     list: true,
     apply: (config, name) => ({ ...config, entitlements: [...config.entitlements, name] }),
+  },
+  {
+    flags: '--cdi-disabled [value]',
+    help: 'have no devices (CDI)',
+    apply: (config, value, where) => devices(config, { enabled: !parseBoolean(value, where) }),
+  },
+  {
+    flags: '--cdi-spec-dir <dir>',
+    help: 'directory of CDI files, may be repeated',
+    list: true,
+    apply: (config, value) =>
+      devices(config, { directories: [...config.devices.directories, ...value.split(',')] }),
   },
   {
     flags: '--oci-worker [value]',
@@ -158,8 +174,6 @@ const flags: readonly Flag[] = [
   { flags: '--debugaddr <address>', help: 'not supported yet' },
   { flags: '--proxy-network [value]', help: 'not supported yet', harmless: ['false'] },
   { flags: '--otel-socket-path <path>', help: 'not supported yet' },
-  { flags: '--cdi-disabled [value]', help: 'not supported yet' },
-  { flags: '--cdi-spec-dir <dir>', help: 'not supported yet', list: true },
   { flags: '--save-cache-debug [value]', help: 'not supported yet', harmless: ['false'] },
   { flags: '--oci-worker-rootless [value]', help: 'not supported yet', harmless: ['false'] },
   { flags: '--oci-worker-no-process-sandbox [value]', help: 'not supported yet', harmless: ['false'] },
@@ -209,8 +223,9 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
       .filter(({ flag, value }) => !flag.apply && !flag.harmless?.includes(value))
       .map(({ flag }) => `${nameOf(flag)} is not supported yet and has no effect`),
     apply(config) {
-      const addressed = given.some(({ flag }) => nameOf(flag) === '--addr');
-      const start = addressed ? { ...config, addresses: [] } : config;
+      const names = new Set(given.map(({ flag }) => nameOf(flag)));
+      const addressed = names.has('--addr') ? { ...config, addresses: [] } : config;
+      const start = names.has('--cdi-spec-dir') ? devices(addressed, { directories: [] }) : addressed;
       return given.reduce((so, { flag, value }) => flag.apply?.(so, value, nameOf(flag)) ?? so, start);
     },
   };

@@ -28,6 +28,13 @@ describe('a configuration file', () => {
     }
   });
 
+  test('says where files about devices are, and which devices need not be allowed', async () => {
+    const { devices } = await read('[cdi]\nspecDirs = ["/a", "/b"]\nautoAllowed = ["a.com/x"]\n');
+    assert.deepEqual(devices, { enabled: true, directories: ['/a', '/b'], autoAllowed: ['a.com/x'] });
+    const off = await read('[cdi]\ndisabled = true\nspecDirs = []\n');
+    assert.deepEqual(off.devices, { ...defaultConfig.devices, enabled: false });
+  });
+
   test('leaves alone what it does not name', async () => {
     assert.deepEqual(await read(''), { ...defaultConfig, dns: undefined });
   });

@@ -14,6 +14,7 @@ import {
 } from './config-values.ts';
 import {
   type DaemonConfig,
+  type DevicesConfig,
   defaultConfig,
   type GcConfig,
   type GcRule,
@@ -64,7 +65,7 @@ function parseConfig(text: string, file: string, base: DaemonConfig): ReadConfig
 
 /** Keys that BuildKit knows and Kiln does not act on. */
 const ineffective = {
-  root: ['proxyNetwork', 'otel', 'cdi', 'history', 'system', 'provenanceEnvDir', 'cache'],
+  root: ['proxyNetwork', 'otel', 'history', 'system', 'provenanceEnvDir', 'cache'],
   grpc: ['debugAddress', 'uid', 'securityDescriptor'],
   worker: [
     'rootless',
@@ -105,6 +106,7 @@ class ConfigReader {
       }),
       dns: this.#dns(keys.table('dns')) ?? base.dns,
       registries: { ...base.registries, ...this.#registries(keys.table('registry')) },
+      devices: this.#devices(keys.table('cdi'), base.devices),
       frontends: this.#frontends(keys.table('frontend'), base),
       worker: this.#workers(keys.table('worker'), base.worker),
     };
@@ -154,6 +156,18 @@ class ConfigReader {
     };
     keys.finish();
     return dns;
+  }
+
+  #devices(keys: Keys | undefined, base: DevicesConfig): DevicesConfig {
+    const disabled = keys?.take('disabled', parseBoolean);
+    const directories = keys?.take('specDirs', parseStrings);
+    const devices = {
+      enabled: disabled === undefined ? base.enabled : !disabled,
+      directories: directories?.length ? directories : base.directories,
+      autoAllowed: keys?.take('autoAllowed', parseStrings) ?? base.autoAllowed,
+    };
+    keys?.finish();
+    return devices;
   }
 
   #registries(keys: Keys | undefined): Readonly<Record<string, HostConfig>> {

@@ -10,6 +10,7 @@ import {
 import { KilnError } from '../base/errors.ts';
 import { type Platform, parsePlatform } from '../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../engine/engine.ts';
+import type { DeviceSource } from '../executor/cdi/device-registry.ts';
 import type { RefStore, UsageRecord } from '../layer/ref.ts';
 import { decodeInTurns } from '../llb/definition-wire.ts';
 import type { Definition } from '../llb/op.ts';
@@ -29,6 +30,7 @@ export interface ControlParts {
   readonly history: BuildHistory;
   readonly refStore: RefStore;
   readonly worker: WorkerDescription;
+  readonly devices: DeviceSource;
   readonly log: DaemonLog;
   /** Told when each build has started. */
   readonly onBuildStart: () => void;
@@ -40,7 +42,7 @@ const nanosecondsPerMillisecond = 1_000_000n;
 
 /** The daemon's API, but for `Session`, which is served as raw messages. */
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
-  const { engine, builds, history, refStore, worker } = parts;
+  const { engine, builds, history, refStore, worker, devices } = parts;
   const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
     const progress = new BuildProgress();
     try {
@@ -105,7 +107,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     },
 
     async listWorkers() {
-      return { records: [worker.record()] };
+      return { records: [worker.record((await devices.current()).devices)] };
     },
 
     async info() {

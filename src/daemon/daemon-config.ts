@@ -22,8 +22,18 @@ export interface DaemonConfig {
     readonly searchDomains: readonly string[];
   };
   readonly registries: RegistryHosts;
+  /** The Container Device Interface. */
+  readonly devices: DevicesConfig;
   readonly frontends: { readonly dockerfile: boolean };
   readonly worker: WorkerConfig;
+}
+
+export interface DevicesConfig {
+  readonly enabled: boolean;
+  /** Where CDI files are; later ones count more. */
+  readonly directories: readonly string[];
+  /** Devices and kinds that builds need not be allowed to use. */
+  readonly autoAllowed: readonly string[];
 }
 
 export interface WorkerConfig {
@@ -61,6 +71,11 @@ export const defaultConfig: DaemonConfig = {
   log: { level: 'info', format: 'text' },
   entitlements: [],
   registries: {},
+  devices: {
+    enabled: true,
+    directories: ['/etc/cdi', '/var/run/cdi', '/etc/buildkit/cdi'],
+    autoAllowed: [],
+  },
   frontends: { dockerfile: true },
   worker: {
     labels: {},

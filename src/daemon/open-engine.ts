@@ -15,9 +15,11 @@ import { ThreadPool } from '../base/thread-pool.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
 import type { BuildContext } from '../engine/build-context.ts';
 import { Engine } from '../engine/engine.ts';
-import type { EngineParts, Entitlement } from '../engine/engine-parts.ts';
+import type { EngineParts } from '../engine/engine-parts.ts';
+import { entitlementNames, entitlementOf } from '../engine/entitlements.ts';
 import { Explainer } from '../engine/explain/explainer.ts';
 import { refResults, refTraits } from '../engine/result-traits.ts';
+import { DeviceRegistry } from '../executor/cdi/device-registry.ts';
 import { createOciExecutor } from '../executor/oci-executor.ts';
 import { createArchiveExporter } from '../exporter/archive-exporter.ts';
 import { createImageExporter } from '../exporter/image-exporter.ts';
@@ -83,8 +85,6 @@ export interface OpenEngine extends AsyncDisposable {
 /** Milliseconds after which the kernel has brought most of what was written to the disk by itself. */
 const writebackTime = 60_000;
 
-const entitlements: readonly Entitlement[] = ['network.host', 'security.insecure', 'device'];
-
 /**
  * Puts the engine together on `config.root`: the one place where rooms meet. Whatever a killed process left there is
  * cleaned up first. Throws `failed_precondition` when another process works on the root.
@@ -106,12 +106,20 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   const housekeeping = resources.use(new ThreadPool({ size: 1, niceness: 10 }));
   // Each transfer holds a thread as long as its client takes.
   const transfers = resources.use(new ThreadPool({ size: 8 }));
+  const devices = new DeviceRegistry({
+    directories: config.devices.enabled ? config.devices.directories : [],
+    autoAllowed: config.devices.autoAllowed,
+    onProblem: (message) => log.warn(message),
+  });
+  // Files that are no good are told of at the start.
+  await devices.current();
   const executor = await createOciExecutor({
     root: path.join(root, 'executor'),
     runtime: config.worker.runtime,
     networkMode: config.worker.network,
     dns: config.dns,
     cgroupParent: config.worker.cgroupParent,
+    devices,
   });
   await executor.recover();
 
@@ -233,6 +241,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     refStore,
     checksums,
     executor,
+    devices,
     fileOps: createFileOps({ pool: files }),
     sources: new Map(sources),
     clients,
@@ -249,7 +258,11 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     frontends: new Map(frontends.map((frontend) => [frontend.name, frontend])),
     exporters: new Map(exporters.map((exporter) => [exporter.type, exporter])),
     worker,
-    entitlements: entitlements.filter((name) => config.entitlements.includes(name)),
+    entitlements: entitlementNames.filter(
+      (name) =>
+        config.entitlements.some((text) => entitlementOf(text) === name) ||
+        (name === 'device' && config.devices.enabled),
+    ),
   };
   const engine = new Engine(parts);
   const historyStore = await openLocalContentStore(path.join(root, 'history'), {
@@ -289,6 +302,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     history,
     refStore,
     worker,
+    devices,
     log,
     onBuildStart: () => collector.watch(),
     onBuildEnd: () => {

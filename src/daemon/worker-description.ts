@@ -6,6 +6,7 @@ import {
   WorkerRecordSchema,
 } from '../api/gen/worker_pb.js';
 import type { Platform } from '../base/platform.ts';
+import type { Device } from '../executor/cdi/device-spec.ts';
 import type { GcPolicy } from './gc-policy.ts';
 
 /** The one worker of this daemon, as clients see it. */
@@ -35,7 +36,8 @@ export class WorkerDescription {
     });
   }
 
-  record(): WorkerRecord {
+  /** With devices as they are now. */
+  record(devices: readonly Device[] = []): WorkerRecord {
     return create(WorkerRecordSchema, {
       id: this.id,
       labels: { ...this.labels },
@@ -55,6 +57,11 @@ export class WorkerDescription {
         filters: [...policy.filters],
       })),
       version: this.version,
+      devices: devices.map(({ name, autoAllowed, annotations }) => ({
+        name,
+        autoAllow: autoAllowed,
+        annotations: { ...annotations },
+      })),
     });
   }
 }

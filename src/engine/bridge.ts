@@ -15,7 +15,8 @@ import type { Job, SolverEvents } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import { commitTime } from './commit-time.ts';
-import type { EngineParts, Entitlement } from './engine-parts.ts';
+import type { EngineParts } from './engine-parts.ts';
+import type { Entitlements } from './entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import { type BuildEdge, loadGraph } from './load-graph.ts';
 import { EdgeRef } from './solved-ref.ts';
@@ -29,7 +30,7 @@ export interface BuildScope {
   readonly events: SolverEvents;
   readonly explanations: Pick<BuildExplanations, 'add'>;
   readonly sessionId: string;
-  readonly entitlements: ReadonlySet<Entitlement>;
+  readonly entitlements: Entitlements;
   /** Asked about every source before anything of it is looked at. */
   readonly guard: SourceGuard;
   readonly signal: AbortSignal;

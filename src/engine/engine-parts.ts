@@ -1,4 +1,5 @@
 import type { Platform } from '../base/platform.ts';
+import type { DeviceSource } from '../executor/cdi/device-registry.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ExporterType } from '../exporter/exporter.ts';
 import type { FileOps } from '../file-op/file-op.ts';
@@ -11,6 +12,7 @@ import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
 import type { CommitResolver, FileResolver, ImageResolver, Source } from '../source/source.ts';
 import type { BuildContext } from './build-context.ts';
+import type { Entitlement } from './entitlements.ts';
 import type { Explainer } from './explain/explainer.ts';
 
 /** The solver's result in this engine: a handle to a file tree. */
@@ -21,6 +23,8 @@ export interface WorkerParts {
   readonly refStore: RefStore;
   readonly checksums: ContentChecksums;
   readonly executor: Executor;
+  /** The devices that the executor knows. */
+  readonly devices: DeviceSource;
   readonly fileOps: FileOps;
   /** By scheme. */
   readonly sources: ReadonlyMap<string, Source>;
@@ -29,8 +33,6 @@ export interface WorkerParts {
   /** Whether files may be hard-linked between snapshots (nobody writes a snapshot's files in place). */
   readonly linkable: boolean;
 }
-
-export type Entitlement = 'network.host' | 'security.insecure' | 'device';
 
 /** What the daemon puts together; the engine owns none of it. */
 export interface EngineParts extends WorkerParts {

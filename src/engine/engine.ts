@@ -10,7 +10,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
-import type { EngineParts, Entitlement } from './engine-parts.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { parseEntitlements } from './entitlements.ts';
 import type { BuildEvents } from './explain/explainer.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result-platforms.ts';
 import { EdgeRef } from './solved-ref.ts';
@@ -72,7 +73,7 @@ export class Engine {
   start(request: BuildRequest, events: BuildEvents, signal: AbortSignal): Build {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
-    const entitlements = new Set(request.entitlements.map((name) => this.#entitlement(name)));
+    const entitlements = parseEntitlements(request.entitlements, this.#parts.entitlements);
     const guard = this.#guard(request);
     const ended = new AbortController();
     const alive = AbortSignal.any([signal, ended.signal]);
@@ -180,14 +181,6 @@ export class Engine {
     const refs = platforms.flatMap(({ ref }) => (ref ? [showResult(ref)] : []));
     const wanted = await this.#parts.clientExporters.find(sessionId, { metadata, refs }, signal);
     return wanted.map(({ type, attrs }) => this.#exporter(type, attrs));
-  }
-
-  #entitlement(name: string): Entitlement {
-    const allowed = this.#parts.entitlements.find((each) => each === name);
-    if (allowed) return allowed;
-    throw new KilnError('permission_denied', `entitlement ${name} is not allowed by the daemon`, {
-      hint: `start the daemon with --allow-insecure-entitlement ${name}`,
-    });
   }
 
   /** Solves every platform's tree, all at once. */

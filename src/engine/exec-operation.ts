@@ -88,6 +88,7 @@ export class ExecOperation implements BuildOperation {
         readonlyRoot: mounts.readonlyRoot,
         ulimits: meta.ulimits,
         cgroupParent: meta.cgroupParent,
+        devices: this.#op.devices,
         resources: this.#vertex.metadata.resources,
         validExitCodes: meta.validExitCodes,
         removeMountStubsRecursive: meta.removeMountStubsRecursive,

@@ -1,5 +1,5 @@
 import type { Digest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import { inTurns, type Steps } from '../base/in-turns.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
 import { type OpGraph, type OpVertex, unmarshalInTurns } from '../llb/graph.ts';
@@ -8,7 +8,9 @@ import { vertexName } from '../llb/op-name.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import { dropCacheMounts } from './cache-mount.ts';
-import type { Entitlement, WorkerParts } from './engine-parts.ts';
+import { grantedDevices } from './device-grants.ts';
+import type { WorkerParts } from './engine-parts.ts';
+import type { Entitlement, Entitlements } from './entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import { operationOf } from './operations.ts';
 
@@ -17,7 +19,7 @@ export type BuildEdge = Edge<ImmutableRef, BuildContext>;
 export interface LoadOptions {
   readonly parts: WorkerParts;
   /** What this build may do. */
-  readonly entitlements: ReadonlySet<Entitlement>;
+  readonly entitlements: Entitlements;
   /** Told what is loaded. */
   readonly explanations: Pick<BuildExplanations, 'add'>;
 }
@@ -27,7 +29,7 @@ export async function loadGraph(
   definition: Definition,
   options: LoadOptions,
 ): Promise<BuildEdge | undefined> {
-  const graph = await unmarshalInTurns(definition);
+  const graph = await withDevices(await unmarshalInTurns(definition), options);
   const edge = await inTurns(load(graph, options));
   for (const { op, metadata } of graph.vertices.values()) {
     if (metadata.ignoreCache && op.action.kind === 'exec')
@@ -41,7 +43,7 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
   const loaded = new Map<Digest, Vertex<ImmutableRef, BuildContext>>();
   for (const vertex of graph.vertices.values()) {
     yield;
-    checkEntitlements(vertex, options.entitlements);
+    checkEntitlements(vertex, options.entitlements.allowed);
     const inputs = vertex.op.inputs.map(({ digest, index }) => ({ vertex: loaded.get(digest)!, index }));
     const inputOps = vertex.op.inputs.map(({ digest }) => graph.vertices.get(digest)!);
     const nameOf = (digest: Digest) => loaded.get(digest)?.name ?? digest;
@@ -56,6 +58,29 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
   }
   options.explanations.add(graph);
   return { vertex: loaded.get(graph.result.digest)!, index: graph.result.index };
+}
+
+/** The graph whose steps ask for those devices that they get. */
+async function withDevices(graph: OpGraph, { parts, entitlements }: LoadOptions): Promise<OpGraph> {
+  const asking = [...graph.vertices.values()].some(
+    ({ op: { action } }) => action.kind === 'exec' && action.devices.length > 0,
+  );
+  if (!asking) return graph;
+  const list = await parts.devices.current();
+  const admit = (vertex: OpVertex): OpVertex => {
+    const { op, digest } = vertex;
+    if (op.action.kind !== 'exec' || op.action.devices.length === 0) return vertex;
+    try {
+      const devices = grantedDevices(op.action.devices, entitlements.devices, list);
+      return { ...vertex, op: { ...op, action: { ...op.action, devices } } };
+    } catch (error) {
+      throw asKilnError(error).withDetail({ kind: 'vertex', digest });
+    }
+  };
+  return {
+    ...graph,
+    vertices: new Map([...graph.vertices].map(([digest, vertex]) => [digest, admit(vertex)])),
+  };
 }
 
 function checkEntitlements({ op, digest }: OpVertex, allowed: ReadonlySet<Entitlement>): void {
@@ -73,6 +98,5 @@ function neededEntitlements({ action }: Op): readonly Entitlement[] {
   return [
     ...(action.network === 'host' ? (['network.host'] as const) : []),
     ...(action.security === 'insecure' ? (['security.insecure'] as const) : []),
-    ...(action.devices.some(({ optional }) => !optional) ? (['device'] as const) : []),
   ];
 }

@@ -1,6 +1,5 @@
 import { KilnError } from '../base/errors.ts';
 import type { OpVertex } from '../llb/graph.ts';
-import type { ExecOp } from '../llb/op.ts';
 import type { BuildOperation, WorkerParts } from './engine-parts.ts';
 import { ExecOperation } from './exec-operation.ts';
 import { FileOperation } from './file-operation.ts';
@@ -21,7 +20,6 @@ export function operationOf(
     case 'source':
       return new SourceOperation(op.action, op.platform ?? parts.platform, parts);
     case 'exec':
-      refuseDevices(op.action, vertex);
       return new ExecOperation(op.action, op.platform ?? parts.platform, vertex, files, parts);
     case 'file':
       return new FileOperation(op.action, vertex, files, parts);
@@ -36,13 +34,4 @@ export function operationOf(
         details: [{ kind: 'vertex', digest: vertex.digest }],
       });
   }
-}
-
-/** Optional devices are as if the host had none. */
-function refuseDevices({ devices }: ExecOp, { digest }: OpVertex): void {
-  const required = devices.find(({ optional }) => !optional);
-  if (!required) return;
-  throw new KilnError('unimplemented', `device ${required.name}: devices are not supported yet`, {
-    details: [{ kind: 'vertex', digest }],
-  });
 }

@@ -8,13 +8,17 @@ import { mountFlags } from '../linux/mount-flags.ts';
 import { mountOverlay } from '../linux/overlay.ts';
 import { unmountInBackground } from '../linux/unmount-in-background.ts';
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
+import { deviceMount } from './cdi/apply-edits.ts';
+import { completeNode } from './cdi/complete-node.ts';
+import type { ContainerEdits } from './cdi/container-edits.ts';
 import { lookupUser } from './container-user.ts';
 import type { ProcessMount, ProcessSpec } from './executor.ts';
 import { hostsFile } from './hosts-file.ts';
 import { type MountPoint, MountStubs } from './mount-stubs.ts';
+import type { OciMount } from './oci-mount.ts';
 import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
-import { type OciMount, runtimeSpec, type SeccompOptions } from './runtime-spec.ts';
+import { runtimeSpec, type SeccompOptions } from './runtime-spec.ts';
 
 /** What the executor decides about a container, beyond its process. */
 export interface BundleOptions {
@@ -24,6 +28,8 @@ export interface BundleOptions {
   readonly seccomp: SeccompOptions | undefined;
   readonly maxOpenFiles: number;
   readonly dns?: DnsOptions;
+  /** What the process's devices change. */
+  readonly edits: ContainerEdits;
 }
 
 /**
@@ -87,13 +93,15 @@ export class ContainerBundle implements AsyncDisposable {
       ...['/proc', '/dev', '/sys'].map((dest): MountPoint => ({ dest, kind: 'directory', keep: true })),
       ...['/etc/resolv.conf', '/etc/hosts'].map((dest): MountPoint => ({ dest, kind: 'file' })),
     ];
-    for (const [index, processMount] of spec.mounts.entries()) {
-      const ociMount = this.#prepare(processMount, index);
-      this.#mounts.push(ociMount);
-      points.push({ dest: ociMount.destination, kind: kindOf(ociMount) });
-    }
+    this.#mounts.push(...options.edits.mounts.map(deviceMount));
+    const own = spec.mounts.map((processMount, index) => this.#prepare(processMount, index));
+    this.#mounts.push(...own);
+    points.push(...this.#mounts.map((each) => ({ dest: each.destination, kind: kindOf(each) })));
     this.#stubs = new MountStubs(this.rootfs, { recursive: spec.removeMountStubsRecursive });
     this.#stubs.make(points);
+    const nodes = options.edits.deviceNodes.map((node) => completeNode(node, user));
+    const madeNodes = nodes.filter(({ path: name }) => this.#isInTree(name));
+    this.#stubs.makeNodes(madeNodes);
     this.#makeWorkingDirectory(user);
 
     const hosts = path.join(this.dir, 'hosts');
@@ -105,7 +113,8 @@ export class ContainerBundle implements AsyncDisposable {
       rootfs: this.rootfs,
       hostsFile: hosts,
       resolvConf: resolv,
-      mounts: this.#mounts,
+      mounts: own,
+      devices: { ...options.edits, deviceNodes: nodes, madeNodes: madeNodes.map(({ path: name }) => name) },
       user,
     });
     writeFileSync(path.join(this.dir, 'config.json'), JSON.stringify(config), { mode: 0o600 });
@@ -204,6 +213,12 @@ export class ContainerBundle implements AsyncDisposable {
     return file;
   }
 
+  /** Whether a device node would be left in the tree by a runtime that makes it, being below no mount. */
+  #isInTree(name: string): boolean {
+    const over = ['/dev', '/proc', '/sys', ...this.#mounts.map(({ destination }) => destination)];
+    return !over.some((destination) => isBelow(path.posix.resolve('/', name), destination));
+  }
+
   /** What is missing of it belongs to the process's user. Below a mount it is the runtime that makes it. */
   #makeWorkingDirectory({ uid, gid }: { readonly uid: number; readonly gid: number }): void {
     const cwd = path.posix.resolve('/', this.#spec.cwd);
@@ -227,6 +242,9 @@ function isBelow(name: string, dir: string): boolean {
   return name === dir || name.startsWith(dir === '/' ? '/' : `${dir}/`);
 }
 
-function kindOf({ type, source }: OciMount): MountPoint['kind'] {
-  return type !== 'bind' || statSync(source).isDirectory() ? 'directory' : 'file';
+function kindOf({ type, source, destination }: OciMount): MountPoint['kind'] {
+  if (type !== 'bind') return 'directory';
+  const stats = statSync(source, { throwIfNoEntry: false });
+  if (stats) return stats.isDirectory() ? 'directory' : 'file';
+  throw new KilnError('failed_precondition', `${source}, to be mounted at ${destination}, does not exist`);
 }

@@ -78,6 +78,7 @@ export class ExecutorRig implements AsyncDisposable {
       readonlyRoot: false,
       ulimits: [],
       cgroupParent: '',
+      devices: [],
       validExitCodes: [],
       removeMountStubsRecursive: true,
       ...more,

@@ -1,4 +1,5 @@
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
+import type { DeviceRequest } from './cdi/device-list.ts';
 
 /** One process in one container. */
 export interface ProcessSpec {
@@ -20,6 +21,8 @@ export interface ProcessSpec {
   readonly readonlyRoot: boolean;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent: string;
+  /** Devices of the machine that the process gets; nothing of them stays in the rootfs. */
+  readonly devices: readonly DeviceRequest[];
   readonly resources?: {
     readonly memory: number;
     readonly memorySwap: number;
@@ -68,7 +71,7 @@ export interface ProcessIo {
  *
  * `run` resolves when the process ended with a valid exit code and everything it used is unmounted and gone. It throws
  * `unknown` with an `exit` detail for another exit code or a signal (`oom` set when the kernel's OOM killer did
- * it), `canceled` on abort, `not_found` when the command does not exist in the rootfs, and `failed_precondition` when no OCI
+ * it), `canceled` on abort, `not_found` when the command does not exist in the rootfs or the machine lacks a device, and `failed_precondition` when no OCI
  * runtime is installed, saying how to get one.
  */
 export interface Executor {

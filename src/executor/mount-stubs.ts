@@ -1,8 +1,19 @@
-import { lstatSync, mkdirSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
+import { makeDevice, mknod } from '../linux/mknod.ts';
 import { utimens } from '../linux/utimens.ts';
+import type { CompleteNode } from './cdi/complete-node.ts';
 
 /** A place where something will be mounted: absolute in the container. */
 export interface MountPoint {
@@ -15,8 +26,11 @@ export interface MountPoint {
 interface Stub {
   /** In the tree, resolved when it was made. */
   readonly name: string;
-  readonly kind: 'directory' | 'file';
+  readonly kind: 'directory' | 'file' | 'node';
 }
+
+const nodeTypes = { b: 0o060000, c: 0o020000, u: 0o020000, p: 0o010000 } as const;
+const defaultNodeMode = 0o666;
 
 /**
  * Mount points that a tree lacks: made before the container starts, removed after it when the process left them empty,
@@ -45,19 +59,39 @@ export class MountStubs {
     }
   }
 
-  #makeOne(file: string, kind: Stub['kind'], keep: boolean): void {
+  /** Makes device nodes, which are removed like stubs. What is in the tree already stays as it is. */
+  makeNodes(nodes: readonly CompleteNode[]): void {
+    for (const node of nodes) {
+      const file = resolveInRoot(this.#root, path.posix.resolve('/', node.path));
+      if (lstatSync(file, { throwIfNoEntry: false })) continue;
+      this.#makeParent(path.dirname(file), { keep: false, recursive: true });
+      keepingTimes(path.dirname(file), () => {
+        mknod(file, nodeTypes[node.type], makeDevice(node.major, node.minor));
+        chownSync(file, node.uid ?? 0, node.gid ?? 0);
+        chmodSync(file, node.fileMode ?? defaultNodeMode);
+      });
+      this.#made.push({ name: file.slice(this.#root.length), kind: 'node' });
+    }
+  }
+
+  #makeOne(file: string, kind: MountPoint['kind'], keep: boolean): void {
     if (file === this.#root || lstatSync(file, { throwIfNoEntry: false })) return;
     const parent = path.dirname(file);
-    const parentIsStub = !this.#keepParents;
-    if (!lstatSync(parent, { throwIfNoEntry: false })) {
-      if (parentIsStub) this.#makeOne(parent, 'directory', keep);
-      else mkdirSync(parent, { recursive: true, mode: 0o755 });
-    }
+    this.#makeParent(parent, { keep, recursive: !this.#keepParents });
     keepingTimes(parent, () => {
       if (kind === 'directory') mkdirSync(file, { mode: 0o755 });
       else writeFileSync(file, '', { flag: 'wx', mode: 0o644 });
     });
     if (!keep) this.#made.push({ name: file.slice(this.#root.length), kind });
+  }
+
+  #makeParent(
+    parent: string,
+    { keep, recursive }: { readonly keep: boolean; readonly recursive: boolean },
+  ): void {
+    if (lstatSync(parent, { throwIfNoEntry: false })) return;
+    if (recursive) this.#makeOne(parent, 'directory', keep);
+    else mkdirSync(parent, { recursive: true, mode: 0o755 });
   }
 
   /** Removes the stubs that are still empty and still where they were made. */
@@ -70,7 +104,10 @@ export class MountStubs {
       const stat = lstatSync(file, { throwIfNoEntry: false });
       try {
         if (kind === 'directory' && stat?.isDirectory()) keepingTimes(parent, () => rmdirSync(file));
-        else if (kind === 'file' && stat?.isFile() && stat.size === 0)
+        else if (
+          (kind === 'file' && stat?.isFile() && stat.size === 0) ||
+          (kind === 'node' && (stat?.isCharacterDevice() || stat?.isBlockDevice() || stat?.isFIFO()))
+        )
           keepingTimes(parent, () => unlinkSync(file));
       } catch (error) {
         if (errnoOf(error) !== 'ENOTEMPTY') throw error;

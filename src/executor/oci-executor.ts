@@ -6,6 +6,9 @@ import { type ErrorDetail, errnoOf, KilnError } from '../base/errors.ts';
 import { abortError, mapLimit, throwIfAborted } from '../base/lifetime.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
 import { defaultCapabilities } from './capabilities.ts';
+import { type ContainerEdits, noEdits } from './cdi/container-edits.ts';
+import { type DeviceSource, noDevices } from './cdi/device-registry.ts';
+import { editsOf } from './cdi/edits-of.ts';
 import { ContainerBundle } from './container-bundle.ts';
 import { ContainerCgroup, cgroupVersion } from './container-cgroup.ts';
 import type { Executor, ProcessIo, ProcessSpec } from './executor.ts';
@@ -26,6 +29,8 @@ export interface OciExecutorOptions {
   readonly dns?: DnsOptions;
   /** The cgroup below which containers' groups are made where a process names none. */
   readonly cgroupParent?: string;
+  /** The devices that processes may ask for; none by default. */
+  readonly devices?: DeviceSource;
 }
 
 /** The name of a container that is given none, the same as BuildKit's: programs write it into what they build. */
@@ -61,6 +66,7 @@ class OciExecutor implements Executor {
     const spec = { ...requested, hostname: requested.hostname || defaultHostname };
     if (spec.args.length === 0) throw new KilnError('invalid_argument', 'the process has no command');
     const runtime = await this.#findRuntime();
+    const edits = await this.#deviceEdits(spec);
     const cgroup = ContainerCgroup.of(spec.id, spec.cgroupParent || this.#options.cgroupParent || '');
     await using bundle = await ContainerBundle.create(path.join(this.#root, spec.id), spec, {
       ...this.#host,
@@ -68,6 +74,7 @@ class OciExecutor implements Executor {
       network: spec.network === 'sandbox' ? (this.#options.networkMode ?? 'host') : spec.network,
       cgroupsPath: cgroup.runtimePath,
       dns: this.#options.dns,
+      edits,
     });
     const exit = await this.#runIn(bundle, cgroup, runtime, spec, io);
     if (io.signal.aborted) throw abortError(io.signal);
@@ -96,6 +103,12 @@ class OciExecutor implements Executor {
       throw error;
     });
     return this.#runtime;
+  }
+
+  async #deviceEdits({ devices }: ProcessSpec): Promise<ContainerEdits> {
+    if (devices.length === 0) return noEdits;
+    const list = await (this.#options.devices ?? noDevices).current();
+    return editsOf(list.find(devices));
   }
 
   #seccompFor(runtime: OciRuntime): SeccompOptions | undefined {

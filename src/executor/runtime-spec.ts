@@ -1,8 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { getuid } from 'node:process';
 import { defaultCapabilities, ownCapabilities } from './capabilities.ts';
+import { applyEdits, type DeviceEdits } from './cdi/apply-edits.ts';
 import type { ContainerUser } from './container-user.ts';
 import type { ProcessSpec } from './executor.ts';
+import { lastOf } from './last-of.ts';
+import type { OciMount } from './oci-mount.ts';
 import type { Seccomp } from './seccomp-profile.ts';
 
 declare global {
@@ -10,14 +13,6 @@ declare global {
     /** ECMAScript's "JSON.parse source text access", which TypeScript does not know yet. */
     rawJSON(text: string): unknown;
   }
-}
-
-/** A mount of the OCI runtime specification. */
-export interface OciMount {
-  readonly destination: string;
-  readonly type: string;
-  readonly source: string;
-  readonly options: readonly string[];
 }
 
 /** What the specification of one container is made of, besides the process. Paths are the host's. */
@@ -28,6 +23,8 @@ export interface RuntimeSpecContext {
   /** The process's own mounts, in order. */
   readonly mounts: readonly OciMount[];
   readonly user: ContainerUser;
+  /** What its devices bring; its own mounts go over theirs. */
+  readonly devices: DeviceEdits;
   readonly network: 'host' | 'none';
   readonly cgroupsPath: string;
   /** Give the container a cgroup namespace (for cgroup v2). */
@@ -83,6 +80,11 @@ const spareLoopDevices = 8;
  * default; an insecure one all capabilities of the daemon, no filter, no masks and the host's devices.
  */
 export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): object {
+  const config = applyEdits(baseSpec(spec, context), context.devices);
+  return { ...config, mounts: withoutShadowed([...config.mounts, ...context.mounts]) };
+}
+
+function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
   const insecure = spec.security === 'insecure';
   const capabilities = insecure ? ownCapabilities() : defaultCapabilities;
   const seccomp = insecure ? undefined : context.seccomp;
@@ -113,7 +115,7 @@ export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): obj
       },
       rlimits: rlimits(spec.ulimits, context.maxOpenFiles),
     },
-    mounts: withoutShadowed([...systemMounts(insecure), ...suppliedFiles(context), ...context.mounts]),
+    mounts: [...systemMounts(insecure), ...suppliedFiles(context)],
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
       maskedPaths: insecure ? [] : maskedPaths,
@@ -194,9 +196,7 @@ function suppliedFiles(context: RuntimeSpecContext): OciMount[] {
 
 /** A later mount at the same place takes the place of the earlier one. */
 function withoutShadowed(mounts: readonly OciMount[]): OciMount[] {
-  const byDestination = new Map<string, OciMount>();
-  for (const mount of mounts) byDestination.set(mount.destination, mount);
-  return [...byDestination.values()];
+  return lastOf(mounts, ({ destination }) => destination);
 }
 
 function limits(resources: ProcessSpec['resources']): object {
@@ -222,7 +222,12 @@ function deviceRules(insecure: boolean): object[] {
 }
 
 /** None for a daemon that is not root: it could not make them. */
-function hostDevices(): object[] {
+function hostDevices(): {
+  readonly path: string;
+  readonly type: string;
+  readonly major: number;
+  readonly minor: number;
+}[] {
   if (getuid?.() !== 0) return [];
   const used = readdirSync('/sys/block').filter((name) => /^loop\d+$/.test(name)).length;
   return [

@@ -1,6 +1,6 @@
 import { createClient } from '@connectrpc/connect';
 import { Control } from '../../api/gen/control_pb.js';
-import type { GCPolicy, WorkerRecord } from '../../api/gen/worker_pb.js';
+import type { CDIDevice, GCPolicy, WorkerRecord } from '../../api/gen/worker_pb.js';
 import { formatPlatform } from '../../base/platform.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
@@ -44,9 +44,20 @@ function workerDetails(worker: WorkerRecord): string {
     ...Object.keys(worker.labels)
       .sort()
       .map((key) => [`  ${key}:`, worker.labels[key]!]),
+    ...(worker.devices.length > 0 ? [['Devices:'], ...worker.devices.flatMap(deviceRows)] : []),
     ...worker.gcPolicies.flatMap(policyRows),
     [],
   ]);
+}
+
+function deviceRows({ name, autoAllow, onDemand, annotations }: CDIDevice): string[][] {
+  return [
+    ['  Name:', name],
+    onDemand ? ['  OnDemand:', 'true'] : ['  AutoAllow:', String(autoAllow)],
+    ...Object.keys(annotations)
+      .sort()
+      .map((key) => ['  Annotations:', `${key}: ${annotations[key]}`]),
+  ];
 }
 
 function policyRows(policy: GCPolicy, index: number): string[][] {
@@ -85,5 +96,14 @@ function workerJson(worker: WorkerRecord): object {
       revision: worker.version?.revision ?? '',
       dockerfileVersion: worker.version?.dockerfileVersion || undefined,
     },
+    cdiDevices:
+      worker.devices.length > 0
+        ? worker.devices.map(({ name, autoAllow, annotations, onDemand }) => ({
+            name,
+            autoAllow,
+            annotations,
+            onDemand,
+          }))
+        : null,
   };
 }
