@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
@@ -81,6 +82,22 @@ describe('the record of a build', () => {
     const whole = fromBinary(StatusSchema, await daemon.read(record.externalError!.digest));
     assert.equal(whole.message, record.error!.message);
     assert.ok(whole.details.length > 0);
+  });
+
+  test('leaves nothing when the daemon was killed before it was written', async () => {
+    using work = new WorkDirectory();
+    {
+      await using daemon = await open(work);
+      await daemon.solve(tree);
+      await daemon.solve(scratch().file(files().mkfile('/other', 0o644, 'other')));
+      assert.ok((await daemon.blobs()).length > 0);
+    }
+    {
+      using database = new DatabaseSync(work.at('root/kiln.db'));
+      database.exec('DELETE FROM build_history');
+    }
+    await using daemon = await open(work);
+    assert.deepEqual(await daemon.blobs(), []);
   });
 
   test('takes its blobs with it, but not those that others have', async () => {

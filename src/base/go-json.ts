@@ -1,4 +1,4 @@
-import { KilnError } from '../base/errors.ts';
+import { KilnError } from './errors.ts';
 
 /**
  * JSON as Go's `encoding/json` writes it: `<`, `>`, `&`, U+2028 and U+2029 inside strings are escaped. Manifests and configs are

@@ -30,6 +30,7 @@ export interface HistoryBlobsOptions {
  * has it, whatever becomes of the cache.
  */
 export class HistoryBlobs {
+  readonly #database: DatabaseSync;
   readonly #store: ContentStore;
   readonly #content: Pick<ContentStore, 'readAll'>;
   readonly #add: StatementSync;
@@ -39,6 +40,7 @@ export class HistoryBlobs {
   readonly #all: StatementSync;
 
   constructor({ database, store, content }: HistoryBlobsOptions) {
+    this.#database = database;
     this.#store = store;
     this.#content = content;
     database.exec(`CREATE TABLE IF NOT EXISTS build_history_blob (
@@ -51,8 +53,9 @@ export class HistoryBlobs {
     this.#all = database.prepare('SELECT DISTINCT digest FROM build_history_blob');
   }
 
-  /** Removes what a killed process wrote for a record that was not. */
+  /** Removes what a killed process wrote for a record that was not. The table of records has to be there. */
   async recover(): Promise<void> {
+    this.#database.exec('DELETE FROM build_history_blob WHERE ref NOT IN (SELECT ref FROM build_history)');
     const known = new Set((this.#all.all() as { digest: string }[]).map(({ digest }) => digest));
     for await (const { digest } of this.#store.list())
       if (!known.has(digest)) await this.#store.delete(digest);

@@ -269,7 +269,6 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
     doubtfulSince: ledger.doubtfulSince,
   });
   const historyBlobs = new HistoryBlobs({ database, store: historyStore, content });
-  await historyBlobs.recover();
   const history = resources.use(
     new BuildHistory({
       database,
@@ -277,6 +276,7 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
       onFailure: (error) => log.warn(`cannot write the record of a build: ${asKilnError(error).message}`),
     }),
   );
+  await historyBlobs.recover();
   const collector = resources.use(
     new GarbageCollector({ refStore, policies: await collectedBy(policies, root), root, isIdle, log }),
   );
