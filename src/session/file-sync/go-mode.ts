@@ -13,14 +13,8 @@ export const goMode = {
   permissions: 0o777,
 } as const;
 
-const typeBits =
-  goMode.dir |
-  goMode.symlink |
-  goMode.device |
-  goMode.fifo |
-  goMode.socket |
-  goMode.charDevice |
-  goMode.irregular;
+/** Every bit that does not say what a file is. */
+const permissionBits = goMode.permissions | goMode.setuid | goMode.setgid | goMode.sticky;
 
 /** The kernel's. */
 const unix = {
@@ -39,21 +33,33 @@ const unix = {
 
 export type FileKind = 'directory' | 'file' | 'symlink' | 'fifo' | 'char-device' | 'block-device';
 
-/** What kind of file `mode` says. Sockets count as (empty) files: no build can keep them. */
-export function kindOfGoMode(mode: number): FileKind {
-  if (mode & goMode.dir) return 'directory';
-  if (mode & goMode.symlink) return 'symlink';
-  if (mode & goMode.charDevice) return 'char-device';
-  if (mode & goMode.device) return 'block-device';
-  if (mode & goMode.fifo) return 'fifo';
-  return 'file';
+/** What kind of file `mode` says; undefined for what no sender sends: sockets, irregular files, several kinds at once. */
+export function kindOfGoMode(mode: number): FileKind | undefined {
+  if (mode > 0xffff_ffff) return undefined;
+  switch ((mode & ~permissionBits) >>> 0) {
+    case 0:
+      return 'file';
+    case goMode.dir:
+      return 'directory';
+    case goMode.symlink:
+      return 'symlink';
+    case goMode.fifo:
+      return 'fifo';
+    case goMode.device:
+      return 'block-device';
+    case goMode.device | goMode.charDevice:
+      return 'char-device';
+    default:
+      return undefined;
+  }
 }
 
 /** Whether the protocol lets the receiver ask for the data of a file with this mode. Both ends must agree on it. */
 export function hasData(mode: number): boolean {
-  return (mode & typeBits) === 0;
+  return kindOfGoMode(mode) === 'file';
 }
 
+/** Sockets become (empty) regular files, as with every sender: no build can keep them. */
 export function goModeOf(unixMode: number): number {
   let mode = unixMode & goMode.permissions;
   switch (unixMode & unix.type) {

@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { PatternMatcher } from '../../base/pattern.ts';
 import { displayPath, type FileStat } from './file-stat.ts';
-import { hasData, kindOfGoMode } from './go-mode.ts';
 import { decodeManifest, encodeManifest, isSameFile, type ManifestEntry } from './manifest.ts';
 import { OrderValidator } from './order-validator.ts';
 import { decodePacket, type Packet, PacketEncoder } from './packet.ts';
 import type { FileDigest, ReceiveResult, ReceiveTaskOptions } from './receive.ts';
+import { type EntryOf, entryOf, type SyncEntry } from './sync-entry.ts';
 import { TreeWriter } from './tree-writer.ts';
 
 /** Files asked for and not yet complete. Bounds how many can be open at once. */
@@ -23,10 +23,16 @@ export interface ReceiverOutlet {
   finished(result: ReceiveResult): void;
 }
 
-/** One announced file. `id` is its number among all stats. */
+/** One announced file. `id` is its number among all stats; `stat` is what was said of it, `entry` what it is. */
 interface Announced {
   readonly id: number;
   readonly stat: FileStat;
+  readonly entry: SyncEntry;
+}
+
+interface FileRequest {
+  readonly id: number;
+  readonly file: EntryOf<'file'>;
 }
 
 /**
@@ -60,9 +66,9 @@ export class TreeReceiver implements Disposable {
   #placed = 0;
   #unchanged = 0;
   /** Files whose data is needed; those before `#nextRequest` were asked for. */
-  readonly #toRequest: Announced[] = [];
+  readonly #toRequest: FileRequest[] = [];
   #nextRequest = 0;
-  readonly #requested = new Map<number, FileStat>();
+  readonly #requested = new Map<number, EntryOf<'file'>>();
   #transferred = 0;
   readonly #sha256 = new Map<string, Buffer>();
   /** The directories above the last stat that are not yet part of the tree: with `metadataOnly` they follow their entries. */
@@ -132,14 +138,16 @@ export class TreeReceiver implements Disposable {
       this.#stats++;
       return;
     }
-    const announced = { id: this.#stats++, stat };
-    this.#order.check(stat);
+    if (this.#statsComplete) throw new KilnError('invalid_argument', 'file sync: a stat after the last');
+    const entry = entryOf(stat);
+    this.#order.check(entry);
+    const announced = { id: this.#stats++, stat, entry };
     if (this.#exceptions) this.#announceException(announced, this.#exceptions);
     else this.#announced.push(announced);
   }
 
   #announceException(announced: Announced, exceptions: PatternMatcher): void {
-    const { path, mode } = announced.stat;
+    const { path, kind } = announced.entry;
     const encoded = new PacketEncoder().stat(announced.stat);
     const size = Buffer.allocUnsafe(4);
     size.writeUInt32LE(encoded.length);
@@ -148,7 +156,7 @@ export class TreeReceiver implements Disposable {
     if (exceptions.matches(displayPath(path))) {
       this.#announced.push(...this.#parents, announced);
       this.#parents = [];
-    } else if (kindOfGoMode(mode) === 'directory') this.#parents.push(announced);
+    } else if (kind === 'directory') this.#parents.push(announced);
   }
 
   /** Does all that can be done with what is known. */
@@ -164,7 +172,7 @@ export class TreeReceiver implements Disposable {
 
   /** False when it has to wait for a directory. */
   #place(announced: Announced): boolean {
-    const { stat } = announced;
+    const { id, stat, entry } = announced;
     const known = this.#baseline?.get(stat.path);
     const unchanged = known !== undefined && isSameFile(known.stat, stat);
     if (this.#phase.kind === 'comparing') {
@@ -178,19 +186,18 @@ export class TreeReceiver implements Disposable {
     if (this.#phase.kind !== 'writing')
       throw new KilnError('invalid_argument', 'file sync: a stat after the last');
     const { writer } = this.#phase;
-    const isFile = hasData(stat.mode) && stat.linkname === '';
-    const linkable = unchanged && kindOfGoMode(stat.mode) !== 'directory' && (isFile || !hasData(stat.mode));
-    if (linkable && this.#linkFromBaseline(writer, stat, known)) return true;
-    if (isFile) this.#toRequest.push(announced);
-    else writer.make(stat);
+    const linkable = unchanged && entry.kind !== 'directory' && entry.kind !== 'hard-link';
+    if (linkable && this.#linkFromBaseline(writer, entry, known)) return true;
+    if (entry.kind === 'file') this.#toRequest.push({ id, file: entry });
+    else writer.make(entry);
     return true;
   }
 
-  #linkFromBaseline(writer: TreeWriter, stat: FileStat, known: ManifestEntry): boolean {
+  #linkFromBaseline(writer: TreeWriter, entry: SyncEntry, known: ManifestEntry): boolean {
     const { target } = this.#options;
     if (target.kind !== 'new-tree' || !target.baseline) return false;
-    if (!writer.linkFrom(target.baseline.dir, stat)) return false;
-    if (known.sha256) this.#sha256.set(stat.path, known.sha256);
+    if (!writer.linkFrom(target.baseline.dir, entry)) return false;
+    if (known.sha256) this.#sha256.set(entry.path, known.sha256);
     return true;
   }
 
@@ -207,34 +214,34 @@ export class TreeReceiver implements Disposable {
       const next = this.#toRequest[this.#nextRequest];
       if (!next) return;
       this.#nextRequest++;
-      this.#requested.set(next.id, next.stat);
+      this.#requested.set(next.id, next.file);
       this.#outlet.send({ kind: 'request', id: next.id });
     }
   }
 
   #receiveData(id: number, data: Buffer): void {
-    const stat = this.#requested.get(id);
-    if (!stat || this.#phase.kind !== 'writing') {
+    const file = this.#requested.get(id);
+    if (!file || this.#phase.kind !== 'writing') {
       throw new KilnError('invalid_argument', `file sync: data for file ${id}, which was not asked for`);
     }
     try {
       if (data.length > 0) {
-        this.#phase.writer.write(stat, data);
+        this.#phase.writer.write(file, data);
         return;
       }
-      const { size, sha256 } = this.#phase.writer.close(stat);
-      if (size === 0 && stat.size > 0) {
+      const { size, sha256 } = this.#phase.writer.close(file);
+      if (size === 0 && file.size > 0) {
         throw new KilnError(
           'aborted',
-          `nothing was sent of ${displayPath(stat.path)}, a file of ${stat.size} bytes: the sender cannot read it, or it changed`,
+          `nothing was sent of ${displayPath(file.path)}, a file of ${file.size} bytes: the sender cannot read it, or it changed`,
           { hint: 'check its permissions, or leave it out with .dockerignore' },
         );
       }
-      this.#sha256.set(stat.path, sha256);
+      this.#sha256.set(file.path, sha256);
     } catch (error) {
       throw error instanceof KilnError
         ? error
-        : asKilnError(error).wrap(`cannot store ${displayPath(stat.path)}`);
+        : asKilnError(error).wrap(`cannot store ${displayPath(file.path)}`);
     }
     this.#requested.delete(id);
     this.#transferred++;
@@ -272,7 +279,7 @@ export class TreeReceiver implements Disposable {
     }
     writer.finish();
     if (this.#exceptions)
-      writeFileSync(`${dir}/${metadataFile}`, Buffer.concat(this.#metadata), { mode: 0o644 });
+      writeFileSync(`${dir}/${metadataFile}`, Buffer.concat(this.#metadata), { mode: 0o644, flag: 'wx' });
   }
 
   #manifest(): Uint8Array {
@@ -284,11 +291,11 @@ export class TreeReceiver implements Disposable {
   #tellDigests(sha256Of: (path: string) => Buffer | undefined): void {
     if (!this.#options.wantsDigests) return;
     let digests: FileDigest[] = [];
-    for (const { stat } of this.#announced) {
-      if (!hasData(stat.mode)) continue;
-      const sha256 = sha256Of(stat.linkname === '' ? stat.path : stat.linkname);
+    for (const { entry } of this.#announced) {
+      if (entry.kind !== 'file' && entry.kind !== 'hard-link') continue;
+      const sha256 = sha256Of(entry.kind === 'file' ? entry.path : entry.target);
       if (!sha256) continue;
-      digests.push({ path: stat.path, sha256: sha256.toString('hex') });
+      digests.push({ path: entry.path, sha256: sha256.toString('hex') });
       if (digests.length < digestsAtOnce) continue;
       this.#outlet.tellDigests(digests);
       digests = [];

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
 import { type Deferred, deferred } from '../../base/lifetime.ts';
@@ -13,6 +13,14 @@ const packetBytes = 32 * 1024;
 /** Entries between two looks at what the receiver asks for. */
 const entriesPerTurn = 200;
 
+/** A file may have become another kind since its stat was sent: what is no regular file is not followed and not waited for. */
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+interface RequestedFile {
+  readonly id: number;
+  readonly path: string;
+}
+
 export interface SenderOutlet {
   send(packet: Packet): void;
   /** Undefined when there is room; waits otherwise. */
@@ -25,7 +33,7 @@ export class TreeSender {
   readonly #outlet: SenderOutlet;
   /** Where the data of each file that may be asked for is, by number. */
   readonly #files = new Map<number, string>();
-  readonly #requests: number[] = [];
+  readonly #requests: RequestedFile[] = [];
   readonly #buffer = Buffer.allocUnsafe(packetBytes);
   #requested: Deferred<void> | undefined;
   #receiverDone = false;
@@ -56,7 +64,7 @@ export class TreeSender {
     const packet = decodePacket(message);
     switch (packet.kind) {
       case 'request':
-        this.#requests.push(packet.id);
+        this.#requests.push(this.#take(packet.id));
         break;
       case 'fin':
         this.#receiverDone = true;
@@ -100,9 +108,9 @@ export class TreeSender {
   async #sendFiles(): Promise<void> {
     for (;;) {
       if (this.#stopped) throw this.#stopped;
-      const id = this.#requests.shift();
-      if (id !== undefined) {
-        await this.#sendFile(id);
+      const file = this.#requests.shift();
+      if (file) {
+        await this.#sendFile(file);
         continue;
       }
       if (this.#receiverDone) return;
@@ -111,14 +119,19 @@ export class TreeSender {
     }
   }
 
-  async #sendFile(id: number): Promise<void> {
+  /** Each file once, so that what waits to be sent is bounded by what was announced. */
+  #take(id: number): RequestedFile {
     const path = this.#files.get(id);
     if (path === undefined)
       throw new KilnError('invalid_argument', `file sync: there is no file ${id} to ask for`);
     this.#files.delete(id);
+    return { id, path };
+  }
+
+  async #sendFile({ id, path }: RequestedFile): Promise<void> {
     let fd: number | undefined;
     try {
-      fd = openSync(fsPath(path), 'r');
+      fd = openSync(fsPath(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
       for (;;) {
         const size = readSync(fd, this.#buffer, 0, packetBytes, null);
         if (size === 0) break;
@@ -127,8 +140,8 @@ export class TreeSender {
         if (room) await room;
       }
     } catch (error) {
-      // What is gone, or a socket, is sent as empty, for the receiver to judge by the stat.
-      if (fd !== undefined || !['ENOENT', 'ENXIO'].includes(errnoOf(error) ?? '')) {
+      // What is gone, a link by now, or a socket, is sent as empty, for the receiver to judge by the stat.
+      if (fd !== undefined || !['ENOENT', 'ENXIO', 'ELOOP'].includes(errnoOf(error) ?? '')) {
         throw asKilnError(error).wrap(`cannot read ${displayPath(path)}`);
       }
     } finally {

@@ -21,11 +21,12 @@ import { errnoOf } from '../../base/errors.ts';
 import { makeDevice, mknod } from '../../linux/mknod.ts';
 import { utimens } from '../../linux/utimens.ts';
 import { setXattr } from '../../linux/xattr.ts';
-import { byteString, displayPath, type FileStat, fsPath } from './file-stat.ts';
-import { kindOfGoMode, unixPermissions, unixTypeOf } from './go-mode.ts';
+import { byteString, displayPath, fsPath } from './file-stat.ts';
+import { unixTypeOf } from './go-mode.ts';
+import type { EntryOf, FileMetadata, SyncEntry } from './sync-entry.ts';
 
 export interface TreeWriterOptions {
-  /** Of every file, instead of what the stats say. */
+  /** Of every file, instead of what the entries say. */
   readonly owner?: { readonly uid: number; readonly gid: number };
   /** The directory holds files already: what is in the way is replaced, files appear whole, and links in it are never followed. */
   readonly existing: boolean;
@@ -33,7 +34,6 @@ export interface TreeWriterOptions {
 
 /** A file whose data is arriving. */
 interface OpenFile {
-  readonly stat: FileStat;
   readonly fd: number;
   /** Where it is written: its own path, or a temporary one. */
   readonly written: string;
@@ -51,8 +51,8 @@ export class TreeWriter implements Disposable {
   readonly #root: string;
   readonly #options: TreeWriterOptions;
   readonly #open = new Map<string, OpenFile>();
-  readonly #directories: FileStat[] = [];
-  readonly #hardLinks: FileStat[] = [];
+  readonly #directories: FileMetadata[] = [];
+  readonly #hardLinks: EntryOf<'hard-link'>[] = [];
   #temporaries = 0;
 
   constructor(root: string, options: TreeWriterOptions) {
@@ -60,36 +60,36 @@ export class TreeWriter implements Disposable {
     this.#options = options;
   }
 
-  /** Makes anything but a regular file's data. Hard links and the metadata of directories wait for `finish`. */
-  make(stat: FileStat): void {
-    const kind = kindOfGoMode(stat.mode);
-    const target = this.#at(stat.path);
-    switch (kind) {
+  /** Makes anything but files with data. Hard links and the metadata of directories wait for `finish`. */
+  make(entry: Exclude<SyncEntry, { readonly kind: 'file' }>): void {
+    const target = this.#at(entry.path);
+    switch (entry.kind) {
       case 'directory':
         this.#makeDirectory(target);
-        this.#directories.push(stat);
+        this.#directories.push(entry);
+        return;
+      case 'hard-link':
+        this.#hardLinks.push(entry);
         return;
       case 'symlink':
         this.#clear(target);
-        symlinkSync(fsPath(stat.linkname), target);
-        break;
-      case 'file':
-        this.#hardLinks.push(stat);
+        symlinkSync(fsPath(entry.target), target);
+        this.#setMetadata(target, entry, { withMode: false });
         return;
       case 'fifo':
+        this.#makeNode(target, entry, 0n);
+        return;
       case 'char-device':
       case 'block-device':
-        this.#clear(target);
-        mknod(target, unixTypeOf(kind) | 0o600, makeDevice(stat.devMajor, stat.devMinor));
-        break;
+        this.#makeNode(target, entry, makeDevice(entry.devMajor, entry.devMinor));
+        return;
     }
-    this.#setMetadata(target, stat, kind !== 'symlink');
   }
 
   /** Makes the file as a hard link to one in another tree. False when that is not possible. */
-  linkFrom(otherRoot: string, stat: FileStat): boolean {
+  linkFrom(otherRoot: string, { path }: SyncEntry): boolean {
     try {
-      linkSync(fsPath(`${byteString(otherRoot)}/${stat.path}`), this.#at(stat.path));
+      linkSync(fsPath(`${byteString(otherRoot)}/${path}`), this.#at(path));
       return true;
     } catch (error) {
       const errno = errnoOf(error);
@@ -99,29 +99,29 @@ export class TreeWriter implements Disposable {
   }
 
   /** The next data of a regular file; the first call makes the file. */
-  write(stat: FileStat, data: Uint8Array): void {
-    const file = this.#open.get(stat.path) ?? this.#create(stat);
+  write(entry: EntryOf<'file'>, data: Uint8Array): void {
+    const file = this.#open.get(entry.path) ?? this.#create(entry);
     file.hash.update(data);
     for (let at = 0; at < data.length; ) at += writeSync(file.fd, data, at);
     file.received += data.length;
   }
 
   /** All data of a regular file is there. Answers its size and sha256. */
-  close(stat: FileStat): { readonly size: number; readonly sha256: Buffer } {
-    const file = this.#open.get(stat.path) ?? this.#create(stat);
-    const { uid, gid } = this.#owner(stat);
+  close(entry: EntryOf<'file'>): { readonly size: number; readonly sha256: Buffer } {
+    const file = this.#open.get(entry.path) ?? this.#create(entry);
+    const { uid, gid } = this.#owner(entry);
     try {
       fchownSync(file.fd, uid, gid);
-      fchmodSync(file.fd, unixPermissions(stat.mode));
+      fchmodSync(file.fd, entry.permissions);
     } finally {
-      this.#open.delete(stat.path);
+      this.#open.delete(entry.path);
       closeSync(file.fd);
     }
     const written = fsPath(file.written);
-    setXattrs(written, stat);
-    utimens(written, stat.mtime, stat.mtime);
+    setXattrs(written, entry);
+    utimens(written, entry.mtime, entry.mtime);
     if (this.#options.existing) {
-      const target = this.#at(stat.path);
+      const target = this.#at(entry.path);
       this.#clearDirectory(target);
       renameSync(written, target);
     }
@@ -130,12 +130,14 @@ export class TreeWriter implements Disposable {
 
   /** What must come last: hard links, and the directories' own metadata, which making entries would spoil. */
   finish(): void {
-    for (const stat of this.#hardLinks) {
-      const target = this.#at(stat.path);
+    for (const link of this.#hardLinks) {
+      const target = this.#at(link.path);
       this.#clear(target);
-      linkSync(this.#at(stat.linkname), target);
+      linkSync(this.#at(link.target), target);
     }
-    for (const stat of this.#directories.toReversed()) this.#setMetadata(this.#at(stat.path), stat, true);
+    for (const directory of this.#directories.toReversed()) {
+      this.#setMetadata(this.#at(directory.path), directory, { withMode: true });
+    }
   }
 
   /** Removes everything below the directory that `keep` does not know. */
@@ -160,18 +162,28 @@ export class TreeWriter implements Disposable {
     return fsPath(path === '' ? this.#root : `${this.#root}/${path}`);
   }
 
-  #owner(stat: FileStat): { readonly uid: number; readonly gid: number } {
-    return this.#options.owner ?? stat;
+  #owner(metadata: FileMetadata): { readonly uid: number; readonly gid: number } {
+    return this.#options.owner ?? metadata;
   }
 
-  #create(stat: FileStat): OpenFile {
+  #create({ path }: EntryOf<'file'>): OpenFile {
     const written = this.#options.existing
-      ? `${this.#root}/${parentOf(stat.path)}.kiln-${process.pid}-${this.#temporaries++}`
-      : `${this.#root}/${stat.path}`;
+      ? `${this.#root}/${parentOf(path)}.kiln-${process.pid}-${this.#temporaries++}`
+      : `${this.#root}/${path}`;
     const fd = openSync(fsPath(written), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
-    const file = { stat, fd, written, hash: createHash('sha256'), received: 0 };
-    this.#open.set(stat.path, file);
+    const file = { fd, written, hash: createHash('sha256'), received: 0 };
+    this.#open.set(path, file);
     return file;
+  }
+
+  #makeNode(
+    target: string | Buffer,
+    entry: EntryOf<'fifo' | 'char-device' | 'block-device'>,
+    device: ReturnType<typeof makeDevice>,
+  ): void {
+    this.#clear(target);
+    mknod(target, unixTypeOf(entry.kind) | 0o600, device);
+    this.#setMetadata(target, entry, { withMode: true });
   }
 
   #makeDirectory(target: string | Buffer): void {
@@ -198,18 +210,22 @@ export class TreeWriter implements Disposable {
     if (lstatSync(target, { throwIfNoEntry: false })?.isDirectory()) this.#clear(target);
   }
 
-  #setMetadata(target: string | Buffer, stat: FileStat, withMode: boolean): void {
-    const { uid, gid } = this.#owner(stat);
+  #setMetadata(
+    target: string | Buffer,
+    metadata: FileMetadata,
+    { withMode }: { readonly withMode: boolean },
+  ): void {
+    const { uid, gid } = this.#owner(metadata);
     lchownSync(target, uid, gid);
-    if (withMode) chmodSync(target, unixPermissions(stat.mode));
-    setXattrs(target, stat);
-    utimens(target, stat.mtime, stat.mtime);
+    if (withMode) chmodSync(target, metadata.permissions);
+    setXattrs(target, metadata);
+    utimens(target, metadata.mtime, metadata.mtime);
   }
 }
 
 /** Attributes that the file system or the kernel refuses are left out, as fsutil does. */
-function setXattrs(target: string | Buffer, stat: FileStat): void {
-  for (const [name, value] of stat.xattrs) {
+function setXattrs(target: string | Buffer, { xattrs }: FileMetadata): void {
+  for (const [name, value] of xattrs) {
     try {
       setXattr(target, displayPath(name), value);
     } catch (error) {
