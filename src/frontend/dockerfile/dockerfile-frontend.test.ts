@@ -14,7 +14,7 @@ const busybox = {
 };
 const images = { 'docker.io/library/busybox:latest': busybox };
 
-const run = (dockerfile: string, rig: Partial<RigOptions> = {}) =>
+const run = (dockerfile: string | Uint8Array, rig: Partial<RigOptions> = {}) =>
   runFrontend({ dockerfile, images, ...rig });
 const graphOf = (result: RigResult) => [...result.graphs.values()][0]!;
 const actions = <Kind extends OpAction['kind']>(result: RigResult, kind: Kind) =>
@@ -151,6 +151,20 @@ test('a RUN heredoc is a script for the shell, or by its shebang a file', async 
     actions(result, 'exec').map(({ meta }) => meta.args.at(-1)),
     ['a\nb\n', '/dev/pipes/S', 'cat <<F >y\nz\nF'],
   );
+});
+
+test('a script keeps its bytes as a file, and is refused as an argument when it is not UTF-8', async () => {
+  const result = await run(Buffer.from('FROM busybox\nRUN <<-S\n\t#!/x\n\t\xe9\n\tS\n', 'latin1'));
+  const [file] = actions(result, 'file');
+  const change = file?.actions[0]?.change;
+  assert.ok(change?.kind === 'mkfile');
+  assert.deepEqual(Buffer.from(change.data), Buffer.from('#!/x\n\xe9\n', 'latin1'));
+  for (const text of ['RUN <<S\n\xe9\nS\n', 'RUN cat <<S\n\xe9\nS\n']) {
+    await assert.rejects(run(Buffer.from(`FROM busybox\n${text}`, 'latin1')), {
+      code: 'invalid_argument',
+      message: 'the heredoc S holds bytes that are not UTF-8',
+    });
+  }
 });
 
 test('COPY options become those of one file op', async () => {

@@ -47,3 +47,8 @@ export function heredocMarks(line: string): HeredocMark[] {
 export function chompTabs(content: string): string {
   return content.replace(/^\t+/gm, '');
 }
+
+/** A heredoc's bytes, of which only the tabs that lines start with may be left out. */
+export function documentBytes(bytes: Buffer, chomp: boolean): Buffer {
+  return chomp ? Buffer.from(chompTabs(bytes.toString('latin1')), 'latin1') : bytes;
+}

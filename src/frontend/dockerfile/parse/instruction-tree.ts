@@ -92,12 +92,14 @@ export interface CopyPaths {
   readonly sources: readonly string[];
   readonly dest: string;
   /** Files whose content is in the Dockerfile; leading tabs already removed for `<<-`. */
-  readonly documents: readonly {
-    readonly name: string;
-    readonly data: string;
-    readonly expand: boolean;
-  }[];
+  readonly documents: readonly CopiedDocument[];
 }
+
+export type CopiedDocument = { readonly name: string } & (
+  | { readonly expand: true; readonly data: string }
+  /** Bytes where they are not UTF-8. */
+  | { readonly expand: false; readonly data: string | Uint8Array }
+);
 
 export type RunInstruction = InstructionHead & {
   readonly kind: 'run';
@@ -140,6 +142,8 @@ export interface Heredoc {
   readonly name: string;
   /** Its lines, with their ends. */
   readonly content: string;
+  /** The same as it is in the file. Given where that is not UTF-8, and `content` has U+FFFD in its place. */
+  readonly bytes?: Buffer;
   /** Whether the name was unquoted, so that variables are to be expanded. */
   readonly expand: boolean;
   /** Whether leading tabs are to be removed: `<<-`. */

@@ -4,8 +4,8 @@ import { KilnError, type Range } from '../../../base/errors.ts';
 import type { Instruction } from './instruction-tree.ts';
 import { parseDockerfile } from './parse-dockerfile.ts';
 
-const parse = (text: string) =>
-  parseDockerfile({ filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from(text) });
+const parse = (data: string | Buffer) =>
+  parseDockerfile({ filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from(data) });
 
 /** The instructions after `FROM scratch`. */
 const instructions = (text: string): readonly Instruction[] =>
@@ -66,6 +66,37 @@ test('several heredocs are read in order, tabs removed for <<- and quotes forbid
     { name: 'A', data: 'from $A\n', expand: true },
     { name: 'B', data: 'tab\n', expand: false },
   ]);
+});
+
+test('a quoted heredoc keeps bytes that are not UTF-8', () => {
+  const bytes = (text: string) => Buffer.from(text, 'latin1');
+  const { stages } = parse(
+    bytes('FROM a\nCOPY <<"A" <<-\'B\' <<C /d/\na\xff\xe9\nA\n\t\xe9\n\tB\n\xe9$C\nC\n'),
+  );
+  const [copy] = stages[0]!.instructions;
+  assert.ok(copy?.kind === 'copy');
+  assert.deepEqual(copy.documents, [
+    { name: 'A', data: bytes('a\xff\xe9\n'), expand: false },
+    { name: 'B', data: bytes('\xe9\n'), expand: false },
+    { name: 'C', data: '\ufffd$C\n', expand: true },
+  ]);
+});
+
+test('a command for a shell that is not UTF-8 is refused with its line', () => {
+  const bytes = (text: string) => Buffer.from(text, 'latin1');
+  assert.throws(
+    () => parse(bytes('FROM a\nRUN x \\\n# \xe9\ny \xe9')),
+    (error) => {
+      assert.ok(error instanceof KilnError);
+      assert.equal(error.message, 'the command holds bytes that are not UTF-8');
+      const [detail] = error.details;
+      assert.ok(detail?.kind === 'source');
+      assert.equal(detail.ranges[0]!.start.line, 4);
+      return true;
+    },
+  );
+  const [run] = parse(bytes('FROM a\nRUN x \\\n# \xe9\ny')).stages[0]!.instructions;
+  assert.equal(run!.code, 'RUN x y');
 });
 
 test('a quoted << in a RUN is no heredoc, nor is one in JSON', () => {

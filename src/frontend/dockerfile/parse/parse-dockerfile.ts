@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { KilnError, type Range } from '../../../base/errors.ts';
 import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
 import { type Directive, DirectiveReader } from './directives.ts';
@@ -78,6 +79,8 @@ class DockerfileParser {
   readonly escape: '\\' | '`';
   readonly emptyContinuations: Range[] = [];
   readonly #lines: readonly string[];
+  /** The same lines with a character for each byte, of a file that is not UTF-8. */
+  readonly #rawLines: readonly string[] | undefined;
 
   constructor(source: DockerfileSource) {
     this.source = source;
@@ -86,6 +89,9 @@ class DockerfileParser {
         .toString('utf8')
         .replace(/^\uFEFF/, ''),
     );
+    this.#rawLines = isUtf8(source.data)
+      ? undefined
+      : splitLines(Buffer.from(source.data).toString('latin1'));
     this.directives = this.#readDirectives();
     const directive = this.directives.find(({ name }) => name === 'escape');
     if (directive && directive.value !== '\\' && directive.value !== '`') {
@@ -109,7 +115,11 @@ class DockerfileParser {
       if (line.hasEmptyContinuation) this.emptyContinuations.push(lineRange(line.endLine));
       const split = splitInstruction(line.text, this.escape);
       const heredocs = this.#readHeredocs(reader, line, split);
-      yield parseInstruction(this.source, line, split, heredocs, reader.line, this.escape);
+      const instruction = parseInstruction(this.source, line, split, heredocs, reader.line, this.escape);
+      if (instruction.kind === 'run' && instruction.command.form === 'shell') {
+        this.#requireText(line);
+      }
+      yield instruction;
     }
   }
 
@@ -135,9 +145,13 @@ class DockerfileParser {
     if (!line.text.includes('<<') || !takesHeredocs(split, this.escape)) return [];
     return heredocMarks(line.text).map((mark) => {
       let content = '';
+      const start = reader.line;
       for (let raw = reader.nextRaw(); raw !== undefined; raw = reader.nextRaw()) {
         const text = withoutEnd(raw);
-        if ((mark.chomp ? text.replace(/^\t+/, '') : text) === mark.name) return { ...mark, content };
+        if ((mark.chomp ? text.replace(/^\t+/, '') : text) === mark.name) {
+          const bytes = this.#bytesOf(start, reader.line - 1);
+          return { ...mark, content, ...(bytes && { bytes }) };
+        }
         content += raw;
       }
       throw dockerfileError(
@@ -147,6 +161,23 @@ class DockerfileParser {
         { hint: `end it with a line that holds only ${mark.name}` },
       );
     });
+  }
+
+  /** Lines from `start` to before `end`, counted from 0; undefined when they are UTF-8. */
+  #bytesOf(start: number, end: number): Buffer | undefined {
+    if (!this.#rawLines) return undefined;
+    const bytes = Buffer.from(this.#rawLines.slice(start, end).join(''), 'latin1');
+    return isUtf8(bytes) ? undefined : bytes;
+  }
+
+  /** A command for a shell is passed on as text; with other characters for some bytes it would be another command. */
+  #requireText({ startLine, endLine }: LogicalLine): void {
+    for (let at = startLine; this.#rawLines && at <= endLine; at++) {
+      if (this.#rawLines[at - 1]?.trimStart().startsWith('#') || !this.#bytesOf(at - 1, at)) continue;
+      throw dockerfileError(this.source, lineRange(at), 'the command holds bytes that are not UTF-8', {
+        hint: 'write the Dockerfile in UTF-8',
+      });
+    }
   }
 }
 

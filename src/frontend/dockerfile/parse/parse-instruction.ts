@@ -3,9 +3,10 @@ import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
 import { didYouMean } from '../nearest.ts';
 import { parseDuration } from './duration.ts';
 import { type Flags, type FlagTable, flagTables, parseFlags } from './flags.ts';
-import { chompTabs, parseHeredocMark } from './heredoc.ts';
+import { chompTabs, documentBytes, parseHeredocMark } from './heredoc.ts';
 import type {
   CommandLine,
+  CopiedDocument,
   FromInstruction,
   Heredoc,
   Instruction,
@@ -273,7 +274,7 @@ function copyArguments(parts: Parts) {
   const dest = words.at(-1)!;
   if (parseHeredocMark(dest)) throw parts.fail(`${parts.name} cannot accept a heredoc as a destination`);
   const sources: string[] = [];
-  const documents: { name: string; data: string; expand: boolean }[] = [];
+  const documents: CopiedDocument[] = [];
   for (const word of words.slice(0, -1)) {
     const mark = parseHeredocMark(word);
     if (!mark) {
@@ -281,8 +282,10 @@ function copyArguments(parts: Parts) {
       continue;
     }
     const { name, expand, chomp } = mark;
-    const content = parts.heredocs.findLast((heredoc) => heredoc.name === name)?.content ?? '';
-    documents.push({ name, expand, data: chomp ? chompTabs(content) : content });
+    const { content = '', bytes } = parts.heredocs.findLast((heredoc) => heredoc.name === name) ?? {};
+    const text = chomp ? chompTabs(content) : content;
+    if (expand) documents.push({ name, expand, data: text });
+    else documents.push({ name, expand, data: bytes ? documentBytes(bytes, chomp) : text });
   }
   return { sources, dest, documents };
 }

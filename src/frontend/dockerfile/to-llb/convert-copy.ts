@@ -71,12 +71,14 @@ function expand(stage: StageBuilder, instruction: CopyOrAdd, linter: Linter): Ex
     checksum: instruction.kind === 'add' ? word(instruction.flags.checksum) : '',
     sources: instruction.sources.map(word),
     dest: word(instruction.dest),
-    documents: instruction.documents.map((document) => ({
-      ...document,
-      data: document.expand
-        ? stage.expand(document.data, instruction, linter, { escape: '\\', ignoreQuotes: true }).text
-        : document.data,
-    })),
+    documents: instruction.documents.map((document) =>
+      document.expand
+        ? {
+            ...document,
+            data: stage.expand(document.data, instruction, linter, { escape: '\\', ignoreQuotes: true }).text,
+          }
+        : document,
+    ),
   };
 }
 

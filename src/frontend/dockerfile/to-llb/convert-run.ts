@@ -13,8 +13,8 @@ import {
 import { atFlag } from '../dockerfile-error.ts';
 import type { Variables } from '../expand/expand-word.ts';
 import type { Linter } from '../lint/linter.ts';
-import { chompTabs, parseHeredocMark } from '../parse/heredoc.ts';
-import type { RunInstruction } from '../parse/instruction-tree.ts';
+import { chompTabs, documentBytes, parseHeredocMark } from '../parse/heredoc.ts';
+import type { Heredoc, RunInstruction } from '../parse/instruction-tree.ts';
 import { displayName } from './display-name.ts';
 import { parseRunDevice } from './run-device.ts';
 import { parseRunMount, type RunMount } from './run-mount.ts';
@@ -82,11 +82,20 @@ interface Script {
   readonly summary: string;
 }
 
+/** A script in the command itself is text; where bytes were replaced in it, it would be another script. */
+function requireText({ name, bytes }: Heredoc): void {
+  if (!bytes) return;
+  throw new KilnError('invalid_argument', `the heredoc ${name} holds bytes that are not UTF-8`, {
+    hint: 'write it in UTF-8, or begin it with #! and an interpreter, which makes it a file',
+  });
+}
+
 function runScript(stage: StageBuilder, { command, documents }: RunInstruction): Script {
   if (command.form === 'exec') return { args: command.args, mounts: [], summary: '' };
   const [document] = documents;
   if (!document) return { args: withShell(stage.image, command.text), mounts: [], summary: '' };
   if (!parseHeredocMark(command.text)) {
+    documents.forEach(requireText);
     // The shell itself reads heredocs that are part of a command.
     const bodies = documents.map(({ name, content }) => `\n${content}${name}`);
     return { args: withShell(stage.image, command.text + bodies.join('')), mounts: [], summary: '' };
@@ -95,9 +104,11 @@ function runScript(stage: StageBuilder, { command, documents }: RunInstruction):
   const lines = document.content.trim().split(/\r?\n/);
   const summary = ` (${lines[0]}${lines.length > 1 ? '...' : ''})`;
   if (stage.os === 'windows' || !content.startsWith('#!')) {
+    requireText(document);
     return { args: withShell(stage.image, content), mounts: [], summary };
   }
-  const inline = scratch().file(files().mkfile(document.name, 0o755, content), {
+  const data = document.bytes ? documentBytes(document.bytes, document.chomp) : content;
+  const inline = scratch().file(files().mkfile(document.name, 0o755, data), {
     name: '[internal] preparing inline document',
   });
   const dest = '/dev/pipes/';
