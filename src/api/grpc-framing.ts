@@ -20,9 +20,8 @@ export class FrameSplitter {
   /** What came of an incomplete header. */
   readonly #header = Buffer.allocUnsafe(headerSize);
   #headerFilled = 0;
-  /** The message being put together from several chunks. */
-  #partial: Buffer | undefined;
-  #partialFilled = 0;
+  /** The message that is being put together: it takes the memory that has come, not what was announced. */
+  #partial: { readonly parts: Buffer[]; missing: number } | undefined;
 
   /** The messages that `chunk` completes. Throws `unimplemented` for a compressed one, `resource_exhausted` for a huge one. */
   push(chunk: Buffer): Buffer[] {
@@ -30,12 +29,13 @@ export class FrameSplitter {
     let at = 0;
     while (at < chunk.length) {
       if (this.#partial) {
-        const part = Math.min(this.#partial.length - this.#partialFilled, chunk.length - at);
-        chunk.copy(this.#partial, this.#partialFilled, at, at + part);
-        this.#partialFilled += part;
+        const { parts } = this.#partial;
+        const part = Math.min(this.#partial.missing, chunk.length - at);
+        parts.push(chunk.subarray(at, at + part));
+        this.#partial.missing -= part;
         at += part;
-        if (this.#partialFilled < this.#partial.length) break;
-        messages.push(this.#partial);
+        if (this.#partial.missing > 0) break;
+        messages.push(Buffer.concat(parts));
         this.#partial = undefined;
         continue;
       }
@@ -55,10 +55,7 @@ export class FrameSplitter {
       if (chunk.length - at >= size) {
         messages.push(chunk.subarray(at, at + size));
         at += size;
-      } else {
-        this.#partial = Buffer.allocUnsafe(size);
-        this.#partialFilled = 0;
-      }
+      } else this.#partial = { parts: [], missing: size };
     }
     return messages;
   }

@@ -7,7 +7,7 @@ import { KilnError } from '../base/errors.ts';
 import { type Address, formatAddress, socketOptions } from './address.ts';
 import { serverSessionOptions, widenWindow } from './http2-settings.ts';
 import type { CallHandler } from './message-stream.ts';
-import { refuseCall, serveCall } from './serve-call.ts';
+import { eachCall, refuseCall, serveCall } from './serve-call.ts';
 import { serverErrors } from './server-errors.ts';
 
 /** Milliseconds without traffic before a TCP connection is probed. */
@@ -71,8 +71,7 @@ export class GrpcServer implements AsyncDisposable {
     server.on('session', (session: http2.ServerHttp2Session) => this.#adopt(session));
     server.on(
       'stream',
-      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) =>
-        this.#serve(stream, headers, raw),
+      eachCall((stream, headers, _flags, raw) => this.#serve(stream, headers, raw)),
     );
     // A peer whose machine or network is gone says nothing: the kernel finds out.
     server.on('connection', (socket: net.Socket) => socket.setKeepAlive(true, keepAliveDelay));
@@ -90,6 +89,8 @@ export class GrpcServer implements AsyncDisposable {
       );
       server.listen(socketOptions(address), resolve);
     });
+    // A connection that could not be accepted, for want of descriptors, say, is lost alone.
+    server.on('error', () => {});
     this.#servers.push(server);
     if (address.kind === 'unix') {
       chmodSync(address.path, options.mode ?? 0o660);
@@ -126,7 +127,6 @@ export class GrpcServer implements AsyncDisposable {
       serveCall(stream, headers, rawHeaders, handler);
       return;
     }
-    stream.on('error', () => {});
     const request = new http2.Http2ServerRequest(stream, headers, {}, rawHeaders);
     this.#router(request, new http2.Http2ServerResponse(stream));
   }

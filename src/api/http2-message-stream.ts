@@ -1,5 +1,6 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
-import { KilnError } from '../base/errors.ts';
+import { contained } from '../base/contained.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import { type Deferred, deferred } from '../base/lifetime.ts';
 import { FrameSplitter, frameMessage } from './grpc-framing.ts';
 import {
@@ -47,11 +48,12 @@ export class Http2MessageStream implements MessageStream {
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('end', () => {
       // Trailers may be announced a moment after the last data.
-      setImmediate(() => {
+      const end = () => {
         const status = statusAtEnd?.() ?? { kind: isBroken() ? 'missing' : 'ok' };
         if (status.kind === 'missing' && isBroken()) failed();
         else this.#end(status, statusAtEnd !== undefined);
-      });
+      };
+      setImmediate(contained(end, failed));
     });
     stream.on('drain', () => this.#wakeSender());
     stream.on('error', failed);
@@ -105,7 +107,7 @@ export class Http2MessageStream implements MessageStream {
         this.#queuedBytes += message.length;
       }
     } catch (error) {
-      this.cancel(error as KilnError);
+      this.cancel(asKilnError(error));
       return;
     }
     if (this.#queuedBytes > receiveLimit) this.#stream.pause();

@@ -13,20 +13,19 @@ const reserved = new Set([
 
 /** The metadata among raw headers (`name, value, name, value, …`), where repeated fields are still apart. */
 export function metadataOfHeaders(rawHeaders: readonly string[]): Metadata {
-  const metadata: Record<string, string[]> = {};
+  const metadata = new Map<string, string[]>();
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]!.toLowerCase();
     if (name.startsWith(':') || reserved.has(name)) continue;
-    metadata[name] ??= [];
-    metadata[name].push(rawHeaders[index + 1]!);
+    const values = metadata.get(name) ?? [];
+    metadata.set(name, values);
+    values.push(rawHeaders[index + 1]!);
   }
-  return metadata;
+  return Object.fromEntries(metadata);
 }
 
 export function headersOfMetadata(metadata: Metadata): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {};
-  for (const [name, values] of Object.entries(metadata)) {
-    if (values.length > 0) headers[name] = [...values];
-  }
-  return headers;
+  return Object.fromEntries(
+    Object.entries(metadata).flatMap(([name, values]) => (values.length > 0 ? [[name, [...values]]] : [])),
+  );
 }

@@ -33,5 +33,10 @@ export function widenWindow(session: http2.Http2Session): void {
   session.setLocalWindowSize(connectionWindow);
 }
 
-export const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_ENHANCE_YOUR_CALM } =
-  http2.constants;
+export const {
+  NGHTTP2_CANCEL,
+  NGHTTP2_INTERNAL_ERROR,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+  NGHTTP2_ENHANCE_YOUR_CALM,
+} = http2.constants;

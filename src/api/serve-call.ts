@@ -1,11 +1,29 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { contained } from '../base/contained.ts';
 import { KilnError } from '../base/errors.ts';
-import { statusTrailers } from './error.ts';
+import { type StatusTrailers, statusTrailers } from './error.ts';
 import { Http2MessageStream } from './http2-message-stream.ts';
 import { metadataOfHeaders } from './http2-metadata.ts';
+import { NGHTTP2_INTERNAL_ERROR } from './http2-settings.ts';
 import type { CallHandler } from './message-stream.ts';
 
-/** Runs `handler` for a call that has just arrived on an HTTP/2 connection, and ends it with the status. Never throws. */
+/** What a listener for the calls of a connection takes. */
+type IncomingStream = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: string[],
+) => void;
+
+/** A listener for calls: one that cannot even be looked at is reset, and nothing else ends of it. */
+export function eachCall(serve: IncomingStream): IncomingStream {
+  return (stream, ...rest) => {
+    stream.on('error', () => {});
+    contained(serve, () => stream.close(NGHTTP2_INTERNAL_ERROR))(stream, ...rest);
+  };
+}
+
+/** Runs `handler` for a call that has just arrived on an HTTP/2 connection, and ends it with the status. */
 export function serveCall(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -19,28 +37,36 @@ export function serveCall(
   });
   const messages = new Http2MessageStream(stream);
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-  const finish = (error?: unknown) => {
+  const reset = () => stream.close(NGHTTP2_INTERNAL_ERROR);
+  const finish = (trailers: StatusTrailers) => {
     finished = true;
     if (stream.destroyed || stream.closed) return;
-    stream.on('wantTrailers', () => stream.sendTrailers(statusTrailers(error)));
+    stream.on(
+      'wantTrailers',
+      contained(() => stream.sendTrailers(trailers), reset),
+    );
     messages.discardRest();
     stream.end();
   };
-  handler({
-    method: String(headers[':path']),
-    metadata: metadataOfHeaders(rawHeaders),
-    stream: messages,
-    signal: gone.signal,
-  }).then(
-    () => finish(),
-    (error) => finish(error ?? new KilnError('unknown', 'the call failed without an error')),
-  );
+  const run = async () => {
+    const call = {
+      method: String(headers[':path']),
+      metadata: metadataOfHeaders(rawHeaders),
+      stream: messages,
+      signal: gone.signal,
+    };
+    const trailers = await handler(call).then(
+      () => statusTrailers(),
+      (error) => statusTrailers(error ?? new KilnError('unknown', 'the call failed without an error')),
+    );
+    finish(trailers);
+  };
+  contained(run, reset)();
 }
 
 /** Answers a call that nobody serves, as gRPC does: status 200 with UNIMPLEMENTED in the headers. */
 export function refuseCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const error = new KilnError('unimplemented', `unknown method ${String(headers[':path'])}`);
-  stream.on('error', () => {});
   stream.resume();
   stream.respond(
     { ':status': 200, 'content-type': 'application/grpc', ...statusTrailers(error) },

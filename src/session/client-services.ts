@@ -118,6 +118,8 @@ async function listenForAgent(
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
+    // The step may be gone before its client has answered.
+    socket.on('error', () => {});
     session
       .open(methodPath(SSH.method.forwardAgent), { [sshIdHeader]: [id] }, closed.signal)
       .then((stream) => forwardSocket(socket, stream))
@@ -127,6 +129,7 @@ async function listenForAgent(
     server.once('error', reject);
     server.listen({ path: socketPath }, resolve);
   });
+  server.on('error', () => {});
   chownSync(socketPath, uid, gid);
   chmodSync(socketPath, mode);
   return {

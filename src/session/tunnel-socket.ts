@@ -1,6 +1,8 @@
 import { Duplex } from 'node:stream';
 import { decodeBytesMessage, encodeBytesMessage } from '../api/bytes-message.ts';
 import type { MessageStream } from '../api/message-stream.ts';
+import { contained } from '../base/contained.ts';
+import { asKilnError } from '../base/errors.ts';
 
 /** What gRPC peers take as one message without being told to, with room to spare. */
 const maximumChunk = 1024 * 1024;
@@ -19,18 +21,29 @@ export class TunnelSocket extends Duplex {
     super({ readableHighWaterMark: 256 * 1024, writableHighWaterMark: 256 * 1024 });
     this.#messages = messages;
     this.#incoming = messages[Symbol.asyncIterator]();
+    // A connection over it notices; once that is gone, nobody else has to know.
+    this.on('error', () => {});
   }
 
   override _read(): void {
-    this.#incoming.next().then(
-      ({ done, value }) => {
-        if (done) this.push(null);
-        else if (value.length === 0) this._read();
-        else this.push(decodeBytesMessage(value));
-      },
-      (error) => this.destroy(error),
-    );
+    this.#receive();
   }
+
+  readonly #receive = contained(
+    async () => {
+      let data: Uint8Array;
+      do {
+        const { done, value } = await this.#incoming.next();
+        if (done) {
+          this.push(null);
+          return;
+        }
+        data = decodeBytesMessage(value);
+      } while (data.length === 0);
+      this.push(data);
+    },
+    (error) => this.destroy(asKilnError(error)),
+  );
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#send([chunk]);

@@ -2,7 +2,7 @@ import http2 from 'node:http2';
 import { GrpcConnection } from '../api/grpc-connection.ts';
 import { serverSessionOptions, widenWindow } from '../api/http2-settings.ts';
 import type { CallHandler, Metadata, OpenCall } from '../api/message-stream.ts';
-import { refuseCall, serveCall } from '../api/serve-call.ts';
+import { eachCall, refuseCall, serveCall } from '../api/serve-call.ts';
 import { KilnError } from '../base/errors.ts';
 import { healthLimits, untilUnresponsive } from './client-health.ts';
 import type { ServiceHost } from './service-host.ts';
@@ -76,11 +76,14 @@ export async function serveSession(
   widenWindow(session);
   const closed = new AbortController();
   session.on('error', () => {});
-  session.on('stream', (call, callHeaders, _flags, rawHeaders: string[]) => {
-    const handler = host.handler(String(callHeaders[':path']));
-    if (handler) serveCall(call, callHeaders, rawHeaders, handler);
-    else refuseCall(call, callHeaders);
-  });
+  session.on(
+    'stream',
+    eachCall((call, callHeaders, _flags, rawHeaders) => {
+      const handler = host.handler(String(callHeaders[':path']));
+      if (handler) serveCall(call, callHeaders, rawHeaders, handler);
+      else refuseCall(call, callHeaders);
+    }),
+  );
   session.on('close', () =>
     closed.abort(new KilnError('unavailable', 'the session with the daemon is closed')),
   );

@@ -29,6 +29,7 @@ export interface Running {
   /** Resolves when standard error contains `text`; throws with all output when the program ends before. */
   said(text: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
+  hasEnded(): boolean;
   readonly finished: Promise<Finished>;
 }
 
@@ -67,6 +68,7 @@ export function startProgram(program: string, args: readonly string[], options: 
     pid: child.pid ?? 0,
     stderr: said,
     kill: (signal) => void child.kill(signal),
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     finished,
     async said(text) {
       if (said().includes(text)) return;
