@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { HttpRig } from '../src/http/http-rig.ts';
+import { HttpRig, selfSigned } from '../src/http/http-rig.ts';
 import { Daemon } from './rig/daemon.ts';
 import { mustRun } from './rig/run-program.ts';
 import { WorkDirectory } from './rig/work-directory.ts';
@@ -168,21 +168,9 @@ describe('files and contexts that are downloaded', () => {
   });
 
   test('the machine says which certificates are trusted', async () => {
-    const [certificate, key] = [work.at('server.crt'), work.at('server.key')];
-    await mustRun('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-      ...[
-        '-subj',
-        '/CN=files',
-        '-addext',
-        'subjectAltName=IP:127.0.0.1',
-        '-keyout',
-        key,
-        '-out',
-        certificate,
-      ],
-    ]);
-    const tls = { cert: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') };
+    const tls = await selfSigned();
+    const certificate = work.at('server.crt');
+    writeFileSync(certificate, tls.cert);
     await using secure = await HttpRig.start(tls);
     const url = secure.serve('/file', { content: 'over TLS' });
     const context = work.tree({ Dockerfile: `FROM scratch\nADD ${url} /file\n` });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortError, deferred } from '../base/lifetime.ts';
+import { keepReading, writingBroke } from './keep-reading.ts';
 import { type FailureCode, NetworkFailure } from './network-failure.ts';
 
 /** A body to send; opened once the connection is there. */
@@ -18,7 +19,7 @@ export interface HttpTimeouts {
 
 /**
  * Sends a request that was just created, and answers the response with its body unread. A refusal that comes early ends the
- * sending, and the connection after it. Rejects with the error of the connection (a system's, Node's or a `NetworkFailure`), or with a KilnError when `signal` aborts or the
+ * sending, and the connection after it; it is the answer even if its server has closed the connection. Rejects with the error of the connection (a system's, Node's or a `NetworkFailure`), or with a KilnError when `signal` aborts or the
  * body cannot be read. The signal ends the response's body as well, and so does silence.
  */
 export async function exchange(
@@ -42,10 +43,16 @@ export async function exchange(
     over.abort();
     answered.reject(error);
   });
+  const broke = () => over.abort();
+  request.once('socket', (socket) => {
+    if (!request.reusedSocket) keepReading(socket);
+    socket.once(writingBroke, broke);
+  });
   const stop = () => (response ?? request).destroy(abortError(signal));
   signal.addEventListener('abort', stop, { once: true });
   request.once('close', () => {
     signal.removeEventListener('abort', stop);
+    request.socket?.off(writingBroke, broke);
     over.abort();
     // After an error or a response this says nothing new; an upgrade that nobody asked for has neither.
     answered.reject(new NetworkFailure('ERR_NO_ANSWER'));
@@ -57,7 +64,7 @@ export async function exchange(
     limit.stop();
     if (body) await sendBody(request, body, { limit, stall: timeouts.stall, over: over.signal });
     else request.end();
-    if (!over.signal.aborted) limit.start(timeouts.answer, 'ERR_ANSWER_TIMEOUT');
+    limit.start(timeouts.answer, 'ERR_ANSWER_TIMEOUT');
   };
   const sending = send();
   sending.catch((error: unknown) => request.destroy(asKilnError(error)));

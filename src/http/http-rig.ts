@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
 
 /** A file as a server has it. */
 export interface ServedFile {
@@ -20,6 +22,25 @@ export interface SeenRequest {
 export interface ServerCertificate {
   readonly cert: string;
   readonly key: string;
+}
+
+/** A certificate of 127.0.0.1 that nobody trusts. */
+export async function selfSigned(): Promise<ServerCertificate> {
+  const make = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+  ];
+  const of = ['-subj', '/CN=rig', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', '-', '-out', '-'];
+  const { stdout } = await promisify(execFile)('openssl', [...make, ...of]);
+  const begins = stdout.indexOf('-----BEGIN CERTIFICATE');
+  return { key: stdout.slice(0, begins), cert: stdout.slice(begins) };
 }
 
 /** For tests: an HTTP server on loopback that remembers what it was asked. Paths without a route are 404. */
