@@ -20,6 +20,7 @@ export class DiskReserve {
     const { bavail, bsize } = statfsSync(path.dirname(this.#file));
     const free = bavail * bsize;
     if (free < size) rmSync(this.#file, { force: true });
-    else if (free > plenty && !existsSync(this.#file)) writeFileSync(this.#file, Buffer.alloc(size));
+    else if (free > plenty && !existsSync(this.#file))
+      writeFileSync(this.#file, Buffer.alloc(size), { mode: 0o600 });
   }
 }

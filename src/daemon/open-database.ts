@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { KilnError } from '../base/errors.ts';
 
@@ -11,6 +12,7 @@ const schemaVersion = 2;
  * state of another release.
  */
 export function openDatabase(file: string): DatabaseSync {
+  if (file !== ':memory:') makePrivate(file);
   const database = new DatabaseSync(file);
   database.exec(
     'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
@@ -28,4 +30,10 @@ export function openDatabase(file: string): DatabaseSync {
   }
   if (version === 0) database.exec(`PRAGMA user_version = ${schemaVersion}`);
   return database;
+}
+
+/** Before anything is written: build arguments will be. SQLite gives the files beside it the mode that it has. */
+function makePrivate(file: string): void {
+  closeSync(openSync(file, 'a', 0o600));
+  for (const each of [file, `${file}-wal`]) if (existsSync(each)) chmodSync(each, 0o600);
 }

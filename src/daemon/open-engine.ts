@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rename, stat, statfs, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { getegid, geteuid } from 'node:process';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { Content } from '../api/gen/content_pb.js';
 import { Control } from '../api/gen/control_pb.js';
@@ -81,6 +82,9 @@ export interface OpenEngine extends AsyncDisposable {
   /** Brings what was built to the disk, so that a crash of the machine cannot take it. Engines that live on do so by themselves. */
   flush(): Promise<void>;
 }
+
+/** The sticky bit, as of /tmp. */
+const sharedDirectory = 0o1000;
 
 /** Milliseconds after which the kernel has brought most of what was written to the disk by itself. */
 const writebackTime = 60_000;
@@ -331,11 +335,23 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   };
 }
 
+/**
+ * Nobody else gets into the root, whatever it was before: what steps made is below it, set-uid programs included, and so are
+ * build arguments and logs. Containers need no way through it: what they see is mounted by their runtime.
+ */
 async function prepareRoot(root: string): Promise<void> {
   try {
-    await mkdir(root, { recursive: true, mode: 0o711 });
-    await chmod(root, 0o711);
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    const { mode, uid } = await stat(root);
+    if (mode & sharedDirectory) {
+      throw new KilnError('invalid_argument', `cannot use ${root} as root: others keep files in it`, {
+        hint: 'name a directory in it with --root',
+      });
+    }
+    if (uid !== geteuid?.()) await chown(root, geteuid?.() ?? 0, getegid?.() ?? 0);
+    await chmod(root, 0o700);
   } catch (cause) {
+    if (cause instanceof KilnError) throw cause;
     throw new KilnError(
       errnoOf(cause) === 'EACCES' || errnoOf(cause) === 'EPERM' ? 'permission_denied' : 'failed_precondition',
       `cannot use ${root} as root: ${(cause as Error).message}`,
@@ -353,7 +369,7 @@ async function workerId(root: string): Promise<string> {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
   const id = randomBytes(16).toString('hex');
-  await writeFile(`${file}.new`, id);
+  await writeFile(`${file}.new`, id, { mode: 0o600 });
   await rename(`${file}.new`, file);
   return id;
 }

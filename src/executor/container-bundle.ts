@@ -55,7 +55,7 @@ export class ContainerBundle implements AsyncDisposable {
 
   /** Makes the bundle `dir`, whose parent exists. Leaves nothing behind when it fails. */
   static async create(dir: string, spec: ProcessSpec, options: BundleOptions): Promise<ContainerBundle> {
-    mkdirSync(dir, { mode: 0o711 });
+    mkdirSync(dir, { mode: 0o700 });
     const bundle = new ContainerBundle(dir, spec);
     try {
       bundle.#fill(options);
@@ -234,7 +234,8 @@ export class ContainerBundle implements AsyncDisposable {
 function makeOwnedDirectory(dir: string, uid: number, gid: number): void {
   const parent = path.dirname(dir);
   if (!statSync(parent, { throwIfNoEntry: false })) makeOwnedDirectory(parent, uid, gid);
-  mkdirSync(dir, { mode: 0o755 });
+  mkdirSync(dir);
+  chmodSync(dir, 0o755);
   chownSync(dir, uid, gid);
 }
 

@@ -79,8 +79,10 @@ export class MountStubs {
     const parent = path.dirname(file);
     this.#makeParent(parent, { keep, recursive: !this.#keepParents });
     keepingTimes(parent, () => {
-      if (kind === 'directory') mkdirSync(file, { mode: 0o755 });
-      else writeFileSync(file, '', { flag: 'wx', mode: 0o644 });
+      if (kind === 'directory') mkdirSync(file);
+      else writeFileSync(file, '', { flag: 'wx' });
+      // Whatever the umask: it may stay in the tree.
+      chmodSync(file, kind === 'directory' ? 0o755 : 0o644);
     });
     if (!keep) this.#made.push({ name: file.slice(this.#root.length), kind });
   }
@@ -91,7 +93,7 @@ export class MountStubs {
   ): void {
     if (lstatSync(parent, { throwIfNoEntry: false })) return;
     if (recursive) this.#makeOne(parent, 'directory', keep);
-    else mkdirSync(parent, { recursive: true, mode: 0o755 });
+    else makeDirectories(parent);
   }
 
   /** Removes the stubs that are still empty and still where they were made. */
@@ -114,6 +116,14 @@ export class MountStubs {
       }
     }
   }
+}
+
+/** Whatever the umask. */
+function makeDirectories(dir: string): void {
+  if (lstatSync(dir, { throwIfNoEntry: false })) return;
+  makeDirectories(path.dirname(dir));
+  mkdirSync(dir);
+  chmodSync(dir, 0o755);
 }
 
 /** Gives `dir` back the times it had before `work`. */

@@ -41,7 +41,7 @@ const killRuntimeAfter = 10_000;
 
 /** An executor over an OCI runtime. The runtime is looked for when a process is first run. */
 export async function createOciExecutor(options: OciExecutorOptions): Promise<Executor> {
-  await mkdir(path.join(options.root, 'state'), { recursive: true, mode: 0o711 });
+  await mkdir(path.join(options.root, 'state'), { recursive: true, mode: 0o700 });
   // As the kernel's mount table will name it.
   return new OciExecutor(await realpath(options.root), options);
 }
@@ -93,7 +93,7 @@ class OciExecutor implements Executor {
       await rm(bundle, { recursive: true, force: true });
     });
     await rm(this.#stateDir, { recursive: true, force: true });
-    await mkdir(this.#stateDir, { mode: 0o711 });
+    await mkdir(this.#stateDir, { mode: 0o700 });
   }
 
   #findRuntime(): Promise<OciRuntime> {

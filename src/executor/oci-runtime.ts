@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { OutputPipe } from '../linux/output-pipe.ts';
@@ -86,6 +86,8 @@ async function crunCommand(program: string): Promise<string[]> {
 export async function runContainer(runtime: OciRuntime, run: RunContainer): Promise<ContainerExit> {
   const log = path.join(run.bundle, 'log.json');
   const pidFile = path.join(run.bundle, 'pid');
+  // Runtimes append to it, and would make it with whatever mode the umask leaves.
+  await writeFile(log, '', { mode: 0o600 });
   using stdout = new OutputPipe();
   using stderr = new OutputPipe();
   const [program, ...options] = [

@@ -54,7 +54,7 @@ export class RefMounts implements AsyncDisposable {
   #make(mount: SnapshotMount): { readonly path: string; readonly mounted: boolean } {
     if (mount.kind === 'bind') return { path: mount.source, mounted: false };
     const target = path.join(this.#root, `${this.#next++}`);
-    mkdirSync(target);
+    mkdirSync(target, { mode: 0o700 });
     try {
       mountSnapshot(mount, target);
     } catch (error) {

@@ -62,7 +62,7 @@ const noImages: KeptImages = { list: async () => [], delete: async () => {}, hol
 
 /** Opens the store, and drops what a killed process left half-made, and blobs that nothing names. */
 export async function openRefStore(options: RefStoreOptions): Promise<RefStore> {
-  mkdirSync(options.root, { recursive: true, mode: 0o711 });
+  mkdirSync(options.root, { recursive: true, mode: 0o700 });
   const { images = noImages } = options;
   const records = new RefRecords({ ...options, images });
   const mounts = new RefMounts(path.join(options.root, 'mounts'));

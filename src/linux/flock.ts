@@ -15,7 +15,7 @@ const nonBlocking = 4;
  * that holds it.
  */
 export function lockRoot(root: string): Disposable {
-  mkdirSync(root, { recursive: true, mode: 0o711 });
+  mkdirSync(root, { recursive: true, mode: 0o700 });
   const file = path.join(root, 'lock');
   const fd = openSync(file, 'a+', 0o600);
   if (flock(fd, exclusive | nonBlocking) === -1) {

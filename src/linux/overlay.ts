@@ -56,7 +56,7 @@ const volatileMark = 'work/incompat/volatile';
  */
 export function mountOverlay(options: OverlayOptions, target: string): void {
   const { workDir } = options;
-  if (workDir !== undefined && mkdirSync(workDir, { recursive: true, mode: 0o711 }) === undefined) {
+  if (workDir !== undefined && mkdirSync(workDir, { recursive: true, mode: 0o700 }) === undefined) {
     rmSync(path.join(workDir, volatileMark), { recursive: true, force: true });
   }
   if (!mountStepwise(options, target)) mountAtOnce(options, target);

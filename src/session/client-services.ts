@@ -111,7 +111,7 @@ async function listenForAgent(
   { id, uid, gid, mode }: SshAgentRequest,
   directory: string,
 ): Promise<AsyncDisposable & { readonly path: string }> {
-  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const socketPath = path.join(directory, `ssh-${randomBytes(8).toString('hex')}`);
   const closed = new AbortController();
   const connections = new Set<Socket>();

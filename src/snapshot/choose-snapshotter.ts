@@ -38,7 +38,7 @@ export function chooseSnapshotter(kind: SnapshotterKind, options: SnapshotterOpt
 function overlayProblem(root: string): KilnError | undefined {
   let probe: string | undefined;
   try {
-    mkdirSync(root, { recursive: true, mode: 0o711 });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
     const dir = mkdtempSync(path.join(root, 'probe-'));
     probe = dir;
     const at = (name: string) => path.join(dir, name);

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
@@ -181,8 +181,10 @@ class NativeSnapshotter implements Snapshotter {
 
   async #makeTree(id: SnapshotId, from: SnapshotId | undefined): Promise<void> {
     const target = this.#tree(id);
-    if (from === undefined) mkdirSync(target, { mode: 0o755 });
-    else {
+    if (from === undefined) {
+      mkdirSync(target);
+      chmodSync(target, 0o755);
+    } else {
       await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
         dirs: [this.#tree(from)],
         target,

@@ -36,7 +36,7 @@ export async function openGitAccess(
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const file = path.join(directory, `known-hosts-${randomUUID()}`);
     resources.defer(() => rm(file, { force: true }));
-    await writeFile(file, `${request.knownSshHosts.trimEnd()}\n`);
+    await writeFile(file, `${request.knownSshHosts.trimEnd()}\n`, { mode: 0o600 });
     knownHosts = file;
   }
   if (request.sshAgent !== '') {
