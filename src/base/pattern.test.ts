@@ -34,6 +34,27 @@ test('a glob matches a whole name, and wildcards stop at slashes', () => {
     ['a\nb*', 'a\nbc', true],
     ['', '', true],
     ['', 'x', false],
+    ['**', 'a', true],
+    ['**', 'a/b', false],
+    ['a**b', 'a/b', false],
+    ['*[^a]', 'b', true],
+    ['*a*a*a*b', 'aaaaaaab', true],
+    ['*a*a*a*b', 'aaaaaaa', false],
+    ['*/*/*.c', 'a/b/x.c', true],
+    ['?[^b]?', 'a/c', true],
+    ['[^/]', '/', false],
+    ['a*', 'a\nb', true],
+    ['?', '\n', true],
+    ['[a-\\]]', '\\', false],
+    ['[\\]-a]', '^', true],
+    ['[b-a]', 'a', false],
+    ['[^b-a]', 'a', true],
+    ['*.tar.?z', 'x.tar.gz', true],
+    ['**.tar', 'x.y.tar', true],
+    ['[*]', '*', true],
+    ['[?]', 'a', false],
+    ['[[]', '[', true],
+    ['[[a]', 'a', true],
   ];
   for (const [pattern, name, expected] of cases) {
     assert.equal(matchGlob(pattern, name), expected, `${pattern} ~ ${name}`);
@@ -47,6 +68,29 @@ test('a malformed glob is refused by name', () => {
   }
   assert.throws(() => new PatternMatcher(['!']), isMalformed);
   assert.throws(() => new PatternMatcher(['a[']), /malformed pattern "a\["/);
+});
+
+test('patterns that can match in more ways than there is time for are matched at once', () => {
+  const stars = 'a*'.repeat(1_000);
+  const names = ['a'.repeat(1_000), `${'a'.repeat(1_000)}c`];
+  for (const pattern of [
+    `${stars}b`,
+    `**/${stars}b`,
+    `${'**/'.repeat(1_000)}b`,
+    `${'[^b]*'.repeat(1_000)}b`,
+  ]) {
+    for (const name of [...names, 'a/'.repeat(1_000)]) {
+      assert.equal(matchGlob(pattern, name), false);
+      assert.equal(new PatternMatcher([pattern]).matches(name), false);
+    }
+  }
+});
+
+test('a path with very many parents is looked at once', () => {
+  const path = 'a/'.repeat(200_000);
+  for (const pattern of ['**/*b', '**/b', 'a/**/*/b*', 'b'])
+    assert.equal(new PatternMatcher([pattern]).matches(`${path}a`), false);
+  assert.equal(new PatternMatcher(['**/b*']).matches(`${path}b/c`), true);
 });
 
 test('hasWildcard knows an escaped star from a real one', () => {
@@ -100,6 +144,38 @@ test('a pattern list selects paths and what lies below them', () => {
     [['**', '!a/**', 'a/b'], 'a/c', false],
     [['{a,b}'], 'a', false],
     [['\\!x'], '!x', true],
+    [['dir/**'], 'dir/a\nb', true],
+    [['**/x*'], 'a\n/xb', false],
+    [['**.go'], 'a/b.go', true],
+    [['**\\.go'], 'a/b.go', false],
+    [['**/]'], ']', true],
+    [['**]'], 'a]', false],
+    [['**]'], 'b/]', true],
+    [['a**b'], 'axb', false],
+    [['a**b'], 'ab', true],
+    [['a**b'], 'a/x/b', true],
+    [['a**b'], 'ax/b', true],
+    [['**/**/x'], 'x', true],
+    [['**/*/**/x'], 'x', false],
+    [['**/*/**/x'], 'a/x', true],
+    [['*/**'], 'a', false],
+    [['*/**'], 'a/b', true],
+    [['?**'], 'ab', true],
+    [['?**'], 'a/b', true],
+    [['***'], 'a/b', true],
+    [['a/***/b'], 'a/b', false],
+    [['a/***/b'], 'a/c/b', true],
+    [['[^/]**'], 'ab/c', true],
+    [['a[/]b'], 'a/b', true],
+    [['😀*'], '😀a', true],
+    [['?'], '😀', true],
+    [['a\\*'], 'a*', true],
+    [['a\\*'], 'ab', false],
+    [['!a', '**'], 'a', true],
+    [['**', '!a/*/c'], 'a/b/c', false],
+    [['**', '!a/*/c'], 'a/b/d', true],
+    [['a*a*a*b'], 'aaaaab', true],
+    [['a*a*a*b'], 'aaaaa', false],
   ];
   for (const [patterns, path, expected] of cases) {
     assert.equal(new PatternMatcher(patterns).matches(path), expected, `${patterns.join(' ')} ~ ${path}`);

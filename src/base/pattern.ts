@@ -1,4 +1,5 @@
 import { KilnError } from './errors.ts';
+import { Glob, type GlobStep, literalStep } from './glob.ts';
 
 /**
  * Path patterns with the semantics that `.dockerignore` files and copy wildcards rely on: those of Go's
@@ -8,15 +9,16 @@ import { KilnError } from './errors.ts';
  */
 
 type Token =
-  | { readonly kind: 'literal'; readonly text: string }
+  /** `plain`: written as itself, and no bracket. */
+  | { readonly kind: 'literal'; readonly text: string; readonly plain: boolean }
   /** Any one character but `/`. */
   | { readonly kind: 'any' }
   /** Any characters but `/`. */
   | { readonly kind: 'star' }
   /** `**`: any number of whole directories; at the end, anything. `slash`: a slash followed, which belongs to it. */
   | { readonly kind: 'directories'; readonly slash: boolean }
-  /** A character class as a regular expression. It matches `/` where its ranges (or its negation) include it. */
-  | { readonly kind: 'class'; readonly source: string };
+  /** A character class. It has `/` where its ranges (or its negation) include it. */
+  | { readonly kind: 'class'; readonly has: (character: number) => boolean };
 
 /** Go's `filepath.Match`: does `pattern` match all of `name`? Throws `invalid_argument` for a malformed pattern. */
 export function matchGlob(pattern: string, name: string): boolean {
@@ -28,8 +30,8 @@ export function compileGlob(pattern: string): (name: string) => boolean {
   const tokens = parse(pattern, false);
   const literal = literalOf(tokens);
   if (literal !== undefined) return (name) => name === literal;
-  const expression = new RegExp(`^${sourceOf(tokens)}$`, 'su');
-  return (name) => expression.test(name);
+  const glob = new Glob(stepsOf(tokens));
+  return (name) => glob.matches(name);
 }
 
 /** Whether `pattern` holds anything but literal characters, so that it could match more than one name. */
@@ -40,9 +42,14 @@ export function hasWildcard(pattern: string): boolean {
 /** What is known of a path from its parents and itself: the index of the last pattern that matched, -1 for none. */
 export type PatternMatch = number & { readonly __match: true };
 
-interface CompiledPattern {
-  readonly negated: boolean;
+interface PathTest {
   readonly test: (path: string) => boolean;
+  /** Whether the path or one of its parents passes. */
+  readonly testWithParents: (path: string) => boolean;
+}
+
+interface CompiledPattern extends PathTest {
+  readonly negated: boolean;
   /** Whether something below this directory can match while the directory itself does not. May answer true too often. */
   readonly reaches: (dir: readonly string[]) => boolean;
 }
@@ -108,11 +115,8 @@ export class PatternMatcher {
 
   /** Whether a path is selected, without a walk. */
   matches(path: string): boolean {
-    let match = this.start;
-    for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
-      match = this.enter(match, path.slice(0, end));
-    }
-    return this.selects(this.enter(match, path));
+    const decisive = this.#patterns.findLast((pattern) => pattern.testWithParents(path));
+    return decisive !== undefined && !decisive.negated;
   }
 }
 
@@ -122,7 +126,7 @@ function compile(text: string): CompiledPattern {
   const pattern = negated ? whole.slice(1) : whole;
   if (pattern === '') throw malformed(text, 'nothing follows the "!"');
   const tokens = parse(pattern, true);
-  return { negated, test: testOf(tokens), reaches: reachOf(tokens) };
+  return { negated, ...testOf(tokens), reaches: reachOf(tokens) };
 }
 
 /** Go's `filepath.Clean`. */
@@ -138,21 +142,43 @@ function clean(path: string): string {
   return `${absolute ? '/' : ''}${kept.join('/')}` || '.';
 }
 
-function testOf(tokens: readonly Token[]): (path: string) => boolean {
+function testOf(tokens: readonly Token[]): PathTest {
   const literal = literalOf(tokens);
-  if (literal !== undefined) return (path) => path === literal;
+  if (literal !== undefined) {
+    const below = `${literal}/`;
+    return {
+      test: (path) => path === literal,
+      testWithParents: (path) => path === literal || path.startsWith(below),
+    };
+  }
+  if (tokens.at(-1)!.kind === 'directories') {
+    const prefix = plainTextOf(tokens.slice(0, -1));
+    if (prefix !== undefined) return inherited((path) => path.startsWith(prefix));
+  }
   const [first, ...rest] = tokens;
   if (first?.kind === 'directories') {
-    // A leading `**` directly before literal text matches as a suffix, within a name too: `**.go` is `a.go`, `b/a.go`.
-    const suffix = literalOf(rest);
-    if (suffix !== undefined && !first.slash) return (path) => path.endsWith(suffix);
+    // A leading `**` directly before plain text matches as a suffix, within a name too: `**.go` is `a.go`, `b/a.go`.
+    const suffix = plainTextOf(rest);
     if (suffix !== undefined) {
-      const below = `/${suffix}`;
-      return (path) => path.endsWith(below) || path === suffix;
+      const start = first.slash ? '/' : '';
+      const end = start + suffix;
+      const inside = `${end}/`;
+      return {
+        test: (path) => path.endsWith(end) || (first.slash && path === suffix),
+        testWithParents: (path) => `${start}${path}/`.includes(inside),
+      };
     }
   }
-  const expression = new RegExp(`^${sourceOf(tokens)}$`, 'su');
-  return (path) => expression.test(path);
+  const glob = new Glob(stepsOf(tokens));
+  return {
+    test: (path) => glob.matches(path),
+    testWithParents: (path) => glob.matches(path, slash),
+  };
+}
+
+/** A test that what lies below passes wherever a parent does. */
+function inherited(test: (path: string) => boolean): PathTest {
+  return { test, testWithParents: test };
 }
 
 /**
@@ -163,7 +189,7 @@ function reachOf(tokens: readonly Token[]): (dir: readonly string[]) => boolean 
   const segments: Token[][] = [[]];
   let open = false;
   for (const token of tokens) {
-    if (token.kind === 'directories' || (token.kind === 'class' && new RegExp(token.source, 'u').test('/'))) {
+    if (token.kind === 'directories' || (token.kind === 'class' && token.has(slash))) {
       open = true;
       break;
     }
@@ -171,10 +197,14 @@ function reachOf(tokens: readonly Token[]): (dir: readonly string[]) => boolean 
     else segments.at(-1)!.push(token);
   }
   if (open) segments.pop();
-  const tests = segments.map((segment) => new RegExp(`^${sourceOf(segment)}$`, 'su'));
+  const globs = segments.map((segment) => new Glob(stepsOf(segment)));
   return (dir) =>
-    (open || tests.length > dir.length) &&
-    tests.every((test, index) => index >= dir.length || test.test(dir[index]!));
+    (open || globs.length > dir.length) &&
+    globs.every((glob, index) => index >= dir.length || glob.matches(dir[index]!));
+}
+
+function plainTextOf(tokens: readonly Token[]): string | undefined {
+  return tokens.every((token) => token.kind === 'literal' && token.plain) ? literalOf(tokens) : undefined;
 }
 
 function literalOf(tokens: readonly Token[]): string | undefined {
@@ -186,28 +216,30 @@ function literalOf(tokens: readonly Token[]): string | undefined {
   return text;
 }
 
-function sourceOf(tokens: readonly Token[]): string {
-  return tokens.map((token, index) => sourceOfToken(token, index === tokens.length - 1)).join('');
+function stepsOf(tokens: readonly Token[]): GlobStep[] {
+  return tokens.flatMap((token, index) => stepsOfToken(token, index === tokens.length - 1));
 }
 
-function sourceOfToken(token: Token, isLast: boolean): string {
+function stepsOfToken(token: Token, isLast: boolean): readonly GlobStep[] {
   switch (token.kind) {
     case 'literal':
-      return escapeForExpression(token.text);
+      return [literalStep(token.text)];
     case 'any':
-      return '[^/]';
+      return [{ kind: 'one', admits: isNoSlash }];
     case 'star':
-      return '[^/]*';
-    case 'directories':
-      return isLast ? '.*' : '(?:.*\\/)?';
+      return [{ kind: 'many', admits: isNoSlash }];
     case 'class':
-      return token.source;
+      return [{ kind: 'one', admits: token.has }];
+    case 'directories': {
+      const anything: GlobStep = { kind: 'many', admits: isNoLineEnd };
+      return isLast ? [anything] : [{ kind: 'optional', count: 2 }, anything, literalStep('/')];
+    }
   }
 }
 
-function escapeForExpression(character: string): string {
-  return /[\\^$.*+?()[\]{}|/]/.test(character) ? `\\${character}` : character;
-}
+const slash = 0x2f;
+const isNoSlash = (character: number) => character !== slash;
+const isNoLineEnd = (character: number) => character !== 0x0a;
 
 /** With `directories`, `**` (and the slash after it) is one token; without, it is two stars in a row. */
 function parse(pattern: string, directories: boolean): Token[] {
@@ -231,16 +263,16 @@ function parse(pattern: string, directories: boolean): Token[] {
         break;
       case '\\':
         if (at === characters.length) throw malformed(pattern, 'it ends in a backslash');
-        tokens.push({ kind: 'literal', text: characters[at++]! });
+        tokens.push({ kind: 'literal', text: characters[at++]!, plain: false });
         break;
       case '[': {
-        const { source, next } = parseClass(pattern, characters, at);
-        tokens.push({ kind: 'class', source });
+        const { has, next } = parseClass(pattern, characters, at);
+        tokens.push({ kind: 'class', has });
         at = next;
         break;
       }
       default:
-        tokens.push({ kind: 'literal', text: character });
+        tokens.push({ kind: 'literal', text: character, plain: character !== ']' });
     }
   }
   return tokens;
@@ -251,7 +283,7 @@ function parseClass(
   pattern: string,
   characters: readonly string[],
   start: number,
-): { readonly source: string; readonly next: number } {
+): { readonly has: (character: number) => boolean; readonly next: number } {
   let at = start;
   const negated = characters[at] === '^';
   if (negated) at++;
@@ -262,7 +294,7 @@ function parseClass(
     if (character === undefined || at >= characters.length) throw malformed(pattern, 'a "[" is not closed');
     return character.codePointAt(0)!;
   };
-  let ranges = '';
+  const ranges: { readonly low: number; readonly high: number }[] = [];
   do {
     const low = one();
     let high = low;
@@ -271,9 +303,12 @@ function parseClass(
       high = one();
     }
     // A range the wrong way round matches nothing.
-    if (low <= high) ranges += `\\u{${low.toString(16)}}-\\u{${high.toString(16)}}`;
+    ranges.push({ low, high });
   } while (characters[at] !== ']');
-  return { source: `[${negated ? '^' : ''}${ranges}]`, next: at + 1 };
+  return {
+    has: (character) => ranges.some(({ low, high }) => low <= character && character <= high) !== negated,
+    next: at + 1,
+  };
 }
 
 function malformed(pattern: string, why: string): KilnError {

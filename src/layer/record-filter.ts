@@ -1,4 +1,5 @@
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { GoRegexp } from '../base/go-regexp.ts';
 import type { UsageRecord } from './ref.ts';
 
 export type RecordFilter = (record: UsageRecord) => boolean;
@@ -100,7 +101,7 @@ function parseFilter(text: string): Selector[] {
       }
       default: {
         const pattern = compile(unquotePattern(take(patternForm, 'a regular expression')), text);
-        selectors.push({ path, matches: (found, present) => present && pattern.test(found) });
+        selectors.push({ path, matches: (found, present) => present && pattern.matches(found) });
       }
     }
     if (rest === '') return selectors;
@@ -118,14 +119,10 @@ function unquotePattern(token: string): string {
   return unquote(token);
 }
 
-function compile(pattern: string, filter: string): RegExp {
+function compile(pattern: string, filter: string): GoRegexp {
   try {
-    return new RegExp(pattern, 'u');
-  } catch (cause) {
-    throw new KilnError(
-      'invalid_argument',
-      `invalid filter ${JSON.stringify(filter)}: ${JSON.stringify(pattern)} is not a regular expression`,
-      { cause },
-    );
+    return new GoRegexp(pattern);
+  } catch (error) {
+    throw asKilnError(error).wrap(`invalid filter ${JSON.stringify(filter)}`);
   }
 }

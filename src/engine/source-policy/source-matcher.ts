@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { GoRegexp, quoteMeta } from '../../base/go-regexp.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { expandTemplate } from './expand-template.ts';
 import type { AttributeConstraint, SourceSelector } from './source-policy.ts';
@@ -17,23 +18,19 @@ export function compileSelector(selector: SourceSelector): SourceMatcher {
   return {
     matches: ({ identifier, attrs }) =>
       constraints.every((holds) => holds(attrs)) &&
-      (identifier === selector.identifier || pattern?.test(identifier) === true),
+      (identifier === selector.identifier || pattern?.matches(identifier) === true),
     convert: (identifier, template) =>
-      pattern
-        ? identifier.replace(new RegExp(pattern, `${pattern.flags}g`), (...found) =>
-            expandTemplate(template, groupOf(found)),
-          )
-        : template,
+      pattern ? pattern.replace(identifier, ({ group }) => expandTemplate(template, group)) : template,
   };
 }
 
 /** Undefined when only the identifier itself matches. */
-function patternOf({ identifier, match }: SourceSelector): RegExp | undefined {
+function patternOf({ identifier, match }: SourceSelector): GoRegexp | undefined {
   switch (match) {
     case 'exact':
       return undefined;
     case 'regex':
-      return compileExpression(identifier);
+      return new GoRegexp(identifier);
     case 'wildcard':
       if (identifier.includes('**')) {
         throw new KilnError(
@@ -44,22 +41,7 @@ function patternOf({ identifier, match }: SourceSelector): RegExp | undefined {
           },
         );
       }
-      return new RegExp(`^${identifier.split('*').map(RegExp.escape).join('(.*)')}$`);
-  }
-}
-
-/** An expression in Go's syntax, as far as it differs from this language's: named groups, flags in front, `\A` and `\z`. */
-function compileExpression(text: string): RegExp {
-  const [, flags = '', body = text] = /^\(\?([ims]+)\)(.*)$/s.exec(text) ?? [];
-  const translated = body
-    .replaceAll('(?P<', '(?<')
-    .replace(/\\([Az\\])/g, (written, letter) =>
-      letter === 'A' ? '(?<![\\s\\S])' : letter === 'z' ? '(?![\\s\\S])' : written,
-    );
-  try {
-    return new RegExp(translated, flags);
-  } catch (cause) {
-    throw new KilnError('invalid_argument', `invalid regular expression ${JSON.stringify(text)}`, { cause });
+      return new GoRegexp(`^${identifier.split('*').map(quoteMeta).join('(.*)')}$`);
   }
 }
 
@@ -71,18 +53,8 @@ function compileConstraint({ key, value, condition }: AttributeConstraint) {
     case 'not-equal':
       return (attrs: SourceOp['attrs']) => attribute(attrs) !== value;
     case 'matches': {
-      const pattern = compileExpression(value);
-      return (attrs: SourceOp['attrs']) => pattern.test(attribute(attrs));
+      const pattern = new GoRegexp(value);
+      return (attrs: SourceOp['attrs']) => pattern.matches(attribute(attrs));
     }
   }
-}
-
-/** The groups among what `String.replace` hands on: the match, its groups, where it is, the whole text, groups by name. */
-function groupOf(found: readonly unknown[]): (name: string) => string | undefined {
-  const named = typeof found.at(-1) === 'object' ? (found.at(-1) as Record<string, string>) : {};
-  const numbered = found.slice(
-    0,
-    found.findIndex((each) => typeof each === 'number'),
-  );
-  return (name) => (/^\d+$/.test(name) ? (numbered[Number(name)] as string | undefined) : named[name]);
 }

@@ -130,3 +130,35 @@ test('substitutions that are nested too deep are refused', () => {
   assert.throws(() => expand('${MISSING:-'.repeat(5_000)), /nested deeper than/);
   assert.equal(expand(`${'${MISSING:-'.repeat(100)}x${'}'.repeat(100)}`), 'x');
 });
+
+test('a pattern takes away or replaces what it does in BuildKit', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['##a*a*a*b', 'aaaab', ''],
+    ['##a*a*a*b', 'aaaa', 'aaaa'],
+    ['%%a*', 'bacad', 'b'],
+    ['%a*', 'bacad', 'bac'],
+    ['#*', 'ab', 'ab'],
+    ['##*', 'ab', ''],
+    ['#?', '😀a', 'a'],
+    ['%*\\*', 'a*b*', 'a*b'],
+    ['/a*c/<>', 'xaabccx', 'x<>x'],
+    ['//a/<>', 'banana', 'b<>n<>n<>'],
+    ['//*/<>', 'ab\ncd', '<>\n<>'],
+    ['/*/<>', '', '<>'],
+    ['//a*/<>', 'ba', 'b<>'],
+    ['##*b', 'ab\nb', '\nb'],
+  ];
+  for (const [modifier, value, expected] of cases) {
+    const environment = { get: () => value, names: () => ['x'].values() };
+    assert.equal(expandWord(`\${x${modifier}}`, environment).text, expected, `${modifier} ~ ${value}`);
+  }
+});
+
+test('a pattern that can match in more ways than there is time for is matched at once', () => {
+  const value = 'a'.repeat(2_000);
+  const environment = { get: () => value, names: () => ['x'].values() };
+  for (const operator of ['#', '##', '%', '%%', '/', '//']) {
+    const pattern = `b${'*a'.repeat(1_000)}*b`;
+    assert.equal(expandWord(`\${x${operator}${pattern}}`, environment).text, value);
+  }
+});
