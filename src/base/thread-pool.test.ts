@@ -48,6 +48,57 @@ test('an aborted task ends, whether it runs or waits', async () => {
   assert.equal(await run(pool, { kind: 'answer', value: 'y' }), 'y');
 });
 
+test('a task that waits hears that it was aborted', async () => {
+  await using pool = new ThreadPool({ size: 1 });
+  const stop = new AbortController();
+  const waiting = run(pool, { kind: 'wait' }, { signal: stop.signal, onEvent: () => stop.abort() });
+  await assert.rejects(waiting, { code: 'canceled' });
+});
+
+test('a task that does not look whether it was aborted is ended, and its place is free again', async () => {
+  await using pool = new ThreadPool({ size: 1, patience: 50 });
+  for (let round = 0; round < 3; round++) {
+    const stop = new AbortController();
+    const spinning = run(
+      pool,
+      { kind: 'spin-for-good' },
+      { signal: stop.signal, onEvent: () => stop.abort() },
+    );
+    const next = run(pool, { kind: 'answer', value: 'next' });
+    await assert.rejects(spinning, { code: 'canceled' });
+    assert.equal(await next, 'next');
+  }
+});
+
+test('a pool is closed while a task spins that nobody can stop', async () => {
+  const pool = new ThreadPool({ size: 1 });
+  const started = Promise.withResolvers<void>();
+  const spinning = run(pool, { kind: 'spin-for-good' }, { onEvent: () => started.resolve() });
+  const ended = assert.rejects(spinning, { code: 'canceled' });
+  await started.promise;
+  await pool[Symbol.asyncDispose]();
+  await ended;
+});
+
+test('a task asks its caller, whose errors keep their code and hint', async () => {
+  await using pool = new ThreadPool({ size: 1 });
+  const ask = (onAsk?: (question: string) => Promise<string>) =>
+    pool.run<EchoInput, string, string, string, string>(
+      task,
+      { kind: 'ask', question: 'who' },
+      onAsk && { onAsk },
+    );
+  assert.equal(await ask(async (question) => `${question}?`), 'who: who?');
+  const failure = new KilnError('data_loss', 'I forgot', { hint: 'ask somebody else' });
+  await assert.rejects(
+    ask(async () => {
+      throw failure;
+    }),
+    { code: 'data_loss', message: 'I forgot', hint: 'ask somebody else' },
+  );
+  await assert.rejects(ask(), { code: 'internal' });
+});
+
 test('threads that have worked are tidied up once', async () => {
   await using pool = new ThreadPool({ size: 2 });
   const tidied = new BroadcastChannel('tidied');

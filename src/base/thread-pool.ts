@@ -1,24 +1,29 @@
 import { availableParallelism } from 'node:os';
 import { type Transferable, Worker } from 'node:worker_threads';
-import { type ErrorCode, type ErrorOptions, KilnError } from './errors.ts';
+import { asKilnError, type ErrorCode, type ErrorOptions, KilnError } from './errors.ts';
 import { abortError } from './lifetime.ts';
 
 /** What a task module's default export gets besides its input. */
-export interface TaskContext<Event = never> {
+export interface TaskContext<Event = never, Question = never, Answer = never> {
   /** Throws `canceled` once the caller's signal has aborted. Cheap enough for every turn of a loop. */
   throwIfAborted(): void;
+  /** Aborts when the caller's does, if the task lets its event loop turn. */
+  readonly signal: AbortSignal;
   emit(event: Event, transfer?: readonly Transferable[]): void;
+  /** Asks the caller, and waits for what it answers or throws. */
+  ask(question: Question): Promise<Answer>;
 }
 
 /** The default export of a `*.task.ts` module: runs in a thread, may block it. Inputs and results are structured clones. */
-export type Task<Input, Output, Event = never> = (
+export type Task<Input, Output, Event = never, Question = never, Answer = never> = (
   input: Input,
-  context: TaskContext<Event>,
+  context: TaskContext<Event, Question, Answer>,
 ) => Output | Promise<Output>;
 
-export interface RunOptions<Event> {
+export interface RunOptions<Event, Question = never, Answer = never> {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: Event) => void;
+  readonly onAsk?: (question: Question) => Promise<Answer>;
   readonly transfer?: readonly Transferable[];
 }
 
@@ -30,8 +35,26 @@ export interface WireError {
   readonly details?: ErrorOptions['details'];
 }
 
+export function toWireError(cause: unknown): WireError {
+  const { code, message, hint, details, stack } = asKilnError(cause);
+  return { code, message, hint, details, stack };
+}
+
+export function fromWireError({ code, message, hint, details, stack }: WireError): KilnError {
+  const error = new KilnError(code, message, { hint, details });
+  if (stack) error.stack = stack;
+  return error;
+}
+
+/** What a task's caller and its thread tell each other, in shared memory. */
+export type TaskState = Int32Array & { readonly __state: true };
+/** Places in it that are 1 when the caller has given up, and when the thread has loaded what it needs. */
+export const taskState = { cancelled: 0, loaded: 1, size: 2 } as const;
+
 export type ToWorker =
-  | { kind: 'run'; id: number; module: string; input: unknown; cancelled: Int32Array }
+  | { kind: 'run'; id: number; module: string; input: unknown; state: TaskState }
+  | { kind: 'abort'; id: number }
+  | { kind: 'answer'; id: number; question: number; answer: { output: unknown } | { error: WireError } }
   /** Run this module's default export, about which nobody wants to hear. */
   | { kind: 'tidy'; module: string }
   /** End when the task that runs, if any, has ended. */
@@ -39,6 +62,7 @@ export type ToWorker =
 type RunMessage = Extract<ToWorker, { kind: 'run' }>;
 export type FromWorker =
   | { id: number; kind: 'event'; event: unknown }
+  | { id: number; kind: 'ask'; number: number; question: unknown }
   | { id: number; kind: 'done'; output: unknown }
   | { id: number; kind: 'failed'; error: WireError };
 
@@ -50,14 +74,22 @@ interface Job {
   readonly message: RunMessage;
   readonly transfer: readonly Transferable[];
   readonly onEvent?: (event: unknown) => void;
+  readonly onAsk?: (question: unknown) => Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Threads for loops that are heavy on the CPU or on files. Threads start when first needed and stay; idle ones do not keep the process alive. */
+/** Milliseconds that an aborted task gets to notice it. Longer than any one call of the system should take. */
+const defaultPatience = 5_000;
+
+/**
+ * Threads for loops that are heavy on the CPU or on files. Threads start when first needed and stay; idle ones do not keep the process alive.
+ * A thread whose task was aborted and does not end is ended with it, and another takes its place.
+ */
 export class ThreadPool implements AsyncDisposable {
   readonly #size: number;
   readonly #niceness: number;
+  readonly #patience: number;
   readonly #idle: Worker[] = [];
   readonly #running = new Map<Worker, Job>();
   readonly #queue: Job[] = [];
@@ -68,42 +100,42 @@ export class ThreadPool implements AsyncDisposable {
 
   /**
    * `size`: how many tasks run at once; by default one a core, and at least two. `niceness`: how far the threads stand back for others,
-   * as in setpriority(2); by default not at all.
+   * as in setpriority(2); by default not at all. `patience`: milliseconds that an aborted task gets to end by itself.
    */
-  constructor(options: { readonly size?: number; readonly niceness?: number } = {}) {
+  constructor(
+    options: { readonly size?: number; readonly niceness?: number; readonly patience?: number } = {},
+  ) {
     this.#size = options.size ?? Math.max(2, availableParallelism());
     this.#niceness = options.niceness ?? 0;
+    this.#patience = options.patience ?? defaultPatience;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  /** Runs the default export of `module` with `input` in a thread. An aborted task that is running ends at its next `throwIfAborted`. */
-  run<Input, Output, Event = never>(
+  /**
+   * Runs the default export of `module` with `input` in a thread. An aborted task that is running ends at its next `throwIfAborted`, or with
+   * its thread. What a thread holds outside of itself when it is ended (files that it opened, mounts) stays.
+   */
+  run<Input, Output, Event = never, Question = never, Answer = never>(
     module: URL,
     input: Input,
-    options: RunOptions<Event> = {},
+    options: RunOptions<Event, Question, Answer> = {},
   ): Promise<Output> {
     const { signal } = options;
     if (this.#closed) return Promise.reject(new KilnError('unavailable', 'the thread pool is closed'));
     if (signal?.aborted) return Promise.reject(abortError(signal));
-    const cancelled = new Int32Array(new SharedArrayBuffer(4));
+    const state = new Int32Array(new SharedArrayBuffer(4 * taskState.size)) as TaskState;
     return new Promise<Output>((resolve, reject) => {
       const id = this.#nextId++;
-      const stop = () => {
-        Atomics.store(cancelled, 0, 1);
-        const index = this.#queue.indexOf(job);
-        if (index >= 0) {
-          this.#queue.splice(index, 1);
-          job.reject(abortError(signal!));
-        }
-      };
+      const stop = () => this.#abort(job, abortError(signal!));
       const settle = () => signal?.removeEventListener('abort', stop);
       const job: Job = {
-        message: { kind: 'run', id, module: module.href, input, cancelled },
+        message: { kind: 'run', id, module: module.href, input, state },
         transfer: options.transfer ?? [],
         onEvent: options.onEvent as (event: unknown) => void,
+        onAsk: options.onAsk as (question: unknown) => Promise<unknown>,
         resolve: (value) => {
           settle();
           resolve(value as Output);
@@ -117,6 +149,27 @@ export class ThreadPool implements AsyncDisposable {
       this.#queue.push(job);
       this.#dispatch();
     });
+  }
+
+  #abort(job: Job, reason: KilnError): void {
+    const { id, state } = job.message;
+    Atomics.store(state, taskState.cancelled, 1);
+    const index = this.#queue.indexOf(job);
+    if (index >= 0) {
+      this.#queue.splice(index, 1);
+      job.reject(reason);
+      return;
+    }
+    const [worker] = [...this.#running].find(([, running]) => running === job) ?? [];
+    if (!worker) return;
+    worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    const end = () => {
+      if (this.#running.get(worker) !== job) return;
+      // A thread that is ended while it loads a native module takes the whole process with it.
+      if (Atomics.load(state, taskState.loaded) === 0) setTimeout(end, this.#patience).unref();
+      else void worker.terminate();
+    };
+    setTimeout(end, this.#patience).unref();
   }
 
   /** Calls the default export of `module` in each idle thread that has run a task since the last time. Does not wait for it. */
@@ -154,17 +207,20 @@ export class ThreadPool implements AsyncDisposable {
     worker.on('message', (message: FromWorker) => {
       const job = this.#running.get(worker);
       if (!job || job.message.id !== message.id) return;
-      if (message.kind === 'event') {
-        job.onEvent?.(message.event);
-        return;
-      }
-      this.#finish(worker);
-      if (message.kind === 'done') job.resolve(message.output);
-      else {
-        const { code, hint, details, stack } = message.error;
-        const error = new KilnError(code, message.error.message, { hint, details });
-        if (stack) error.stack = stack;
-        job.reject(error);
+      switch (message.kind) {
+        case 'event':
+          job.onEvent?.(message.event);
+          return;
+        case 'ask':
+          void answer(worker, job, message.number, message.question);
+          return;
+        case 'done':
+          this.#finish(worker);
+          job.resolve(message.output);
+          return;
+        case 'failed':
+          this.#finish(worker);
+          job.reject(fromWireError(message.error));
       }
     });
     const lost = (error: unknown) => {
@@ -173,7 +229,8 @@ export class ThreadPool implements AsyncDisposable {
       this.#untidy.delete(worker);
       const index = this.#idle.indexOf(worker);
       if (index >= 0) this.#idle.splice(index, 1);
-      job?.reject(error);
+      const aborted = job && Atomics.load(job.message.state, taskState.cancelled) !== 0;
+      job?.reject(aborted ? new KilnError('canceled', 'canceled', { cause: error }) : error);
       if (!this.#closed) this.#dispatch();
     };
     worker.on('error', lost);
@@ -192,8 +249,22 @@ export class ThreadPool implements AsyncDisposable {
     this.#closed = true;
     for (const job of this.#queue.splice(0))
       job.reject(new KilnError('canceled', 'the thread pool is closed'));
-    for (const { message } of this.#running.values()) Atomics.store(message.cancelled, 0, 1);
+    for (const job of this.#running.values())
+      this.#abort(job, new KilnError('canceled', 'the thread pool is closed'));
     await Promise.all([...this.#idle.splice(0), ...this.#running.keys()].map(stopWorker));
+  }
+}
+
+/** Sends what a task asked for back to it. An answer that cannot be sent is an error, too. */
+async function answer(worker: Worker, { message, onAsk }: Job, number: number, question: unknown) {
+  const { id } = message;
+  const post = (given: Extract<ToWorker, { kind: 'answer' }>['answer']) =>
+    worker.postMessage({ kind: 'answer', id, question: number, answer: given } satisfies ToWorker);
+  try {
+    if (!onAsk) throw new KilnError('internal', `nobody answers what ${message.module} asks`);
+    post({ output: await onAsk(question) });
+  } catch (error) {
+    post({ error: toWireError(error) });
   }
 }
 

@@ -1,7 +1,16 @@
 import { setPriority } from 'node:os';
 import { parentPort, type Transferable, workerData } from 'node:worker_threads';
-import { asKilnError, KilnError } from './errors.ts';
-import type { FromWorker, Task, ToWorker, WorkerOptions } from './thread-pool.ts';
+import { KilnError } from './errors.ts';
+import { type Deferred, deferred } from './lifetime.ts';
+import {
+  type FromWorker,
+  fromWireError,
+  type Task,
+  type ToWorker,
+  taskState,
+  toWireError,
+  type WorkerOptions,
+} from './thread-pool.ts';
 
 const { niceness } = workerData as WorkerOptions;
 // Of this thread only: Linux has a priority for each.
@@ -11,28 +20,65 @@ const port = parentPort!;
 const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>
   port.postMessage(message, transfer as Transferable[]);
 
-port.on('message', async (message: ToWorker) => {
-  if (message.kind === 'tidy') {
-    const { default: tidy } = (await import(message.module)) as { default: () => void };
-    tidy();
-    return;
+/** The task that runs; there is one at a time. */
+interface Running {
+  readonly id: number;
+  readonly stop: AbortController;
+  /** Questions that have not been answered, by number. */
+  readonly open: Map<number, Deferred<unknown>>;
+}
+
+let running: Running | undefined;
+
+port.on('message', (message: ToWorker) => {
+  switch (message.kind) {
+    case 'run':
+      void run(message);
+      return;
+    case 'abort':
+      if (running?.id === message.id) running.stop.abort(new KilnError('canceled', 'canceled'));
+      return;
+    case 'answer': {
+      if (running?.id !== message.id) return;
+      const asked = running.open.get(message.question);
+      running.open.delete(message.question);
+      if ('error' in message.answer) asked?.reject(fromWireError(message.answer.error));
+      else asked?.resolve(message.answer.output);
+      return;
+    }
+    case 'tidy':
+      void import(message.module).then(({ default: tidy }: { default: () => void }) => tidy());
+      return;
+    case 'stop':
+      port.close();
   }
-  if (message.kind === 'stop') {
-    port.close();
-    return;
-  }
-  const { id, module, input, cancelled } = message;
+});
+
+async function run({ id, module, input, state }: Extract<ToWorker, { kind: 'run' }>): Promise<void> {
+  const current: Running = { id, stop: new AbortController(), open: new Map() };
+  running = current;
+  let questions = 0;
   try {
-    const { default: task } = (await import(module)) as { default: Task<unknown, unknown, unknown> };
+    const { default: task } = (await import(module)) as {
+      default: Task<unknown, unknown, unknown, unknown, unknown>;
+    };
+    Atomics.store(state, taskState.loaded, 1);
     const output = await task(input, {
       throwIfAborted() {
-        if (Atomics.load(cancelled, 0) !== 0) throw new KilnError('canceled', 'canceled');
+        if (Atomics.load(state, taskState.cancelled) !== 0) throw new KilnError('canceled', 'canceled');
       },
+      signal: current.stop.signal,
       emit: (event, transfer) => post({ id, kind: 'event', event }, transfer),
+      ask(question) {
+        const asked = deferred<unknown>();
+        const number = questions++;
+        current.open.set(number, asked);
+        post({ id, kind: 'ask', number, question });
+        return asked.promise;
+      },
     });
     post({ id, kind: 'done', output });
   } catch (cause) {
-    const { code, message, hint, details, stack } = asKilnError(cause);
-    post({ id, kind: 'failed', error: { code, message, hint, details, stack } });
+    post({ id, kind: 'failed', error: toWireError(cause) });
   }
-});
+}

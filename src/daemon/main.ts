@@ -14,6 +14,8 @@ import { version } from './version.ts';
 
 /** Milliseconds that clients get to read the end of their canceled builds. */
 const farewell = 2_000;
+/** Milliseconds after which a daemon that was told to stop does, whatever it waits for. The next start cleans up. */
+const lastResort = 30_000;
 
 async function main(): Promise<void> {
   const commandLine = parseCommandLine(process.argv.slice(2), version);
@@ -31,6 +33,11 @@ async function main(): Promise<void> {
   try {
     await listen(server, config, log);
     await stop;
+    setTimeout(() => {
+      log.error(`not stopped after ${lastResort / 1000} seconds: ending as it is`);
+      // An exit would wait for threads.
+      process.kill(process.pid, 'SIGKILL');
+    }, lastResort).unref();
   } finally {
     engine.builds.refuse(new KilnError('unavailable', 'the daemon is shutting down'));
     await engine.builds.cancelAll();

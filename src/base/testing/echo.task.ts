@@ -5,10 +5,15 @@ export type EchoInput =
   | { readonly kind: 'answer'; readonly value: string }
   | { readonly kind: 'fail' }
   | { readonly kind: 'spin' }
+  /** Never ends, and never looks whether it should. */
+  | { readonly kind: 'spin-for-good' }
+  /** Waits until it should end. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'ask'; readonly question: string }
   /** Loads a native module, as most tasks do. */
   | { readonly kind: 'load-native' };
 
-const echo: Task<EchoInput, string, string> = async (input, context) => {
+const echo: Task<EchoInput, string, string, string, string> = async (input, context) => {
   switch (input.kind) {
     case 'answer':
       context.emit(`will answer ${input.value}`);
@@ -18,6 +23,15 @@ const echo: Task<EchoInput, string, string> = async (input, context) => {
     case 'spin':
       context.emit('spinning');
       for (;;) context.throwIfAborted();
+    case 'spin-for-good':
+      context.emit('spinning');
+      for (;;);
+    case 'wait':
+      context.emit('waiting');
+      await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+      throw context.signal.reason;
+    case 'ask':
+      return `${input.question}: ${await context.ask(input.question)}`;
     case 'load-native':
       await import('koffi');
       return 'loaded';
