@@ -3,8 +3,8 @@ import { KilnError } from '../base/errors.ts';
 /** A message on the wire is one byte of flags (1: compressed), its length as four bytes, big end first, and its bytes. */
 const headerSize = 5;
 
-/** What a peer may make this side hold in memory for one message. */
-const maximumMessageSize = 64 * 1024 * 1024;
+/** What a peer may make this side hold in memory for one message: as much as BuildKit takes. */
+export const maximumMessageSize = 16 * 1024 * 1024;
 
 /** `message` with its header, in a buffer of its own. */
 export function frameMessage(message: Uint8Array): Buffer {

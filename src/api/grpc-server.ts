@@ -5,6 +5,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { type ConnectNodeAdapterOptions, connectNodeAdapter } from '@connectrpc/connect-node';
 import { KilnError } from '../base/errors.ts';
 import { type Address, formatAddress, socketOptions } from './address.ts';
+import { maximumMessageSize } from './grpc-framing.ts';
 import { serverSessionOptions, widenWindow } from './http2-settings.ts';
 import type { CallHandler } from './message-stream.ts';
 import { eachCall, refuseCall, serveCall } from './serve-call.ts';
@@ -47,6 +48,7 @@ export class GrpcServer implements AsyncDisposable {
       interceptors: [serverErrors, ...(options.interceptors ?? [])],
       connect: false,
       grpcWeb: false,
+      readMaxBytes: maximumMessageSize,
       fallback: (request) => {
         const { stream, headers } = request as http2.Http2ServerRequest;
         refuseCall(stream, headers);

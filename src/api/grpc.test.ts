@@ -13,6 +13,7 @@ import { Health } from './gen/health_pb.js';
 import { Secrets } from './gen/session_secrets_pb.js';
 import { GrpcConnection } from './grpc-connection.ts';
 import { GrpcServer } from './grpc-server.ts';
+import { sessionOptions } from './http2-settings.ts';
 import type { CallHandler, IncomingCall } from './message-stream.ts';
 import { callUnary, unaryHandler } from './unary-call.ts';
 import { withKilnErrors } from './with-kiln-errors.ts';
@@ -134,6 +135,32 @@ test('an error keeps its code, message, hint and details through Connect, on una
     for await (const { status } of client.watch({})) seen.push(status);
   }, assertFailure);
   assert.deepEqual(seen, [1]);
+  sessions.abort();
+});
+
+test('a message larger than BuildKit takes is refused, and the next one answered', async () => {
+  await using rig = await startServer(
+    {
+      '/x.Y/Echo': async ({ stream }) => {
+        for await (const message of stream) await stream.send(message);
+      },
+    },
+    (router) => router.service(Health, { check: () => ({ status: 1 }) }),
+  );
+  const sessions = new Http2SessionManager(
+    'http://localhost',
+    {},
+    { ...sessionOptions, createConnection: () => connectNet({ path: rig.address.path }) },
+  );
+  const transport = createGrpcTransport({ baseUrl: 'http://localhost', sessionManager: sessions });
+  const client = createClient(Health, withKilnErrors(transport));
+  const size = 17 * 1024 * 1024;
+  await assert.rejects(client.check({ service: 'x'.repeat(size) }), { code: 'resource_exhausted' });
+  await client.check({ service: 'x'.repeat(15 * 1024 * 1024) });
+  await using call = await rig.connection.open('/x.Y/Echo');
+  const received = collect(call);
+  call.send(Buffer.alloc(size)).catch(() => {});
+  await assert.rejects(received);
   sessions.abort();
 });
 

@@ -4,6 +4,7 @@ import tls from 'node:tls';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { formatAddress, parseAddress, socketOptions } from '../api/address.ts';
 import { type ClientTls, GrpcConnection } from '../api/grpc-connection.ts';
+import { sessionOptions } from '../api/http2-settings.ts';
 import type { OpenCall } from '../api/message-stream.ts';
 import { withKilnErrors } from '../api/with-kiln-errors.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
@@ -28,6 +29,7 @@ export async function connectDaemon(address: string, options: ConnectOptions = {
   const target = parseAddress(address);
   const raw = await connectRaw(address, options);
   const sessions = new Http2SessionManager('http://localhost', undefined, {
+    ...sessionOptions,
     createConnection: () => {
       const socket = socketOptions(target);
       if (!options.tls) return net.connect(socket);

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
-import { layersAbove } from '../snapshot/layer-list.ts';
+import { joinLayers, layersAbove } from '../snapshot/layer-list.ts';
 import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
 import type { KeptImages, RecordOptions, RefId } from './ref.ts';
 import {
@@ -285,7 +285,8 @@ export class RefRecords {
     return this.#layerIds(record).map((id) => this.require(id as RefId));
   }
 
-  #layerIds(record: RefRecord): string[] {
+  /** `known`: the layers of merges and diffs, each found once however often it is part of others. */
+  #layerIds(record: RefRecord, known = new Map<RefRecord, readonly string[]>()): string[] {
     const own: string[] = [];
     let at = record;
     while (at.origin.kind === 'layer') {
@@ -293,16 +294,18 @@ export class RefRecords {
       if (at.origin.parent === undefined) return own.reverse();
       at = this.require(at.origin.parent);
     }
-    return [...this.#joinedLayerIds(at), ...own.reverse()];
+    const joined = known.get(at) ?? this.#joinedLayerIds(at, known);
+    known.set(at, joined);
+    return [...joined, ...own.reverse()];
   }
 
-  #joinedLayerIds({ id, origin }: RefRecord): string[] {
+  #joinedLayerIds({ id, origin }: RefRecord, known: Map<RefRecord, readonly string[]>): string[] {
     switch (origin.kind) {
       case 'merge':
-        return origin.parents.flatMap((parent) => this.#layerIds(this.require(parent)));
+        return joinLayers(origin.parents.map((parent) => this.#layerIds(this.require(parent), known)));
       case 'diff': {
-        const lower = origin.lower === undefined ? [] : this.#layerIds(this.require(origin.lower));
-        return layersAbove(lower, this.#layerIds(this.require(origin.upper))) ?? [id];
+        const lower = origin.lower === undefined ? [] : this.#layerIds(this.require(origin.lower), known);
+        return layersAbove(lower, this.#layerIds(this.require(origin.upper), known)) ?? [id];
       }
       case 'layer':
         return [id];

@@ -6,6 +6,7 @@ import { KilnError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/lifetime.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
+import { joinLayers } from '../snapshot/layer-list.ts';
 import type { SnapshotId, SnapshotMount, Snapshotter } from '../snapshot/snapshot.ts';
 import type { Differ } from './differ.ts';
 import { ImmutableHandle } from './immutable-handle.ts';
@@ -59,6 +60,9 @@ export interface RefStoreOptions {
 }
 
 const noImages: KeptImages = { list: async () => [], delete: async () => {}, holds: () => false };
+
+/** Trees in one merge, far more than can be mounted: each merge of merges has a record of all. */
+const maxMerged = 4_096;
 
 /** Opens the store, and drops what a killed process left half-made, and blobs that nothing names. */
 export async function openRefStore(options: RefStoreOptions): Promise<RefStore> {
@@ -191,9 +195,16 @@ class LocalRefStore implements RefStore, RefOperations {
 
   async merge(refs: readonly ImmutableRef[], options: RecordOptions): Promise<ImmutableRef> {
     const records = await Promise.all(refs.map((ref) => this.#finalRecordOf(ref)));
-    const parents = records.flatMap((record) =>
-      record.origin.kind === 'merge' ? record.origin.parents : [record.id],
-    );
+    const parents = joinLayers(
+      records.map(({ id, origin }) => (origin.kind === 'merge' ? origin.parents : [id])),
+    ) as RefId[];
+    if (parents.length > maxMerged) {
+      throw new KilnError(
+        'resource_exhausted',
+        `a merge of ${parents.length} trees has more than ${maxMerged}: ${options.description}`,
+        { hint: 'copy some of them into one' },
+      );
+    }
     const [only] = parents;
     if (only === undefined) return this.scratch();
     if (parents.length === 1) return this.hold(this.#records.require(only));

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
-import { layersAbove } from './layer-list.ts';
+import { joinLayers, layersAbove } from './layer-list.ts';
 import type { MaterializeInput } from './materialize.task.ts';
 import type { TreeToMeasure } from './measure.task.ts';
 import {
@@ -68,11 +68,10 @@ class NativeSnapshotter implements Snapshotter {
   async merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
     await this.#create(id, parents, async () => {
       const [first, ...others] = parents;
-      const bottom = first === undefined ? [] : this.#layers(first);
-      const above = others.flatMap((parent) => this.#layers(parent));
       await this.#makeTree(id, first);
-      await this.#applyLayers(id, above);
-      return { id, state: 'committed', parents, layers: [...bottom, ...above] };
+      await this.#applyLayers(id, joinLayers(others.map((parent) => this.#layers(parent))));
+      const layers = joinLayers(parents.map((parent) => this.#layers(parent)));
+      return { id, state: 'committed', parents, layers };
     });
   }
 

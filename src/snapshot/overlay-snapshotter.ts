@@ -5,7 +5,7 @@ import type { ThreadPool } from '../base/thread-pool.ts';
 import { utimens } from '../linux/utimens.ts';
 import type { AdaptLayerInput } from './adapt-layer.task.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
-import { layersAbove, uncoveredLayers } from './layer-list.ts';
+import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
 import type { TreeToMeasure } from './measure.task.ts';
 import type {
   Removal,
@@ -90,10 +90,10 @@ class OverlaySnapshotter implements Snapshotter {
       parents,
       async () => {
         const [first, ...others] = parents;
-        const bottom = first === undefined ? [] : this.#layers(first);
-        const above = others.flatMap((parent) => this.#layers(parent));
+        const layers = joinLayers(parents.map((parent) => this.#layers(parent)));
+        const above = joinLayers(others.map((parent) => this.#layers(parent)));
         const view = await this.#viewOf(id, first === undefined ? [] : this.#view(first), above);
-        return { id, state: 'committed', parents, layers: [...bottom, ...above], view };
+        return { id, state: 'committed', parents, layers, view };
       },
       () => this.#discard(id),
     );

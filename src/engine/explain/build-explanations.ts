@@ -38,7 +38,9 @@ export class BuildExplanations implements AsyncDisposable {
   readonly #made = new Map<string, StepAccount>();
   readonly #used = new Set<string>();
   readonly #comparison: StepComparison;
-  #texts: Set<string> | undefined;
+  /** What steps of the graphs say they do, of as many graphs as have been looked at. */
+  readonly #texts = new Set<string>();
+  #read = 0;
   /** Steps are explained one after the other, so that what a step builds on is explained before. */
   #last: Promise<void> = Promise.resolve();
 
@@ -54,7 +56,6 @@ export class BuildExplanations implements AsyncDisposable {
   /** What the build is going to solve. */
   add(graph: OpGraph): void {
     this.#graphs.push(graph);
-    this.#texts = undefined;
   }
 
   /** The events of the build's job, for the builder, with a look at which vertices succeed. */
@@ -128,11 +129,9 @@ export class BuildExplanations implements AsyncDisposable {
 
   /** Whether a step is in this build as it was. */
   #hasStep({ place }: StepAccount): boolean {
-    this.#texts ??= new Set(
-      this.#graphs.flatMap(({ vertices }) =>
-        [...vertices.values()].map((vertex) => identity(placeOf(vertex))),
-      ),
-    );
+    for (; this.#read < this.#graphs.length; this.#read++)
+      for (const vertex of this.#graphs[this.#read]!.vertices.values())
+        this.#texts.add(identity(placeOf(vertex)));
     return this.#texts.has(identity(place));
   }
 

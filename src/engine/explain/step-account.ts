@@ -6,7 +6,7 @@ import type { LookupAccount } from '../../solver/solver.ts';
 import { inputSelections } from '../input-selections.ts';
 import { schemeOf } from '../source-operation.ts';
 import { vertexDescription } from '../vertex-description.ts';
-import { type StepField, stepFields } from './step-fields.ts';
+import { cutText, type StepField, stepFields } from './step-fields.ts';
 import { type StepPlace, stepPlace } from './step-place.ts';
 
 /** What a step was made from, kept to tell later what differs. */
@@ -58,8 +58,9 @@ export function stepAccount(
   };
 }
 
+/** Long descriptions are cut, with a digest of all: whatever is made of a step has its text, too. */
 export function placeOf(vertex: OpVertex): StepPlace {
-  return stepPlace(vertexDescription(vertex), vertex.op.action.kind);
+  return stepPlace(cutText(vertexDescription(vertex)), vertex.op.action.kind);
 }
 
 function localName({ op: { action } }: OpVertex): string | undefined {

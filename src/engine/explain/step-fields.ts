@@ -10,6 +10,7 @@ import {
   type Op,
   type Owner,
 } from '../../llb/op.ts';
+import { shortened } from '../../llb/op-name.ts';
 import { actionIdentity } from '../file-operation.ts';
 
 /** What a field says of its step; the kinds of causes that its change leads to. Compared in this order. */
@@ -116,10 +117,13 @@ function optionText(name: string, value: Plain): string {
   return typeof value === 'string' ? value : canonicalText(value);
 }
 
-/** Long values are cut, with a digest of all. */
 function field(kind: FieldKind, name: string, value: string): StepField {
-  if (value.length <= longest) return { kind, name, value };
-  return { kind, name, value: `${value.slice(0, longest)}… (${digestOf(value)})` };
+  return { kind, name: cutText(name), value: cutText(value) };
+}
+
+/** A text, if it is long with a digest of all in the place of its end. */
+export function cutText(text: string): string {
+  return text.length <= longest ? text : `${shortened(text, longest)} (${digestOf(text)})`;
 }
 
 const scheme = /^[a-z-]+:\/\//;
