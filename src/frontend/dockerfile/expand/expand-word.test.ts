@@ -158,7 +158,7 @@ test('a pattern that can match in more ways than there is time for is matched at
   const value = 'a'.repeat(2_000);
   const environment = { get: () => value, names: () => ['x'].values() };
   for (const operator of ['#', '##', '%', '%%', '/', '//']) {
-    const pattern = `b${'*a'.repeat(1_000)}*b`;
+    const pattern = `b${'*a'.repeat(1_000)}*b${operator.startsWith('/') ? '/x' : ''}`;
     assert.equal(expandWord(`\${x${operator}${pattern}}`, environment).text, value);
   }
 });
