@@ -14,7 +14,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   http: ['base'],
   snapshot: ['base', 'linux'],
   layer: ['base', 'linux', 'oci', 'content', 'snapshot'],
-  'file-op': ['base', 'linux', 'llb', 'layer'],
+  'file-op': ['base', 'linux', 'llb', 'layer', 'snapshot'],
   executor: ['base', 'linux', 'snapshot'],
   registry: ['base', 'http', 'oci', 'content'],
   session: ['base', 'http', 'api', 'linux', 'llb'],

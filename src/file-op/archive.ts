@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { type ByteString, fromByteString, toSystemPath } from '../layer/byte-path.ts';
-import { LayerExtractor } from '../layer/layer-extractor.ts';
+import { isWhiteoutEntry, LayerExtractor } from '../layer/layer-extractor.ts';
 import { readLayerTar } from '../layer/layer-stream.ts';
 import type { TarEntry } from '../layer/tar-entry.ts';
 import { type TarHandler, TarParser } from '../layer/tar-parser.ts';
@@ -50,7 +50,7 @@ export async function unpackArchive(
   throwIfAborted: () => void,
 ): Promise<void> {
   using extractor = new LayerExtractor(dir, 'tree');
-  const parser = new TarParser(owner ? new Chowner(extractor, owner) : extractor);
+  const parser = new TarParser(new ArchiveEntries(extractor, owner));
   for await (const chunk of readTar(file)) {
     throwIfAborted();
     parser.write(chunk);
@@ -59,16 +59,24 @@ export async function unpackArchive(
   extractor.finish();
 }
 
-class Chowner implements TarHandler {
+/** What is unpacked here are files; a device that means a deletion in a layer can be none of them. */
+class ArchiveEntries implements TarHandler {
   readonly #handler: TarHandler;
-  readonly #owner: OwnerNumbers;
+  readonly #owner: OwnerNumbers | undefined;
 
-  constructor(handler: TarHandler, owner: OwnerNumbers) {
+  constructor(handler: TarHandler, owner: OwnerNumbers | undefined) {
     this.#handler = handler;
     this.#owner = owner;
   }
 
   entry(entry: TarEntry): void {
+    if (isWhiteoutEntry(entry)) {
+      throw new KilnError(
+        'invalid_argument',
+        `archive entry ${JSON.stringify(fromByteString(entry.name))} is a character device 0/0, which no image can hold`,
+        { hint: 'make the archive without it' },
+      );
+    }
     this.#handler.entry({ ...entry, ...this.#owner });
   }
 

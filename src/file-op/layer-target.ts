@@ -1,17 +1,15 @@
 import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { toByteString, toSystemPath } from '../layer/byte-path.ts';
-import { type MergedDirectory, type MergedEntry, mergedTree } from '../layer/merged-directory.ts';
 import { namesOf } from '../layer/resolve-merged.ts';
+import { isOverlayMark } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import type { FileCopy } from '../llb/op.ts';
+import { type MergedDirectory, type MergedEntry, treeBelow } from '../snapshot/merged-directory.ts';
 import { findSources } from './apply-copy.ts';
 import type { PreparedAction } from './file-op.ts';
 import type { Match } from './find-matches.ts';
-
-/** What overlayfs writes into a layer about the layer itself. */
-const overlayMark = /^(trusted|user)\.overlay\./;
 
 /** What a path names in the tree below the layer. */
 type Found =
@@ -32,7 +30,7 @@ export class LayerTarget {
   /** `lowerDirs` topmost first, as for overlayfs. */
   constructor(dir: string, lowerDirs: readonly string[]) {
     this.#dir = dir;
-    this.#below = mergedTree(lowerDirs);
+    this.#below = treeBelow(lowerDirs.map(toByteString));
   }
 
   /** Makes the layer ready for `action`. `mount`: the action cannot be applied without one; nothing was changed. */
@@ -123,7 +121,7 @@ function copyUp({ path: from, stats }: MergedEntry, to: string): void {
   lchownSync(to, Number(stats.uid), Number(stats.gid));
   chmodSync(to, Number(stats.mode & 0o7777n));
   for (const name of listXattrs(toSystemPath(from))) {
-    const value = overlayMark.test(name) ? undefined : getXattr(toSystemPath(from), name);
+    const value = isOverlayMark(name) ? undefined : getXattr(toSystemPath(from), name);
     if (value) setXattr(to, name, value);
   }
 }

@@ -20,6 +20,7 @@ import type { PatternMatch, PatternMatcher } from '../base/pattern.ts';
 import { type ByteString, fromByteString, toSystemPath } from '../layer/byte-path.ts';
 import { copyData } from '../linux/copy-data.ts';
 import { mknod } from '../linux/mknod.ts';
+import { isForeignMark, isWhiteout } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import type { LinkGuard } from './link-guard.ts';
@@ -56,8 +57,6 @@ interface Level {
   state: 'absent' | 'made' | 'merged';
 }
 
-/** What overlayfs writes into a layer about the layer itself. */
-const overlayMarks = /^(trusted|user)\.overlay\./;
 /** Below this many bytes, sharing blocks and looking for holes cost more than they save. */
 const smallFile = 65_536n;
 const typeMask = 0o170000n;
@@ -233,6 +232,8 @@ export class TreeCopier {
         mknod(to, Number(fileType) | 0o600);
         break;
       default:
+        // Only a plain tree can have it; in a layer it would delete.
+        if (isWhiteout(stats)) return;
         mknod(to, Number(stats.mode & typeMask) | 0o600, stats.rdev);
     }
     this.#copyAttributes(source, target, stats);
@@ -260,7 +261,7 @@ export class TreeCopier {
       chmodSync(to, mode ? mode(own, stats.isDirectory()) : own);
     }
     for (const name of listXattrs(toSystemPath(source))) {
-      if (!overlayMarks.test(name)) copyXattr(source, target, name);
+      if (!isForeignMark(name)) copyXattr(source, target, name);
     }
     this.#copyTimes(target, stats);
   }

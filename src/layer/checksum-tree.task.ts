@@ -1,10 +1,10 @@
 import type { Digest } from '../base/digest.ts';
 import type { Task } from '../base/thread-pool.ts';
+import { type MergedEntry, mergedTree } from '../snapshot/merged-directory.ts';
 import { toByteString } from './byte-path.ts';
 import type { ContentSelection } from './checksum.ts';
 import { checksumTree, readFileContent } from './checksum-tree.ts';
 import { FileDigests } from './file-digests.ts';
-import { type MergedEntry, mergedTree } from './merged-directory.ts';
 
 export interface ChecksumTreeInput {
   /** Topmost first. */
@@ -48,7 +48,7 @@ const checksumTreeTask: Task<ChecksumTreeInput, ChecksumTreeOutput> = (
   };
   const hashed: Buffer[] = [];
   const digest = checksumTree(
-    mergedTree(layers.map((layer) => layer.dir)),
+    mergedTree(layers.map((layer) => toByteString(layer.dir))),
     selection,
     readContent,
     withEntries ? (bytes) => hashed.push(bytes) : undefined,

@@ -3,18 +3,18 @@ import { type Digest, Digester, digestHex } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { nearestName } from '../base/nearest-name.ts';
 import { compileGlob, hasWildcard, type PatternMatch, PatternMatcher } from '../base/pattern.ts';
+import type { MergedDirectory, MergedEntry } from '../snapshot/merged-directory.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from './byte-path.ts';
 import type { ContentSelection } from './checksum.ts';
 import type { FileContent } from './file-digests.ts';
-import { readLayerXattrs } from './layer-xattrs.ts';
-import type { MergedDirectory, MergedEntry } from './merged-directory.ts';
+import { readContentXattrs } from './layer-xattrs.ts';
 import { namesOf, resolveMerged } from './resolve-merged.ts';
 
 /** Answers a regular file's content, reading it if it must. */
 export type ContentReader = (entry: MergedEntry) => FileContent;
 
 /** Changes whenever the bytes that are hashed change their meaning. */
-const version = 'kiln-content-1';
+const version = 'kiln-content-2';
 const separator = '\0';
 const readSize = 1 << 20;
 
@@ -242,20 +242,23 @@ class RecordHash {
 }
 
 /**
- * Mode (with the type), owner, and by type: size, extended attributes and digest of the data; a link's target; a
- * device's number. Times do not count, nor that a file has other names. Fields end in a zero byte, which none contains;
- * their number follows from the mode.
+ * Mode (with the type), owner, extended attributes, and by type: size and digest of the data; a link's target; a device's
+ * number. Times do not count, nor that a file has other names. Fields end in a zero byte, which none contains; their
+ * number follows from the mode. What hardly ever has attributes has them behind its group, after a space.
  */
 function recordOf(entry: MergedEntry, readContent: ContentReader): ByteString {
   const { stats } = entry;
   const isLink = stats.isSymbolicLink();
-  const fields = [isLink ? '120777' : stats.mode.toString(8), stats.uid, stats.gid];
+  const fields = [isLink ? '120777' : stats.mode.toString(8), stats.uid];
   if (stats.isFile()) {
     const content = readContent(entry);
-    fields.push(String(stats.size), content.xattrs, content.digest);
-  } else if (isLink) fields.push(readlinkSync(toSystemPath(entry.path), 'latin1'));
-  else if (entry.directory) fields.push(xattrsOf(entry.path));
-  else fields.push(String(stats.rdev));
+    fields.push(stats.gid, stats.size, content.xattrs, content.digest);
+  } else if (entry.directory) fields.push(stats.gid, xattrsOf(entry.path));
+  else {
+    const xattrs = xattrsOf(entry.path);
+    fields.push(xattrs === '' ? stats.gid : `${stats.gid} ${xattrs}`);
+    fields.push(isLink ? readlinkSync(toSystemPath(entry.path), 'latin1') : stats.rdev);
+  }
   return fields.join(separator) + separator;
 }
 
@@ -281,7 +284,7 @@ export function readFileContent(path: ByteString, size: bigint, throwIfAborted: 
 
 /** Names and values in hex, so that nothing in them can be taken for a separator. */
 export function xattrsOf(path: ByteString): ByteString {
-  const xattrs = readLayerXattrs(path);
+  const xattrs = readContentXattrs(path);
   if (!xattrs) return '';
   return [...xattrs]
     .map(

@@ -301,7 +301,7 @@ test('what is known of files survives in the database, and is forgotten with the
   rmSync(gone, { recursive: true });
   const second = createContentChecksums({ database, pool });
   assert.equal(await second.checksum(refOf([dir]), select('/', {})), told);
-  const rows = database.prepare('SELECT dir FROM layer_file_digests').all();
+  const rows = database.prepare('SELECT dir FROM layer_file_contents').all();
   assert.deepEqual(
     rows.map((row) => row.dir),
     [dir],

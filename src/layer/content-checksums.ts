@@ -34,7 +34,7 @@ export interface PrimableChecksums extends ContentChecksums {
 
 /**
  * Content checksums that read layer directories without a mount, in the threads of `pool`, and keep the digests of files
- * in `database` (table `layer_file_digests`, one row per layer directory). `entries` keeps what was hashed.
+ * in `database` (table `layer_file_contents`, one row per layer directory). `entries` keeps what was hashed.
  */
 export function createContentChecksums({
   database,
@@ -134,13 +134,15 @@ class FileDigestTable {
 
   /** Forgets the layers that are gone. */
   constructor(database: DatabaseSync) {
-    database.exec(
-      'CREATE TABLE IF NOT EXISTS layer_file_digests (dir TEXT PRIMARY KEY, packed BLOB NOT NULL) STRICT',
-    );
-    this.#get = database.prepare('SELECT packed FROM layer_file_digests WHERE dir = ?');
-    this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_digests (dir, packed) VALUES (?, ?)');
-    this.#forget = database.prepare('DELETE FROM layer_file_digests WHERE dir = ?');
-    for (const { dir } of database.prepare('SELECT dir FROM layer_file_digests').all()) {
+    database.exec(`
+      CREATE TABLE IF NOT EXISTS layer_file_contents (dir TEXT PRIMARY KEY, packed BLOB NOT NULL) STRICT;
+      -- Of an earlier version, to which fewer attributes were content.
+      DROP TABLE IF EXISTS layer_file_digests;
+    `);
+    this.#get = database.prepare('SELECT packed FROM layer_file_contents WHERE dir = ?');
+    this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_contents (dir, packed) VALUES (?, ?)');
+    this.#forget = database.prepare('DELETE FROM layer_file_contents WHERE dir = ?');
+    for (const { dir } of database.prepare('SELECT dir FROM layer_file_contents').all()) {
       if (!existsSync(String(dir))) this.forget(String(dir));
     }
   }

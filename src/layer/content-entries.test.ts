@@ -16,10 +16,11 @@ import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
+import { mergedTree } from '../snapshot/merged-directory.ts';
+import { toByteString } from './byte-path.ts';
 import { checksumTree, readFileContent } from './checksum-tree.ts';
 import { combinedContent } from './combined-content.ts';
 import { type ContentEntries, openContentEntries } from './content-entries.ts';
-import { mergedTree } from './merged-directory.ts';
 
 describe('content entries', () => {
   let root: string;
@@ -50,7 +51,7 @@ describe('content entries', () => {
   function take(): Digest {
     const hashed: Buffer[] = [];
     const digest = checksumTree(
-      mergedTree([tree]),
+      mergedTree([toByteString(tree)]),
       { path: '/', wildcard: false, followLinks: true, includePatterns: [], excludePatterns: [] },
       (entry) => readFileContent(entry.path, entry.stats.size, () => {}),
       (bytes) => hashed.push(bytes),

@@ -7,12 +7,11 @@ import {
   readlinkSync,
   readSync,
 } from 'node:fs';
-import { KilnError } from '../base/errors.ts';
-import { getXattr } from '../linux/xattr.ts';
+import { isOpaque, isWhiteout } from '../linux/overlay-marks.ts';
+import { MergedDirectory, mergedTree, treeBelow } from '../snapshot/merged-directory.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
-import { type ByteString, fromByteString, toByteString, toSystemPath } from './byte-path.ts';
+import { type ByteString, toByteString, toSystemPath } from './byte-path.ts';
 import { readLayerXattrs } from './layer-xattrs.ts';
-import { isOpaque, isWhiteout, MergedDirectory, mergedTree } from './merged-directory.ts';
 
 /** A place in the tree: `path` relative to its root, `source` the file itself. */
 export interface ChangedFile {
@@ -44,13 +43,14 @@ export type ChangeVisitor = (change: LayerChange, parents: readonly ChangedFile[
 export function visitLayerChanges(changes: SnapshotChanges, visit: ChangeVisitor): void {
   switch (changes.kind) {
     case 'overlay': {
-      const lower = changes.lowerDirs.length > 0 ? mergedTree(changes.lowerDirs) : 'anything';
+      const lower =
+        changes.lowerDirs.length > 0 ? treeBelow(changes.lowerDirs.map(toByteString)) : 'anything';
       visitOverlay(toByteString(changes.dir), lower, '', [], visit);
       return;
     }
     case 'trees': {
-      const lower = changes.lower === undefined ? undefined : mergedTree([changes.lower]);
-      visitTrees(lower, mergedTree([changes.upper]), '', [], visit);
+      const lower = changes.lower === undefined ? undefined : mergedTree([toByteString(changes.lower)]);
+      visitTrees(lower, mergedTree([toByteString(changes.upper)]), '', [], visit);
       return;
     }
   }
@@ -80,11 +80,16 @@ function visitOverlay(
       visit({ kind: 'present', ...file }, parents);
     }
     if (!stats.isDirectory()) continue;
-    refuseRedirect(file);
     const below = before?.directory;
     const inside = [...parents, file];
-    if (below && isOpaque(source)) {
-      visitTrees(below, new MergedDirectory([{ layer: 0, path: source }]), `${file.path}/`, inside, visit);
+    if (below && isOpaque(toSystemPath(source))) {
+      visitTrees(
+        below,
+        new MergedDirectory('overlay', [{ layer: 0, path: source }]),
+        `${file.path}/`,
+        inside,
+        visit,
+      );
     } else
       visitOverlay(
         source,
@@ -119,15 +124,6 @@ function visitTrees(
       visitTrees(old?.directory, now.directory, `${file.path}/`, [...parents, file], visit);
     }
   }
-}
-
-function refuseRedirect(file: ChangedFile): void {
-  if (getXattr(toSystemPath(file.source), 'trusted.overlay.redirect') === undefined) return;
-  throw new KilnError(
-    'unimplemented',
-    `directory /${fromByteString(file.path)} was renamed with overlayfs's redirect_dir, which a layer cannot express`,
-    { hint: 'mount overlays with redirect_dir=off' },
-  );
 }
 
 function isSameFile(a: BigIntStats, aPath: ByteString, b: BigIntStats, bPath: ByteString): boolean {

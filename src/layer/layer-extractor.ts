@@ -16,12 +16,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { isMachineAttribute } from '../linux/machine-attributes.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
+import { isWhiteout, isWhiteoutNumber, makeOpaque, makeWhiteout } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { setXattr } from '../linux/xattr.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from './byte-path.ts';
 import { opaqueWhiteout, whiteoutPrefix } from './layer-tar.ts';
-import { isWhiteout } from './merged-directory.ts';
 import { namesOf } from './resolve-merged.ts';
 import type { TarEntry } from './tar-entry.ts';
 import type { TarHandler } from './tar-parser.ts';
@@ -29,7 +30,6 @@ import type { TarHandler } from './tar-parser.ts';
 /** Names with this prefix are aufs's bookkeeping, but for the opaque mark. */
 const aufsPrefix = '.wh..wh.';
 const maximumLinks = 255;
-const opaqueXattr = 'trusted.overlay.opaque';
 const parentMode = 0o755;
 
 interface OpenFile {
@@ -77,6 +77,11 @@ export class LayerExtractor implements TarHandler, Disposable {
     if (name.startsWith(aufsPrefix)) return;
     if (name.startsWith(whiteoutPrefix)) {
       this.#hide(parent, name.slice(whiteoutPrefix.length), entry);
+      return;
+    }
+    if (isWhiteoutEntry(entry)) {
+      this.#remove(`${parent}/${name}`);
+      this.#hide(parent, name, entry);
       return;
     }
     try {
@@ -170,7 +175,7 @@ export class LayerExtractor implements TarHandler, Disposable {
       if (existing) this.#remove(path);
       mkdirSync(file, parentMode);
       // The name was deleted earlier in this layer, so nothing below may show through.
-      if (existing && this.#form === 'overlay' && isWhiteout(existing)) markOpaque(path);
+      if (existing && this.#form === 'overlay' && isWhiteout(existing)) makeOpaque(file);
     }
     lchownSync(file, entry.uid, entry.gid);
     this.#setXattrs(path, entry);
@@ -212,14 +217,14 @@ export class LayerExtractor implements TarHandler, Disposable {
       return;
     }
     const existing = lstatSync(toSystemPath(path), { bigint: true, throwIfNoEntry: false });
-    if (!existing) mknod(toSystemPath(path), 0o02_0000, 0);
-    else if (existing.isDirectory()) markOpaque(path);
+    if (!existing) makeWhiteout(toSystemPath(path));
+    else if (existing.isDirectory()) makeOpaque(toSystemPath(path));
   }
 
   /** `.wh..wh..opq`: nothing of the layers below shows in this directory. */
   #hideAll(directory: ByteString): void {
     if (this.#form === 'tree') this.#removeForeign(directory);
-    else markOpaque(directory);
+    else makeOpaque(toSystemPath(directory));
   }
 
   /** Removes from a directory what this layer did not bring, and what is not on the way to that. */
@@ -236,7 +241,7 @@ export class LayerExtractor implements TarHandler, Disposable {
   #setXattrs(path: ByteString, entry: TarEntry): void {
     for (const [name, value] of entry.xattrs ?? []) {
       // An archive must not steer overlayfs, to a directory elsewhere for example.
-      if (/^(trusted|user)\.overlay\./.test(name)) continue;
+      if (isMachineAttribute(name)) continue;
       try {
         setXattr(toSystemPath(path), name, Buffer.from(value, 'latin1'));
       } catch (error) {
@@ -255,11 +260,14 @@ export class LayerExtractor implements TarHandler, Disposable {
     const name = names.pop();
     const target = name === undefined ? undefined : `${this.#resolveDirectory(names)}/${name}`;
     const stats =
-      target === undefined ? undefined : lstatSync(toSystemPath(target), { throwIfNoEntry: false });
-    if (target === undefined || !stats || stats.isDirectory()) {
+      target === undefined
+        ? undefined
+        : lstatSync(toSystemPath(target), { bigint: true, throwIfNoEntry: false });
+    const isThere = stats !== undefined && !(this.#form === 'overlay' && isWhiteout(stats));
+    if (target === undefined || !isThere || stats.isDirectory()) {
       throw new KilnError(
         'invalid_argument',
-        `layer entry ${JSON.stringify(fromByteString(entry.name))} is a hard link to ${JSON.stringify(fromByteString(entry.linkName))}, which is ${stats ? 'a directory' : 'not there'}`,
+        `layer entry ${JSON.stringify(fromByteString(entry.name))} is a hard link to ${JSON.stringify(fromByteString(entry.linkName))}, which is ${isThere ? 'a directory' : 'not there'}`,
       );
     }
     return target;
@@ -304,7 +312,7 @@ export class LayerExtractor implements TarHandler, Disposable {
       else if (this.#form === 'overlay' && isWhiteout(stats)) {
         this.#remove(path);
         this.#makeParent(path);
-        markOpaque(path);
+        makeOpaque(file);
       } else if (!stats.isDirectory()) {
         throw new KilnError(
           'invalid_argument',
@@ -323,8 +331,9 @@ export class LayerExtractor implements TarHandler, Disposable {
   }
 }
 
-function markOpaque(directory: ByteString): void {
-  setXattr(toSystemPath(directory), opaqueXattr, Buffer.from('y'));
+/** Where layers are unpacked into overlays, this device deletes. It means the same everywhere here, whatever lies below. */
+export function isWhiteoutEntry({ type, deviceMajor, deviceMinor }: TarEntry): boolean {
+  return type === 'character-device' && isWhiteoutNumber(makeDevice(deviceMajor, deviceMinor));
 }
 
 /** A hard link may share its file with a symbolic link, whose mode cannot be set. */

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { majorOf, minorOf } from '../linux/mknod.ts';
+import { isWhiteout } from '../linux/overlay-marks.ts';
 import { type ByteString, fromByteString, toSystemPath } from './byte-path.ts';
 import type { ChangedFile, LayerChange } from './layer-changes.ts';
 import { readLayerXattrs } from './layer-xattrs.ts';
@@ -30,7 +31,7 @@ const typesByFormat: ReadonlyMap<number, TarEntryType> = new Map([
 
 /**
  * Writes layer changes as a tar archive with the entries that containerd's differ writes for them: directories on the way
- * to a change are repeated, names of one file become hard links to the first of them, sockets are left out, owners are
+ * to a change are repeated, names of one file become hard links to the first of them, sockets and devices 0/0 are left out, owners are
  * numbers only, times are whole seconds, and whiteouts have no time, mode or owner. One more than containerd: extended
  * attributes in `user.` are kept.
  */
@@ -89,7 +90,8 @@ export class LayerTarWriter {
 
   #present(file: ChangedFile, parents: readonly ChangedFile[]): void {
     const type = typesByFormat.get(Number(file.stats.mode) & 0o17_0000);
-    if (type === undefined) return;
+    // A device that would delete something where the archive is unpacked into an overlay's layer.
+    if (type === undefined || isWhiteout(file.stats)) return;
     this.#parents(parents);
     if (type === 'directory' || file.stats.nlink < 2n) {
       this.#write(file, type);

@@ -1,13 +1,24 @@
+import { isSecurityLabel } from '../linux/machine-attributes.ts';
+import { isForeignMark, isOverlayMark } from '../linux/overlay-marks.ts';
 import { getXattr, listXattrs } from '../linux/xattr.ts';
 import { type ByteString, toSystemPath } from './byte-path.ts';
 
-/**
- * The extended attributes that belong to a file's content wherever it goes: file capabilities and the user's own.
- * Security labels, ACLs and overlayfs's marks belong to the machine.
- */
+/** The extended attributes that go into a layer: file capabilities and the user's own. ACLs and labels belong to the machine. */
 export function readLayerXattrs(path: ByteString): ReadonlyMap<string, ByteString> | undefined {
+  return readXattrs(path, isLayerXattr);
+}
+
+/** The extended attributes that are part of a tree: what a mount shows, and copies of files keep. */
+export function readContentXattrs(path: ByteString): ReadonlyMap<string, ByteString> | undefined {
+  return readXattrs(path, isContentXattr);
+}
+
+function readXattrs(
+  path: ByteString,
+  isWanted: (name: string) => boolean,
+): ReadonlyMap<string, ByteString> | undefined {
   const file = toSystemPath(path);
-  const names = listXattrs(file).filter(isLayerXattr);
+  const names = listXattrs(file).filter(isWanted);
   if (names.length === 0) return undefined;
   const xattrs = new Map<string, ByteString>();
   for (const name of names.sort()) {
@@ -18,5 +29,9 @@ export function readLayerXattrs(path: ByteString): ReadonlyMap<string, ByteStrin
 }
 
 function isLayerXattr(name: string): boolean {
-  return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+  return name === 'security.capability' || (name.startsWith('user.') && !isForeignMark(name));
+}
+
+function isContentXattr(name: string): boolean {
+  return !isOverlayMark(name) && !isSecurityLabel(name);
 }

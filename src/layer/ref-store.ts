@@ -348,7 +348,12 @@ class LocalRefStore implements RefStore, RefOperations {
   }
 
   mountWritable(record: RefRecord): Promise<MountedView> {
-    return this.#mounts.mount(`${record.id} writable`, () => this.snapshotMount(record, { readonly: false }));
+    return this.#mounts.mount(`${record.id} writable`, async () => {
+      const source = await this.plainDir(record);
+      return source === undefined
+        ? await this.snapshotMount(record, { readonly: false })
+        : { kind: 'bind', source, readonly: false };
+    });
   }
 
   snapshotMount(record: RefRecord, access: { readonly readonly: boolean }): Promise<SnapshotMount> {
@@ -356,8 +361,8 @@ class LocalRefStore implements RefStore, RefOperations {
   }
 
   async plainDir(record: RefRecord): Promise<string | undefined> {
-    const mount = await this.#snapshotter.mount(snapshotOf(record));
-    return mount.kind === 'bind' && !mount.readonly ? mount.source : undefined;
+    const { dir, form } = await this.#snapshotter.writableLayerDir(snapshotOf(record));
+    return form === 'tree' ? dir : undefined;
   }
 
   async sharingDirs(record: RefRecord): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
+import type { MergedDirectory, MergedEntry } from '../snapshot/merged-directory.ts';
 import { type ByteString, fromByteString, toSystemPath } from './byte-path.ts';
-import type { MergedDirectory, MergedEntry } from './merged-directory.ts';
 
 const maximumLinks = 255;
 

@@ -34,11 +34,12 @@ const currentDirectory = -100;
 const attributeReadOnly = 1;
 
 /**
- * What keeps a layer directory self-contained: a renamed directory is copied, not redirected to another layer; a changed
- * mode copies the file; no index of origins is kept. The kernel refuses those it was built without.
+ * What keeps a layer directory self-contained, whatever a kernel or its administrator have as defaults: a renamed directory is
+ * copied, not redirected to another layer, and a redirect that is there all the same is not followed (`off` follows it where
+ * `redirect_always_follow` is on); a changed mode copies the file; no index of origins is kept.
  */
 const selfContained = [
-  ['redirect_dir', 'off'],
+  ['redirect_dir', 'nofollow'],
   ['metacopy', 'off'],
   ['index', 'off'],
 ] as const;
@@ -47,7 +48,7 @@ const selfContained = [
 const volatileMark = 'work/incompat/volatile';
 
 /**
- * Mounts an overlay at `target`. A writable one is `volatile` (since 5.10): nothing is flushed to the disk on its account,
+ * Mounts an overlay at `target`: the only place that does, so that all of them know the same marks (`overlay-marks.ts`). A writable one is `volatile` (since 5.10): nothing is flushed to the disk on its account,
  * neither by fsync(2) within nor when it is unmounted; only a crash of the machine, not of a process, can lose files.
  *
  * With the kernel's newer mount interface (5.2; `lowerdir+` since 6.7) the number and length of the layers is limited
@@ -72,7 +73,9 @@ function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target:
   }
   try {
     const set = (key: string, value: string) => fsconfig(context, setString, key, pathBytes(value), 0);
-    for (const [key, value] of selfContained) set(key, value);
+    for (const [key, value] of selfContained) {
+      if (set(key, value) === -1) throw new SystemError('fsconfig', lastErrno(), target);
+    }
     for (const [index, dir] of lowerDirs.entries()) {
       if (set('lowerdir+', dir) === 0) continue;
       const errno = lastErrno();
@@ -82,6 +85,7 @@ function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target:
     if (upperDir !== undefined) {
       if (set('upperdir', upperDir) === -1) throw new SystemError('fsconfig', lastErrno(), upperDir);
       if (set('workdir', workDir ?? '') === -1) throw new SystemError('fsconfig', lastErrno(), workDir);
+      check(fsconfig(context, setFlag, 'volatile', null, 0), 'fsconfig', target);
     } else check(fsconfig(context, setFlag, 'ro', null, 0), 'fsconfig', target);
     if (fsconfig(context, create, null, null, 0) === -1)
       throw new SystemError('fsconfig', lastErrno(), target);
@@ -100,15 +104,23 @@ function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target:
 
 function mountAtOnce({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): void {
   const escaped = (dir: string) => dir.replace(/[\\:,]/g, '\\$&');
-  const base = [`lowerdir=${lowerDirs.map(escaped).join(':')}`];
-  if (upperDir !== undefined) base.push(`upperdir=${escaped(upperDir)}`, `workdir=${escaped(workDir ?? '')}`);
+  const data = [
+    `lowerdir=${lowerDirs.map(escaped).join(':')}`,
+    ...selfContained.map((pair) => pair.join('=')),
+  ];
   const flags = upperDir === undefined ? mountFlags.rdonly : 0;
-  const attempt = (data: readonly string[]) =>
-    mount({ source: 'overlay', target, type: 'overlay', flags, data: data.join(',') });
+  const attempt = (options: readonly string[]) =>
+    mount({ source: 'overlay', target, type: 'overlay', flags, data: options.join(',') });
+  if (upperDir === undefined) {
+    attempt(data);
+    return;
+  }
+  data.push(`upperdir=${escaped(upperDir)}`, `workdir=${escaped(workDir ?? '')}`);
   try {
-    attempt([...base, ...selfContained.map((pair) => pair.join('='))]);
+    attempt([...data, 'volatile']);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== 'EINVAL') throw error;
-    attempt(base);
+    // A kernel before 5.10.
+    attempt(data);
   }
 }

@@ -1,7 +1,8 @@
 import { adaptLayer, needsAdapting } from './adapt-layer.ts';
 import { bytePath } from './byte-path.ts';
+import { treeBelow } from './merged-directory.ts';
 
-/** See `MovedLayer`. */
+/** See `MovedLayer`. The lists are topmost first. */
 export interface AdaptLayerInput {
   readonly layer: string;
   readonly madeOn: readonly string[];
@@ -11,7 +12,11 @@ export interface AdaptLayerInput {
 
 /** Answers whether an adapted copy was needed, and so made. */
 export default function adaptLayerTask({ layer, madeOn, lowers, target }: AdaptLayerInput): boolean {
-  const moved = { layer: bytePath(layer), madeOn: madeOn.map(bytePath), lowers: lowers.map(bytePath) };
+  const moved = {
+    layer: bytePath(layer),
+    madeOn: treeBelow(madeOn.map(bytePath)),
+    lowers: treeBelow(lowers.map(bytePath)),
+  };
   if (!needsAdapting(moved)) return false;
   adaptLayer(moved, bytePath(target));
   return true;

@@ -1,12 +1,12 @@
 import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
+import { isOpaque, isWhiteout, makeWhiteout } from '../linux/overlay-marks.ts';
 import { type BytePath, pathBuffer } from './byte-path.ts';
 import { copyTimes, EntryCopier } from './entry-copier.ts';
-import { type LayeredEntry, lookUp, readLayeredDir } from './layered-tree.ts';
-import { isOpaque, isWhiteout, makeWhiteout } from './overlay-marks.ts';
+import { type MergedDirectory, type MergedEntry, treeBelow } from './merged-directory.ts';
 import { sameEntry } from './same-entry.ts';
 
 /**
- * A layer that lies on another tree than the one it was made on. Both lists are topmost first.
+ * A layer that lies on another tree than the one it was made on.
  *
  * It must not do more there than it did: overlayfs lists a whiteout that hides nothing as a name which cannot be opened, when no
  * lower layer has the directory it is in; an opaque directory also hides what it never replaced; and what was only copied
@@ -14,22 +14,22 @@ import { sameEntry } from './same-entry.ts';
  */
 export interface MovedLayer {
   readonly layer: BytePath;
-  readonly madeOn: readonly BytePath[];
-  readonly lowers: readonly BytePath[];
+  readonly madeOn: MergedDirectory;
+  readonly lowers: MergedDirectory;
 }
 
 /** Whether the layer would not do there what it did where it was made. */
 export function needsAdapting({ layer, madeOn, lowers }: MovedLayer): boolean {
   for (const { name, isDirectory } of readKinds(layer)) {
     const path = `${layer}/${name}`;
-    const before = entryIn(madeOn, name);
+    const before = madeOn.lookup(name);
     if (!isDirectory) {
-      if (isWhiteoutAt(path) ? lookUp(lowers, name) === undefined : isUnchanged(before, path)) return true;
+      if (isWhiteoutAt(path) ? lowers.lookup(name) === undefined : isUnchanged(before, path)) return true;
       continue;
     }
-    const inside = { layer: path, madeOn: before?.dirs ?? [], lowers: entryIn(lowers, name)?.dirs ?? [] };
-    if (isOpaque(path)) {
-      if (inside.lowers.length > 0 && !areEqual(inside.lowers, inside.madeOn)) return true;
+    const inside = { layer: path, ...directoriesIn(before, lowers.lookup(name)) };
+    if (isOpaque(pathBuffer(path))) {
+      if (!inside.lowers.isAbsent && !inside.lowers.hasPartsOf(inside.madeOn)) return true;
     } else if (needsAdapting(inside)) return true;
     if (isUnchanged(before, path) && readKinds(path).length === 0) return true;
   }
@@ -52,18 +52,14 @@ export function adaptLayer(moved: MovedLayer, target: BytePath): void {
       own.add(name);
       const path = `${layer}/${name}`;
       const child = lstatSync(pathBuffer(path), { bigint: true });
-      const before = entryIn(madeOn, name);
+      const before = madeOn.lookup(name);
       if (child.isDirectory()) {
-        const inside = {
-          layer: path,
-          madeOn: before?.dirs ?? [],
-          lowers: entryIn(lowers, name)?.dirs ?? [],
-        };
-        const needed = copyDir(inside, replaces || isOpaque(path), `${to}/${name}`);
+        const inside = { layer: path, ...directoriesIn(before, lowers.lookup(name)) };
+        const needed = copyDir(inside, replaces || isOpaque(pathBuffer(path)), `${to}/${name}`);
         if (needed || !isUnchanged(before, path)) filled = true;
         else rmdirSync(pathBuffer(`${to}/${name}`));
       } else if (isWhiteout(child)) {
-        if (lookUp(lowers, name)) makeWhiteout(`${to}/${name}`);
+        if (lowers.lookup(name)) makeWhiteout(pathBuffer(`${to}/${name}`));
         filled = true;
       } else if (!isUnchanged(before, path)) {
         copier.copy(path, child, `${to}/${name}`);
@@ -71,9 +67,9 @@ export function adaptLayer(moved: MovedLayer, target: BytePath): void {
       }
     }
     if (replaces) {
-      for (const { name } of readLayeredDir(madeOn)) {
+      for (const { name } of madeOn.entries()) {
         if (own.has(name)) continue;
-        if (lookUp(lowers, name)) makeWhiteout(`${to}/${name}`);
+        if (lowers.lookup(name)) makeWhiteout(pathBuffer(`${to}/${name}`));
         filled = true;
       }
     }
@@ -87,23 +83,26 @@ export function adaptLayer(moved: MovedLayer, target: BytePath): void {
 export function hasMarks(layer: BytePath): boolean {
   return readKinds(layer).some(({ name, isDirectory, isCharacterDevice }) => {
     const path = `${layer}/${name}`;
-    return isDirectory ? isOpaque(path) || hasMarks(path) : isCharacterDevice && isWhiteoutAt(path);
+    return isDirectory
+      ? isOpaque(pathBuffer(path)) || hasMarks(path)
+      : isCharacterDevice && isWhiteoutAt(path);
   });
 }
 
-function entryIn(layers: readonly BytePath[], name: BytePath): LayeredEntry | undefined {
-  return layers.length === 0 ? undefined : lookUp(layers, name);
+const nothing = treeBelow([]);
+
+function directoriesIn(
+  madeOn: MergedEntry | undefined,
+  lowers: MergedEntry | undefined,
+): Pick<MovedLayer, 'madeOn' | 'lowers'> {
+  return { madeOn: madeOn?.directory ?? nothing, lowers: lowers?.directory ?? nothing };
 }
 
 /** Whether it is what was there before, copied up. */
-function isUnchanged(before: LayeredEntry | undefined, path: BytePath): boolean {
+function isUnchanged(before: MergedEntry | undefined, path: BytePath): boolean {
   return (
     before !== undefined && sameEntry(before, { path, stats: lstatSync(pathBuffer(path), { bigint: true }) })
   );
-}
-
-function areEqual(a: readonly BytePath[], b: readonly BytePath[]): boolean {
-  return a.length === b.length && a.every((dir, index) => dir === b[index]);
 }
 
 function isWhiteoutAt(path: BytePath): boolean {

@@ -12,10 +12,10 @@ import {
 import { errnoOf } from '../base/errors.ts';
 import { copyData } from '../linux/copy-data.ts';
 import { mknod } from '../linux/mknod.ts';
+import { isOverlayMark } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, removeXattr, setXattr } from '../linux/xattr.ts';
 import { type BytePath, pathBuffer } from './byte-path.ts';
-import { isOverlayAttribute } from './overlay-marks.ts';
 
 /** `link`: files that are not directories are hard links to the original (copied where that cannot be). */
 export type CopyMethod = 'link' | 'copy';
@@ -96,7 +96,7 @@ function copyOwnerAndMode(source: BytePath, stats: BigIntStats, target: BytePath
   const path = pathBuffer(target);
   lchownSync(path, Number(stats.uid), Number(stats.gid));
   if (!stats.isSymbolicLink()) chmodSync(path, Number(stats.mode & 0o7777n));
-  const names = listXattrs(pathBuffer(source)).filter((name) => !isOverlayAttribute(name));
+  const names = listXattrs(pathBuffer(source)).filter((name) => !isOverlayMark(name));
   if (stats.isDirectory()) {
     for (const name of listXattrs(path)) if (!names.includes(name)) removeXattr(path, name);
   }

@@ -1,6 +1,7 @@
-import type { BytePath } from './byte-path.ts';
+import { type BigIntStats, lstatSync } from 'node:fs';
+import { type BytePath, pathBuffer } from './byte-path.ts';
 import { type CopyMethod, copyTimes, EntryCopier } from './entry-copier.ts';
-import { type LayeredEntry, layeredRoot, readLayeredDir } from './layered-tree.ts';
+import { type MergedDirectory, mergedTree } from './merged-directory.ts';
 
 /**
  * Makes `target` (a directory, empty or not there) one plain tree that shows what the layers `dirs` (topmost first) show.
@@ -13,15 +14,24 @@ export function materialize(
   onEntry: () => void,
 ): void {
   const copier = new EntryCopier(method);
-  const copyTree = (entry: LayeredEntry, to: BytePath): void => {
-    onEntry();
-    if (!entry.dirs) {
-      copier.copy(entry.path, entry.stats, to);
-      return;
+  const copyEntries = (directory: MergedDirectory, to: BytePath): void => {
+    for (const entry of directory.entries()) {
+      onEntry();
+      const path = `${to}/${entry.name}`;
+      if (entry.directory) copyDirectory(entry.path, entry.stats, entry.directory, path);
+      else copier.copy(entry.path, entry.stats, path);
     }
-    copier.copyDirectory(entry.path, entry.stats, to);
-    for (const child of readLayeredDir(entry.dirs)) copyTree(child, `${to}/${child.name}`);
-    copyTimes(entry.stats, to);
   };
-  copyTree(layeredRoot(dirs), target);
+  const copyDirectory = (
+    source: BytePath,
+    stats: BigIntStats,
+    directory: MergedDirectory,
+    to: BytePath,
+  ): void => {
+    copier.copyDirectory(source, stats, to);
+    copyEntries(directory, to);
+    copyTimes(stats, to);
+  };
+  const [top] = dirs;
+  copyDirectory(top!, lstatSync(pathBuffer(top!), { bigint: true }), mergedTree(dirs), target);
 }

@@ -118,8 +118,8 @@ class OverlaySnapshotter implements Snapshotter {
     const dirs = this.#view(id).map((layer) => this.#layerPath(layer));
     if (record.state === 'active' && !options.readonly) {
       const upperDir = dirs.pop()!;
-      if (dirs.length === 0) return { kind: 'bind', source: upperDir, readonly: false };
-      const lowers = await this.#flats.shorten(id, dirs);
+      // Over nothing, too: in a directory that is merely bound, anybody could make what is a mark once it is part of an overlay.
+      const lowers = dirs.length === 0 ? [this.#emptyDir] : await this.#flats.shorten(id, dirs);
       const workDir = path.join(this.#ownDir(id), 'work');
       return { kind: 'overlay', lowerDirs: lowers.toReversed(), upperDir, workDir };
     }

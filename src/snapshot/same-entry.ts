@@ -1,7 +1,7 @@
 import { type BigIntStats, closeSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { isOverlayMark } from '../linux/overlay-marks.ts';
 import { getXattr, listXattrs } from '../linux/xattr.ts';
 import { type BytePath, pathBuffer } from './byte-path.ts';
-import { isOverlayAttribute } from './overlay-marks.ts';
 
 export interface ComparedEntry {
   readonly path: BytePath;
@@ -33,7 +33,7 @@ function readlink(path: BytePath): Buffer {
 function sameXattrs(a: BytePath, b: BytePath): boolean {
   const namesOf = (path: BytePath) =>
     listXattrs(pathBuffer(path))
-      .filter((name) => !isOverlayAttribute(name))
+      .filter((name) => !isOverlayMark(name))
       .sort();
   const names = namesOf(a);
   const others = namesOf(b);

@@ -44,7 +44,10 @@ export interface Snapshotter extends AsyncDisposable {
   merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void>;
   /** A committed snapshot of what `upper` changed against `lower`, deletions included. */
   diff(id: SnapshotId, lower: SnapshotId | undefined, upper: SnapshotId): Promise<void>;
-  /** Active snapshots mount writable unless `readonly`; committed ones always read-only. */
+  /**
+   * Active snapshots mount writable unless `readonly`; committed ones always read-only. Whoever writes through the mount cannot
+   * leave anything that would mean something else to a later mount.
+   */
   mount(id: SnapshotId, options?: { readonly readonly?: boolean }): Promise<SnapshotMount>;
   /**
    * The snapshot's own layers, bottom first: directories whose overlay gives the whole tree. An overlay

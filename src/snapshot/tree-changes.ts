@@ -1,5 +1,5 @@
 import type { BytePath } from './byte-path.ts';
-import { type LayeredEntry, readLayeredDir } from './layered-tree.ts';
+import type { MergedDirectory, MergedEntry } from './merged-directory.ts';
 import { sameEntry } from './same-entry.ts';
 
 /** One difference between two trees. `path` is relative to their roots. A directory is listed before what is in it. */
@@ -9,7 +9,7 @@ export type TreeChange =
   | {
       readonly kind: 'written';
       readonly path: BytePath;
-      readonly entry: LayeredEntry;
+      readonly entry: MergedEntry;
       readonly replaced: boolean;
     };
 
@@ -18,21 +18,24 @@ export type TreeChange =
  * is written, in the order of the names' bytes, then what is deleted.
  */
 export function* treeChanges(
-  lower: LayeredEntry | undefined,
-  upper: LayeredEntry,
+  lower: MergedDirectory | undefined,
+  upper: MergedDirectory,
   base: BytePath = '',
 ): Generator<TreeChange> {
-  const before = new Map(
-    (lower?.dirs ? readLayeredDir(lower.dirs) : []).map((entry) => [entry.name, entry] as const),
-  );
-  for (const entry of upper.dirs ? readLayeredDir(upper.dirs) : []) {
+  const before = new Map((lower?.entries() ?? []).map((entry) => [entry.name, entry] as const));
+  for (const entry of upper.entries()) {
     const path = base === '' ? entry.name : `${base}/${entry.name}`;
     const old = before.get(entry.name);
     before.delete(entry.name);
     if (!old || !sameEntry(old, entry)) {
-      yield { kind: 'written', path, entry, replaced: old !== undefined && !(old.dirs && entry.dirs) };
+      yield {
+        kind: 'written',
+        path,
+        entry,
+        replaced: old !== undefined && !(old.directory && entry.directory),
+      };
     }
-    if (entry.dirs) yield* treeChanges(old?.dirs ? old : undefined, entry, path);
+    if (entry.directory) yield* treeChanges(old?.directory, entry.directory, path);
   }
   for (const name of before.keys()) yield { kind: 'deleted', path: base === '' ? name : `${base}/${name}` };
 }

@@ -1,8 +1,8 @@
 import { type BigIntStats, lstatSync, rmSync } from 'node:fs';
+import { isWhiteout, makeOpaque, makeWhiteout } from '../linux/overlay-marks.ts';
 import { type BytePath, pathBuffer } from './byte-path.ts';
 import { type CopyMethod, copyTimes, EntryCopier } from './entry-copier.ts';
-import { type LayeredEntry, layeredRoot, lookUp } from './layered-tree.ts';
-import { makeOpaque, makeWhiteout } from './overlay-marks.ts';
+import { type MergedEntry, mergedTree } from './merged-directory.ts';
 import { treeChanges } from './tree-changes.ts';
 
 export interface ChangesToWrite {
@@ -22,12 +22,11 @@ export function writeChanges(
   onEntry: () => void,
 ): void {
   const copier = new EntryCopier(method);
-  const before = lower.length > 0 ? layeredRoot(lower) : undefined;
-  const after = layeredRoot(upper);
+  const after = mergedTree(upper);
   /** Directories made or changed in the target, with the times they get in the end. */
   const directories = new Map<BytePath, BigIntStats>();
 
-  const putDirectory = (path: BytePath, entry: LayeredEntry): void => {
+  const putDirectory = (path: BytePath, entry: Pick<MergedEntry, 'path' | 'stats'>): void => {
     const to = `${target}/${path}`;
     const stats = lstatSync(pathBuffer(to), { bigint: true, throwIfNoEntry: false });
     if (stats && !stats.isDirectory()) rmSync(pathBuffer(to));
@@ -36,32 +35,35 @@ export function writeChanges(
   };
 
   const ensureParents = (path: BytePath): void => {
-    let entry: LayeredEntry | undefined = after;
+    let directory = after;
     for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
       const parent = path.slice(0, end);
       const start = parent.lastIndexOf('/') + 1;
-      entry = lookUp(entry!.dirs!, parent.slice(start));
-      if (!directories.has(parent)) putDirectory(parent, entry!);
+      const entry = directory.lookup(parent.slice(start))!;
+      directory = entry.directory!;
+      if (!directories.has(parent)) putDirectory(parent, entry);
     }
   };
 
-  directories.set('', after.stats);
-  copier.copyDirectory(after.path, after.stats, target);
-  for (const change of treeChanges(before, after)) {
+  const root = lstatSync(pathBuffer(upper[0]!), { bigint: true });
+  directories.set('', root);
+  copier.copyDirectory(upper[0]!, root, target);
+  for (const change of treeChanges(mergedTree(lower), after)) {
     onEntry();
     ensureParents(change.path);
     const to = `${target}/${change.path}`;
     switch (change.kind) {
       case 'deleted':
         rmSync(pathBuffer(to), { recursive: true, force: true });
-        if (deletions === 'whiteout') makeWhiteout(to);
+        if (deletions === 'whiteout') makeWhiteout(pathBuffer(to));
         break;
       case 'written':
-        if (change.entry.dirs) {
+        if (change.entry.directory) {
           putDirectory(change.path, change.entry);
-          if (change.replaced && deletions === 'whiteout') makeOpaque(to);
+          if (change.replaced && deletions === 'whiteout') makeOpaque(pathBuffer(to));
         } else {
           rmSync(pathBuffer(to), { recursive: true, force: true });
+          if (deletions === 'whiteout' && isWhiteout(change.entry.stats)) break;
           copier.copy(change.entry.path, change.entry.stats, to);
         }
         break;

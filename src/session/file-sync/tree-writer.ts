@@ -18,7 +18,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
+import { isMachineAttribute } from '../../linux/machine-attributes.ts';
 import { makeDevice, mknod } from '../../linux/mknod.ts';
+import { isWhiteoutNumber } from '../../linux/overlay-marks.ts';
 import { utimens } from '../../linux/utimens.ts';
 import { setXattr } from '../../linux/xattr.ts';
 import { byteString, displayPath, fsPath } from './file-stat.ts';
@@ -80,9 +82,13 @@ export class TreeWriter implements Disposable {
         this.#makeNode(target, entry, 0n);
         return;
       case 'char-device':
-      case 'block-device':
-        this.#makeNode(target, entry, makeDevice(entry.devMajor, entry.devMinor));
+      case 'block-device': {
+        const device = makeDevice(entry.devMajor, entry.devMinor);
+        // In a layer of an overlay it would delete; no mount shows it.
+        if (entry.kind === 'char-device' && isWhiteoutNumber(device)) this.#clear(target);
+        else this.#makeNode(target, entry, device);
         return;
+      }
     }
   }
 
@@ -223,11 +229,13 @@ export class TreeWriter implements Disposable {
   }
 }
 
-/** Attributes that the file system or the kernel refuses are left out, as fsutil does. */
+/** Attributes that the file system or the kernel refuses are left out, as fsutil does; and those that say where a file lay. */
 function setXattrs(target: string | Buffer, { xattrs }: FileMetadata): void {
-  for (const [name, value] of xattrs) {
+  for (const [bytes, value] of xattrs) {
+    const name = displayPath(bytes);
+    if (isMachineAttribute(name)) continue;
     try {
-      setXattr(target, displayPath(name), value);
+      setXattr(target, name, value);
     } catch (error) {
       const errno = errnoOf(error);
       if (errno !== 'ENOTSUP' && errno !== 'EOPNOTSUPP' && errno !== 'EPERM' && errno !== 'EINVAL')

@@ -1,0 +1,108 @@
+import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
+import { isOpaque, isWhiteout } from '../linux/overlay-marks.ts';
+import { type BytePath, pathBuffer } from './byte-path.ts';
+
+/** What one name shows in a tree made of layers. */
+export interface MergedEntry {
+  readonly name: BytePath;
+  /** Where it lies: in the topmost layer that has it. */
+  readonly path: BytePath;
+  /** Which of the tree's layers that is, in the order they were given. */
+  readonly layer: number;
+  readonly stats: BigIntStats;
+  /** What is in it, when it is a directory. */
+  readonly directory?: MergedDirectory;
+}
+
+interface Part {
+  readonly layer: number;
+  readonly path: BytePath;
+}
+
+/** Whether marks count (`linux/overlay-marks.ts`): they do in a mounted overlay, and are files like others in a directory that is bound. */
+type Form = 'overlay' | 'plain';
+
+/**
+ * A directory as a mount of its layers shows it, read without one: names of all of them, those of upper layers in front,
+ * whiteouts and opaque directories honoured as the kernel does. Synchronous: for threads.
+ */
+export class MergedDirectory {
+  readonly #form: Form;
+  /** Topmost first. */
+  readonly #parts: readonly Part[];
+
+  constructor(form: Form, parts: readonly Part[]) {
+    this.#form = form;
+    this.#parts = parts;
+  }
+
+  /** No layer has it. */
+  get isAbsent(): boolean {
+    return this.#parts.length === 0;
+  }
+
+  /** Whether both are made of the same directories. */
+  hasPartsOf(other: MergedDirectory): boolean {
+    return (
+      this.#parts.length === other.#parts.length &&
+      this.#parts.every(({ path }, index) => path === other.#parts[index]!.path)
+    );
+  }
+
+  lookup(name: BytePath): MergedEntry | undefined {
+    return this.#entry(name, this.#parts);
+  }
+
+  /** All entries, sorted by the bytes of their names. */
+  entries(): MergedEntry[] {
+    const partsOf = new Map<BytePath, Part[]>();
+    for (const part of this.#parts) {
+      for (const name of readdirSync(pathBuffer(part.path), { encoding: 'latin1' })) {
+        const parts = partsOf.get(name);
+        if (parts) parts.push(part);
+        else partsOf.set(name, [part]);
+      }
+    }
+    return [...partsOf.keys()].sort().flatMap((name) => this.#entry(name, partsOf.get(name)!) ?? []);
+  }
+
+  #entry(name: BytePath, candidates: readonly Part[]): MergedEntry | undefined {
+    let found: { readonly part: Part; readonly stats: BigIntStats } | undefined;
+    const parts: Part[] = [];
+    for (const [index, candidate] of candidates.entries()) {
+      const path = `${candidate.path}/${name}`;
+      const stats = lstatSync(pathBuffer(path), { bigint: true, throwIfNoEntry: false });
+      if (!stats) continue;
+      const part: Part = { layer: candidate.layer, path };
+      const isDirectory = stats.isDirectory();
+      if ((this.#form === 'overlay' && isWhiteout(stats)) || (found && !isDirectory)) break;
+      found ??= { part, stats };
+      if (!isDirectory) break;
+      parts.push(part);
+      if (index < candidates.length - 1 && isOpaque(pathBuffer(path))) break;
+    }
+    if (!found) return undefined;
+    const { part, stats } = found;
+    return {
+      name,
+      path: part.path,
+      layer: part.layer,
+      stats,
+      ...(parts.length > 0 ? { directory: new MergedDirectory(this.#form, parts) } : {}),
+    };
+  }
+}
+
+/** A tree of layer directories, topmost first, as it is mounted: a single one is bound. */
+export function mergedTree(layers: readonly BytePath[]): MergedDirectory {
+  return new MergedDirectory(layers.length > 1 ? 'overlay' : 'plain', partsOf(layers));
+}
+
+/** What another layer lies on: also a single directory is part of an overlay then. */
+export function treeBelow(layers: readonly BytePath[]): MergedDirectory {
+  return new MergedDirectory('overlay', partsOf(layers));
+}
+
+function partsOf(layers: readonly BytePath[]): Part[] {
+  return layers.map((path, layer) => ({ layer, path }));
+}
