@@ -51,3 +51,18 @@ test('what is no reference is refused with the reason', () => {
     assert.throws(() => parseReference(text), { code: 'invalid_argument', message: reason });
   }
 });
+
+test('what is written for an upper-case name is a name', () => {
+  const cases = [
+    ['UPPER:x', 'upper:x'],
+    ['My/App:V1', 'My/app:V1'],
+    ['Host.example:5000/My/APP:V1', 'Host.example:5000/my/app:V1'],
+    ['docker.io/APP', 'docker.io/app'],
+    [`APP@${digest}`, `app@${digest}`],
+  ];
+  for (const [written, usable] of cases) {
+    assert.throws(() => parseReference(written!), { hint: `write it as ${usable}` });
+    parseReference(usable!);
+  }
+  assert.throws(() => parseReference('A..b'), { message: /is not a repository name/, hint: undefined });
+});

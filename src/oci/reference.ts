@@ -49,12 +49,14 @@ export function parseReference(text: string): ImageReference {
   const { domain, path } = splitDomain(name);
   if (!domainForm.test(domain)) throw invalid(`${JSON.stringify(domain)} is not a registry host`);
   if (!pathForm.test(path)) {
-    throw path !== path.toLowerCase()
-      ? invalid(
-          'the repository name must be lower-case',
-          `write it as ${text.replace(path, path.toLowerCase())}`,
-        )
-      : invalid(`${JSON.stringify(path)} is not a repository name`);
+    const lower = path.toLowerCase();
+    if (lower === path || !pathForm.test(lower)) {
+      throw invalid(`${JSON.stringify(path)} is not a repository name`);
+    }
+    const written = name.endsWith(path) ? path : name;
+    const start = name.length - written.length;
+    const usable = text.slice(0, start) + written.toLowerCase() + text.slice(name.length);
+    throw invalid('the repository name must be lower-case', `write it as ${usable}`);
   }
   if (domain.length + 1 + path.length > maxNameLength) {
     throw invalid(`the name is longer than ${maxNameLength} characters`);

@@ -110,6 +110,17 @@ test('for display, quotes and unset references stay', () => {
   );
 });
 
+test('for display, a modifier that is not known stays, and the rest is expanded', () => {
+  const shown = { keepQuotes: true, keepUnset: true, keepUnknown: true };
+  assert.equal(expand('echo $V ${X:0:3} $V', shown), 'echo value ${X:0:3} value');
+  assert.equal(
+    expand('echo ${V^^} ${V:1:2} ${X[@]} ${!X} "${V@Q}" $V', shown),
+    'echo ${V^^} ${V:1:2} ${X[@]} ${!X} "${V@Q}" value',
+  );
+  assert.equal(expand('cat ${X:0:3} $V', { keepUnset: true }), 'cat ${X:0:3} value');
+  assert.throws(() => expand('cat ${V:0:3}', { keepUnset: true }), { message: /unsupported modifier/ });
+});
+
 test('in a heredoc quotes are text', () => {
   assert.equal(expand(`it's "$V"\n`, { ignoreQuotes: true }), `it's "value"\n`);
 });

@@ -18,8 +18,10 @@ export interface ExpandOptions {
   readonly keepEscapes?: boolean;
   /** Quotes are ordinary characters. */
   readonly ignoreQuotes?: boolean;
-  /** Leave references to unset variables as they are. */
+  /** Leave references to unset variables as they are, also with what only other shells understand, such as `${v:0:3}`. */
   readonly keepUnset?: boolean;
+  /** Leave substitutions with an unknown modifier as they are. */
+  readonly keepUnknown?: boolean;
   /** Told of variables that are used but not set, also when the expansion fails in the end. */
   readonly onUnset?: (name: string) => void;
 }
@@ -230,6 +232,9 @@ class Expander {
     const written = emptyIsUnset ? `:${modifier}` : modifier;
     const isPattern = modifier === '#' || modifier === '%';
     if (!/^[-+?#%]$/.test(modifier) || (emptyIsUnset && isPattern)) {
+      const { keepUnset, keepUnknown } = this.#options;
+      const unset = emptyIsUnset && !isPattern && keepUnset && this.#lookUp(name) === undefined;
+      if (unset || keepUnknown) return `\${${name}${written}${this.#operand('}', keepEscapes)}}`;
       throw new KilnError('invalid_argument', `unsupported modifier (${written}) in substitution`);
     }
     const word = this.#operand('}', isPattern || keepEscapes);

@@ -20,6 +20,7 @@ function expanded(
       escape: stage.context.escape,
       keepQuotes: keep,
       keepUnset: keep,
+      keepUnknown: keep,
     }).text;
   } catch {
     // A shell has more syntax than words have.

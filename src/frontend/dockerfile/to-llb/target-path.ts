@@ -10,10 +10,14 @@ export function toSlash(path: string, os: string): string {
   return os === 'windows' ? path.replaceAll('\\', '/') : path;
 }
 
-/** Absolute and with slashes: `path` itself, or below `parent`. With `keepSlash` a final slash (or `/.`) stays. */
+/**
+ * Absolute and with slashes: `path` itself, or below `parent`. An absolute path stays as it was written, and without a path so does
+ * the parent. With `keepSlash` a final slash (or `/.`) of a relative path stays, too.
+ */
 export function resolveTargetPath(parent: string, path: string, os: string, keepSlash: boolean): string {
   const original = toSlash(path, os);
-  const base = joinPath('/', withoutDrive(toSlash(parent, os) || '/', os));
+  const above = withoutDrive(toSlash(parent, os) || '/', os);
+  const base = above.startsWith('/') ? above : joinPath('/', above);
   const own = withoutDrive(original === '' ? base : original, os, keepSlash);
   let result = own.startsWith('/') ? own : joinPath(base, own);
   if (keepSlash) {
