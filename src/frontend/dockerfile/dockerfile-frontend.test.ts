@@ -110,6 +110,20 @@ test('the history shows arguments that a RUN could see, and SOURCE_DATE_EPOCH as
   assert.equal(Buffer.from(result.metadata.get('source.date.epoch')!).toString(), '1700000000');
 });
 
+test('the config of an input is that of a base image, whose history keeps its times', async () => {
+  const config = JSON.stringify({
+    os: 'linux',
+    architecture: 'amd64',
+    history: [{ created: '2020-01-01T00:00:00Z' }],
+  });
+  const metadata = { 'containerimage.config': Buffer.from(config).toString('base64') };
+  const result = await run('FROM given\nLABEL a=b', {
+    options: { 'context:given': 'input:given', 'input-metadata:given': JSON.stringify(metadata) },
+    inputs: new Map([['given', toDefinition(local('in', { sessionId: 's' }))]]),
+  });
+  assert.equal(Buffer.from(result.metadata.get('containerimage.base.config')!).toString(), config);
+});
+
 test('global arguments reach a stage only where it declares them', async () => {
   const result = await run('ARG V=g\nARG BASE=busybox\nFROM $BASE\nENV a=x$V\nARG V\nENV b=x$V');
   assert.deepEqual(result.config.config.Env, ['PATH=/bin', 'a=x', 'b=xg']);

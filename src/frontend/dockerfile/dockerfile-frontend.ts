@@ -9,7 +9,7 @@ import type { LintFinding } from './lint/linter.ts';
 import { parseChecked } from './lint/parse-checked.ts';
 import { detectSyntax } from './parse/directives.ts';
 import type { Dockerfile } from './parse/instruction-tree.ts';
-import { answerSubrequest } from './subrequest/answer-subrequest.ts';
+import { answerSubrequest, type ConversionOf } from './subrequest/answer-subrequest.ts';
 import { BuildInputs, type Entrypoint } from './to-llb/build-inputs.ts';
 import { type Conversion, type ConversionRequest, convertDockerfile } from './to-llb/convert-dockerfile.ts';
 import { writeImage } from './to-llb/image-draft.ts';
@@ -49,13 +49,13 @@ class DockerfileBuild {
     const other = this.#otherFrontend(entrypoint);
     if (other) return this.#forward(entrypoint, other);
     if (missingCapability) throw unsupported(missingCapability.id);
+    const warn = (finding: LintFinding) => this.#warn(entrypoint, finding);
     if (subrequest !== undefined) {
-      return answerSubrequest(subrequest, entrypoint.source, this.#options.lint, (dockerfile, onFinding) =>
-        this.#conversion(dockerfile, platforms[0], onFinding),
-      );
+      const conversionOf: ConversionOf = (dockerfile, onFinding) =>
+        this.#conversion(dockerfile, platforms[0], onFinding);
+      return answerSubrequest(subrequest, entrypoint.source, this.#options.lint, conversionOf, warn);
     }
     this.#warnOfAttestations(entrypoint);
-    const warn = (finding: LintFinding) => this.#warn(entrypoint, finding);
     const dockerfile = parseChecked(entrypoint.source, this.#options.lint, warn);
     const targets = platforms.length > 0 ? platforms : [undefined];
     const results = await mapLimit(

@@ -183,6 +183,16 @@ test('an outline has the values that the client gives', async () => {
   );
 });
 
+test('an outline comes with warnings of what is wrong with the file', async () => {
+  const file = 'FROM busybox AS Big\nCMD c $D\n';
+  const shown = async (question: string) => (await ask(question, file)).warnings.map(({ short }) => short);
+  assert.deepEqual(await shown('outline'), [
+    "StageNameCasing: Stage name 'Big' should be lowercase (line 1)",
+    'JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior related to OS signals (line 2)',
+  ]);
+  assert.deepEqual(await shown('lint'), []);
+});
+
 test('targets are the stages, with what they are based on', async () => {
   const { json, text } = await ask(
     'targets',

@@ -19,12 +19,16 @@ export type ConversionOf = (
   onFinding: (finding: LintFinding) => void,
 ) => ConversionRequest;
 
-/** Answers a question about a Dockerfile instead of building it. Throws `unimplemented` for one that is not known. */
+/**
+ * Answers a question about a Dockerfile instead of building it. `warn` is told what is wrong with the file, unless that is the
+ * question. Throws `unimplemented` for one that is not known.
+ */
 export async function answerSubrequest(
   name: string,
   source: DockerfileSource,
   lint: LintSettings | undefined,
   conversionOf: ConversionOf,
+  warn: (finding: LintFinding) => void,
 ): Promise<FrontendResult> {
   switch (name) {
     case subrequests.describe.name:
@@ -32,7 +36,7 @@ export async function answerSubrequest(
     case subrequests.targets.name:
       return answerResult(subrequests.targets, listTargets(parseDockerfile(source)));
     case subrequests.outline.name: {
-      const input = await outlineDockerfile(conversionOf(parseDockerfile(source), () => {}));
+      const input = await outlineDockerfile(conversionOf(parseChecked(source, lint, warn), warn));
       return answerResult(subrequests.outline, outline(input));
     }
     case subrequests.lint.name: {

@@ -289,19 +289,15 @@ export class BuildInputs {
     const tree = fromDefinition(input);
     const metadata = this.#options.inputMetadata.get(name);
     if (metadata === undefined) return { tree, image: undefined };
-    let config: unknown;
+    let written: unknown;
     try {
-      config = (JSON.parse(metadata) as Record<string, unknown>)['containerimage.config'];
+      written = (JSON.parse(metadata) as Record<string, unknown>)['containerimage.config'];
     } catch (cause) {
       throw new KilnError('invalid_argument', `failed to parse input metadata of ${name}`, { cause });
     }
-    return {
-      tree,
-      image:
-        typeof config === 'string'
-          ? baseImage(Buffer.from(config, 'base64'), `input ${name}`, platform)
-          : undefined,
-    };
+    if (typeof written !== 'string') return { tree, image: undefined };
+    const config = Buffer.from(written, 'base64');
+    return { tree, image: baseImage(config, `input ${name}`, platform), config };
   }
 
   #getOrigin(): Promise<Origin> {
