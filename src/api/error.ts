@@ -1,17 +1,27 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ConnectError } from '@connectrpc/connect';
-import { asKilnError, KilnError } from '../base/errors.ts';
+import { asKilnError, type ErrorCode, KilnError } from '../base/errors.ts';
 import { decodeErrorDetail, encodeErrorDetail } from './error-detail.ts';
 import { type Status, StatusSchema } from './gen/rpc_status_pb.js';
-import { errorCodeOf, statusNumber } from './status-code.ts';
+import { errorCodeNamed, errorCodeOf, statusNumber } from './status-code.ts';
 
 /** The one place where errors and gRPC statuses turn into each other. */
 
 const statusHeader = 'grpc-status';
 const messageHeader = 'grpc-message';
 const detailsHeader = 'grpc-status-details-bin';
-/** Kiln's own: the hint, percent-encoded like the message. Others ignore it. */
+/** Kiln's own: the hint, percent-encoded like the message, and the code where the status has another. Others ignore them. */
 const hintHeader = 'x-kiln-error-hint';
+const codeHeader = 'x-kiln-error-code';
+
+/** What BuildKit gives a failed build; all else is `unknown` there. */
+const buildCodes: ReadonlySet<ErrorCode> = new Set([
+  'canceled',
+  'deadline_exceeded',
+  'unimplemented',
+  'resource_exhausted',
+  'internal',
+]);
 
 /** HTTP/2 trailers of a finished call: status OK without an error. */
 export type StatusTrailers = Readonly<Record<string, string>>;
@@ -23,7 +33,7 @@ export function statusTrailers(error?: unknown): StatusTrailers {
   return {
     [statusHeader]: String(statusNumber(failure.code)),
     [messageHeader]: encodeURIComponent(failure.message.toWellFormed()),
-    ...extraHeaders(failure),
+    ...extraHeaders(failure, failure.code),
   };
 }
 
@@ -46,17 +56,27 @@ export function errorOfTrailers(
     percentDecode(field(messageHeader) ?? ''),
     field(detailsHeader),
     field(hintHeader),
+    field(codeHeader),
   );
 }
 
-/** The message form of a status, for protocols that carry one inside a message. */
+/** The message form of a build's failure, for protocols that carry one inside a message. */
 export function toStatus(error: unknown): Status {
   const failure = toKilnError(error);
+  return statusOf(failure, buildCode(failure));
+}
+
+function statusOf({ message, details }: KilnError, code: ErrorCode): Status {
   return create(StatusSchema, {
-    code: statusNumber(failure.code),
-    message: failure.message,
-    details: failure.details.map(encodeErrorDetail),
+    code: statusNumber(code),
+    message,
+    details: details.map(encodeErrorDetail),
   });
+}
+
+/** BuildKit's clients print any code but `unknown` before the message, and people look for messages. */
+function buildCode({ code }: KilnError): ErrorCode {
+  return buildCodes.has(code) ? code : 'unknown';
 }
 
 export function fromStatus(status: Status): KilnError {
@@ -65,18 +85,20 @@ export function fromStatus(status: Status): KilnError {
   });
 }
 
-/** Any thrown value as the error that Connect puts on the wire. */
-export function toConnectError(error: unknown): ConnectError {
+/**
+ * Any thrown value as the error that Connect puts on the wire. `build`: as a build fails, with no code that BuildKit would not give;
+ * Kiln's own clients get it all the same.
+ */
+export function toConnectError(error: unknown, { build = false } = {}): ConnectError {
   if (error instanceof ConnectError) return error;
   const failure = toKilnError(error);
+  const code = build ? buildCode(failure) : failure.code;
   // Connect rewrites the type URLs of details it encodes itself, so they go as the finished header.
-  return new ConnectError(
-    failure.message,
-    statusNumber(failure.code),
-    extraHeaders(failure),
-    undefined,
-    failure,
-  );
+  const headers = {
+    ...extraHeaders(failure, code),
+    ...(code !== failure.code && { [codeHeader]: failure.code }),
+  };
+  return new ConnectError(failure.message, statusNumber(code), headers, undefined, failure);
 }
 
 /** Any thrown value as a KilnError, those of Connect included. */
@@ -88,14 +110,15 @@ export function toKilnError(error: unknown): KilnError {
     error.rawMessage,
     error.metadata.get(detailsHeader) ?? undefined,
     error.metadata.get(hintHeader) ?? undefined,
+    error.metadata.get(codeHeader) ?? undefined,
     error,
   );
 }
 
-function extraHeaders(error: KilnError): Record<string, string> {
+function extraHeaders(error: KilnError, code: ErrorCode): Record<string, string> {
   return {
     ...(error.details.length > 0
-      ? { [detailsHeader]: Buffer.from(toBinary(StatusSchema, toStatus(error))).toString('base64') }
+      ? { [detailsHeader]: Buffer.from(toBinary(StatusSchema, statusOf(error, code))).toString('base64') }
       : {}),
     ...(error.hint === undefined ? {} : { [hintHeader]: encodeURIComponent(error.hint.toWellFormed()) }),
   };
@@ -106,9 +129,11 @@ function fromParts(
   message: string,
   details: string | undefined,
   hint: string | undefined,
+  code: string | undefined,
   cause?: unknown,
 ): KilnError {
-  return new KilnError(errorCodeOf(number), message, {
+  const named = code === undefined ? undefined : errorCodeNamed(code);
+  return new KilnError(named ?? errorCodeOf(number), message, {
     cause,
     hint: hint === undefined ? undefined : percentDecode(hint),
     details: details === undefined ? [] : decodeDetails(details),

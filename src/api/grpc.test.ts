@@ -5,11 +5,16 @@ import { connect as connectNet, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { createClient } from '@connectrpc/connect';
+import { fromBinary } from '@bufbuild/protobuf';
+import { Code, type ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { type ErrorDetail, KilnError } from '../base/errors.ts';
+import { type ErrorCode, type ErrorDetail, KilnError } from '../base/errors.ts';
 import type { Address } from './address.ts';
+import { toStatus } from './error.ts';
+import { Control } from './gen/control_pb.js';
+import { LLBBridge } from './gen/gateway_pb.js';
 import { Health } from './gen/health_pb.js';
+import { StatusSchema } from './gen/rpc_status_pb.js';
 import { Secrets } from './gen/session_secrets_pb.js';
 import { GrpcConnection } from './grpc-connection.ts';
 import { GrpcServer } from './grpc-server.ts';
@@ -162,6 +167,49 @@ test('a message larger than BuildKit takes is refused, and the next one answered
   call.send(Buffer.alloc(size)).catch(() => {});
   await assert.rejects(received);
   sessions.abort();
+});
+
+test('a build fails with the codes that BuildKit has, and Kiln learns its own', async () => {
+  const fails = (code: ErrorCode) => new KilnError(code, 'it broke', { details });
+  let thrown = fails('not_found');
+  await using rig = await startServer({}, (router) => {
+    const fail = () => Promise.reject(thrown);
+    router.service(Control, { solve: fail });
+    router.service(LLBBridge, { solve: fail, newContainer: fail });
+  });
+  const sessionManager = new Http2SessionManager(
+    'http://localhost',
+    {},
+    { createConnection: () => connectNet({ path: rig.address.path }) },
+  );
+  const transport = createGrpcTransport({ baseUrl: 'http://localhost', sessionManager });
+  const build = [createClient(Control, transport), createClient(LLBBridge, transport)];
+  const kiln = createClient(Control, withKilnErrors(transport));
+  const codes = {
+    not_found: Code.Unknown,
+    invalid_argument: Code.Unknown,
+    unavailable: Code.Unknown,
+    permission_denied: Code.Unknown,
+    canceled: Code.Canceled,
+    unimplemented: Code.Unimplemented,
+    resource_exhausted: Code.ResourceExhausted,
+  } as const;
+  for (const [code, shown] of Object.entries(codes)) {
+    thrown = fails(code as ErrorCode);
+    for (const client of build) {
+      await assert.rejects(client.solve({}), (error: ConnectError) => {
+        assert.deepEqual([error.code, error.rawMessage], [shown, 'it broke']);
+        const status = Buffer.from(error.metadata.get('grpc-status-details-bin')!, 'base64');
+        assert.equal(fromBinary(StatusSchema, status).code, shown);
+        return true;
+      });
+    }
+    await assert.rejects(kiln.solve({}), { code, message: 'it broke', details });
+    assert.equal(toStatus(thrown).code, shown);
+  }
+  thrown = fails('already_exists');
+  await assert.rejects(createClient(LLBBridge, transport).newContainer({}), { code: Code.AlreadyExists });
+  sessionManager.abort();
 });
 
 test('a failure in a very long source file reaches the client with the lines around it', async () => {

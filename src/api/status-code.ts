@@ -29,3 +29,7 @@ export function statusNumber(code: ErrorCode): number {
 export function errorCodeOf(number: number): ErrorCode {
   return codes[number - 1] ?? 'unknown';
 }
+
+export function errorCodeNamed(name: string): ErrorCode | undefined {
+  return codes.find((code) => code === name);
+}
