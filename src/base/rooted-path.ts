@@ -17,6 +17,19 @@ export function resolveInRoot(
   name: string,
   options: { readonly followLast?: boolean } = {},
 ): string {
+  const at = (parts: readonly string[]) => path.join(root, ...parts);
+  return at(followLinks(name, (parts) => linkTarget(at(parts), root, name), options));
+}
+
+/**
+ * The names that `name` stands for, from a root that it cannot leave. `target` answers what the link at some names holds, or
+ * undefined where there is none. Throws `failed_precondition` for a circle of links.
+ */
+export function followLinks(
+  name: string,
+  target: (parts: readonly string[]) => string | undefined,
+  options: { readonly followLast?: boolean } = {},
+): readonly string[] {
   const followLast = options.followLast ?? true;
   const pending = name.split('/').reverse();
   let resolved: string[] = [];
@@ -29,18 +42,17 @@ export function resolveInRoot(
       continue;
     }
     const isLast = pending.every((rest) => rest === '' || rest === '.');
-    const target =
-      isLast && !followLast ? undefined : linkTarget(path.join(root, ...resolved, part), root, name);
-    if (target === undefined) {
+    const held = isLast && !followLast ? undefined : target([...resolved, part]);
+    if (held === undefined) {
       resolved.push(part);
       continue;
     }
     if (++links > maxLinks)
       throw new KilnError('failed_precondition', `${name}: too many levels of symbolic links`);
-    if (target.startsWith('/')) resolved = [];
-    pending.push(...target.split('/').reverse());
+    if (held.startsWith('/')) resolved = [];
+    pending.push(...held.split('/').reverse());
   }
-  return path.join(root, ...resolved);
+  return resolved;
 }
 
 /** What the link at `file` holds; undefined when it is no link or does not exist. */

@@ -14,6 +14,7 @@ import type { ContainerEdits } from './cdi/container-edits.ts';
 import { lookupUser } from './container-user.ts';
 import type { ProcessMount, ProcessSpec } from './executor.ts';
 import { hostsFile } from './hosts-file.ts';
+import { refuseOverKernelFiles } from './kernel-files.ts';
 import { type MountPoint, MountStubs } from './mount-stubs.ts';
 import type { OciMount } from './oci-mount.ts';
 import { openInRoot } from './open-in-root.ts';
@@ -96,6 +97,7 @@ export class ContainerBundle implements AsyncDisposable {
     this.#mounts.push(...options.edits.mounts.map(deviceMount));
     const own = spec.mounts.map((processMount, index) => this.#prepare(processMount, index));
     this.#mounts.push(...own);
+    refuseOverKernelFiles(this.rootfs, this.#mounts);
     points.push(...this.#mounts.map((each) => ({ dest: each.destination, kind: kindOf(each) })));
     this.#stubs = new MountStubs(this.rootfs, { recursive: spec.removeMountStubsRecursive });
     this.#stubs.make(points);

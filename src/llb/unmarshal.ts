@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import {
   type Chown,
@@ -128,6 +129,12 @@ class ActionReader {
     const { meta } = message;
     if (!meta || meta.args.length === 0) throw this.#invalid('it runs no command');
     if (!message.mounts.some(({ dest }) => dest === '/')) throw this.#invalid('it has no root file system');
+    for (const { dest, type } of message.mounts) {
+      const isRoot = posix.resolve('/', meta.cwd, dest) === '/';
+      if (isRoot && (dest !== '/' || type !== MountType.BIND)) {
+        throw this.#invalid(`its mount target ${JSON.stringify(dest)} is the root`);
+      }
+    }
     const network = networkModes.nameOf(message.network);
     const security = securityModes.nameOf(message.security);
     if (!network) throw this.#invalid(`its network mode ${message.network} is not known`);

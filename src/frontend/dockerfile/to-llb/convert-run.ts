@@ -193,7 +193,9 @@ function treeMount(stage: StageBuilder, mount: RunMount, tree: State): MountSpec
   const dest = mount.target.startsWith('/')
     ? mount.target
     : posix.join('/', stage.state.settings.dir, mount.target);
-  if (dest === '/') throw new KilnError('invalid_argument', `invalid mount target ${JSON.stringify(dest)}`);
+  if (posix.resolve(dest) === '/') {
+    throw new KilnError('invalid_argument', `invalid mount target ${JSON.stringify(dest)}`);
+  }
   const source = joinPath('/', mount.source);
   const owned = mount.uid !== undefined || mount.gid !== undefined || mount.mode !== undefined;
   const from = source === '/' && owned ? ownedDirectory(mount, tree) : tree;
