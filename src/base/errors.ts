@@ -140,10 +140,15 @@ export function asKilnError(error: unknown): KilnError {
   return new KilnError('unknown', String(error));
 }
 
+/** Whether SQLite could not do what it was asked. */
+export function isDatabaseError(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === 'ERR_SQLITE_ERROR';
+}
+
 /** SQLite's SQLITE_FULL, in any of its extended forms. */
 function isDatabaseFull(error: Error): boolean {
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  return code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number' && (errcode & 0xff) === 13;
+  const { errcode } = error as { errcode?: unknown };
+  return isDatabaseError(error) && typeof errcode === 'number' && (errcode & 0xff) === 13;
 }
 
 export function isCanceled(error: unknown): boolean {

@@ -102,7 +102,7 @@ export class BuildHistory implements AsyncDisposable {
       } finally {
         this.#running.delete(record.ref);
         try {
-          this.#save(record);
+          await this.#saveOrDrop(record);
           await this.#trim();
         } finally {
           this.#tell(BuildHistoryEventType.COMPLETE, record);
@@ -192,8 +192,7 @@ export class BuildHistory implements AsyncDisposable {
     const record = this.#record(request.ref);
     if (!record) throw new KilnError('not_found', `no build ${JSON.stringify(request.ref)} in the history`);
     if (request.delete) {
-      this.#remove.run(record.ref);
-      await this.#blobs.drop(record.ref);
+      await this.#drop(record.ref);
       this.#tell(BuildHistoryEventType.DELETED, record);
     } else if (!request.finalize) {
       record.pinned = request.pinned;
@@ -205,9 +204,12 @@ export class BuildHistory implements AsyncDisposable {
   /** Drops the oldest records above the limit. */
   async #trim(): Promise<void> {
     for (const { ref } of this.#surplus.all() as { ref: string }[]) {
-      this.#remove.run(ref);
-      await this.#blobs.drop(ref);
+      await this.#drop(ref);
     }
+  }
+
+  async #drop(ref: string): Promise<void> {
+    await this.#blobs.drop(ref, () => this.#remove.run(ref));
   }
 
   #record(ref: string): BuildHistoryRecord | undefined {
@@ -225,6 +227,16 @@ export class BuildHistory implements AsyncDisposable {
     record.generation++;
     const created = Number(record.createdAt!.seconds) * 1000 + Math.floor(record.createdAt!.nanos / 1e6);
     this.#put.run(record.ref, created, record.pinned ? 1 : 0, toBinary(BuildHistoryRecordSchema, record));
+  }
+
+  /** A record that cannot be written leaves no blobs. */
+  async #saveOrDrop(record: BuildHistoryRecord): Promise<void> {
+    try {
+      this.#save(record);
+    } catch (error) {
+      await this.#blobs.drop(record.ref);
+      throw error;
+    }
   }
 
   #tell(type: BuildHistoryEventType, record: BuildHistoryRecord): void {

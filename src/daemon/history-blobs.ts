@@ -9,6 +9,7 @@ import {
 import { type Status, StatusSchema } from '../api/gen/rpc_status_pb.js';
 import { type Digest, parseDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { removeRows } from '../base/remove-rows.ts';
 import { type ContentStore, writeBlob } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseManifest } from '../oci/manifest.ts';
@@ -55,7 +56,9 @@ export class HistoryBlobs {
 
   /** Removes what a killed process wrote for a record that was not. The table of records has to be there. */
   async recover(): Promise<void> {
-    this.#database.exec('DELETE FROM build_history_blob WHERE ref NOT IN (SELECT ref FROM build_history)');
+    removeRows(this.#database, () =>
+      this.#database.exec('DELETE FROM build_history_blob WHERE ref NOT IN (SELECT ref FROM build_history)'),
+    );
     const known = new Set((this.#all.all() as { digest: string }[]).map(({ digest }) => digest));
     for await (const { digest } of this.#store.list())
       if (!known.has(digest)) await this.#store.delete(digest);
@@ -107,11 +110,14 @@ export class HistoryBlobs {
     return message(root);
   }
 
-  /** The record is gone. */
-  async drop(ref: string): Promise<void> {
+  /** The record is gone, or `alongside` deletes it in the same transaction. */
+  async drop(ref: string, alongside: () => void = () => {}): Promise<void> {
     const digests = (this.#ofRef.all(ref) as { digest: Digest }[]).map(({ digest }) => digest);
     const own = digests.filter((digest) => this.#others.get(digest, ref) === undefined);
-    this.#drop.run(ref);
+    removeRows(this.#database, () => {
+      alongside();
+      this.#drop.run(ref);
+    });
     for (const digest of own) await this.#store.delete(digest);
   }
 

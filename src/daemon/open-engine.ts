@@ -10,6 +10,7 @@ import { LLBBridge } from '../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.js';
 import { Debug } from '../api/gen/kiln_debug_pb.js';
 import { TraceService } from '../api/gen/trace_pb.js';
+import { DiskReserve } from '../base/disk-reserve.ts';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
@@ -63,7 +64,6 @@ import type { DaemonLog } from './daemon-log.ts';
 import { DatabaseKeeper } from './database-keeper.ts';
 import { debugService } from './debug-service.ts';
 import { DiskFlusher } from './disk-flusher.ts';
-import { DiskReserve } from './disk-reserve.ts';
 import { dropLostResults } from './drop-lost-results.ts';
 import { EventLoopWatch } from './event-loop-watch.ts';
 import { GarbageCollector } from './garbage-collector.ts';
@@ -100,6 +100,8 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
   resources.use(lockRoot(root));
   const reserve = new DiskReserve(root);
   reserve.adjust();
+  // What the database's log took is needed at the next start.
+  resources.defer(() => reserve.setAside());
 
   const databaseFile = path.join(root, 'kiln.db');
   const database = resources.adopt(openDatabase(databaseFile), (open) => open.close());
@@ -166,13 +168,15 @@ export async function openEngine(config: DaemonConfig, log: DaemonLog, version: 
       images,
       isIdle,
       makeRoom: (signal) => collector.makeRoom(signal),
-      onRemoved: (id, layerDir) => {
-        // What fails to go now goes at the next start.
-        keyStore.dropResult(id).catch((error) => log.debug(`cannot drop the keys of ${id}: ${error}`));
+      deleteRows: (id, layerDir) => {
         localTrees.forgetRef(id);
         httpDownloads.forgetRef(id);
         if (layerDir !== undefined) checksums.forget(layerDir);
       },
+      onPruned: () => reserve.adjust(),
+      // What fails to go now goes at the next start.
+      onRemoved: (id) =>
+        void keyStore.dropResult(id).catch((error) => log.debug(`cannot drop the keys of ${id}: ${error}`)),
     }),
   );
 

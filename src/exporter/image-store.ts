@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, parseDigest } from '../base/digest.ts';
+import { removeRows } from '../base/remove-rows.ts';
 import { transaction } from '../base/transaction.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 
@@ -89,7 +90,7 @@ export function createImageStore(database: DatabaseSync): ImageStore {
       return row && descriptorOf(row);
     },
     async delete(name) {
-      transaction(database, () => drop(name));
+      removeRows(database, () => drop(name));
     },
     async list() {
       return (selectAll.all() as unknown as ImageRow[]).map((row) => ({

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { it } from 'node:test';
 import { digestOf } from '../base/digest.ts';
+import { databaseFaults, FaultyDatabase } from '../base/testing/faulty-database.ts';
 import { rootKey } from '../solver/cache-key.ts';
 import { keyStoreSuite } from './key-store-suite.ts';
 import { SqliteKeyStore } from './sqlite-key-store.ts';
@@ -87,3 +88,33 @@ it('the key store in SQLite lets the event loop turn while it writes 20,000 link
   assert.deepEqual(await store.targets(links.slice(0, 1)), [[]]);
   assert.deepEqual(await store.results([to]), []);
 });
+
+for (const [fault, code] of Object.entries(databaseFaults)) {
+  it(`keys of a result are all dropped, or can be dropped later, whichever statement fails (${fault})`, async (context) => {
+    const database = new FaultyDatabase(':memory:');
+    context.after(() => database.close());
+    const store = new SqliteKeyStore(database);
+    const [from, to] = [rootKey(digestOf('source'), 0), rootKey(digestOf('step'), 0)];
+    const link = { from, operation: digestOf('operation'), output: 0, input: 0, selector: undefined, to };
+    for (const lasting of [false, true]) {
+      for (let left = 0, hits = 1; hits > 0; left++) {
+        await store.commit({
+          links: [link],
+          results: [{ key: to, result: { id: 'r', createdAt: new Date(1) } }],
+        });
+        database.failAfter(left, code, { lasting });
+        const dropped = await store.dropResult('r').then(
+          () => true,
+          () => false,
+        );
+        hits = database.heal();
+        if (!dropped) await store.dropResult('r');
+        assert.deepEqual(await store.results([to]), []);
+        assert.deepEqual(await store.targets([link]), [[]]);
+        assert.equal(dropped || hits > 0, true);
+        // A full disk need not be full for long.
+        if (fault === 'full' && !lasting) assert.equal(dropped, true);
+      }
+    }
+  });
+}

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { removeRows } from '../base/remove-rows.ts';
 import { TimeSlice } from '../base/time-slice.ts';
 import { transaction } from '../base/transaction.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
@@ -32,6 +33,8 @@ interface Write {
   steps: Iterator<void>;
   /** It shares no transaction, since one that it shared has failed. */
   alone: boolean;
+  /** Whether it only deletes. */
+  readonly deletes: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -107,11 +110,11 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   commit(change: KeyChange): Promise<void> {
-    return this.#write(() => this.#commitSteps(change));
+    return this.#write(() => this.#commitSteps(change), { deletes: false });
   }
 
   dropResult(id: string): Promise<void> {
-    return this.#write(() => this.#dropSteps(id));
+    return this.#write(() => this.#dropSteps(id), { deletes: true });
   }
 
   async *resultIds(): AsyncIterable<string> {
@@ -151,9 +154,9 @@ export class SqliteKeyStore implements KeyStore {
     return this.#selectSources.all(key).map((row) => row.from_key as string);
   }
 
-  #write(begin: () => Iterator<void>): Promise<void> {
+  #write(begin: () => Iterator<void>, { deletes }: { readonly deletes: boolean }): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#writes.push({ begin, steps: begin(), alone: false, resolve, reject });
+      this.#writes.push({ begin, steps: begin(), alone: false, deletes, resolve, reject });
       this.#schedule();
     });
   }
@@ -171,10 +174,15 @@ export class SqliteKeyStore implements KeyStore {
   /** One transaction, of as much as fits into a slice of time. */
   #writeForAWhile(): void {
     this.#slice.begin();
-    const begun: Write[] = [];
+    let begun: Write[] = [];
     let ended = 0;
+    const [first] = this.#writes;
+    const run = first!.alone && first!.deletes ? removeRows : transaction;
     try {
-      transaction(this.#database, () => {
+      run(this.#database, () => {
+        for (const write of begun) write.steps = write.begin();
+        begun = [];
+        ended = 0;
         for (const write of this.#writes) {
           if (begun.length > 0 && (write.alone || begun[0]!.alone)) break;
           begun.push(write);
@@ -184,7 +192,8 @@ export class SqliteKeyStore implements KeyStore {
         }
       });
     } catch (error) {
-      this.#failed(begun, error);
+      // Not even begun: it is the first one's turn that has failed.
+      this.#failed(begun.length > 0 ? begun : [first!], error);
       return;
     }
     for (const { resolve } of this.#writes.splice(0, ended)) resolve();
@@ -192,7 +201,7 @@ export class SqliteKeyStore implements KeyStore {
 
   /** A write that fails must not take its neighbours along. */
   #failed(writes: readonly Write[], error: unknown): void {
-    if (writes.length === 1) {
+    if (writes.length === 1 && (writes[0]!.alone || !writes[0]!.deletes)) {
       this.#writes.shift();
       writes[0]!.reject(error);
       return;

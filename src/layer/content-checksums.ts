@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { KeyedLock } from '../base/lifetime.ts';
+import { removeRows } from '../base/remove-rows.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { ContentChecksums, ContentSelection } from './checksum.ts';
 import type { ChecksumTreeInput, ChecksumTreeOutput } from './checksum-tree.task.ts';
@@ -142,9 +143,14 @@ class FileDigestTable {
     this.#get = database.prepare('SELECT packed FROM layer_file_contents WHERE dir = ?');
     this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_contents (dir, packed) VALUES (?, ?)');
     this.#forget = database.prepare('DELETE FROM layer_file_contents WHERE dir = ?');
-    for (const { dir } of database.prepare('SELECT dir FROM layer_file_contents').all()) {
-      if (!existsSync(String(dir))) this.forget(String(dir));
-    }
+    const gone = database
+      .prepare('SELECT dir FROM layer_file_contents')
+      .all()
+      .map(({ dir }) => String(dir))
+      .filter((dir) => !existsSync(dir));
+    removeRows(database, () => {
+      for (const dir of gone) this.forget(dir);
+    });
   }
 
   get(dir: string): Uint8Array | undefined {

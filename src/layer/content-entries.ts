@@ -121,9 +121,9 @@ class EntryFiles implements ContentEntries, AsyncDisposable {
     this.#total += size;
     for (const [oldest, oldestSize] of this.#sizes) {
       if (this.#total <= this.#maxBytes || this.#sizes.size === 1) return;
+      rmSync(this.#file(oldest), { force: true });
       this.#sizes.delete(oldest);
       this.#total -= oldestSize;
-      rmSync(this.#file(oldest), { force: true });
     }
   }
 

@@ -176,6 +176,8 @@ export class LazyLayers {
     await this.#makeRoom?.(signal);
     const id = snapshotOf(record);
     const parent = parentsOf(record.origin)[0];
+    // What an earlier try could not remove.
+    await this.#snapshotter.remove(id);
     await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));
     try {
       const target = await this.#snapshotter.writableLayerDir(id);
@@ -189,7 +191,9 @@ export class LazyLayers {
       }
       await this.#snapshotter.commit(id);
     } catch (error) {
-      await this.#snapshotter.remove(id);
+      await this.#snapshotter.remove(id).catch(() => {
+        // The next try, or the next start, removes it.
+      });
       throw asKilnError(error);
     }
   }

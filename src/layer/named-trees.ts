@@ -56,11 +56,8 @@ export class NamedTrees {
 
   /** Takes the name from its trees; who waits for one of them gets another. Answers what had the name. */
   drop(name: string): readonly RefRecord[] {
-    const dropped = [...this.#records.byName(name)];
-    for (const record of dropped) {
-      this.#shared.delete(record);
-      this.#records.update(record, { state: record.state, name: undefined });
-    }
+    const dropped = this.#records.dropName(name);
+    for (const record of dropped) this.#shared.delete(record);
     const waiting = this.#waiting.get(name) ?? [];
     this.#waiting.delete(name);
     for (const { record } of waiting) record.resolve(undefined);

@@ -20,7 +20,8 @@ export interface RecordUsageOptions {
   readonly content: ContentStore;
   readonly images: KeptImages;
   readonly unrecorded: UnrecordedBlobs;
-  readonly onRemoved: (record: RefRecord, layerDir: string | undefined) => void;
+  readonly onRemoved: (record: RefRecord) => void;
+  readonly onPruned?: () => void;
 }
 
 /** So many records are removed in one transaction. */
@@ -68,7 +69,8 @@ export class RecordUsage {
    */
   async *prune(options: PruneOptions): AsyncGenerator<UsageRecord> {
     using _permit = await this.#pruning.acquire(options.signal);
-    const { records, sizes } = this.#options;
+    const { records, sizes, onPruned } = this.#options;
+    using _end = { [Symbol.dispose]: () => onPruned?.() };
     const matches = parseRecordFilter(options.filters ?? []);
     const isLimited = Boolean(options.maxUsedSpace || options.reservedSpace || options.minFreeSpace);
     for (;;) {
@@ -130,9 +132,10 @@ export class RecordUsage {
       const removals = await records.erase(batch);
       for (const [index, record] of batch.entries()) {
         sizes.removed(record, removals[index]!);
-        onRemoved(record, removals[index]!.layerDir);
-        yield gone[index]!;
+        onRemoved(record);
       }
+      await records.deleteBlobs(batch);
+      yield* gone;
       await setImmediate();
     }
     if (!options.all) return;

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
-import { asKilnError, KilnError } from '../base/errors.ts';
+import { isDatabaseError, KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import { joinLayers, layersAbove } from '../snapshot/layer-list.ts';
 import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
@@ -8,6 +8,7 @@ import type { KeptImages, RecordOptions, RefId } from './ref.ts';
 import {
   newRefId,
   parentsOf,
+  publicId,
   type RecordOrigin,
   type RecordState,
   type RefRecord,
@@ -30,6 +31,8 @@ export interface RefRecordsOptions {
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
   readonly images: Pick<KeptImages, 'holds'>;
+  /** Deletes what other rooms have written of a record, in the transaction in which it goes. */
+  readonly deleteRows?: (id: RefId, layerDir: string | undefined) => void;
 }
 
 export interface NewRecord extends RecordOptions {
@@ -41,12 +44,20 @@ export interface NewRecord extends RecordOptions {
   readonly blobs?: readonly StoredBlob[];
 }
 
+interface RecordChange {
+  readonly state: RecordState;
+  readonly generation?: number;
+  readonly name?: undefined;
+  readonly sharesFiles?: boolean;
+}
+
 /** The graph of records: who needs whom, who is held, and which blobs and names belong to what; in memory, and in the table. */
 export class RefRecords {
   readonly #table: RefTable;
   readonly #snapshotter: Snapshotter;
   readonly #content: ContentStore;
   readonly #images: Pick<KeptImages, 'holds'>;
+  readonly #deleteRows: (id: RefId, layerDir: string | undefined) => void;
   readonly #records = new Map<RefId, RefRecord>();
   readonly #byChain = new Map<Digest, RefRecord>();
   readonly #byName = new Map<string, Set<RefRecord>>();
@@ -60,11 +71,12 @@ export class RefRecords {
   readonly #used = new Set<RefRecord>();
   #useTimer: NodeJS.Timeout | undefined;
 
-  constructor({ database, snapshotter, content, images }: RefRecordsOptions) {
+  constructor({ database, snapshotter, content, images, deleteRows }: RefRecordsOptions) {
     this.#table = new RefTable(database);
     this.#snapshotter = snapshotter;
     this.#content = content;
     this.#images = images;
+    this.#deleteRows = deleteRows ?? (() => {});
     this.#add(
       blankRecord(scratchId, {
         origin: { kind: 'merge', parents: [] },
@@ -180,29 +192,70 @@ export class RefRecords {
   /** Records several new trees in one transaction; each may be named as parent by `id` by the ones after it. */
   createAll(options: readonly (NewRecord & { readonly id?: RefId })[]): RefRecord[] {
     const records = options.map((each) => blankRecord(each.id ?? newRefId(), each));
-    const stored = records.filter((record) => record.state !== 'mutable' || record.name !== undefined);
-    if (stored.length > 0) this.#table.put(stored);
+    this.#write(records);
     for (const record of records) this.#add(record);
     return records;
   }
 
+  /** Records a new tree, held once, whose snapshot `make` makes; what it is given belongs in the snapshot's transaction. */
+  async createWith(
+    options: NewRecord & { readonly id: RefId },
+    make: (write: () => void) => Promise<void>,
+  ): Promise<RefRecord> {
+    const record = blankRecord(options.id, options);
+    await make(() => this.#write([record]));
+    this.#add(record);
+    this.hold(record);
+    return record;
+  }
+
+  #write(records: readonly RefRecord[]): void {
+    const stored = records.filter((record) => record.state !== 'mutable' || record.name !== undefined);
+    if (stored.length > 0) this.#table.put(stored);
+  }
+
   /** Writes a record's state, name and generation after they changed. */
-  update(
-    record: RefRecord,
-    change: { state: RecordState; generation?: number; name?: undefined; sharesFiles?: boolean },
-  ): void {
-    const { state, generation, sharesFiles } = record;
-    const before = { state, generation, sharesFiles, name: record.name };
-    const name = record.name;
-    Object.assign(record, change);
+  update(record: RefRecord, change: RecordChange): void {
+    const before = apply(record, change);
     try {
       this.#table.put([record]);
     } catch (error) {
       Object.assign(record, before);
       throw error;
     }
-    if (name !== undefined && record.name === undefined) this.#unname(name, record);
+    this.#updated(record, before.name);
+  }
+
+  /** The same, where `write` belongs in the transaction in which `commit` changes the snapshot. */
+  async updateWith(
+    record: RefRecord,
+    change: RecordChange,
+    commit: (write: () => void) => Promise<void>,
+  ): Promise<void> {
+    const before = apply(record, change);
+    try {
+      await commit(() => this.#table.put([record]));
+    } catch (error) {
+      Object.assign(record, before);
+      throw error;
+    }
+    this.#updated(record, before.name);
+  }
+
+  #updated(record: RefRecord, nameBefore: string | undefined): void {
+    if (nameBefore !== undefined && record.name === undefined) this.#unname(nameBefore, record);
     if (record.sharesFiles) this.#addSharer(record);
+  }
+
+  /** Takes the name from all that has it. Answers what had it. */
+  dropName(name: string): readonly RefRecord[] {
+    const records = [...this.byName(name)];
+    this.#table.unname(records.map(({ id }) => id));
+    for (const record of records) {
+      record.name = undefined;
+      this.#unname(name, record);
+    }
+    return records;
   }
 
   addBlob(record: RefRecord, blob: StoredBlob): void {
@@ -248,18 +301,31 @@ export class RefRecords {
     if (record === this.#youngestSharer) this.#youngestSharer = [...this.#sharers].at(-1);
   }
 
-  /** Removes detached records for good (children before parents), with their snapshots, and blobs that nothing else needs. */
+  /**
+   * Removes detached records for good (children before parents), with their snapshots and what belongs to them in other rooms' tables.
+   * The database is written at once; when that fails, the records are back in the graph, and nothing is removed.
+   */
   async erase(records: readonly RefRecord[]): Promise<readonly Removal[]> {
-    this.#table.delete(records.map((record) => record.id));
-    const removals: Removal[] = [];
-    for (const record of records) {
-      removals.push(await this.#snapshotter.remove(snapshotOf(record)));
-      for (const { descriptor } of record.blobs) {
-        const { digest } = descriptor;
-        if (!this.ownsBlob(digest) && !this.#images.holds(digest)) await this.#content.delete(digest);
+    try {
+      return await this.#snapshotter.removeAll(records.map(snapshotOf), (layerDirs) => {
+        this.#table.delete(records.map((record) => record.id));
+        for (const [index, record] of records.entries()) this.#deleteRows(publicId(record), layerDirs[index]);
+      });
+    } catch (error) {
+      for (const record of records.toReversed()) {
+        this.#add(record);
+        this.#noteUse(record);
       }
+      throw error;
     }
-    return removals;
+  }
+
+  /** Deletes the blobs of erased records that nothing else needs. */
+  async deleteBlobs(records: readonly RefRecord[]): Promise<void> {
+    for (const { descriptor } of records.flatMap(({ blobs }) => blobs)) {
+      const { digest } = descriptor;
+      if (!this.ownsBlob(digest) && !this.#images.holds(digest)) await this.#content.delete(digest);
+    }
   }
 
   ownsBlob(digest: Digest): boolean {
@@ -324,22 +390,24 @@ export class RefRecords {
   /** Writes some of them, and the rest a moment later: a build may have used thousands of records. */
   #flushSome(): void {
     this.#useTimer = undefined;
-    this.#writeUses(this.#used.values().take(usesAtOnce).toArray());
-    if (this.#used.size > 0) this.#flushAfter(usePause);
+    const written = this.#writeUses(this.#used.values().take(usesAtOnce).toArray());
+    if (this.#used.size > 0) this.#flushAfter(written ? usePause : useDelay);
   }
 
   #flushAfter(milliseconds: number): void {
     this.#useTimer ??= setTimeout(() => this.#flushSome(), milliseconds).unref();
   }
 
-  #writeUses(records: readonly RefRecord[]): void {
+  /** Answers whether they are written. What cannot be, on a full disk, waits for the next time. */
+  #writeUses(records: readonly RefRecord[]): boolean {
     try {
       if (records.length > 0) this.#table.putUse(records);
-      for (const record of records) this.#used.delete(record);
     } catch (error) {
-      // On a full disk they have to wait for the next time.
-      if (asKilnError(error).code !== 'resource_exhausted') throw error;
+      if (!isDatabaseError(error)) throw error;
+      return false;
     }
+    for (const record of records) this.#used.delete(record);
+    return true;
   }
 
   #noteUse(record: RefRecord): void {
@@ -386,6 +454,13 @@ export class RefRecords {
     named?.delete(record);
     if (named?.size === 0) this.#byName.delete(name);
   }
+}
+
+/** Answers what it was before. */
+function apply(record: RefRecord, change: RecordChange) {
+  const { state, generation, sharesFiles, name } = record;
+  Object.assign(record, change);
+  return { state, generation, sharesFiles, name };
 }
 
 function blankRecord(id: RefId, options: NewRecord): RefRecord {

@@ -51,8 +51,12 @@ export interface RefStoreOptions {
   readonly pool: ThreadPool;
   /** None by default. */
   readonly images?: KeptImages;
-  /** Told of each record that is gone: the id under which it was known last, and the layer directory it had. */
-  readonly onRemoved?: (id: RefId, layerDir: string | undefined) => void;
+  /** Deletes what other rooms have written of a record, in the transaction in which it goes: its id, and the layer directory it had. */
+  readonly deleteRows?: (id: RefId, layerDir: string | undefined) => void;
+  /** Told of each record that is gone: the id under which it was known last. */
+  readonly onRemoved?: (id: RefId) => void;
+  /** Told when records have been pruned, and their space is free. */
+  readonly onPruned?: () => void;
   /** Waited for before something is written, so that there can be room for it. */
   readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
   /** Whether nothing is being built; by default whether no ref is held. */
@@ -133,7 +137,8 @@ class LocalRefStore implements RefStore, RefOperations {
       content,
       images,
       unrecorded,
-      onRemoved: (record, layerDir) => this.#onRemoved(record, layerDir),
+      onRemoved: (record) => this.#onRemoved(record),
+      onPruned: options.onPruned,
     });
   }
 
@@ -296,18 +301,19 @@ class LocalRefStore implements RefStore, RefOperations {
     this.#records.detach(record);
     const [removal] = await this.#records.erase([record]);
     this.#sizes.removed(record, removal!);
-    this.#onRemoved(record, removal!.layerDir);
+    this.#onRemoved(record);
+    await this.#records.deleteBlobs([record]);
   }
 
   knownSize(): number {
     return this.#usage.knownSize();
   }
 
-  #onRemoved(record: RefRecord, layerDir: string | undefined): void {
+  #onRemoved(record: RefRecord): void {
     for (const { descriptor } of record.blobs) {
       if (!this.#records.ownsBlob(descriptor.digest)) this.#lazyLayers.forgetProvider(descriptor.digest);
     }
-    this.#tellRemoved?.(publicId(record), layerDir);
+    this.#tellRemoved?.(publicId(record));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -334,8 +340,9 @@ class LocalRefStore implements RefStore, RefOperations {
   /** Ends a named tree's life under its name: what is built on it keeps it as it is. */
   async finalize(record: RefRecord): Promise<void> {
     if (record.state !== 'frozen') return;
-    this.#records.update(record, { state: 'committed', name: undefined });
-    await this.#snapshotter.commit(snapshotOf(record));
+    await this.#records.updateWith(record, { state: 'committed', name: undefined }, (write) =>
+      this.#snapshotter.commit(snapshotOf(record), write),
+    );
   }
 
   async make(record: RefRecord, context: UnlazyContext | undefined): Promise<void> {
@@ -385,8 +392,9 @@ class LocalRefStore implements RefStore, RefOperations {
   }
 
   async commit(record: RefRecord, sharesFiles: boolean): Promise<ImmutableRef> {
-    await this.#snapshotter.commit(snapshotOf(record));
-    this.#records.update(record, { state: 'committed', sharesFiles });
+    await this.#records.updateWith(record, { state: 'committed', sharesFiles }, (write) =>
+      this.#snapshotter.commit(snapshotOf(record), write),
+    );
     this.#sizes.note(record);
     return new ImmutableHandle(record, this);
   }
@@ -394,7 +402,9 @@ class LocalRefStore implements RefStore, RefOperations {
   async discard(record: RefRecord): Promise<void> {
     this.#records.letGo(record);
     this.#records.detach(record);
-    await this.#records.erase([record]);
+    await this.#records.erase([record]).catch(() => {
+      // It stays for the next collection.
+    });
   }
 
   async freeze(record: RefRecord, unchanged: boolean): Promise<ImmutableRef> {
@@ -414,13 +424,13 @@ class LocalRefStore implements RefStore, RefOperations {
     if (below && origin.parent !== undefined) await this.make(below, context);
     await this.#makeRoom?.(context?.signal);
     const id = newRefId();
-    await this.#snapshotter.prepare(
-      id as string as SnapshotId,
-      origin.parent === undefined ? undefined : snapshotOf(below!),
+    return await this.#records.createWith({ ...options, id, origin }, (write) =>
+      this.#snapshotter.prepare(
+        id as string as SnapshotId,
+        origin.parent === undefined ? undefined : snapshotOf(below!),
+        write,
+      ),
     );
-    const [record] = this.#records.createAll([{ ...options, id, origin }]);
-    this.#records.hold(record!);
-    return record!;
   }
 
   #createJoined(origin: RecordOrigin, options: RecordOptions): ImmutableRef {

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
+import { removeRows } from '../base/remove-rows.ts';
 import { transaction } from '../base/transaction.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { RecordType, RefId } from './ref.ts';
@@ -30,7 +31,7 @@ interface BlobRow {
   readonly description: string | null;
 }
 
-/** The records on disk. Each call is one transaction. */
+/** The records on disk. Each call is one transaction, or a part of the one that is open. */
 export class RefTable {
   readonly #database: DatabaseSync;
   readonly #put;
@@ -38,6 +39,7 @@ export class RefTable {
   readonly #deleteBlobs;
   readonly #putBlob;
   readonly #use;
+  readonly #unname;
 
   constructor(database: DatabaseSync) {
     database.exec(`
@@ -59,6 +61,7 @@ export class RefTable {
     this.#delete = database.prepare('DELETE FROM ref_record WHERE id = ?');
     this.#deleteBlobs = database.prepare('DELETE FROM ref_blob WHERE record = ?');
     this.#putBlob = database.prepare('INSERT OR REPLACE INTO ref_blob VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#unname = database.prepare('UPDATE ref_record SET name = NULL WHERE id = ?');
     this.#use = database.prepare(
       'UPDATE ref_record SET last_used_at = ?, usage_count = ?, size = ? WHERE id = ?',
     );
@@ -109,11 +112,18 @@ export class RefTable {
 
   delete(ids: readonly RefId[]): void {
     if (ids.length === 0) return;
-    transaction(this.#database, () => {
+    removeRows(this.#database, () => {
       for (const id of ids) {
         this.#delete.run(id);
         this.#deleteBlobs.run(id);
       }
+    });
+  }
+
+  /** Takes the names from records. */
+  unname(ids: readonly RefId[]): void {
+    removeRows(this.#database, () => {
+      for (const id of ids) this.#unname.run(id);
     });
   }
 

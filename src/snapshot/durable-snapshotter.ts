@@ -53,10 +53,10 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     await this.#ledger.strike(sync, (id) => !idle && active.has(id));
   }
 
-  async prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+  async prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void> {
     await this.#turns.take();
     this.#ledger.note(id);
-    await this.#inner.prepare(id, parent);
+    await this.#inner.prepare(id, parent, alongside);
   }
 
   merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
@@ -80,8 +80,8 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     return this.#inner.writableLayerDir(id);
   }
 
-  commit(id: SnapshotId): Promise<void> {
-    return this.#inner.commit(id);
+  commit(id: SnapshotId, alongside?: () => void): Promise<void> {
+    return this.#inner.commit(id, alongside);
   }
 
   layerDirs(id: SnapshotId): Promise<readonly string[]> {
@@ -94,6 +94,13 @@ class LedgeredSnapshotter implements DurableSnapshotter {
 
   remove(id: SnapshotId): Promise<Removal> {
     return this.#inner.remove(id);
+  }
+
+  removeAll(
+    ids: readonly SnapshotId[],
+    alongside?: (layerDirs: readonly (string | undefined)[]) => void,
+  ): Promise<readonly Removal[]> {
+    return this.#inner.removeAll(ids, alongside);
   }
 
   stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {

@@ -53,16 +53,17 @@ class NativeSnapshotter implements Snapshotter {
     this.#recover();
   }
 
-  async prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+  async prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void> {
     const parents = parent === undefined ? [] : [parent];
-    await this.#create(id, parents, async () => {
+    const make = async () => {
       await this.#makeTree(id, parent);
-      return { id, state: 'active', parents };
-    });
+      return { id, state: 'active', parents } as const;
+    };
+    await this.#create(id, parents, make, alongside);
   }
 
-  async commit(id: SnapshotId): Promise<void> {
-    this.#index.commit(id);
+  async commit(id: SnapshotId, alongside?: () => void): Promise<void> {
+    this.#index.commit(id, alongside);
   }
 
   async merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
@@ -116,10 +117,27 @@ class NativeSnapshotter implements Snapshotter {
   }
 
   async remove(id: SnapshotId): Promise<Removal> {
-    if (!this.#index.isRemovable(id)) return { freed: Promise.resolve(0) };
-    const freed = this.#trash.discard(this.#tree(id));
-    await this.#index.delete(id, freed);
-    return { freed, layerDir: this.#tree(id) };
+    const [removal] = await this.removeAll([id]);
+    return removal!;
+  }
+
+  async removeAll(
+    ids: readonly SnapshotId[],
+    alongside?: (layerDirs: readonly (string | undefined)[]) => void,
+  ): Promise<readonly Removal[]> {
+    const layerDirs = ids.map((id) => (this.#index.get(id) ? this.#tree(id) : undefined));
+    this.#index.delete(ids, () => alongside?.(layerDirs));
+    const removals: Removal[] = [];
+    for (const [index, id] of ids.entries()) {
+      const layerDir = layerDirs[index];
+      if (layerDir === undefined) {
+        removals.push({ freed: Promise.resolve(0) });
+        continue;
+      }
+      const { freed } = await this.#trash.discard(this.#tree(id));
+      removals.push({ freed, layerDir });
+    }
+    return removals;
   }
 
   async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {
@@ -151,8 +169,9 @@ class NativeSnapshotter implements Snapshotter {
     id: SnapshotId,
     parents: readonly SnapshotId[],
     make: Parameters<SnapshotIndex['create']>[2],
+    alongside?: () => void,
   ): Promise<void> {
-    return this.#index.create(id, parents, make, () => void this.#trash.discard(this.#tree(id)));
+    return this.#index.create(id, parents, make, () => this.#trash.discard(this.#tree(id)), alongside);
   }
 
   #tree(id: SnapshotId): string {

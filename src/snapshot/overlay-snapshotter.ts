@@ -62,7 +62,7 @@ class OverlaySnapshotter implements Snapshotter {
     this.#recover();
   }
 
-  async prepare(id: SnapshotId, parent?: SnapshotId): Promise<void> {
+  async prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void> {
     const parents = parent === undefined ? [] : [parent];
     await this.#index.create(
       id,
@@ -76,11 +76,12 @@ class OverlaySnapshotter implements Snapshotter {
         return { id, state: 'active', parents };
       },
       () => this.#discard(id),
+      alongside,
     );
   }
 
-  async commit(id: SnapshotId): Promise<void> {
-    this.#index.commit(id);
+  async commit(id: SnapshotId, alongside?: () => void): Promise<void> {
+    this.#index.commit(id, alongside);
     rmSync(path.join(this.#ownDir(id), 'work'), { recursive: true, force: true });
   }
 
@@ -163,12 +164,29 @@ class OverlaySnapshotter implements Snapshotter {
   }
 
   async remove(id: SnapshotId): Promise<Removal> {
-    if (!this.#index.isRemovable(id)) return { freed: Promise.resolve(0) };
-    this.#flats.release(id);
-    this.#marks.delete(ownLayer(id));
-    const freed = this.#discard(id);
-    await this.#index.delete(id, freed);
-    return { freed, layerDir: path.join(this.#ownDir(id), 'fs') };
+    const [removal] = await this.removeAll([id]);
+    return removal!;
+  }
+
+  async removeAll(
+    ids: readonly SnapshotId[],
+    alongside?: (layerDirs: readonly (string | undefined)[]) => void,
+  ): Promise<readonly Removal[]> {
+    const layerDirs = ids.map((id) => (this.#index.get(id) ? path.join(this.#ownDir(id), 'fs') : undefined));
+    this.#index.delete(ids, () => alongside?.(layerDirs));
+    const removals: Removal[] = [];
+    for (const [index, id] of ids.entries()) {
+      const layerDir = layerDirs[index];
+      if (layerDir === undefined) {
+        removals.push({ freed: Promise.resolve(0) });
+        continue;
+      }
+      this.#flats.release(id);
+      this.#marks.delete(ownLayer(id));
+      const { freed } = await this.#discard(id);
+      removals.push({ freed, layerDir });
+    }
+    return removals;
   }
 
   async stat(id: SnapshotId): Promise<SnapshotInfo | undefined> {
@@ -203,7 +221,7 @@ class OverlaySnapshotter implements Snapshotter {
     return path.join(this.#dir, id);
   }
 
-  #discard(id: SnapshotId): Promise<number> {
+  #discard(id: SnapshotId): Promise<{ readonly freed: Promise<number> }> {
     return this.#trash.discard(this.#ownDir(id));
   }
 

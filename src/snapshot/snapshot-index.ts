@@ -1,5 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { KilnError } from '../base/errors.ts';
+import { removeRows } from '../base/remove-rows.ts';
+import { transaction } from '../base/transaction.ts';
 import { type SnapshotId, type SnapshotInfo, snapshotId } from './snapshot.ts';
 
 /** What is recorded of one snapshot. */
@@ -26,12 +28,14 @@ export class SnapshotIndex {
   readonly #records = new Map<SnapshotId, SnapshotRecord>();
   readonly #children = new Map<SnapshotId, number>();
   readonly #reserved = new Set<SnapshotId>();
+  readonly #database: DatabaseSync;
   readonly #insert;
   readonly #commit;
   readonly #delete;
 
   /** `name` is the snapshotter's: each kind has its own table. */
   constructor(database: DatabaseSync, name: 'overlay' | 'native') {
+    this.#database = database;
     const table = `snapshot_${name}`;
     database.exec(
       `CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, state TEXT NOT NULL, parents TEXT NOT NULL, layers TEXT, view TEXT) STRICT, WITHOUT ROWID`,
@@ -70,14 +74,15 @@ export class SnapshotIndex {
   }
 
   /**
-   * Runs `make`, which builds the files of a new snapshot, and records what it answers; `undo` when that fails.
-   * `parents` cannot be deleted meanwhile. Throws `already_exists`, `not_found`, `failed_precondition`.
+   * Runs `make`, which builds the files of a new snapshot, and records what it answers together with what `alongside`
+   * writes; runs `undo` when that fails. `parents` cannot be deleted meanwhile. Throws `already_exists`, `not_found`, `failed_precondition`.
    */
   async create(
     id: SnapshotId,
     parents: readonly SnapshotId[],
     make: () => SnapshotRecord | Promise<SnapshotRecord>,
-    undo: () => void,
+    undo: () => Promise<unknown>,
+    alongside: () => void = () => {},
   ): Promise<void> {
     if (this.#records.has(id) || this.#reserved.has(id)) {
       throw new KilnError('already_exists', `snapshot ${id} exists already`);
@@ -87,16 +92,19 @@ export class SnapshotIndex {
     this.#count(parents, 1);
     try {
       const record = await make();
-      this.#insert.run(
-        record.id,
-        record.state,
-        JSON.stringify(record.parents),
-        record.layers ? JSON.stringify(record.layers) : null,
-        record.view ? JSON.stringify(record.view) : null,
-      );
+      transaction(this.#database, () => {
+        this.#insert.run(
+          record.id,
+          record.state,
+          JSON.stringify(record.parents),
+          record.layers ? JSON.stringify(record.layers) : null,
+          record.view ? JSON.stringify(record.view) : null,
+        );
+        alongside();
+      });
       this.#add(record);
     } catch (error) {
-      undo();
+      await undo();
       throw error;
     } finally {
       this.#count(parents, -1);
@@ -104,52 +112,65 @@ export class SnapshotIndex {
     }
   }
 
-  commit(id: SnapshotId): void {
+  /** With what `alongside` writes: both, or neither. */
+  commit(id: SnapshotId, alongside: () => void = () => {}): void {
     const record = this.require(id);
     if (record.state !== 'active') {
       throw new KilnError('failed_precondition', `snapshot ${id} is committed already`);
     }
-    this.#commit.run(id);
+    transaction(this.#database, () => {
+      this.#commit.run(id);
+      alongside();
+    });
     this.#records.set(id, { ...record, state: 'committed' });
   }
 
-  /** Whether there is such a snapshot. Throws `failed_precondition` when it cannot be removed because it has children. */
-  isRemovable(id: SnapshotId): boolean {
-    const children = this.#children.get(id) ?? 0;
-    if (this.#records.has(id) && children > 0) {
-      throw new KilnError(
-        'failed_precondition',
-        `snapshot ${id} has ${children} children: remove them first`,
-      );
+  /**
+   * Forgets those of the snapshots that there are, each after its children, and runs `alongside`, which deletes what else
+   * goes with them: all of it, or nothing. Throws `failed_precondition` when one has children that stay.
+   */
+  delete(ids: readonly SnapshotId[], alongside: () => void = () => {}): void {
+    const going = ids.flatMap((id) => this.#records.get(id) ?? []);
+    const goingChildren = new Map<SnapshotId, number>();
+    for (const { id, parents } of going) {
+      const children = (this.#children.get(id) ?? 0) - (goingChildren.get(id) ?? 0);
+      if (children > 0) {
+        throw new KilnError(
+          'failed_precondition',
+          `snapshot ${id} has ${children} children: remove them first`,
+        );
+      }
+      for (const parent of parents) goingChildren.set(parent, (goingChildren.get(parent) ?? 0) + 1);
     }
-    return this.#records.has(id);
-  }
-
-  /** To be called when the files are out of the way. Where the disk is too full to write that, waits until they are `freed`. */
-  async delete(id: SnapshotId, freed: Promise<unknown>): Promise<void> {
-    const { parents } = this.require(id);
-    this.#records.delete(id);
-    this.#count(parents, -1);
-    try {
-      this.#delete.run(id);
-    } catch {
-      await freed;
-      this.#delete.run(id);
-    }
+    removeRows(this.#database, () => {
+      alongside();
+      for (const { id } of going) this.#delete.run(id);
+    });
+    this.#forget(going);
   }
 
   /** Forgets what is not whole any more, with everything built on it. */
   dropUnless(isWhole: (record: SnapshotRecord) => boolean): void {
-    let broken = [...this.#records.values()].filter((record) => !isWhole(record));
-    while (broken.length > 0) {
-      for (const { id, parents } of broken) {
-        this.#delete.run(id);
-        this.#records.delete(id);
-        this.#count(parents, -1);
-      }
-      broken = [...this.#records.values()].filter(({ parents }) =>
-        parents.some((parent) => !this.#records.has(parent)),
+    const broken = new Set<SnapshotRecord>();
+    let found = [...this.#records.values()].filter((record) => !isWhole(record));
+    while (found.length > 0) {
+      for (const record of found) broken.add(record);
+      const ids = new Set(found.map(({ id }) => id));
+      found = [...this.#records.values()].filter(
+        (record) => !broken.has(record) && record.parents.some((parent) => ids.has(parent)),
       );
+    }
+    if (broken.size === 0) return;
+    removeRows(this.#database, () => {
+      for (const { id } of broken) this.#delete.run(id);
+    });
+    this.#forget(broken);
+  }
+
+  #forget(records: Iterable<SnapshotRecord>): void {
+    for (const { id, parents } of records) {
+      this.#records.delete(id);
+      this.#count(parents, -1);
     }
   }
 

@@ -37,9 +37,12 @@ export type SnapshotChanges =
  */
 export interface Snapshotter extends AsyncDisposable {
   readonly name: 'overlay' | 'native';
-  /** Creates an active snapshot that starts as `parent` (empty without one). Throws `already_exists`, `not_found`. */
-  prepare(id: SnapshotId, parent?: SnapshotId): Promise<void>;
-  commit(id: SnapshotId): Promise<void>;
+  /**
+   * Creates an active snapshot that starts as `parent` (empty without one). Throws `already_exists`, `not_found`.
+   * Here and below, `alongside` writes rows of others to the same database: all of it is written, or nothing.
+   */
+  prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void>;
+  commit(id: SnapshotId, alongside?: () => void): Promise<void>;
   /** A committed snapshot that shows the layers of `parents` one on top of the other, first at the bottom. */
   merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void>;
   /** A committed snapshot of what `upper` changed against `lower`, deletions included. */
@@ -60,6 +63,14 @@ export interface Snapshotter extends AsyncDisposable {
   writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }>;
   /** Throws `failed_precondition` while children exist; removing what does not exist is no error. */
   remove(id: SnapshotId): Promise<Removal>;
+  /**
+   * Removes several, children before parents, and what `alongside` deletes; it is told which layer directory each
+   * had. The database is written before this returns its promise; when that throws, nothing is removed.
+   */
+  removeAll(
+    ids: readonly SnapshotId[],
+    alongside?: (layerDirs: readonly (string | undefined)[]) => void,
+  ): Promise<readonly Removal[]>;
   stat(id: SnapshotId): Promise<SnapshotInfo | undefined>;
   list(): AsyncIterable<SnapshotInfo>;
   /** What each snapshot takes, in one go. What does not exist takes nothing. */

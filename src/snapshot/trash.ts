@@ -33,19 +33,35 @@ export class Trash implements AsyncDisposable {
   }
 
   /**
-   * The path is free when this returns; the space is, when the answered promise resolves with the bytes that came free. What does
-   * not exist is no error.
+   * Resolves when the path is free, mostly at once; the space is, when `freed` resolves with the bytes that came free. What does
+   * not exist is no error, nor is what cannot be moved: it is deleted where it is, as far as that is possible.
    */
-  discard(victim: string): Promise<number> {
+  async discard(victim: string): Promise<{ readonly freed: Promise<number> }> {
     const target = path.join(this.#dir, `${process.pid}-${Date.now().toString(36)}-${this.#next++}`);
-    try {
-      renameSync(victim, target);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return Promise.resolve(0);
-      throw error;
+    let moved = move(victim, target);
+    if (moved === 'refused') {
+      // On a full disk there may be no room for one more name in the trash; there is when what is in it has been deleted.
+      await this.empty();
+      moved = move(victim, target);
     }
+    switch (moved) {
+      case 'missing':
+        return { freed: Promise.resolve(0) };
+      case 'moved':
+        return { freed: this.#delete(target) };
+      case 'refused': {
+        const freed = this.#delete(victim);
+        await freed;
+        return { freed };
+      }
+      default:
+        return moved satisfies never;
+    }
+  }
+
+  #delete(victim: string): Promise<number> {
     const { promise, resolve } = deferred<number>();
-    this.#waiting.push({ path: target, freed: resolve });
+    this.#waiting.push({ path: victim, freed: resolve });
     this.#deleteNext();
     return promise;
   }
@@ -74,5 +90,14 @@ export class Trash implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.empty();
+  }
+}
+
+function move(from: string, to: string): 'moved' | 'missing' | 'refused' {
+  try {
+    renameSync(from, to);
+    return 'moved';
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT' ? 'missing' : 'refused';
   }
 }

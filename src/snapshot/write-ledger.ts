@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { removeRows } from '../base/remove-rows.ts';
 import { type SnapshotId, snapshotId } from './snapshot.ts';
 
 /**
@@ -14,6 +15,7 @@ export class WriteLedger {
   readonly doubtfulSince: number | undefined;
   /** When earlier processes wrote last (milliseconds since 1970), if they left anything noted. */
   readonly restingSince: number | undefined;
+  readonly #database: DatabaseSync;
   readonly #bootId: string;
   /** With a number that grows with every write. */
   readonly #noted: Map<SnapshotId, number>;
@@ -36,6 +38,7 @@ export class WriteLedger {
     this.#delete = database.prepare('DELETE FROM snapshot_unflushed WHERE id = ?');
     this.#setFlushed = database.prepare('UPDATE disk_flush SET flushed_at = ?');
     this.#setBoot = database.prepare('UPDATE disk_flush SET boot_id = ?');
+    this.#database = database;
     this.#bootId = bootId;
 
     const noted = database.prepare('SELECT id, noted_at FROM snapshot_unflushed').all();
@@ -57,8 +60,10 @@ export class WriteLedger {
 
   /** What was lost, and the files that were in doubt, are no more. */
   acknowledge(): void {
-    for (const id of this.lost) if (!this.#noted.has(id)) this.#delete.run(id);
-    this.#setBoot.run(this.#bootId);
+    removeRows(this.#database, () => {
+      for (const id of this.lost) if (!this.#noted.has(id)) this.#delete.run(id);
+      this.#setBoot.run(this.#bootId);
+    });
   }
 
   /** Runs `flush`, which brings all to the disk, and strikes out the snapshots that nobody was `writing` when it began. */
@@ -66,12 +71,12 @@ export class WriteLedger {
     const before = Date.now();
     const still = [...this.#noted].filter(([id]) => !writing(id));
     await flush();
-    for (const [id, write] of still) {
-      if (this.#noted.get(id) !== write) continue;
-      this.#delete.run(id);
-      this.#noted.delete(id);
-    }
-    this.#setFlushed.run(before);
+    const safe = still.filter(([id, write]) => this.#noted.get(id) === write);
+    removeRows(this.#database, () => {
+      for (const [id] of safe) this.#delete.run(id);
+      this.#setFlushed.run(before);
+    });
+    for (const [id] of safe) this.#noted.delete(id);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { removeRows } from '../base/remove-rows.ts';
 import type { RefId } from '../layer/ref.ts';
 
 /** A tree that was synced before, and what it holds. */
@@ -33,7 +34,8 @@ export class LocalTrees {
        CREATE INDEX IF NOT EXISTS local_trees_directory ON local_trees (directory, used_at);
        CREATE INDEX IF NOT EXISTS local_trees_ref ON local_trees (ref)`,
     );
-    database.prepare('DELETE FROM local_trees WHERE used_at < ?').run(Date.now() - keepTime);
+    const deleteOld = database.prepare('DELETE FROM local_trees WHERE used_at < ?');
+    removeRows(database, () => deleteOld.run(Date.now() - keepTime));
     this.#find = database.prepare(
       'SELECT key, ref, manifest FROM local_trees WHERE directory = ? ORDER BY key = ? DESC, used_at DESC LIMIT 1',
     );
