@@ -6,6 +6,7 @@ import { withStatus } from '../base/progress.ts';
 import { type ContentStore, writeBlob } from '../content/content.ts';
 import type { ImmutableRef, LayerBlob, RefStore } from '../layer/ref.ts';
 import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import { isInternalAnnotation } from '../oci/layer-identity.ts';
 import { encodeManifest } from '../oci/manifest.ts';
 import { layerMediaType } from '../oci/media-type.ts';
 import { annotationsFor, parseAnnotations } from './annotations.ts';
@@ -179,7 +180,7 @@ function describe(mediaType: string, bytes: Uint8Array, extra: Partial<Descripto
 /** A layer as others may see it: Docker's documents have no annotations, and the engine's own say nothing to anybody. */
 function publishedLayer(descriptor: Descriptor, options: ImageOptions): Descriptor {
   const annotations = options.ociMediaTypes
-    ? Object.entries(descriptor.annotations ?? {}).filter(([key]) => !isInternal(key))
+    ? Object.entries(descriptor.annotations ?? {}).filter(([key]) => !isInternalAnnotation(key))
     : [];
   return {
     mediaType: layerMediaType(descriptor.mediaType, options.ociMediaTypes ? 'oci' : 'docker'),
@@ -188,14 +189,6 @@ function publishedLayer(descriptor: Descriptor, options: ImageOptions): Descript
     urls: descriptor.urls,
     annotations: Object.fromEntries(annotations),
   };
-}
-
-function isInternal(annotation: string): boolean {
-  return (
-    annotation === 'containerd.io/uncompressed' ||
-    annotation === 'buildkit/createdat' ||
-    annotation.startsWith('containerd.io/distribution.source.')
-  );
 }
 
 function forPlatform(input: ExportInput, key: string, platformKey: string): Uint8Array | undefined {

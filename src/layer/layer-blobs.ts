@@ -86,6 +86,7 @@ export class LayerBlobs {
     const made = source
       ? await differ.convert(source.descriptor, content, diffOptions)
       : await differ.diff(await this.#changesOf(layer), content, diffOptions);
+    if (source) lazyLayers.verify(layer, source.descriptor, made.diffId);
     const blob: StoredBlob = { ...made, ...(epoch === undefined ? {} : { epoch }) };
     records.addBlob(layer, blob);
     return blob;

@@ -64,6 +64,7 @@ export class LazyLayers {
       if (visited.has(at)) continue;
       visited.add(at);
       if (at.id === scratchId || (await this.hasSnapshot(at))) continue;
+      if (at.claim === 'refuted') return false;
       if (at.origin.kind === 'layer' && !(await this.#findBlob(at))) return false;
       pending.push(...this.#records.parents(at));
     }
@@ -104,6 +105,18 @@ export class LazyLayers {
     }
     const work = (workContext: WorkContext) => provider.fetch(descriptor, workContext);
     await this.#fetching.run(descriptor.digest, work, context);
+  }
+
+  /** Compares what came out of a record's blob with what was said of it. Throws `data_loss` when it is not the same. */
+  verify(record: RefRecord, { digest }: Descriptor, diffId: Digest): void {
+    const claimed = record.blobs.find(({ descriptor }) => descriptor.digest === digest)?.diffId;
+    if (claimed === undefined || claimed === diffId) return;
+    this.#records.refute(record);
+    throw new KilnError(
+      'data_loss',
+      `layer ${digest} unpacks to ${diffId}, but the image config names ${claimed}`,
+      { hint: `the image is broken or forged (${record.description}): build or pull it anew` },
+    );
   }
 
   /** What has no snapshot yet, each after what it is built on. */
@@ -182,14 +195,9 @@ export class LazyLayers {
     try {
       const target = await this.#snapshotter.writableLayerDir(id);
       const { diffId } = await this.#differ.apply(descriptor, this.#content, target, signal);
-      const expected = record.blobs.find((blob) => blob.descriptor.digest === descriptor.digest)?.diffId;
-      if (expected !== undefined && diffId !== expected) {
-        throw new KilnError(
-          'data_loss',
-          `layer ${descriptor.digest} unpacks to ${diffId}, but the image config names ${expected}`,
-        );
-      }
+      this.verify(record, descriptor, diffId);
       await this.#snapshotter.commit(id);
+      this.#records.confirm(record);
     } catch (error) {
       await this.#snapshotter.remove(id).catch(() => {
         // The next try, or the next start, removes it.

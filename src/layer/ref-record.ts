@@ -31,8 +31,13 @@ export interface RefRecord {
   readonly type: RecordType;
   readonly description: string;
   readonly createdAt: Date;
-  /** For a layer that came as a blob: the OCI chain id of it with all below. */
+  /** For a layer that came as a blob: the OCI chain id of it with all below, as the image's config claims. */
   readonly chainId?: Digest;
+  /**
+   * Whether the claim is known to be true: `unpacked`, when the files came out of the blobs, or `refuted`, when something else did.
+   * Nobody but who brought the same blobs may get a record that is only `claimed`.
+   */
+  claim: 'claimed' | 'unpacked' | 'refuted';
   /** The name of a mutable tree that outlives builds. */
   name?: string;
   /** How often a named tree was changed; part of the id under which its frozen state is known. */

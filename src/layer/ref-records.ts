@@ -59,7 +59,7 @@ export class RefRecords {
   readonly #images: Pick<KeptImages, 'holds'>;
   readonly #deleteRows: (id: RefId, layerDir: string | undefined) => void;
   readonly #records = new Map<RefId, RefRecord>();
-  readonly #byChain = new Map<Digest, RefRecord>();
+  readonly #byChain = new Map<Digest, Set<RefRecord>>();
   readonly #byName = new Map<string, Set<RefRecord>>();
   /** How many records have this one in their origin. */
   readonly #children = new Map<RefId, number>();
@@ -113,7 +113,10 @@ export class RefRecords {
       );
     }
     this.#table.delete(broken);
-    for (const record of loaded.values()) this.#add(record);
+    for (const record of loaded.values()) {
+      if (snapshots.get(record.id) === 'committed') record.claim = 'unpacked';
+      this.#add(record);
+    }
 
     await this.#removeOrphans(snapshots);
     // Some of their files may have outlived the records they were made for.
@@ -151,8 +154,20 @@ export class RefRecords {
     return record;
   }
 
-  byChain(chainId: Digest): RefRecord | undefined {
-    return this.#byChain.get(chainId);
+  /** Those whose layers are said to be these: one that has been unpacked, or more with different blobs that have not. */
+  byChain(chainId: Digest): ReadonlySet<RefRecord> {
+    return this.#byChain.get(chainId) ?? new Set();
+  }
+
+  /** The layer's blob has been unpacked, and is what it was said to be. */
+  confirm(record: RefRecord): void {
+    record.claim = 'unpacked';
+  }
+
+  /** It is not: nobody finds the record any more. */
+  refute(record: RefRecord): void {
+    record.claim = 'refuted';
+    this.#unchain(record);
   }
 
   byName(name: string): ReadonlySet<RefRecord> {
@@ -293,7 +308,7 @@ export class RefRecords {
     }
     this.#records.delete(record.id);
     this.#used.delete(record);
-    if (record.chainId && this.#byChain.get(record.chainId) === record) this.#byChain.delete(record.chainId);
+    this.#unchain(record);
     if (record.name !== undefined) this.#unname(record.name, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, -1);
     for (const { descriptor } of record.blobs) this.#disownBlob(descriptor.digest, record);
@@ -418,7 +433,10 @@ export class RefRecords {
 
   #add(record: RefRecord): void {
     this.#records.set(record.id, record);
-    if (record.chainId) this.#byChain.set(record.chainId, record);
+    if (record.chainId) {
+      const chained = this.#byChain.get(record.chainId) ?? new Set();
+      this.#byChain.set(record.chainId, chained.add(record));
+    }
     if (record.name !== undefined) {
       const named = this.#byName.get(record.name) ?? new Set();
       this.#byName.set(record.name, named.add(record));
@@ -449,6 +467,13 @@ export class RefRecords {
     else this.#blobOwners.delete(digest);
   }
 
+  #unchain(record: RefRecord): void {
+    if (!record.chainId) return;
+    const chained = this.#byChain.get(record.chainId);
+    chained?.delete(record);
+    if (chained?.size === 0) this.#byChain.delete(record.chainId);
+  }
+
   #unname(name: string, record: RefRecord): void {
     const named = this.#byName.get(name);
     named?.delete(record);
@@ -473,6 +498,7 @@ function blankRecord(id: RefId, options: NewRecord): RefRecord {
     type: type ?? 'regular',
     createdAt: createdAt ?? new Date(),
     chainId,
+    claim: 'claimed',
     name,
     generation: 0,
     blobs: blobs ?? [],

@@ -391,6 +391,48 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       assert.equal(await snapshotter.stat(snapshotId(ref.id)), undefined);
     });
 
+    test('layers that are only said to be the same are not shared before it is known', async () => {
+      const { blobs, provider } = await remoteLayers([{ a: '1' }, { b: '2' }]);
+      const other = await remoteLayers([{ a: 'backdoor' }]);
+      const forged = [{ ...other.blobs[0]!, diffId: blobs[0]!.diffId }, blobs[1]!];
+      const claiming = await store.fromBlobs(forged, other.provider, { description: 'forged' });
+      const genuine = await store.fromBlobs(blobs, provider, { description: 'image' });
+      assert.notEqual(genuine.id, claiming.id);
+      assert.deepEqual(await contents(genuine), { a: '1', b: '2' });
+      const later = await store.fromBlobs(forged, other.provider, { description: 'forged' });
+      assert.equal(later.id, genuine.id, 'what is unpacked is what everybody means by its diff ids');
+      assert.deepEqual(
+        later.layers()[0]!.blobs,
+        [blobs[0]],
+        'the blob it came in is not known to be the same',
+      );
+      await claiming.release();
+      for (const ref of [genuine, later]) await ref.release();
+      await restart();
+      const again = await store.fromBlobs(forged, other.provider, { description: 'forged' });
+      assert.equal(again.id, genuine.id);
+    });
+
+    test('a layer that turned out to be something else is given to nobody any more', async () => {
+      const { blobs, provider } = await remoteLayers([{ a: '1' }]);
+      const wrong = [{ ...blobs[0]!, diffId: digestOf('something else') }];
+      const ref = await store.fromBlobs(wrong, provider, { description: 'image' });
+      await assert.rejects(ref.mount(), hasCode('data_loss'));
+      assert.equal(await store.get(ref.id), undefined);
+      const next = await store.fromBlobs(wrong, provider, { description: 'image' });
+      assert.notEqual(next.id, ref.id);
+      await ref.release();
+      assert.ok((await store.usage()).every(({ id }) => id !== ref.id));
+    });
+
+    test('a claim about a layer is tested when it is compressed anew, too', async () => {
+      const { blobs, provider } = await remoteLayers([{ a: '1' }]);
+      const wrong = [{ ...blobs[0]!, diffId: digestOf('something else') }];
+      const ref = await store.fromBlobs(wrong, provider, { description: 'image' });
+      const options = blobOptions({ compression: 'zstd', force: true });
+      await assert.rejects(store.blobs(ref, options), hasCode('data_loss'));
+    });
+
     test('a lazy ref that nobody can bring any more is not found', async () => {
       const { blobs, provider } = await remoteLayers([{ a: '1' }]);
       const ref = await store.fromBlobs(blobs, provider, { description: 'image' });

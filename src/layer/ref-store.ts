@@ -1,11 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { type Digest, digestOf } from '../base/digest.ts';
+import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/lifetime.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
+import { layerIdentity, layerPublication } from '../oci/layer-identity.ts';
+import { chainIds } from '../oci/manifest.ts';
 import { joinLayers } from '../snapshot/layer-list.ts';
 import type { SnapshotId, SnapshotMount, Snapshotter } from '../snapshot/snapshot.ts';
 import type { Differ } from './differ.ts';
@@ -37,7 +39,14 @@ import type {
 } from './ref.ts';
 import { RefMounts } from './ref-mounts.ts';
 import type { RefOperations } from './ref-operations.ts';
-import { newRefId, publicId, type RecordOrigin, type RefRecord, snapshotOf } from './ref-record.ts';
+import {
+  newRefId,
+  parentsOf,
+  publicId,
+  type RecordOrigin,
+  type RefRecord,
+  snapshotOf,
+} from './ref-record.ts';
 import { type NewRecord, RefRecords, scratchId } from './ref-records.ts';
 import { UnrecordedBlobs } from './unrecorded-blobs.ts';
 
@@ -169,33 +178,69 @@ class LocalRefStore implements RefStore, RefOperations {
     provider: BlobProvider,
     options: RecordOptions,
   ): Promise<ImmutableRef> {
-    let parent: RefId | undefined;
-    let chainId: Digest | undefined;
-    const created: (NewRecord & { readonly id: RefId })[] = [];
-    for (const [index, blob] of layers.entries()) {
-      chainId = chainId === undefined ? blob.diffId : digestOf(`${chainId} ${blob.diffId}`);
-      const existing = this.#records.byChain(chainId);
-      if (existing) this.#records.addBlob(existing, blob);
-      else {
-        created.push({
-          id: newRefId(),
-          origin: layerOrigin(parent),
-          state: 'committed',
-          chainId,
-          type: options.type,
-          description:
-            blob.description ??
-            (index === layers.length - 1 ? options.description : `layer of ${options.description}`),
-          createdAt: blob.createdAt,
-          blobs: [blob],
-        });
-      }
-      parent = existing?.id ?? created.at(-1)!.id;
-      this.#lazyLayers.setProvider(blob.descriptor.digest, provider);
+    const chain = chainIds(layers.map(({ diffId }) => diffId));
+    let { parent, next } = this.#unpacked(layers, chain);
+    for (; next < layers.length; next++) {
+      const existing = this.#claimed(chain[next]!, layers[next]!, parent);
+      if (!existing) break;
+      parent = existing;
     }
-    if (parent === undefined) return this.scratch();
-    this.#records.createAll(created);
-    return this.hold(this.#records.require(parent));
+    const created: (NewRecord & { readonly id: RefId })[] = [];
+    for (const [index, blob] of layers.entries().drop(next)) {
+      created.push({
+        id: newRefId(),
+        origin: layerOrigin(created.at(-1)?.id ?? parent?.id),
+        state: 'committed',
+        chainId: chain[index]!,
+        type: options.type,
+        description:
+          blob.description ??
+          (index === layers.length - 1 ? options.description : `layer of ${options.description}`),
+        createdAt: blob.createdAt,
+        blobs: [blob],
+      });
+    }
+    const made = this.#records.createAll(created).at(-1) ?? parent;
+    for (const { descriptor } of layers) {
+      if (this.#records.ownsBlob(descriptor.digest))
+        this.#lazyLayers.setProvider(descriptor.digest, provider);
+    }
+    return made ? this.hold(made) : await this.scratch();
+  }
+
+  /** The longest part of an image that is here unpacked, whatever blobs it came in, and the index of the layer after it. */
+  #unpacked(
+    layers: readonly LayerBlob[],
+    chain: readonly Digest[],
+  ): { readonly parent: RefRecord | undefined; readonly next: number } {
+    for (let index = layers.length - 1; index >= 0; index--) {
+      const stack = layers.slice(0, index + 1);
+      const parent = [...this.#records.byChain(chain[index]!)]
+        .filter((record) => record.claim === 'unpacked' && this.#standsFor(record, stack))
+        .sort((a, b) => Number(hasBlob(b, layers[index]!)) - Number(hasBlob(a, layers[index]!)))[0];
+      if (parent) return { parent, next: index + 1 };
+    }
+    return { parent: undefined, next: 0 };
+  }
+
+  /** Whether an image of this record's layers says of each what the image of these layers says of it. */
+  #standsFor(record: RefRecord, layers: readonly LayerBlob[]): boolean {
+    const own = [record, ...this.#records.ancestors(record)].reverse();
+    return own.every(({ blobs }, index) => {
+      const { descriptor } = layers[index]!;
+      return blobs.some((blob) =>
+        blob.descriptor.digest === descriptor.digest
+          ? layerIdentity(blob.descriptor) === layerIdentity(descriptor)
+          : layerPublication(blob.descriptor) === layerPublication(descriptor),
+      );
+    });
+  }
+
+  /** The record of this very blob on that parent: an image can claim what it likes of its layers, but not of their blobs. */
+  #claimed(chainId: Digest, blob: LayerBlob, parent: RefRecord | undefined): RefRecord | undefined {
+    return [...this.#records.byChain(chainId)].find(
+      (record) => parentsOf(record.origin)[0] === parent?.id && hasBlob(record, blob),
+    );
   }
 
   async merge(refs: readonly ImmutableRef[], options: RecordOptions): Promise<ImmutableRef> {
@@ -332,7 +377,9 @@ class LocalRefStore implements RefStore, RefOperations {
 
   letGo(record: RefRecord): void {
     this.#named.release(record);
-    if (record.state !== 'mutable' || record.handles > 0) return;
+    if (record.handles > 0) return;
+    if (record.claim === 'refuted') this.retire(record.id);
+    if (record.state !== 'mutable') return;
     if (record.name === undefined) this.retire(record.id);
     else this.#sizes.note(record);
   }
@@ -460,6 +507,11 @@ class LocalRefStore implements RefStore, RefOperations {
 /** How the names of a key's trees begin that were made on a parent. */
 function keyOnParent(key: string): string {
   return `${key} on `;
+}
+
+function hasBlob(record: RefRecord, { descriptor }: LayerBlob): boolean {
+  const identity = layerIdentity(descriptor);
+  return record.blobs.some((blob) => layerIdentity(blob.descriptor) === identity);
 }
 
 function layerOrigin(parent: RefId | undefined): { readonly kind: 'layer'; readonly parent?: RefId } {

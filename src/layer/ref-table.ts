@@ -157,6 +157,7 @@ function recordOf(row: RecordRow, blobs: readonly StoredBlob[]): RefRecord {
     description: row.description,
     createdAt: new Date(row.created_at),
     chainId: (row.chain_id ?? undefined) as Digest | undefined,
+    claim: 'claimed',
     name: row.name ?? undefined,
     generation: row.generation,
     state: row.state as RecordState,

@@ -105,7 +105,10 @@ export interface RefStore extends AsyncDisposable {
   has(id: RefId): boolean;
   /** A handle to an existing record, or undefined when it is gone. */
   get(id: RefId): Promise<ImmutableRef | undefined>;
-  /** The tree of these layers, bottom first, extracted only when somebody needs the files. Equal chains share records. */
+  /**
+   * The tree of these layers, bottom first, extracted only when somebody needs the files. Records are shared with those who brought
+   * the same blobs, and once they are unpacked with all whose diff ids are the same.
+   */
   fromBlobs(
     layers: readonly LayerBlob[],
     provider: BlobProvider,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { digestOf } from '../base/digest.ts';
 import { parsePlatform } from '../base/platform.ts';
 import { type Descriptor, mediaTypes } from './descriptor.ts';
-import { chainId, encodeManifest, type Index, parseManifest, selectManifest } from './manifest.ts';
+import { chainIds, encodeManifest, type Index, parseManifest, selectManifest } from './manifest.ts';
 
 const blob = (text: string, mediaType: string): Descriptor => ({
   mediaType,
@@ -91,7 +91,6 @@ test('arm64 is written without its implied variant', () => {
 
 test('a chain id names the whole stack', () => {
   const [a, b] = [digestOf('a'), digestOf('b')];
-  assert.equal(chainId([]), undefined);
-  assert.equal(chainId([a]), a);
-  assert.equal(chainId([a, b]), digestOf(`${a} ${b}`));
+  assert.deepEqual(chainIds([]), []);
+  assert.deepEqual(chainIds([a, b]), [a, digestOf(`${a} ${b}`)]);
 });

@@ -189,10 +189,12 @@ export function selectManifest(index: Index, wanted: Platform): Descriptor | und
     );
 }
 
-/** The digest under which a stack of layers is known: equal chains hold equal files (image-spec, "Layer ChainID"). */
-export function chainId(diffIds: readonly Digest[]): Digest | undefined {
-  return diffIds.reduce<Digest | undefined>(
-    (parent, diffId) => (parent === undefined ? diffId : digestOf(`${parent} ${diffId}`)),
-    undefined,
-  );
+/** The name of each layer together with those below it: equal chains hold equal files (image-spec, "Layer ChainID"), where the diff ids are true. */
+export function chainIds(diffIds: readonly Digest[]): readonly Digest[] {
+  const chain: Digest[] = [];
+  for (const diffId of diffIds) {
+    const below = chain.at(-1);
+    chain.push(below === undefined ? diffId : digestOf(`${below} ${diffId}`));
+  }
+  return chain;
 }

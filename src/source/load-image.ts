@@ -4,7 +4,8 @@ import { formatPlatform, type Platform } from '../base/platform.ts';
 import type { LayerBlob } from '../layer/ref.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseImageConfig } from '../oci/image-config.ts';
-import { chainId, parseManifest, selectManifest } from '../oci/manifest.ts';
+import { layerIdentity } from '../oci/layer-identity.ts';
+import { parseManifest, selectManifest } from '../oci/manifest.ts';
 import { isLayerType } from '../oci/media-type.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import type { SourceContext } from './source.ts';
@@ -89,7 +90,13 @@ function layerBlobs(
   });
 }
 
-/** Names the files of an image: equal stacks of layers give equal keys, wherever they came from. */
+/**
+ * Names the files of an image: equal stacks of layers give equal keys, wherever they came from. Equal by their blobs, since anybody can
+ * write any diff id into a config, and what was built on layers that nobody has unpacked must not count as built on others.
+ */
 export function imageKey(layers: readonly LayerBlob[]): Digest {
-  return chainId(layers.map((layer) => layer.diffId)) ?? digestOf('image without layers');
+  if (layers.length === 0) return digestOf('image without layers');
+  return digestOf(
+    JSON.stringify(layers.map(({ descriptor, diffId }) => [layerIdentity(descriptor), diffId])),
+  );
 }
