@@ -19,7 +19,7 @@ import { type MountPoint, MountStubs } from './mount-stubs.ts';
 import type { OciMount } from './oci-mount.ts';
 import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
-import { runtimeSpec, type SeccompOptions } from './runtime-spec.ts';
+import { runtimeSpec, type SeccompOptions, systemMounts } from './runtime-spec.ts';
 
 /** What the executor decides about a container, beyond its process. */
 export interface BundleOptions {
@@ -32,6 +32,9 @@ export interface BundleOptions {
   /** What the process's devices change. */
   readonly edits: ContainerEdits;
 }
+
+/** The mode of a directory where everybody may make files. */
+const freeForAll = 0o1777;
 
 /**
  * An OCI bundle on disk: one directory with the runtime's configuration, the supplied files, and the mount points of
@@ -95,10 +98,20 @@ export class ContainerBundle implements AsyncDisposable {
       ...['/etc/resolv.conf', '/etc/hosts'].map((dest): MountPoint => ({ dest, kind: 'file' })),
     ];
     this.#mounts.push(...options.edits.mounts.map(deviceMount));
-    const own = spec.mounts.map((processMount, index) => this.#prepare(processMount, index));
-    this.#mounts.push(...own);
+    const own = spec.mounts.map((processMount, index) => {
+      const prepared = this.#prepare(processMount, index);
+      this.#mounts.push(prepared);
+      return prepared;
+    });
     refuseOverKernelFiles(this.rootfs, this.#mounts);
-    points.push(...this.#mounts.map((each) => ({ dest: each.destination, kind: kindOf(each) })));
+    points.push(
+      ...this.#mounts.map((each) => ({
+        dest: each.destination,
+        kind: kindOf(each),
+        // runc takes the mode from what it finds, whatever the mount's options say.
+        ...(each.type === 'tmpfs' && { mode: freeForAll }),
+      })),
+    );
     this.#stubs = new MountStubs(this.rootfs, { recursive: spec.removeMountStubsRecursive });
     this.#stubs.make(points);
     const nodes = options.edits.deviceNodes.map((node) => completeNode(node, user));
@@ -154,7 +167,8 @@ export class ContainerBundle implements AsyncDisposable {
       }
       case 'tmpfs': {
         const size = processMount.size > 0 ? [`size=${processMount.size}`] : [];
-        return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...size] };
+        const mode = `mode=${this.#tmpfsMode(destination).toString(8)}`;
+        return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', mode, ...size] };
       }
       case 'file': {
         const source = this.#writeSecret(processMount, place);
@@ -165,6 +179,25 @@ export class ContainerBundle implements AsyncDisposable {
         return { destination, type: 'bind', source: processMount.source, options };
       }
     }
+  }
+
+  /** The mode of what a tmpfs is mounted over, as runc gives it (crun takes the kernel's); that of `/tmp` where nothing is. */
+  #tmpfsMode(destination: string): number {
+    const below = [...systemMounts(this.#spec.security === 'insecure'), ...this.#mounts]
+      .filter((each) => each.destination !== destination && isBelow(destination, each.destination))
+      .sort((a, b) => b.destination.length - a.destination.length)[0];
+    const name = destination.slice(below?.destination.length ?? 0);
+    // What is below a mount that begins empty is made by the runtime. The kernel's own trees are the host's.
+    const file =
+      below === undefined
+        ? resolveInRoot(this.rootfs, name)
+        : below.type === 'bind'
+          ? resolveInRoot(below.source, name)
+          : below.type === 'tmpfs'
+            ? undefined
+            : destination;
+    const existing = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
+    return existing?.isDirectory() ? existing.mode & 0o7777 : freeForAll;
   }
 
   /** Answers a directory that shows the tree. */

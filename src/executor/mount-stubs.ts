@@ -19,6 +19,8 @@ import type { CompleteNode } from './cdi/complete-node.ts';
 export interface MountPoint {
   readonly dest: string;
   readonly kind: 'directory' | 'file';
+  /** Of what is made here; without it, as usual: 0755 or 0644. */
+  readonly mode?: number;
   /** It stays in the tree, as if it had always been there; unless another point lies below it. */
   readonly keep?: boolean;
 }
@@ -50,12 +52,13 @@ export class MountStubs {
   /** Makes what is missing of `points`. A point below another one lies in what is mounted there and is left to the runtime. */
   make(points: readonly MountPoint[]): void {
     const all = points.map(({ dest }) => path.posix.resolve('/', dest));
-    for (const { dest, kind, keep = false } of points) {
+    for (const { dest, kind, mode, keep = false } of points) {
       const wanted = path.posix.resolve('/', dest);
       if (all.some((other) => other !== wanted && wanted.startsWith(other === '/' ? '/' : `${other}/`)))
         continue;
       const isParent = all.some((other) => other.startsWith(`${wanted}/`));
-      this.#makeOne(resolveInRoot(this.#root, wanted), kind, keep && !isParent);
+      const file = resolveInRoot(this.#root, wanted);
+      if (this.#makeOne(file, kind, keep && !isParent) && mode !== undefined) chmodSync(file, mode);
     }
   }
 
@@ -74,8 +77,9 @@ export class MountStubs {
     }
   }
 
-  #makeOne(file: string, kind: MountPoint['kind'], keep: boolean): void {
-    if (file === this.#root || lstatSync(file, { throwIfNoEntry: false })) return;
+  /** Answers whether it was missing. */
+  #makeOne(file: string, kind: MountPoint['kind'], keep: boolean): boolean {
+    if (file === this.#root || lstatSync(file, { throwIfNoEntry: false })) return false;
     const parent = path.dirname(file);
     this.#makeParent(parent, { keep, recursive: !this.#keepParents });
     keepingTimes(parent, () => {
@@ -85,6 +89,7 @@ export class MountStubs {
       chmodSync(file, kind === 'directory' ? 0o755 : 0o644);
     });
     if (!keep) this.#made.push({ name: file.slice(this.#root.length), kind });
+    return true;
   }
 
   #makeParent(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -367,6 +368,46 @@ for (const runtime of ['crun', 'runc']) {
       );
       assert.equal(output, '7 8 440\ntmpfs\ns3cret\n');
       assert.deepEqual(readdirSync(rootfs.upperDir), ['etc']);
+    });
+
+    test('gives a tmpfs the mode of the directory that it covers, and of /tmp where there is none', async () => {
+      await using rig = await ExecutorRig.create({ runtime });
+      const tmpfs = (dest: string): ProcessMount => ({ kind: 'tmpfs', dest, size: 0 });
+      const rootfs = rig.overlay();
+      const tree = path.join(rig.dir, 'tree');
+      for (const [dir, mode] of [
+        [path.join(rootfs.upperDir, 'private'), 0o700],
+        [path.join(rootfs.upperDir, 'group'), 0o2755],
+        [tree, 0o755],
+        [path.join(tree, 'inside'), 0o710],
+      ] as const) {
+        mkdirSync(dir);
+        chmodSync(dir, mode);
+      }
+      symlinkSync('/private', path.join(rootfs.upperDir, 'link'));
+      const bind = { kind: 'bind', source: tree, readonly: false } as const;
+      const output = await rig.sh(
+        'stat -c "%n %a %u %g" /private /group /new/one /dev/shm /bound/inside /bound/other',
+        {
+          rootfs,
+          mounts: [
+            { kind: 'tree', dest: '/bound', mount: bind, selector: '', readonly: false },
+            ...['/private', '/group', '/new/one', '/dev/shm', '/bound/inside', '/bound/other'].map(tmpfs),
+          ],
+        },
+      );
+      assert.deepEqual(output.trim().split('\n'), [
+        '/private 700 0 0',
+        '/group 2755 0 0',
+        '/new/one 1777 0 0',
+        '/dev/shm 1777 0 0',
+        '/bound/inside 710 0 0',
+        '/bound/other 1777 0 0',
+      ]);
+      assert.equal(
+        await rig.sh('stat -c "%n %a" /private', { rootfs, mounts: [tmpfs('/link')] }),
+        '/private 700\n',
+      );
     });
 
     test('limits a tmpfs to its size', async () => {

@@ -157,7 +157,8 @@ function limitValue(limit: number): unknown {
   return limit < 0 ? JSON.rawJSON('18446744073709551615') : limit;
 }
 
-function systemMounts(insecure: boolean): OciMount[] {
+/** What every container has mounted, before anything of its own. */
+export function systemMounts(insecure: boolean): OciMount[] {
   const confined = ['nosuid', 'noexec', 'nodev'];
   const access = insecure ? 'rw' : 'ro';
   return [
