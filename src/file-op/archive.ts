@@ -8,35 +8,41 @@ import type { TarEntry } from '../layer/tar-entry.ts';
 import { type TarHandler, TarParser } from '../layer/tar-parser.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 
-const blockSize = 512;
+interface Decompressor {
+  readonly magic: Buffer;
+  readonly program: string;
+  readonly installedBy: string;
+  /** The flag by which it ignores what follows the first stream, if it does not anyhow ignore what is none. */
+  readonly firstOnly?: string;
+}
 
 /** Compressions that Node lacks, by their first bytes, and the program that knows them. */
-const programs = [
+const programs: readonly Decompressor[] = [
   { magic: Buffer.from('BZh'), program: 'bzip2', installedBy: 'apt-get install bzip2' },
   {
     magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]),
     program: 'xz',
     installedBy: 'apt-get install xz-utils',
+    firstOnly: '--single-stream',
   },
 ];
 
-/** Whether the regular file at `file` holds a tar archive, plain or compressed by gzip, bzip2, xz or zstd. */
+/**
+ * Whether the regular file at `file` holds a tar archive, plain or compressed by gzip, bzip2, xz or zstd. One with nothing in it
+ * is none, as with BuildKit.
+ */
 export async function isArchive(file: ByteString): Promise<boolean> {
-  let head = Buffer.alloc(0);
+  const parser = new TarParser({ entry() {}, data() {}, hole() {}, entryEnd() {} });
   try {
-    for await (const chunk of readTar(file)) {
-      head = Buffer.concat([head, chunk]);
-      if (head.length >= blockSize) break;
+    for await (const chunk of readTar(file, () => false)) {
+      parser.write(chunk);
+      if (parser.hasMember || parser.isAtEnd) break;
     }
-    if (head.length < blockSize || head.every((byte, index) => index >= blockSize || byte === 0))
-      return false;
-    new TarParser({ entry() {}, data() {}, entryEnd() {} }).write(head.subarray(0, blockSize));
-    return true;
   } catch (error) {
     // Damaged, or something else altogether. A missing program is not the file's fault.
     if (error instanceof KilnError && error.code === 'failed_precondition') throw error;
-    return false;
   }
+  return parser.hasMember;
 }
 
 /**
@@ -49,9 +55,9 @@ export async function unpackArchive(
   owner: OwnerNumbers | undefined,
   throwIfAborted: () => void,
 ): Promise<void> {
-  using extractor = new LayerExtractor(dir, 'tree');
+  using extractor = new LayerExtractor(dir, 'archive');
   const parser = new TarParser(new ArchiveEntries(extractor, owner));
-  for await (const chunk of readTar(file)) {
+  for await (const chunk of readTar(file, () => parser.isAtEnd)) {
     throwIfAborted();
     parser.write(chunk);
   }
@@ -84,56 +90,57 @@ class ArchiveEntries implements TarHandler {
     this.#handler.data(chunk);
   }
 
+  hole(size: number): void {
+    this.#handler.hole(size);
+  }
+
   entryEnd(): void {
     this.#handler.entryEnd();
   }
 }
 
-function readTar(file: ByteString): AsyncIterable<Uint8Array> {
+/** `isWhole` answers whether nothing that may follow matters. */
+function readTar(file: ByteString, isWhole: () => boolean): AsyncIterable<Uint8Array> {
   const fd = openSync(toSystemPath(file), 'r');
   try {
     const head = Buffer.alloc(8);
     readSync(fd, head, 0, head.length, 0);
     const other = programs.find(({ magic }) => head.subarray(0, magic.length).equals(magic));
-    // A path that names the same file in ASCII only, whatever its own name is.
-    if (!other) return holding(`/proc/self/fd/${fd}`, fd);
-    return decompressBy(other, fd, file);
+    return other ? decompressBy(other, fd, file, isWhole) : readHeld(fd, file);
   } catch (error) {
     closeSync(fd);
     throw error;
   }
 }
 
-async function* holding(path: string, fd: number): AsyncGenerator<Uint8Array> {
+async function* readHeld(fd: number, file: ByteString): AsyncGenerator<Uint8Array> {
   try {
-    yield* readLayerTar(path);
+    // A path that names the same file in ASCII only, whatever its own name is.
+    yield* readLayerTar(`/proc/self/fd/${fd}`, fromByteString(file));
   } finally {
     closeSync(fd);
   }
 }
 
 async function* decompressBy(
-  { program, installedBy }: (typeof programs)[number],
+  { program, installedBy, firstOnly }: Decompressor,
   fd: number,
   file: ByteString,
+  isWhole: () => boolean,
 ): AsyncGenerator<Uint8Array> {
   let child: ChildProcess | undefined;
   try {
     child = spawn(program, ['-dc'], { stdio: [fd, 'pipe', 'ignore'] });
-    const ended = new Promise<number | null>((resolve, reject) => {
-      child!.once('error', reject);
-      child!.once('close', resolve);
-    });
+    const ended = endOf(child);
     // The reader meets the failure below; it may come before that.
     ended.catch(() => {});
     yield* child.stdout!;
     const code = await ended;
-    if (code !== 0) {
-      throw new KilnError(
-        'data_loss',
-        `${fromByteString(file)} cannot be decompressed: ${program} ended with ${code}`,
-      );
-    }
+    if (code === 0 || (firstOnly && isWhole() && (await isStream(program, firstOnly, file)))) return;
+    throw new KilnError(
+      'data_loss',
+      `${fromByteString(file)} cannot be decompressed: ${program} ended with ${code}`,
+    );
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     throw new KilnError(
@@ -148,4 +155,21 @@ async function* decompressBy(
     child?.kill();
     closeSync(fd);
   }
+}
+
+/** Whether the file begins with data that is not damaged, whatever follows. */
+async function isStream(program: string, firstOnly: string, file: ByteString): Promise<boolean> {
+  const fd = openSync(toSystemPath(file), 'r');
+  try {
+    return (await endOf(spawn(program, ['-t', firstOnly], { stdio: [fd, 'ignore', 'ignore'] }))) === 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function endOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
 }

@@ -11,6 +11,8 @@ export type ConvertLayerInput = Omit<WriteLayerInput, 'changes'> & {
   readonly source: string;
 };
 
+const zeros = Buffer.alloc(1 << 18);
+
 /** Compresses a layer blob anew; with an epoch, later times are replaced by it, which makes another tar. */
 const convertLayer: Task<ConvertLayerInput, WrittenBlob, SharedBlockRing> = async (input, context) => {
   using blob = new LayerBlobWriter(input.path, {
@@ -33,6 +35,12 @@ const convertLayer: Task<ConvertLayerInput, WrittenBlob, SharedBlockRing> = asyn
       tar.header(entry.mtime > latest ? { ...entry, mtime: latest } : entry);
     },
     data: (chunk) => blob.write(chunk),
+    hole(count) {
+      for (let left = count; left > 0; left -= zeros.length) {
+        context.throwIfAborted();
+        blob.write(zeros.subarray(0, left));
+      }
+    },
     entryEnd: () => tar.pad(size),
   });
   for await (const chunk of readLayerTar(input.source)) parser.write(chunk);

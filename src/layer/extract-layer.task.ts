@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { Digester } from '../base/digest.ts';
 import type { Task } from '../base/thread-pool.ts';
-import { LayerExtractor } from './layer-extractor.ts';
+import { type ExtractionForm, LayerExtractor } from './layer-extractor.ts';
 import { readLayerTar } from './layer-stream.ts';
 import { TarParser } from './tar-parser.ts';
 
@@ -9,7 +9,7 @@ export interface ExtractLayerInput {
   /** The blob's file. */
   readonly source: string;
   readonly dir: string;
-  readonly form: 'overlay' | 'tree';
+  readonly form: Exclude<ExtractionForm, 'archive'>;
 }
 
 export interface ExtractedLayer {

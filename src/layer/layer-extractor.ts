@@ -4,6 +4,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  ftruncateSync,
   lchownSync,
   linkSync,
   lstatSync,
@@ -13,6 +14,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
@@ -29,20 +31,34 @@ import type { TarHandler } from './tar-parser.ts';
 
 /** Names with this prefix are aufs's bookkeeping, but for the opaque mark. */
 const aufsPrefix = '.wh..wh.';
-const maximumLinks = 255;
+/** As many as the kernel follows. */
+const maximumLinks = 40;
 const parentMode = 0o755;
 
 interface OpenFile {
   readonly descriptor: number;
   readonly path: ByteString;
   readonly entry: TarEntry;
+  /** Where the next bytes go. */
+  position: number;
+  /** What is before the position has been left out, so far. */
+  endsInHole: boolean;
 }
+
+/** A directory that an entry made or changed, and those in it. */
+interface MadeDirectory {
+  mtime?: bigint;
+  readonly inside: Map<ByteString, MadeDirectory>;
+}
+
+export type ExtractionForm = 'overlay' | 'tree' | 'archive';
 
 /**
  * Applies a layer's entries (OCI image layer specification, "Applying Changesets") to a directory nobody else writes to.
  *
  * - `tree`: the directory holds the layers below; whiteouts delete from it, except what this layer itself brought.
  * - `overlay`: the directory is the layer's own; whiteouts become overlayfs's marks.
+ * - `archive`: what is unpacked is no layer, and no name in it stands for a deletion.
  *
  * Names are resolved inside the directory: `..` stops at its root, symbolic links on the way are followed as if it were
  * the root, the last name is never followed. Missing parents are made (0755, root). Files are created exclusively,
@@ -51,16 +67,18 @@ interface OpenFile {
  */
 export class LayerExtractor implements TarHandler, Disposable {
   readonly #root: ByteString;
-  readonly #form: 'overlay' | 'tree';
+  readonly #form: ExtractionForm;
   /** Parents known to be directories: where each resolved to. Forgotten when anything is removed. */
   readonly #resolved = new Map<ByteString, ByteString>();
   /** Paths this layer brought; needed to tell them from the layers below (tree form). */
   readonly #brought = new Set<ByteString>();
+  /** Directories in which only what this layer brought is left (tree form). */
+  readonly #emptied = new Set<ByteString>();
   /** Directories get their times when nothing is put into them any more. */
-  readonly #directoryTimes = new Map<ByteString, bigint>();
+  readonly #madeDirectories: MadeDirectory = { inside: new Map() };
   #file: OpenFile | undefined;
 
-  constructor(dir: string, form: 'overlay' | 'tree') {
+  constructor(dir: string, form: ExtractionForm) {
     this.#root = toByteString(dir).replace(/\/+$/, '');
     this.#form = form;
   }
@@ -69,35 +87,46 @@ export class LayerExtractor implements TarHandler, Disposable {
     const names = splitPath(entry.name);
     const name = names.pop();
     if (name === undefined) return;
-    const parent = this.#resolveDirectory(names);
-    if (name === opaqueWhiteout) {
-      this.#hideAll(parent);
-      return;
+    try {
+      const parent = this.#resolveDirectory(names);
+      if (this.#form === 'archive' || !this.#isMark(parent, name, entry)) {
+        this.#create(`${parent}/${name}`, entry);
+      }
+    } catch (error) {
+      throw this.#failure(error, entry);
     }
-    if (name.startsWith(aufsPrefix)) return;
-    if (name.startsWith(whiteoutPrefix)) {
-      this.#hide(parent, name.slice(whiteoutPrefix.length), entry);
-      return;
-    }
-    if (isWhiteoutEntry(entry)) {
+  }
+
+  /** Whether the entry is no file but says something of the layers below, which then is done. */
+  #isMark(parent: ByteString, name: ByteString, entry: TarEntry): boolean {
+    if (name === opaqueWhiteout) this.#hideAll(parent);
+    else if (name.startsWith(aufsPrefix)) return true;
+    else if (name.startsWith(whiteoutPrefix)) this.#hide(parent, name.slice(whiteoutPrefix.length), entry);
+    else if (isWhiteoutEntry(entry)) {
       this.#remove(`${parent}/${name}`);
       this.#hide(parent, name, entry);
-      return;
-    }
-    try {
-      this.#create(`${parent}/${name}`, entry);
-    } catch (error) {
-      throw failure(error, entry);
-    }
+    } else return false;
+    return true;
   }
 
   data(chunk: Uint8Array): void {
     const file = this.#file!;
     try {
-      for (let at = 0; at < chunk.length; ) at += writeSync(file.descriptor, chunk, at);
+      for (let at = 0; at < chunk.length; ) {
+        const written = writeSync(file.descriptor, chunk, at, chunk.length - at, file.position);
+        at += written;
+        file.position += written;
+      }
+      file.endsInHole = false;
     } catch (error) {
-      throw failure(error, file.entry);
+      throw this.#failure(error, file.entry);
     }
+  }
+
+  hole(size: number): void {
+    const file = this.#file!;
+    file.position += size;
+    file.endsInHole = true;
   }
 
   entryEnd(): void {
@@ -107,6 +136,7 @@ export class LayerExtractor implements TarHandler, Disposable {
     const { entry, path, descriptor } = file;
     try {
       try {
+        if (file.endsInHole) ftruncateSync(descriptor, file.position);
         fchownSync(descriptor, entry.uid, entry.gid);
         this.#setXattrs(path, entry);
         fchmodSync(descriptor, entry.mode);
@@ -115,13 +145,18 @@ export class LayerExtractor implements TarHandler, Disposable {
       }
       utimens(toSystemPath(path), entry.mtime, entry.mtime);
     } catch (error) {
-      throw failure(error, entry);
+      throw this.#failure(error, entry);
     }
   }
 
   /** Call after the last entry. */
   finish(): void {
-    for (const [path, mtime] of this.#directoryTimes) utimens(toSystemPath(path), mtime, mtime);
+    const pending = [{ path: this.#root, made: this.#madeDirectories }];
+    for (let next = pending.pop(); next; next = pending.pop()) {
+      const { path, made } = next;
+      if (made.mtime !== undefined) utimens(toSystemPath(path), made.mtime, made.mtime);
+      for (const [name, inside] of made.inside) pending.push({ path: `${path}/${name}`, made: inside });
+    }
   }
 
   [Symbol.dispose](): void {
@@ -139,7 +174,7 @@ export class LayerExtractor implements TarHandler, Disposable {
       case 'file': {
         const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
         const descriptor = this.#replacing(path, () => openSync(file, flags, 0o600));
-        this.#file = { descriptor, path, entry };
+        this.#file = { descriptor, path, entry, position: 0, endsInHole: false };
         return;
       }
       case 'hardlink': {
@@ -180,7 +215,7 @@ export class LayerExtractor implements TarHandler, Disposable {
     lchownSync(file, entry.uid, entry.gid);
     this.#setXattrs(path, entry);
     chmodSync(file, entry.mode);
-    this.#directoryTimes.set(path, entry.mtime);
+    this.#madeDirectory(path).mtime = entry.mtime;
   }
 
   /** Runs `create`, after removing what has its name. */
@@ -195,11 +230,38 @@ export class LayerExtractor implements TarHandler, Disposable {
   }
 
   #remove(path: ByteString): void {
-    rmSync(toSystemPath(path), { recursive: true, force: true });
-    this.#resolved.clear();
-    for (const directory of this.#directoryTimes.keys()) {
-      if (directory === path || directory.startsWith(`${path}/`)) this.#directoryTimes.delete(directory);
+    const file = toSystemPath(path);
+    const existing = lstatSync(file, { throwIfNoEntry: false });
+    if (!existing) return;
+    // Only these can be on the way to something.
+    if (!existing.isDirectory() && !existing.isSymbolicLink()) {
+      unlinkSync(file);
+      return;
     }
+    rmSync(file, { recursive: true });
+    this.#resolved.clear();
+    const names = this.#namesBelowRoot(path);
+    const name = names.pop()!;
+    let made: MadeDirectory | undefined = this.#madeDirectories;
+    for (const parent of names) made = made?.inside.get(parent);
+    made?.inside.delete(name);
+  }
+
+  #madeDirectory(path: ByteString): MadeDirectory {
+    let made = this.#madeDirectories;
+    for (const name of this.#namesBelowRoot(path)) {
+      let inside = made.inside.get(name);
+      if (!inside) {
+        inside = { inside: new Map() };
+        made.inside.set(name, inside);
+      }
+      made = inside;
+    }
+    return made;
+  }
+
+  #namesBelowRoot(path: ByteString): ByteString[] {
+    return path.slice(this.#root.length + 1).split('/');
   }
 
   /** `.wh.name`: what the layers below have at `name` is gone. */
@@ -207,7 +269,7 @@ export class LayerExtractor implements TarHandler, Disposable {
     if (name === '' || name === '.' || name === '..') {
       throw new KilnError(
         'invalid_argument',
-        `layer entry ${JSON.stringify(fromByteString(entry.name))} is a whiteout of nothing`,
+        `${this.#what} entry ${JSON.stringify(fromByteString(entry.name))} is a whiteout of nothing`,
       );
     }
     const path = `${parent}/${name}`;
@@ -229,8 +291,11 @@ export class LayerExtractor implements TarHandler, Disposable {
 
   /** Removes from a directory what this layer did not bring, and what is not on the way to that. */
   #removeForeign(directory: ByteString): void {
+    // Said again, it is true already; looking each time would take squares of time.
+    if (this.#emptied.has(directory)) return;
     const stats = lstatSync(toSystemPath(directory), { throwIfNoEntry: false });
     if (!stats?.isDirectory()) return;
+    this.#emptied.add(directory);
     for (const name of readdirSync(toSystemPath(directory), 'latin1')) {
       const path = `${directory}/${name}`;
       if (this.#brought.has(path)) this.#removeForeign(path);
@@ -267,7 +332,7 @@ export class LayerExtractor implements TarHandler, Disposable {
     if (target === undefined || !isThere || stats.isDirectory()) {
       throw new KilnError(
         'invalid_argument',
-        `layer entry ${JSON.stringify(fromByteString(entry.name))} is a hard link to ${JSON.stringify(fromByteString(entry.linkName))}, which is ${isThere ? 'a directory' : 'not there'}`,
+        `${this.#what} entry ${JSON.stringify(fromByteString(entry.name))} is a hard link to ${JSON.stringify(fromByteString(entry.linkName))}, which is ${isThere ? 'a directory' : 'not there'}`,
       );
     }
     return target;
@@ -300,7 +365,7 @@ export class LayerExtractor implements TarHandler, Disposable {
         if (++links > maximumLinks) {
           throw new KilnError(
             'invalid_argument',
-            `layer path ${JSON.stringify(fromByteString(names.join('/')))} leads through too many symbolic links`,
+            `${this.#what} path ${JSON.stringify(fromByteString(names.join('/')))} leads through too many symbolic links`,
           );
         }
         const target = readlinkSync(file, 'latin1');
@@ -316,12 +381,24 @@ export class LayerExtractor implements TarHandler, Disposable {
       } else if (!stats.isDirectory()) {
         throw new KilnError(
           'invalid_argument',
-          `layer has entries below ${JSON.stringify(fromByteString([...passed, name].join('/')))}, which is not a directory`,
+          `${this.#what} has entries below ${JSON.stringify(fromByteString([...passed, name].join('/')))}, which is not a directory`,
         );
       }
       passed.push(name);
     }
     return [this.#root, ...passed].join('/');
+  }
+
+  get #what(): 'archive' | 'layer' {
+    return this.#form === 'archive' ? 'archive' : 'layer';
+  }
+
+  #failure(error: unknown, entry: TarEntry): unknown {
+    const errno = errnoOf(error);
+    if (error instanceof KilnError || errno === undefined) return error;
+    const what = `cannot unpack ${this.#what} entry ${JSON.stringify(fromByteString(entry.name))}`;
+    const message = error instanceof Error ? error.message : errno;
+    return Object.assign(new Error(`${what}: ${message}`, { cause: error }), { code: errno });
   }
 
   #makeParent(path: ByteString): void {
@@ -349,12 +426,4 @@ function splitPath(path: ByteString): ByteString[] {
     else names.push(name);
   }
   return names;
-}
-
-function failure(error: unknown, entry: TarEntry): unknown {
-  const errno = errnoOf(error);
-  if (error instanceof KilnError || errno === undefined) return error;
-  const what = `cannot unpack layer entry ${JSON.stringify(fromByteString(entry.name))}`;
-  const message = error instanceof Error ? error.message : errno;
-  return Object.assign(new Error(`${what}: ${message}`, { cause: error }), { code: errno });
 }

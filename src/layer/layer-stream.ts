@@ -1,7 +1,6 @@
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
+import { decompressGzip } from './gzip-stream.ts';
 import { decompressZstd } from './zstd-stream.ts';
 
 const chunkSize = 1 << 18;
@@ -9,19 +8,15 @@ const chunkSize = 1 << 18;
 /**
  * The tar in a layer blob, decompressed as its first bytes say (media types are known to lie): gzip with any number of
  * members, zstd with any number of frames, or plain. Decompression runs in the thread pool of libuv, beside the
- * thread that reads. Throws `data_loss` when the blob is damaged.
+ * thread that reads. What follows the compressed data is left out. Throws `data_loss`, which says `name`, when the blob is damaged.
  */
-export async function* readLayerTar(path: string): AsyncGenerator<Uint8Array> {
+export async function* readLayerTar(path: string, name = `layer blob ${path}`): AsyncGenerator<Uint8Array> {
   const source = createReadStream(path, { highWaterMark: chunkSize });
   try {
     switch (sniff(path)) {
-      case 'gzip': {
-        const gunzip = createGunzip({ chunkSize });
-        // The reading side sees the same failure.
-        pipeline(source, gunzip).catch(() => {});
-        yield* gunzip;
+      case 'gzip':
+        yield* decompressGzip(source);
         return;
-      }
       case 'zstd':
         yield* decompressZstd(source);
         return;
@@ -32,7 +27,7 @@ export async function* readLayerTar(path: string): AsyncGenerator<Uint8Array> {
   } catch (error) {
     if (error instanceof KilnError || errnoOf(error)) throw asKilnError(error);
     const message = error instanceof Error ? error.message : String(error);
-    throw new KilnError('data_loss', `layer blob ${path} cannot be decompressed: ${message}`, {
+    throw new KilnError('data_loss', `${name} cannot be decompressed: ${message}`, {
       cause: error,
     });
   } finally {

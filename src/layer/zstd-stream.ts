@@ -1,27 +1,28 @@
-import { once } from 'node:events';
-import { constants, createZstdDecompress, type ZstdDecompress } from 'node:zlib';
+import { constants, createZstdDecompress } from 'node:zlib';
+import { Decoder, decodedChunkSize } from './decoder.ts';
 
-const chunkSize = 1 << 18;
 /** RFC 8878, 3.1.1.1: 2^27 is what every decoder of `--long` archives takes. */
 const maximumWindowLog = 27;
 
 /**
  * Decompresses any number of zstd frames. Node's decoder stops after the first, so the input is cut into frames by
  * reading their structure (RFC 8878, 3.1.1): a header, blocks that say their length, perhaps a checksum.
+ * What follows the last frame and is none is not looked at.
  */
 export async function* decompressZstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const scanner = new FrameScanner();
-  let frame: Frame | undefined;
+  let frame: Decoder | undefined;
   try {
     for await (const chunk of source) {
       for (const piece of scanner.push(chunk)) {
         if (piece.skipped) continue;
-        frame ??= new Frame();
+        frame ??= newDecoder();
         yield* frame.push(piece.bytes);
         if (!piece.last) continue;
         yield* frame.end();
         frame = undefined;
       }
+      if (scanner.isPast) return;
     }
     if (scanner.isInside) throw new Error('the last zstd frame is cut short');
   } finally {
@@ -29,69 +30,13 @@ export async function* decompressZstd(source: AsyncIterable<Uint8Array>): AsyncG
   }
 }
 
-/** One frame's decoder, as something to push to and pull from. */
-class Frame implements Disposable {
-  readonly #decoder: ZstdDecompress = createZstdDecompress({
-    chunkSize,
-    params: { [constants.ZSTD_d_windowLogMax]: maximumWindowLog },
-  });
-  #failure: unknown;
-
-  constructor() {
-    this.#decoder.on('error', (error) => {
-      this.#failure = error;
-    });
-  }
-
-  *#drain(): Generator<Uint8Array> {
-    for (;;) {
-      const chunk = this.#decoder.read() as Buffer | null;
-      if (chunk === null) return;
-      yield chunk;
-    }
-  }
-
-  async *push(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-    const written = new Promise<void>((resolve, reject) =>
-      this.#decoder.write(bytes, (error) => (error ? reject(error) : resolve())),
-    );
-    yield* this.#until(written);
-  }
-
-  async *end(): AsyncGenerator<Uint8Array> {
-    const ended = once(this.#decoder, 'end').then(() => {});
-    this.#decoder.end();
-    yield* this.#until(ended);
-  }
-
-  /** What the decoder makes until `done`; it goes on only while its output is taken. */
-  async *#until(done: Promise<void>): AsyncGenerator<Uint8Array> {
-    let pending = true;
-    const settled = done.then(
-      () => {
-        pending = false;
-      },
-      (error) => {
-        pending = false;
-        this.#failure ??= error;
-      },
-    );
-    while (pending) {
-      yield* this.#drain();
-      const readable = new AbortController();
-      await Promise.race([
-        settled,
-        once(this.#decoder, 'readable', { signal: readable.signal }).catch(() => {}),
-      ]);
-      readable.abort();
-    }
-    yield* this.#drain();
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  [Symbol.dispose](): void {
-    this.#decoder.destroy();
-  }
+function newDecoder(): Decoder {
+  return new Decoder(
+    createZstdDecompress({
+      chunkSize: decodedChunkSize,
+      params: { [constants.ZSTD_d_windowLogMax]: maximumWindowLog },
+    }),
+  );
 }
 
 interface FramePiece {
@@ -106,7 +51,9 @@ type ScanState =
   /** Collects a fixed number of bytes that say what comes next. */
   | { readonly kind: 'magic' | 'skipped-size' | 'descriptor' | 'block-header'; readonly wanted: number }
   /** Lets bytes pass. */
-  | { readonly kind: 'pass'; remaining: number; readonly then: 'block-header' | 'end' };
+  | { readonly kind: 'pass'; remaining: number; readonly then: 'block-header' | 'end' }
+  /** Behind the last frame. */
+  | { readonly kind: 'past' };
 
 class FrameScanner {
   #state: ScanState = { kind: 'magic', wanted: 4 };
@@ -114,8 +61,14 @@ class FrameScanner {
   #skipped = false;
   #hasChecksum = false;
 
+  /** Whether more must come. */
   get isInside(): boolean {
-    return this.#state.kind !== 'magic' || this.#field.length > 0;
+    return this.#state.kind !== 'magic' && this.#state.kind !== 'past';
+  }
+
+  /** Whether something followed that is no frame. */
+  get isPast(): boolean {
+    return this.#state.kind === 'past';
   }
 
   /** Cuts a chunk where frames end. */
@@ -125,6 +78,7 @@ class FrameScanner {
     while (at < chunk.length) {
       let ended = false;
       const state = this.#state;
+      if (state.kind === 'past') return;
       if (state.kind === 'pass') {
         const passed = Math.min(state.remaining, chunk.length - at);
         at += passed;
@@ -132,14 +86,24 @@ class FrameScanner {
         if (state.remaining === 0) ended = this.#after(state.then);
       } else {
         this.#field.push(chunk[at++]!);
-        if (this.#field.length === state.wanted) ended = this.#read(state.kind, Buffer.from(this.#field));
+        if (this.#field.length === state.wanted) {
+          const field = Buffer.from(this.#field);
+          ended = this.#read(state.kind, field);
+          const before = field.length - (at - start);
+          if (state.kind === 'magic' && before > 0 && !this.isPast) {
+            yield { bytes: field.subarray(0, before), last: false, skipped: this.#skipped };
+          }
+        }
       }
       if (ended) {
         yield { bytes: chunk.subarray(start, at), last: true, skipped: this.#skipped };
         start = at;
       }
     }
-    if (start < at) yield { bytes: chunk.subarray(start, at), last: false, skipped: this.#skipped };
+    // The first bytes of what may be a frame are kept until it is one.
+    const isKnown = this.#state.kind !== 'magic' && this.#state.kind !== 'past';
+    if (start < at && isKnown)
+      yield { bytes: chunk.subarray(start, at), last: false, skipped: this.#skipped };
   }
 
   /** Answers whether the frame has ended. */
@@ -149,8 +113,11 @@ class FrameScanner {
       case 'magic': {
         const magic = field.readUInt32LE(0);
         this.#skipped = magic >>> 4 === 0x0184d2a5;
-        if (!this.#skipped && magic !== 0xfd2fb528)
-          throw new Error('what follows a zstd frame is not another');
+        // The first was looked at before.
+        if (!this.#skipped && magic !== 0xfd2fb528) {
+          this.#state = { kind: 'past' };
+          return false;
+        }
         this.#state = this.#skipped ? { kind: 'skipped-size', wanted: 4 } : { kind: 'descriptor', wanted: 1 };
         return false;
       }

@@ -138,6 +138,9 @@ function readTar(archive: Buffer): { readonly entry: TarEntry; readonly data: Bu
     data(chunk) {
       chunks.push(Buffer.from(chunk));
     },
+    hole(size) {
+      chunks.push(Buffer.alloc(size));
+    },
     entryEnd() {
       members.at(-1)!.data = Buffer.concat(chunks);
     },
