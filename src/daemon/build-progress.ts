@@ -22,8 +22,9 @@ const interval = 50;
 /** Clients refuse messages of more than 4 MiB by default. */
 const maxLogBytes = 1024 * 1024;
 
-/** What one subscriber has not been told yet. Of a vertex or status only its latest state counts. */
+/** What one subscriber has not been told yet. Of a status, and of each run of a vertex, only its latest state counts. */
 class Pending {
+  /** By digest and start: clients wait for the end of every run that they know of. */
   readonly #vertices = new Map<string, Vertex>();
   readonly #statuses = new Map<string, VertexStatus>();
   #logs: VertexLog[] = [];
@@ -42,8 +43,12 @@ class Pending {
   }
 
   vertex(vertex: Vertex): void {
-    this.#vertices.delete(vertex.digest);
-    this.#vertices.set(vertex.digest, vertex);
+    const { digest, started } = vertex;
+    const announcement = `${digest} `;
+    const run = started ? `${announcement}${started.seconds}.${started.nanos}` : announcement;
+    this.#vertices.delete(announcement);
+    this.#vertices.delete(run);
+    this.#vertices.set(run, vertex);
   }
 
   status(status: VertexStatus): void {
@@ -67,36 +72,24 @@ class Pending {
     return this.#explanations;
   }
 
-  /** Everything, as messages of a size that clients take. */
+  /** Everything, as messages of a size that clients take. What has ended is told to have when its last line of log is. */
   *drain(): Generator<StatusResponse> {
-    const first = create(StatusResponseSchema, {
-      vertexes: [...this.#vertices.values()],
-      statuses: [...this.#statuses.values()],
-      warnings: this.#warnings,
-      explanations: this.#explanations,
-    });
+    const vertexes = [...this.#vertices.values()];
+    const statuses = [...this.#statuses.values()];
+    const [warnings, explanations] = [this.#warnings, this.#explanations];
+    const parts = this.#logBytes > maxLogBytes ? inParts(this.#logs) : [this.#logs];
     this.#vertices.clear();
     this.#statuses.clear();
     this.#warnings = [];
     this.#explanations = [];
-    const logs = this.#logs;
     this.#logs = [];
-    let bytes = 0;
-    let message = first;
-    if (this.#logBytes <= maxLogBytes) message.logs = logs;
-    else {
-      for (const log of logs) {
-        if (bytes + log.data.length > maxLogBytes && bytes > 0) {
-          yield message;
-          message = create(StatusResponseSchema);
-          bytes = 0;
-        }
-        message.logs.push(log);
-        bytes += log.data.length;
-      }
-    }
     this.#logBytes = 0;
-    yield message;
+    const last = parts.pop() ?? [];
+    for (const [index, logs] of parts.entries()) {
+      const begun = index === 0 ? { vertexes: vertexes.map(unended), statuses } : {};
+      yield create(StatusResponseSchema, { ...begun, logs });
+    }
+    yield create(StatusResponseSchema, { vertexes, statuses, warnings, explanations, logs: last });
   }
 
   copyTo(other: Pending): void {
@@ -106,6 +99,24 @@ class Pending {
     for (const warning of this.#warnings) other.warning(warning);
     for (const explanation of this.#explanations) other.explanation(explanation);
   }
+}
+
+function inParts(logs: readonly VertexLog[]): VertexLog[][] {
+  const parts: VertexLog[][] = [[]];
+  let bytes = 0;
+  for (const log of logs) {
+    if (bytes + log.data.length > maxLogBytes && bytes > 0) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(log);
+    bytes += log.data.length;
+  }
+  return parts;
+}
+
+function unended(vertex: Vertex): Vertex {
+  return { ...vertex, completed: undefined, cached: false, error: '' };
 }
 
 interface Subscriber {

@@ -172,7 +172,8 @@ export class VertexNode<R, C> implements Runnable {
   follow(follower: VertexNode<R, C>): void {
     this.hold();
     this.#followers.add(follower);
-    this.progress.mirrorTo(follower.progress);
+    // One that finds the result here already has nothing to say.
+    if (follower.progress.kind === 'running') this.progress.mirrorTo(follower.progress);
   }
 
   unfollow(follower: VertexNode<R, C>): void {

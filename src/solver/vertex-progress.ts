@@ -70,16 +70,19 @@ export class VertexProgress implements ProgressWriter {
   join(events: SolverEvents, name: string): void {
     if (this.#audience.has(events)) return;
     this.#audience.set(events, name);
-    events.vertex({ ...this.#event({ kind: 'announced' }), name });
-    if (this.#shown.kind !== 'announced') {
-      if (this.#shown.kind === 'completed' && !this.#shown.cached)
-        events.vertex({ ...this.#event({ kind: 'running', started: this.#shown.started, works: 1 }), name });
-      events.vertex({ ...this.#event(this.#shown), name });
+    const shown = this.#shown;
+    const tell = (state: Shown) => events.vertex({ ...this.#event(state), name });
+    tell({ kind: 'announced' });
+    const said = this.#statuses.size > 0 || this.#logs.length > 0;
+    if (shown.kind === 'running') tell(shown);
+    else if (shown.kind === 'completed' && (said || !shown.cached)) {
+      tell({ kind: 'running', started: shown.started, works: 1 });
     }
     const { digest } = this.#subject;
     for (const status of this.#statuses.values()) events.status(digest, status);
     for (const { stream, data, time } of this.#logs) events.log(digest, stream, data, time);
     for (const warning of this.#warnings) events.warning(digest, warning);
+    if (shown.kind === 'completed') tell(shown);
   }
 
   /** Tells the leaving job that, for it, what still runs is cancelled. */

@@ -68,4 +68,10 @@ export const mutations: readonly Mutation[] = [
     text: 'if (node.jobs.size === 0 && !node.wanted) await node.quiet();',
     replacement: '',
   },
+  {
+    name: 'leaves what runs running for a job that leaves',
+    file: 'vertex-progress.ts',
+    text: "if (this.#shown.kind === 'running')\n      events.vertex(",
+    replacement: "if (this.#shown.kind === 'announced')\n      events.vertex(",
+  },
 ];

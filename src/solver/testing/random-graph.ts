@@ -116,7 +116,10 @@ export function toVertices(
       inputs: model.inputs.map(({ vertex, index }): TestEdge => ({ vertex: vertices.get(vertex)!, index })),
       operation: model.operation,
       ignoreCache,
-      cacheMap: ({ signal }) => time.sleep(model.cost % 3, signal),
+      cacheMap: async ({ signal, progress }) => {
+        if (model.inputs.length === 0) progress.status({ id: 'resolves' });
+        await time.sleep(model.cost % 3, signal);
+      },
       cacheInputs: model.inputs.map((input) =>
         input.reading === 'definition'
           ? { selector: input.selector }
@@ -129,8 +132,9 @@ export function toVertices(
               },
             },
       ),
-      run: async (inputs, { signal }) => {
+      run: async (inputs, { signal, progress }) => {
         using execution = log.begin();
+        progress.status({ id: 'runs' });
         try {
           await time.sleep(model.cost, signal);
           if (model.behaviour === 'hangs') await abortable(new Promise<never>(() => {}), signal);
@@ -140,6 +144,7 @@ export function toVertices(
         }
         if (model.behaviour === 'fails') throw new KilnError('unknown', `${model.operation} failed`);
         const seen = inputs.map((content, position) => see(content, model.inputs[position]!));
+        progress.log(1, Buffer.from('done'));
         const outputs = contents.make(model, seen, ignoreCache);
         if (!byForce.has(model)) execution.completed(model, seen);
         return outputs;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { VertexEvent, WarningEvent } from '../../base/progress.ts';
+import { VertexLives } from '../../base/testing/vertex-lives.ts';
 import { createSolver } from '../create-solver.ts';
 import type { KeyStore } from '../key-store.ts';
 import type {
@@ -178,8 +179,10 @@ export class RigJob {
     return { content, cached, keys };
   }
 
-  close(): Promise<void> {
-    return this.job.close();
+  /** And proves that whatever was shown to run was shown to end. */
+  async close(): Promise<void> {
+    await this.job.close();
+    this.events.assertOver();
   }
 }
 
@@ -189,21 +192,30 @@ export class RecordedEvents implements SolverEvents {
   readonly logs: string[] = [];
   readonly statuses: string[] = [];
   readonly warnings: WarningEvent[] = [];
+  readonly #lives = new VertexLives();
 
   vertex(event: VertexEvent): void {
     this.vertices.push(event);
+    const { digest, started, completed } = event;
+    this.#lives.vertex({ digest, started: started?.getTime(), completed: completed?.getTime() });
   }
 
-  status(_vertex: Digest, event: { readonly id: string }): void {
+  status(vertex: Digest, event: { readonly id: string }): void {
     this.statuses.push(event.id);
+    this.#lives.output(vertex);
   }
 
-  log(_vertex: Digest, _stream: 1 | 2, data: Uint8Array): void {
+  log(vertex: Digest, _stream: 1 | 2, data: Uint8Array): void {
+    this.#lives.output(vertex);
     this.logs.push(new TextDecoder().decode(data));
   }
 
   warning(_vertex: Digest, event: WarningEvent): void {
     this.warnings.push(event);
+  }
+
+  assertOver(): void {
+    this.#lives.assertOver();
   }
 
   /** The steps of a vertex's life as shown, in words. */
