@@ -326,3 +326,26 @@ test('a question that was answered for a ref is answered without reading again',
   rmSync(join(dir, 'file'));
   assert.equal(await here.checksums.checksum(ref, select('/file', {})), answer);
 });
+
+test('attributes of every kind of file count, but for marks of overlays and labels of the machine', async () => {
+  using here = place();
+  const kinds: Record<string, (path: string) => void> = {
+    file: (path) => writeFileSync(path, ''),
+    directory: (path) => mkdirSync(path),
+    link: (path) => symlinkSync('file', path),
+    fifo: (path) => mknod(path, 0o010644),
+  };
+  for (const [kind, make] of Object.entries(kinds)) {
+    let count = 0;
+    const digestWith = (name?: string) => {
+      const dir = here.layer(`${kind}${count++}`, {});
+      make(join(dir, 'it'));
+      if (name) setXattr(join(dir, 'it'), name, Buffer.from('y'));
+      return here.digest([dir], '/it', { followLinks: false });
+    };
+    const plain = await digestWith();
+    assert.notEqual(await digestWith('trusted.note'), plain, kind);
+    assert.equal(await digestWith('trusted.overlay.opaque'), plain, kind);
+    assert.equal(await digestWith('security.selinux'), plain, kind);
+  }
+});

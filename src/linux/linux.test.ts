@@ -26,6 +26,7 @@ import { majorOf, makeDevice, minorOf, mknod } from './mknod.ts';
 import { bindMount, mount, unmount } from './mount.ts';
 import { mountPointsBelow, unmountBelow } from './mount-table.ts';
 import { mountOverlay } from './overlay.ts';
+import { makeWhiteout } from './overlay-marks.ts';
 import { shrinkHeap } from './shrink-heap.ts';
 import { utimens } from './utimens.ts';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
@@ -139,6 +140,22 @@ test('a writable overlay can be unmounted and mounted again with what was writte
     unmount(at('merged'));
   }
   assert.deepEqual(readdirSync(at('upper')), ['first', 'second']);
+});
+
+test('an overlay follows no mark from one layer into another, and waits for no disk', () => {
+  for (const name of ['above/led', 'below/private', 'upper', 'merged'])
+    mkdirSync(at(name), { recursive: true });
+  writeFileSync(at('below/private/key'), '');
+  writeFileSync(at('below/file'), 'below');
+  writeFileSync(at('above/file'), '');
+  setXattr(at('above/led'), 'trusted.overlay.redirect', Buffer.from('/private'));
+  setXattr(at('above/file'), 'trusted.overlay.metacopy', Buffer.alloc(0));
+  const lowerDirs = [at('above'), at('below')];
+  mountOverlay({ lowerDirs, upperDir: at('upper'), workDir: at('work') }, at('merged'));
+  assert.throws(() => readdirSync(at('merged/led')), { code: 'EPERM' });
+  assert.throws(() => readFileSync(at('merged/file')), { code: 'EPERM' });
+  assert.throws(() => makeWhiteout(at('merged/deleted')), { code: 'EPERM' });
+  assert.ok(existsSync(at('work/work/incompat/volatile')));
 });
 
 test('paths with the characters that separate mount options can be mounted', () => {
