@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import type { ErrorDetail, Position, Range } from '../base/errors.ts';
+import { boundedText } from './bounded-text.ts';
 
 /**
  * Typed error details as BuildKit's programs exchange them: a `google.protobuf.Any` whose value is not protobuf but the JSON
@@ -18,6 +19,7 @@ const typeUrls = {
 /** Larger definitions are sent with only the lines around the ranges; the others are left empty, so that numbers hold. */
 const maximumSourceBytes = 16 * 1024;
 const linesAround = 6;
+const longestLine = 1024;
 /** Larger ones are left out: that of a file in a client's directory is far smaller. */
 const maximumDefinitionBytes = 4 * 1024;
 
@@ -49,6 +51,40 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
     case 'other':
       return create(AnySchema, { typeUrl: detail.typeUrl, value: Uint8Array.from(detail.value) });
   }
+}
+
+/**
+ * Details in at most `limit` bytes, in their order: large ones are made smaller or left out, so that the small ones, which say
+ * how it ended, are there.
+ */
+export function encodeErrorDetails(details: readonly ErrorDetail[], limit: number): Any[] {
+  const forms = details.map((detail) => [detail, ...smallerForms(detail)].map(encodeErrorDetail));
+  const kept = new Map<number, Any>();
+  let rest = limit;
+  for (const [index, [whole, ...smaller]] of [...forms.entries()].sort(
+    ([, [a]], [, [b]]) => sizeOf(a!) - sizeOf(b!),
+  )) {
+    const fitting = [whole!, ...smaller].find((form) => sizeOf(form) <= rest);
+    if (!fitting) continue;
+    kept.set(index, fitting);
+    rest -= sizeOf(fitting);
+  }
+  return [...kept.entries()].sort(([a], [b]) => a - b).map(([, form]) => form);
+}
+
+/** Of a place in a file, at least where it is. */
+function smallerForms(detail: ErrorDetail): readonly ErrorDetail[] {
+  return detail.kind === 'source'
+    ? [
+        { ...detail, definition: undefined },
+        { ...detail, definition: undefined, data: new Uint8Array() },
+      ]
+    : [];
+}
+
+/** With what a message around it adds. */
+function sizeOf({ typeUrl, value }: Any): number {
+  return Buffer.byteLength(typeUrl) + value.length + 16;
 }
 
 /** Never fails: what is not understood becomes a detail of kind `other`. */
@@ -152,7 +188,7 @@ function positionOf(value: unknown): Position {
   return { line: number(line), character: number(character) };
 }
 
-/** Status details travel in a header, whose size every HTTP/2 stack limits. */
+/** Status details travel in trailers, see `error.ts`. */
 function excerpt(data: Uint8Array, ranges: readonly Range[]): Uint8Array {
   if (data.length <= maximumSourceBytes) return data;
   const shown = new Set<number>();
@@ -161,6 +197,8 @@ function excerpt(data: Uint8Array, ranges: readonly Range[]): Uint8Array {
     for (let line = start.line - linesAround; line <= last + linesAround; line++) shown.add(line);
   }
   const lines = Buffer.from(data).toString().split('\n');
-  const kept = Buffer.from(lines.map((line, index) => (shown.has(index + 1) ? line : '')).join('\n'));
+  const kept = Buffer.from(
+    lines.map((line, index) => (shown.has(index + 1) ? boundedText(line, longestLine) : '')).join('\n'),
+  );
   return kept.length <= maximumSourceBytes * 2 ? kept : new Uint8Array();
 }

@@ -1,7 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ConnectError } from '@connectrpc/connect';
 import { asKilnError, type ErrorCode, KilnError } from '../base/errors.ts';
-import { decodeErrorDetail, encodeErrorDetail } from './error-detail.ts';
+import { boundedText } from './bounded-text.ts';
+import { decodeErrorDetail, encodeErrorDetail, encodeErrorDetails } from './error-detail.ts';
 import { type Status, StatusSchema } from './gen/rpc_status_pb.js';
 import { errorCodeNamed, errorCodeOf, statusNumber } from './status-code.ts';
 
@@ -23,6 +24,15 @@ const buildCodes: ReadonlySet<ErrorCode> = new Set([
   'internal',
 ]);
 
+/**
+ * What trailers may take, in bytes before they are encoded: text may become three times as long by that, the details longer by
+ * a third. All together is below 64 KB, the least that is the default limit of an HTTP/2 implementation; beyond its limit,
+ * a peer resets the call, and the error is lost.
+ */
+const messageLimit = 7 * 1024;
+const hintLimit = 1024;
+const detailsLimit = 29 * 1024;
+
 /** HTTP/2 trailers of a finished call: status OK without an error. */
 export type StatusTrailers = Readonly<Record<string, string>>;
 
@@ -32,7 +42,7 @@ export function statusTrailers(error?: unknown): StatusTrailers {
   const failure = toKilnError(error);
   return {
     [statusHeader]: String(statusNumber(failure.code)),
-    [messageHeader]: encodeURIComponent(failure.message.toWellFormed()),
+    [messageHeader]: encodeURIComponent(boundedText(failure.message, messageLimit)),
     ...extraHeaders(failure, failure.code),
   };
 }
@@ -63,14 +73,10 @@ export function errorOfTrailers(
 /** The message form of a build's failure, for protocols that carry one inside a message. */
 export function toStatus(error: unknown): Status {
   const failure = toKilnError(error);
-  return statusOf(failure, buildCode(failure));
-}
-
-function statusOf({ message, details }: KilnError, code: ErrorCode): Status {
   return create(StatusSchema, {
-    code: statusNumber(code),
-    message,
-    details: details.map(encodeErrorDetail),
+    code: statusNumber(buildCode(failure)),
+    message: failure.message,
+    details: failure.details.map(encodeErrorDetail),
   });
 }
 
@@ -98,7 +104,8 @@ export function toConnectError(error: unknown, { build = false } = {}): ConnectE
     ...extraHeaders(failure, code),
     ...(code !== failure.code && { [codeHeader]: failure.code }),
   };
-  return new ConnectError(failure.message, statusNumber(code), headers, undefined, failure);
+  const message = boundedText(failure.message, messageLimit);
+  return new ConnectError(message, statusNumber(code), headers, undefined, failure);
 }
 
 /** Any thrown value as a KilnError, those of Connect included. */
@@ -116,11 +123,16 @@ export function toKilnError(error: unknown): KilnError {
 }
 
 function extraHeaders(error: KilnError, code: ErrorCode): Record<string, string> {
+  const message = boundedText(error.message, messageLimit);
+  const details = encodeErrorDetails(error.details, detailsLimit - Buffer.byteLength(message));
+  const status = create(StatusSchema, { code: statusNumber(code), message, details });
   return {
-    ...(error.details.length > 0
-      ? { [detailsHeader]: Buffer.from(toBinary(StatusSchema, statusOf(error, code))).toString('base64') }
+    ...(details.length > 0
+      ? { [detailsHeader]: Buffer.from(toBinary(StatusSchema, status)).toString('base64') }
       : {}),
-    ...(error.hint === undefined ? {} : { [hintHeader]: encodeURIComponent(error.hint.toWellFormed()) }),
+    ...(error.hint === undefined
+      ? {}
+      : { [hintHeader]: encodeURIComponent(boundedText(error.hint, hintLimit)) }),
   };
 }
 
