@@ -19,7 +19,8 @@ const tasks = {
 /** The digest of a regular file's data, by its path in a layer directory (bytes where it is not UTF-8). */
 export interface KnownDigest {
   readonly path: string | Uint8Array;
-  readonly digest: Digest;
+  /** Undefined: there is no such file any more. */
+  readonly digest: Digest | undefined;
 }
 
 /** Content checksums that can also be told digests that somebody took anyway. */

@@ -71,6 +71,11 @@ export class FileDigests {
     this.#fresh.set(path, entry);
   }
 
+  delete(path: ByteString): void {
+    this.#offsets.delete(path);
+    this.#fresh.delete(path);
+  }
+
   /** `onlySeen`: leave out what was neither got nor set, because all there is was. */
   pack(onlySeen: boolean): Uint8Array {
     const entries: Buffer[] = [];

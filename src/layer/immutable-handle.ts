@@ -31,6 +31,11 @@ export class ImmutableHandle implements ImmutableRef {
     return this.#store.hold(this.record);
   }
 
+  /** Ends this handle without letting go: another one takes its hold over. */
+  surrender(): void {
+    this.#released = true;
+  }
+
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;

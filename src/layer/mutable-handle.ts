@@ -39,6 +39,12 @@ export class MutableHandle implements MutableRef {
     return ref;
   }
 
+  async freeze(): Promise<ImmutableRef> {
+    const ref = await this.#store.freeze(this.#live());
+    this.#ended = true;
+    return ref;
+  }
+
   async release(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;

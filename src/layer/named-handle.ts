@@ -1,6 +1,6 @@
 import { KilnError } from '../base/errors.ts';
 import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
-import type { ImmutableRef, MountedView, NamedMutable, RefId } from './ref.ts';
+import type { MountedView, NamedMutable, RefId } from './ref.ts';
 import type { RefOperations } from './ref-operations.ts';
 import { type RefRecord, snapshotOf } from './ref-record.ts';
 
@@ -9,19 +9,13 @@ export class NamedHandle implements NamedMutable {
   readonly id: RefId;
   readonly fresh: boolean;
   readonly snapshotId: SnapshotId;
-  readonly #exclusive: boolean;
   readonly #record: RefRecord;
   readonly #store: RefOperations;
   #ended = false;
 
-  constructor(
-    record: RefRecord,
-    hold: { readonly fresh: boolean; readonly exclusive: boolean },
-    store: RefOperations,
-  ) {
+  constructor(record: RefRecord, hold: { readonly fresh: boolean }, store: RefOperations) {
     this.#record = record;
     this.#store = store;
-    this.#exclusive = hold.exclusive;
     this.id = record.id;
     this.fresh = hold.fresh;
     this.snapshotId = snapshotOf(record);
@@ -37,16 +31,6 @@ export class NamedHandle implements NamedMutable {
 
   plainDir(): Promise<string | undefined> {
     return this.#store.plainDir(this.#live());
-  }
-
-  async freeze(options: { readonly unchanged?: boolean } = {}): Promise<ImmutableRef> {
-    const record = this.#live();
-    if (!this.#exclusive) {
-      throw new KilnError('failed_precondition', `named tree ${this.id} is shared: others may write to it`);
-    }
-    const ref = await this.#store.freeze(record, options.unchanged ?? false);
-    this.#ended = true;
-    return ref;
   }
 
   async release(): Promise<void> {

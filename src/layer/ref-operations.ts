@@ -17,5 +17,5 @@ export interface RefOperations {
   layers(record: RefRecord): readonly LayerInfo[];
   commit(record: RefRecord, sharesFiles: boolean): Promise<ImmutableRef>;
   discard(record: RefRecord): Promise<void>;
-  freeze(record: RefRecord, unchanged: boolean): Promise<ImmutableRef>;
+  freeze(record: RefRecord): Promise<ImmutableRef>;
 }

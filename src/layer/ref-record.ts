@@ -14,7 +14,7 @@ export type RecordOrigin =
  *      ▲                  │
  *      └────── thaw ──────┘
  *
- * Only named trees freeze: others go from mutable to committed, or are committed from the start.
+ * Named trees are mutable for as long as they have their name.
  */
 export type RecordState = 'mutable' | 'frozen' | 'committed';
 
@@ -40,7 +40,7 @@ export interface RefRecord {
   claim: 'claimed' | 'unpacked' | 'refuted';
   /** The name of a mutable tree that outlives builds. */
   name?: string;
-  /** How often a named tree was changed; part of the id under which its frozen state is known. */
+  /** How often the tree was frozen; part of the id under which its frozen state is known. */
   generation: number;
   state: RecordState;
   blobs: readonly StoredBlob[];
@@ -66,7 +66,7 @@ export function snapshotOf(record: RefRecord): SnapshotId {
   return snapshotId(record.id);
 }
 
-/** The id under which a record's present state is known outside: a named tree has another one each time it changed. */
+/** The id under which a record's present state is known outside: one that was thawed has another when it is frozen again. */
 export function publicId(record: RefRecord): RefId {
   return record.generation === 0 ? record.id : (`${record.id}.${record.generation}` as RefId);
 }

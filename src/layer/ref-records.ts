@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../base/digest.ts';
 import { isDatabaseError, KilnError } from '../base/errors.ts';
+import { transaction } from '../base/transaction.ts';
 import type { ContentStore } from '../content/content.ts';
 import { joinLayers, layersAbove } from '../snapshot/layer-list.ts';
 import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
@@ -57,6 +58,7 @@ export class RefRecords {
   readonly #snapshotter: Snapshotter;
   readonly #content: ContentStore;
   readonly #images: Pick<KeptImages, 'holds'>;
+  readonly #database: DatabaseSync;
   readonly #deleteRows: (id: RefId, layerDir: string | undefined) => void;
   readonly #records = new Map<RefId, RefRecord>();
   readonly #byChain = new Map<Digest, Set<RefRecord>>();
@@ -76,6 +78,7 @@ export class RefRecords {
     this.#snapshotter = snapshotter;
     this.#content = content;
     this.#images = images;
+    this.#database = database;
     this.#deleteRows = deleteRows ?? (() => {});
     this.#add(
       blankRecord(scratchId, {
@@ -97,7 +100,9 @@ export class RefRecords {
 
     const loaded = new Map(this.#table.load().map((record) => [record.id, record] as const));
     const isWhole = (record: RefRecord): boolean => {
-      if (record.state !== 'committed') return record.name !== undefined && snapshots.has(record.id);
+      // What was being written when the process ended may be half-written; a named tree has to stand that.
+      if (record.state === 'mutable') return record.name !== undefined && snapshots.has(record.id);
+      if (record.state === 'frozen') return snapshots.has(record.id);
       if (record.origin.kind !== 'layer') return true;
       return snapshots.get(record.id) === 'committed' || record.blobs.length > 0;
     };
@@ -199,7 +204,7 @@ export class RefRecords {
     return [...found];
   }
 
-  /** Records a new tree. A mutable one without a name is written when it is committed: it would not survive a restart. */
+  /** Records a new tree. A mutable one without a name is written when it is frozen or committed: it would not survive a restart. */
   create(options: NewRecord): RefRecord {
     return this.createAll([options])[0]!;
   }
@@ -255,6 +260,22 @@ export class RefRecords {
       throw error;
     }
     this.#updated(record, before.name);
+  }
+
+  /** A frozen tree is going to be written to: the id that it was known under is gone. */
+  thaw(record: RefRecord): void {
+    const id = publicId(record);
+    const before = apply(record, { state: 'mutable' });
+    try {
+      transaction(this.#database, () => {
+        this.#table.put([record]);
+        this.#deleteRows(id, undefined);
+      });
+    } catch (error) {
+      Object.assign(record, before);
+      throw error;
+    }
+    this.setSize(record, undefined);
   }
 
   #updated(record: RefRecord, nameBefore: string | undefined): void {

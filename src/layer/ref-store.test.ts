@@ -50,6 +50,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     let content: ContentStore;
     let store: RefStore;
     let images: readonly KeptImage[];
+    const removed: RefId[] = [];
 
     const start = async () => {
       database = new DatabaseSync(path.join(dir, 'state.db'));
@@ -63,6 +64,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
         content,
         differ,
         pool,
+        onRemoved: (id) => removed.push(id),
         images: {
           list: async () => images,
           delete: async (name) => {
@@ -535,51 +537,62 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       assert.ok(!(await ids()).includes(onParent.id));
     });
 
-    test('a frozen tree can be read without a copy until the name is taken again', async () => {
-      const options = { description: 'context', type: 'source.local', sharing: 'private' } as const;
-      const named = await store.acquireNamed('key', undefined, options);
-      put((await named.plainDir())!, { a: '1' });
-      const frozen = await named.freeze();
-      assert.deepEqual(await contents(frozen), { a: '1' });
-      const other = await store.acquireNamed('key', undefined, options);
-      assert.notEqual(other.id, named.id);
+    const ids = async () => (await store.usage()).map(({ id }) => id);
+
+    async function frozen(files: Readonly<Record<string, string>>): Promise<ImmutableRef> {
+      const mutable = await store.createMutable(undefined, { description: 'context', type: 'source.local' });
+      put((await mutable.plainDir())!, files);
+      return await mutable.freeze();
+    }
+
+    test('a frozen tree that nobody else holds is written to in place, and has another id then', async () => {
+      const first = await frozen({ a: '1' });
+      assert.deepEqual(await contents(first), { a: '1' });
+      const other = first.clone();
+      assert.equal(await store.thaw(first), undefined, 'somebody else holds it');
+      assert.deepEqual(await contents(first), { a: '1' });
       await other.release();
-      await pruned({ filters: [`id==${other.id}`] });
-      await frozen.release();
-      const kept = await store.get(frozen.id);
-      assert.equal(kept?.id, frozen.id);
-      await kept!.release();
-
-      const next = await store.acquireNamed('key', undefined, options);
-      assert.deepEqual([next.id, next.fresh], [named.id, false]);
-      assert.equal(await store.get(frozen.id), undefined);
-      const unchanged = await next.freeze({ unchanged: true });
-      assert.equal(unchanged.id, frozen.id);
-      await unchanged.release();
-
-      const last = await store.acquireNamed('key', undefined, options);
-      await last.release();
-      const changed = await store.acquireNamed('key', undefined, options);
-      const refrozen = await changed.freeze({ unchanged: true });
-      assert.notEqual(refrozen.id, frozen.id, 'what was released without freeze may have been written to');
-      await refrozen.release();
+      const mutable = await store.thaw(first);
+      assert.ok(mutable);
+      assert.deepEqual([removed.includes(first.id), await store.get(first.id)], [true, undefined]);
+      put((await mutable.plainDir())!, { b: '2' });
+      const second = await mutable.freeze();
+      assert.notEqual(second.id, first.id);
+      assert.deepEqual(await contents(second), { a: '1', b: '2' });
+      await second.release();
+      const kept = await store.get(second.id);
+      assert.equal(kept?.id, second.id);
+      const given = await store.thaw(kept!);
+      await given!.release();
+      assert.deepEqual(await ids(), [], 'what was not frozen again is gone');
     });
 
-    test('a frozen tree that something is built on stays as it is', async () => {
-      const options = { description: 'context', type: 'source.local', sharing: 'private' } as const;
-      const named = await store.acquireNamed('key', undefined, options);
-      put((await named.plainDir())!, { a: '1' });
-      const frozen = await named.freeze();
-      const child = await make({ b: '2' }, frozen);
-      await frozen.release();
-      const next = await store.acquireNamed('key', undefined, options);
-      assert.equal(next.fresh, true);
-      put((await next.plainDir())!, { a: 'changed' });
+    test('a frozen tree that something is built on, or made of, stays as it is', async () => {
+      const below = await frozen({ a: '1' });
+      const child = await make({ b: '2' }, below);
+      assert.equal(await store.thaw(below), undefined);
       assert.deepEqual(await contents(child), { a: '1', b: '2' });
-      const [layer] = await store.blobs(child, blobOptions());
+      assert.equal((await store.get(below.id))?.id, below.id);
+      const exported = await frozen({ c: '3' });
+      const [layer] = await store.blobs(exported, blobOptions());
       assert.ok(layer);
-      assert.equal((await store.get(frozen.id))?.id, frozen.id);
-      await next.release();
+      assert.equal(await store.thaw(exported), undefined);
+    });
+
+    test('a frozen tree survives a restart, and one that was being written to does not', async () => {
+      const kept = await frozen({ a: '1' });
+      const lost = (await store.thaw(await frozen({ b: '2' })))!;
+      await restart();
+      assert.deepEqual(await contents((await store.get(kept.id))!), { a: '1' });
+      assert.equal((await ids()).includes(lost.id), false);
+    });
+
+    test('what is retired while it is held goes when it is released', async () => {
+      const ref = await frozen({ a: '1' });
+      store.retire(ref.id);
+      assert.deepEqual(await contents(ref), { a: '1' });
+      await ref.release();
+      assert.deepEqual(await ids(), []);
     });
 
     test('usage tells type, size, parents and use of each record', async () => {

@@ -106,6 +106,8 @@ class LocalRefStore implements RefStore, RefOperations {
   readonly #tellRemoved: RefStoreOptions['onRemoved'];
   readonly #makeRoom: RefStoreOptions['makeRoom'];
   readonly #retiring = new Set<Promise<void>>();
+  /** Retired while somebody held them. */
+  readonly #unwanted = new Set<RefRecord>();
 
   constructor(
     options: RefStoreOptions & { readonly images: KeptImages },
@@ -157,6 +159,17 @@ class LocalRefStore implements RefStore, RefOperations {
     context?: UnlazyContext,
   ): Promise<MutableRef> {
     return new MutableHandle(await this.#prepare(parent, { ...options, state: 'mutable' }, context), this);
+  }
+
+  async thaw(ref: ImmutableRef): Promise<MutableRef | undefined> {
+    const handle = this.#handleOf(ref);
+    const { record } = handle;
+    if (record.state !== 'frozen' || record.handles !== 1) return undefined;
+    this.#records.thaw(record);
+    handle.surrender();
+    this.#unwanted.delete(record);
+    this.#tellRemoved?.(publicId(record));
+    return new MutableHandle(record, this);
   }
 
   has(id: RefId): boolean {
@@ -276,8 +289,9 @@ class LocalRefStore implements RefStore, RefOperations {
     return this.hold(this.#records.require(scratchId));
   }
 
-  blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]> {
-    return this.#layerBlobs.ofRecord(this.#recordOf(ref), options);
+  async blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]> {
+    // A record has the blobs for good.
+    return await this.#layerBlobs.ofRecord(await this.#finalRecordOf(ref), options);
   }
 
   async ensureBlob(_ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void> {
@@ -298,11 +312,8 @@ class LocalRefStore implements RefStore, RefOperations {
       signal,
     );
     try {
-      if (record.state === 'frozen') this.#records.update(record, { state: 'mutable' });
-      // It was written to, or may have been, since it was last frozen.
-      else if (!fresh && sharing !== 'shared') record.generation++;
       this.#records.setSize(record, undefined);
-      return new NamedHandle(record, { fresh, exclusive: sharing !== 'shared' }, this);
+      return new NamedHandle(record, { fresh }, this);
     } catch (error) {
       this.#named.release(record);
       throw error;
@@ -338,8 +349,10 @@ class LocalRefStore implements RefStore, RefOperations {
   }
 
   async #retire(id: RefId): Promise<void> {
-    const record = this.#records.find(id);
-    if (!record || !this.#records.isPrunable(record)) return;
+    const record = this.#find(id);
+    if (!record) return;
+    if (record.handles > 0) this.#unwanted.add(record);
+    if (!this.#records.isPrunable(record)) return;
     // Before its files go: who has links to them must be known.
     await this.#sizes.settle([record]);
     if (!this.#records.isPrunable(record)) return;
@@ -378,16 +391,16 @@ class LocalRefStore implements RefStore, RefOperations {
   letGo(record: RefRecord): void {
     this.#named.release(record);
     if (record.handles > 0) return;
-    if (record.claim === 'refuted') this.retire(record.id);
+    if (record.claim === 'refuted' || this.#unwanted.delete(record)) this.retire(publicId(record));
     if (record.state !== 'mutable') return;
     if (record.name === undefined) this.retire(record.id);
     else this.#sizes.note(record);
   }
 
-  /** Ends a named tree's life under its name: what is built on it keeps it as it is. */
+  /** From now on the tree stays as it is: something is built on it. */
   async finalize(record: RefRecord): Promise<void> {
     if (record.state !== 'frozen') return;
-    await this.#records.updateWith(record, { state: 'committed', name: undefined }, (write) =>
+    await this.#records.updateWith(record, { state: 'committed' }, (write) =>
       this.#snapshotter.commit(snapshotOf(record), write),
     );
   }
@@ -454,9 +467,9 @@ class LocalRefStore implements RefStore, RefOperations {
     });
   }
 
-  async freeze(record: RefRecord, unchanged: boolean): Promise<ImmutableRef> {
-    const generation = unchanged && record.generation > 0 ? record.generation : record.generation + 1;
-    this.#records.update(record, { state: 'frozen', generation });
+  async freeze(record: RefRecord): Promise<ImmutableRef> {
+    this.#records.update(record, { state: 'frozen', generation: record.generation + 1 });
+    this.#sizes.note(record);
     return new ImmutableHandle(record, this);
   }
 
@@ -489,11 +502,15 @@ class LocalRefStore implements RefStore, RefOperations {
     return record && publicId(record) === id ? record : undefined;
   }
 
-  #recordOf(ref: ImmutableRef): RefRecord {
+  #handleOf(ref: ImmutableRef): ImmutableHandle {
     if (!(ref instanceof ImmutableHandle)) {
       throw new KilnError('invalid_argument', `ref ${ref.id} belongs to another store`);
     }
-    return ref.record;
+    return ref;
+  }
+
+  #recordOf(ref: ImmutableRef): RefRecord {
+    return this.#handleOf(ref).record;
   }
 
   /** The record of a ref that is going to be built on. */

@@ -91,6 +91,11 @@ export interface MutableRef {
   sharingDirs(): Promise<readonly string[]>;
   /** `sharesFiles`: some files may be hard links to those of other refs. */
   commit(options?: { readonly sharesFiles?: boolean }): Promise<ImmutableRef>;
+  /**
+   * Ends this handle like `commit`, but the tree may be written to again (`RefStore.thaw`). What is built on the ref, or made
+   * of it, keeps the tree as it is for good.
+   */
+  freeze(): Promise<ImmutableRef>;
   release(): Promise<void>;
 }
 
@@ -101,6 +106,11 @@ export interface RefStore extends AsyncDisposable {
     options: RecordOptions,
     context?: UnlazyContext,
   ): Promise<MutableRef>;
+  /**
+   * The tree of a frozen ref, to be written to in place, if nobody else holds it and nothing is built on it. Then `ref` ends, and
+   * its id is gone: frozen again, the tree has another. Not frozen again, also because the process was killed, it is removed.
+   */
+  thaw(ref: ImmutableRef): Promise<MutableRef | undefined>;
   /** Whether there is a record of that id, as it was when it got it. */
   has(id: RefId): boolean;
   /** A handle to an existing record, or undefined when it is gone. */
@@ -145,7 +155,7 @@ export interface RefStore extends AsyncDisposable {
    * those of the files; the disk has them back when all is yielded.
    */
   prune(options: PruneOptions): AsyncIterable<UsageRecord>;
-  /** The record is of no more use: it is removed in the background, unless something uses it. */
+  /** The record is of no more use: it is removed in the background, as soon as nobody holds it, unless something is built on it. */
   retire(id: RefId): void;
   /** Bytes of all records, as far as they are measured. */
   knownSize(): number;
@@ -203,13 +213,6 @@ export interface NamedMutable {
   snapshotMount(): Promise<SnapshotMount>;
   /** The tree's directory, to write to without a mount, if it has no parent; undefined otherwise. */
   plainDir(): Promise<string | undefined>;
-  /**
-   * The tree as it is now, as an immutable ref, without copying: this handle ends, and the tree stays held until the last handle
-   * of the ref is released. The ref's id is a new one, unless nothing was written since the last freeze (`unchanged`);
-   * it is gone when the tree is acquired again. If something is built on the ref before, the tree stays as it
-   * is and the key gets a new one. Needs a hold that is not shared.
-   */
-  freeze(options?: { readonly unchanged?: boolean }): Promise<ImmutableRef>;
   release(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -49,11 +49,12 @@ async function snapshot(
   { session, source }: SessionRig & { readonly source: Source },
   attrs: Readonly<Record<string, string>> = {},
   progress = silentProgress,
+  signal = new AbortController().signal,
 ): Promise<ImmutableRef> {
   const op = { identifier: 'local://context', attrs: { 'local.session': session.id, ...attrs } };
   const instance = source.open(op, hostPlatform());
   const sourceContext = {
-    signal: new AbortController().signal,
+    signal,
     progress,
     sessions: () => [session.id],
     hold() {},
@@ -65,6 +66,12 @@ async function snapshot(
 async function read(ref: ImmutableRef, name: string): Promise<string> {
   const [layer] = await ref.layerDirs();
   return readFileSync(path.join(layer!, name), 'utf8');
+}
+
+/** The checksum of a tree by somebody who was told no digests. */
+async function readAnew(ref: ImmutableRef): Promise<string> {
+  using other = new DatabaseSync(':memory:');
+  return await createContentChecksums({ database: other, pool }).checksum(ref, wholeTree);
 }
 
 const wholeTree = {
@@ -125,10 +132,82 @@ test('a superseded tree that nobody holds is not kept', async () => {
   const second = await snapshot(rig);
   const usage = await refStore.usage(['type==source.local']);
   assert.deepEqual(
-    usage.map(({ id, description }) => [id, description]),
-    [[second.id, 'local source for context']],
+    usage.map(({ description }) => description),
+    ['local source for context'],
   );
   assert.equal(await refStore.get(first.id), undefined);
+  const other = second.clone();
+  await second.release();
+  writeFileSync(path.join(context, 'file'), 'three');
+  const third = await snapshot(rig);
+  assert.equal((await refStore.usage(['type==source.local'])).length, 2);
+  await other.release();
+  assert.equal((await refStore.usage(['type==source.local'])).length, 1, 'it went when it was released');
+  assert.equal(await read(third, 'file'), 'three');
+});
+
+test('a changed file is written into the last tree, which is copied while somebody holds it', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  writeFileSync(path.join(context, 'large'), Buffer.alloc(1_000_000));
+  await using rig = await openRig();
+  const inode = async (ref: ImmutableRef) => lstatSync(path.join((await ref.layerDirs())[0]!, 'large')).ino;
+  const first = await snapshot(rig);
+  const original = await inode(first);
+  await first.release();
+  writeFileSync(path.join(context, 'file'), 'two');
+  const second = await snapshot(rig);
+  assert.equal(await inode(second), original);
+  assert.equal(await checksums.checksum(second, wholeTree), await readAnew(second));
+  writeFileSync(path.join(context, 'file'), 'three');
+  const third = await snapshot(rig);
+  assert.notEqual(await inode(third), original);
+  assert.equal(await checksums.checksum(third, wholeTree), await readAnew(third));
+  assert.equal(await read(second, 'file'), 'two');
+});
+
+test('a tree that something was built on is never changed', async () => {
+  writeFileSync(path.join(context, 'file'), 'one');
+  await using rig = await openRig();
+  const first = await snapshot(rig);
+  const child = await (await refStore.createMutable(first, { description: 'on it' })).commit();
+  await first.release();
+  writeFileSync(path.join(context, 'file'), 'two');
+  assert.equal(await read(await snapshot(rig), 'file'), 'two');
+  assert.equal(await read(child, 'file'), 'one');
+});
+
+test('many syncs of one directory at a time each get what they were sent', async () => {
+  for (let at = 0; at < 50; at++) writeFileSync(path.join(context, `f${at}`), `${at}`);
+  await using rig = await openRig();
+  for (let round = 0; round < 5; round++) {
+    writeFileSync(path.join(context, 'file'), `round ${round}`);
+    const refs = await Promise.all([0, 1, 2].map(() => snapshot(rig)));
+    for (const ref of refs) {
+      assert.equal(await read(ref, 'file'), `round ${round}`);
+      assert.equal(await read(ref, 'f49'), '49');
+      await ref.release();
+    }
+  }
+  assert.equal((await refStore.usage(['type==source.local'])).length, 1);
+});
+
+test('a sync that fails midway leaves the last tree as it was', async () => {
+  writeFileSync(path.join(context, 'a'), 'one');
+  writeFileSync(path.join(context, 'b'), 'one');
+  await using rig = await openRig();
+  const first = await snapshot(rig);
+  const { id } = first;
+  await first.release();
+  writeFileSync(path.join(context, 'a'), 'three');
+  const abort = new AbortController();
+  const progress = {
+    ...silentProgress,
+    status: () => abort.abort(),
+  };
+  await assert.rejects(snapshot(rig, {}, progress, abort.signal), KilnError);
+  const kept = await refStore.get(id);
+  assert.equal(await read(kept!, 'a'), 'one');
+  assert.equal(await read(await snapshot(rig), 'a'), 'three');
 });
 
 test('another selection of the same directory begins with what is there', async () => {

@@ -1,15 +1,16 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { digestOf, parseDigest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { throwIfAborted } from '../base/lifetime.ts';
+import { KeyedLock, throwIfAborted } from '../base/lifetime.ts';
 import { nearestName } from '../base/nearest-name.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { KnownDigest, PrimableChecksums } from '../layer/content-checksums.ts';
 import type { ImmutableRef, RefStore } from '../layer/ref.ts';
 import { listDirectory } from '../session/file-sync/list-directory.ts';
-import type { FileDigest } from '../session/file-sync/receive.ts';
+import type { BaselineAccess, FileDigest } from '../session/file-sync/receive.ts';
 import { syncDirectory } from '../session/file-sync/sync-directory.ts';
 import type { Session, SessionManager } from '../session/session.ts';
+import { LastTree } from './last-tree.ts';
 import { type LocalOptions, localScheme, parseLocalOptions } from './local-options.ts';
 import { type LocalTree, LocalTrees } from './local-trees.ts';
 import { NewTree } from './new-tree.ts';
@@ -18,7 +19,7 @@ import type { Source, SourceContext, SourceInstance, SourceKey } from './source.
 
 export interface LocalSourceOptions {
   readonly sessions: SessionManager;
-  readonly refStore: Pick<RefStore, 'get' | 'createMutable' | 'retire'>;
+  readonly refStore: Pick<RefStore, 'get' | 'createMutable' | 'retire' | 'thaw'>;
   /** Told the digests of received files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
   readonly database: DatabaseSync;
@@ -27,15 +28,17 @@ export interface LocalSourceOptions {
 }
 
 /**
- * `local://`: a directory of the client, by file sync. Each result is a tree of its own that never changes; the next sync
- * of the same directory hard-links from it what is still the same, and when nothing differs gives the same tree again.
+ * `local://`: a directory of the client, by file sync. When nothing differs from the last time, the result is the same tree again. When
+ * something does, what differs is sent, and the last tree is changed in place, unless somebody still looks at it: then what is
+ * the same is copied. No file is ever part of two trees.
  */
 export function createLocalSource(options: LocalSourceOptions): Source {
   const trees = new LocalTrees(options.database);
+  const locks = new KeyedLock();
   return {
     schemes: [localScheme],
     contentOnly: true,
-    open: (op) => new LocalInstance(parseLocalOptions(op), options, trees),
+    open: (op) => new LocalInstance(parseLocalOptions(op), options, { trees, locks }),
   };
 }
 
@@ -46,11 +49,18 @@ class LocalInstance implements SourceInstance {
   readonly #local: LocalOptions;
   readonly #options: LocalSourceOptions;
   readonly #trees: LocalTrees;
+  /** By directory: who looks for its last tree while that is being changed waits for what comes of it. */
+  readonly #locks: KeyedLock;
 
-  constructor(local: LocalOptions, options: LocalSourceOptions, trees: LocalTrees) {
+  constructor(
+    local: LocalOptions,
+    options: LocalSourceOptions,
+    { trees, locks }: { readonly trees: LocalTrees; readonly locks: KeyedLock },
+  ) {
     this.#local = local;
     this.#options = options;
     this.#trees = trees;
+    this.#locks = locks;
   }
 
   async key(context: SourceContext): Promise<SourceKey> {
@@ -107,68 +117,82 @@ class LocalInstance implements SourceInstance {
 
   async #sync(session: Session, context: SourceContext): Promise<ImmutableRef> {
     const { request, sharedKeyHint } = this.#local;
+    const { refStore } = this.#options;
     const directory = JSON.stringify([request.name, sharedKeyHint, session.sharedKey]);
     const key = digestOf(JSON.stringify([directory, request]));
-    const known = this.#trees.find(key, directory);
-    const base = known && (await this.#options.refStore.get(known.ref));
-    if (known && !base) this.#trees.forget(known);
-    const exact = known?.key === key;
-    await using tree = new NewTree(this.#options.refStore, {
-      type: 'source.local',
-      description: `local source for ${request.name}`,
-    });
+    await using resources = new AsyncDisposableStack();
+    const known = await this.#find(key, directory, context.signal);
+    const last = known && resources.use(new LastTree(refStore, known.ref));
+    const tree = resources.use(
+      new NewTree(refStore, { type: 'source.local', description: `local source for ${request.name}` }),
+    );
+    const digests: KnownDigest[] = [];
+    const transfer = reportTransfer(
+      { id: `transferring ${request.name}:`, name: 'transferring' },
+      context.progress,
+    );
+    const baseline = known &&
+      last &&
+      request.differ === 'metadata' && {
+        manifest: known.manifest,
+        superseded: known.key === key,
+        open: async (wish: BaselineAccess) => {
+          const lock = resources.use(await this.#locks.acquire(directory, context.signal));
+          const opened = await last.open(wish);
+          if (opened.access === 'read') lock[Symbol.dispose]();
+          return opened;
+        },
+      };
+    const result = await syncDirectory(
+      session,
+      request,
+      { kind: 'new-tree', baseline: baseline || undefined, makeDirectory: () => tree.makeDirectory() },
+      {
+        pool: this.#options.pool,
+        signal: context.signal,
+        onReceived: transfer.advance,
+        onDigests: (some) => digests.push(...some.map(knownDigest)),
+      },
+    ).finally(transfer.complete);
+    if (result.kind === 'unchanged') {
+      if (known!.key === key) this.#trees.markUsed(key);
+      else this.#trees.put({ key, ref: known!.ref.id, manifest: known!.manifest }, directory);
+      return last!.ref.clone();
+    }
+    const ref = result.made === 'in-place' ? await last!.freeze() : await tree.freeze();
     try {
-      const digests: KnownDigest[] = [];
-      const baseDirs = base && request.differ === 'metadata' ? await base.layerDirs(context) : [];
-      const [baseDir] = baseDirs;
-      const transfer = reportTransfer(
-        { id: `transferring ${request.name}:`, name: 'transferring' },
-        context.progress,
-      );
-      const result = await syncDirectory(
-        session,
-        request,
-        {
-          kind: 'new-tree',
-          baseline:
-            known && baseDir !== undefined && baseDirs.length === 1
-              ? { dir: baseDir, manifest: known.manifest }
-              : undefined,
-          makeDirectory: () => tree.makeDirectory(),
-        },
-        {
-          pool: this.#options.pool,
-          signal: context.signal,
-          onReceived: transfer.advance,
-          onDigests: (some) => digests.push(...some.map(knownDigest)),
-        },
-      ).finally(transfer.complete);
-      if (result.kind === 'unchanged') {
-        if (exact) this.#trees.markUsed(key);
-        else this.#trees.put({ key, ref: base!.id, manifest: known!.manifest }, directory);
-        return base!.clone();
-      }
-      const ref = await tree.commit({ sharesFiles: baseDir !== undefined });
       const [dir] = await ref.layerDirs(context);
       if (dir !== undefined) await this.#options.checksums.prime(dir, digests, context.signal);
-      this.#trees.put({ key, ref: ref.id, manifest: result.manifest }, directory);
-      if (exact && known) await this.#drop(known, base);
+      // A tree that a newer one has replaced is of no more use.
+      const replaced = this.#trees.put({ key, ref: ref.id, manifest: result.manifest }, directory);
+      if (replaced !== undefined && replaced !== ref.id) refStore.retire(replaced);
       return ref;
-    } finally {
-      await base?.release();
+    } catch (error) {
+      refStore.retire(ref.id);
+      await ref.release();
+      throw error;
     }
   }
 
-  /** A tree that a newer one has replaced is of no more use, unless somebody still holds it. */
-  async #drop(tree: LocalTree, handle: ImmutableRef | undefined): Promise<void> {
-    if (!handle) return;
-    await handle.release();
-    this.#options.refStore.retire(tree.ref);
+  /** The last tree, held. */
+  async #find(key: string, directory: string, signal: AbortSignal): Promise<KnownTree | undefined> {
+    using _lock = await this.#locks.acquire(directory, signal);
+    const known = this.#trees.find(key, directory);
+    const ref = known && (await this.#options.refStore.get(known.ref));
+    if (known && !ref) this.#trees.forget(known);
+    return ref && { key: known!.key, manifest: known!.manifest, ref };
   }
+}
+
+interface KnownTree extends Omit<LocalTree, 'ref'> {
+  readonly ref: ImmutableRef;
 }
 
 /** Paths come as bytes in latin1; those that are UTF-8 are told as text. */
 function knownDigest({ path, sha256 }: FileDigest): KnownDigest {
   const isAscii = /^[\x00-\x7f]*$/.test(path);
-  return { path: isAscii ? path : Buffer.from(path, 'latin1'), digest: parseDigest(`sha256:${sha256}`) };
+  return {
+    path: isAscii ? path : Buffer.from(path, 'latin1'),
+    digest: sha256 === undefined ? undefined : parseDigest(`sha256:${sha256}`),
+  };
 }

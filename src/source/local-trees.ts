@@ -17,6 +17,7 @@ const keepTime = 90 * 24 * 3600 * 1000;
 /** Remembers the last tree of each local directory (table `local_trees`), so that the next build continues from it. */
 export class LocalTrees {
   readonly #find: StatementSync;
+  readonly #refOf: StatementSync;
   readonly #put: StatementSync;
   readonly #use: StatementSync;
   readonly #delete: StatementSync;
@@ -39,6 +40,7 @@ export class LocalTrees {
     this.#find = database.prepare(
       'SELECT key, ref, manifest FROM local_trees WHERE directory = ? ORDER BY key = ? DESC, used_at DESC LIMIT 1',
     );
+    this.#refOf = database.prepare('SELECT ref FROM local_trees WHERE key = ?');
     this.#put = database.prepare(
       'INSERT OR REPLACE INTO local_trees (key, directory, ref, manifest, used_at) VALUES (?, ?, ?, ?, ?)',
     );
@@ -55,8 +57,11 @@ export class LocalTrees {
     );
   }
 
-  put({ key, ref, manifest }: LocalTree, directory: string): void {
+  /** Answers the tree that had the key before. */
+  put({ key, ref, manifest }: LocalTree, directory: string): RefId | undefined {
+    const before = this.#refOf.get(key)?.ref;
     this.#put.run(key, directory, ref, manifest, Date.now());
+    return before === undefined ? undefined : (String(before) as RefId);
   }
 
   markUsed(key: string): void {

@@ -29,6 +29,13 @@ export class NewTree implements AsyncDisposable {
     return await ref.commit(options);
   }
 
+  /** As `commit`, for a tree that is going to be changed by what comes next. */
+  async freeze(): Promise<ImmutableRef> {
+    const ref = await this.#make();
+    await this.#unmount();
+    return await ref.freeze();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const ref = await this.#making?.catch(() => undefined);
     await this.#unmount();

@@ -398,16 +398,30 @@ for (const kind of ['overlay', 'native'] as const) {
         await refs.dropNamed('cache', { withParent: false });
         await refs.usage();
       },
-      'a named tree that is built upon': async ({ refs }) => {
-        const named = await refs.acquireNamed('cache', undefined, { ...options, sharing: 'locked' });
+      'a frozen tree that is built upon': async ({ refs }) => {
+        const tree = await refs.createMutable(undefined, options);
         let ref: ImmutableRef | undefined;
         try {
-          ref = await named.freeze();
+          ref = await tree.freeze();
           const above = await refs.createMutable(ref, options);
           await above.release();
         } finally {
           await ref?.release();
-          await named.release();
+          await tree.release();
+        }
+      },
+      'a frozen tree that is written to again': async ({ refs }) => {
+        const tree = await refs.createMutable(undefined, options);
+        let ref: ImmutableRef | undefined;
+        let again: MutableRef | undefined;
+        try {
+          ref = await tree.freeze();
+          again = await refs.thaw(ref);
+          await (await again!.freeze()).release();
+        } finally {
+          await again?.release();
+          await ref?.release();
+          await tree.release();
         }
       },
     };

@@ -20,6 +20,11 @@ export interface FileStat {
   readonly devMajor: number;
   readonly devMinor: number;
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
+  /**
+   * A number that is another one whenever something was written to the file or another took its place, also where size and time
+   * stayed. Only senders of this project know it, and tell it when asked: it decides whether data is sent again, and nothing else.
+   */
+  readonly changeStamp?: bigint;
 }
 
 /** A byte string as the file system functions take it. */

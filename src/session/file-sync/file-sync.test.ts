@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -20,7 +21,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { FileSync } from '../../api/gen/session_filesync_pb.js';
-import type { CallHandler } from '../../api/message-stream.ts';
+import type { CallHandler, Metadata } from '../../api/message-stream.ts';
 import { methodPath } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
 import { ThreadPool } from '../../base/thread-pool.ts';
@@ -35,8 +36,9 @@ import { openSessionRig } from '../session-rig.ts';
 import type { FileStat } from './file-stat.ts';
 import { goMode } from './go-mode.ts';
 import { listDirectory } from './list-directory.ts';
-import { PacketEncoder } from './packet.ts';
-import type { FileDigest, ReceiveResult } from './receive.ts';
+import { decodePacket, PacketEncoder } from './packet.ts';
+import type { BaselineAccess, FileDigest, ReceiveResult } from './receive.ts';
+import { sendTrees } from './send.ts';
 import { syncDirectory } from './sync-directory.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'kiln-file-sync-'));
@@ -72,33 +74,37 @@ function treeOf(dir: string, prefix = ''): string[] {
       const data = info.isFile()
         ? createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 8)
         : '';
-      const line = `${relative} ${info.mode.toString(8)} ${info.mtimeNs} ${info.rdev} ${data}${link}`;
+      const links = info.isDirectory() ? '' : info.nlink;
+      const line = `${relative} ${info.mode.toString(8)} ${links} ${info.mtimeNs} ${info.rdev} ${data}${link}`;
       return info.isDirectory() ? [line, ...treeOf(dir, relative)] : [line];
     });
 }
 
 interface Synced {
   readonly result: ReceiveResult;
-  /** The directory that was made, if any. */
+  /** Where the tree is, if it is another than before. */
   readonly dir: string | undefined;
   readonly digests: readonly FileDigest[];
 }
 
-/** Syncs `source` in memory into a new directory, from a baseline if there is one. */
-async function sync(
-  source: string,
-  request: Partial<SyncRequest> = {},
-  baseline?: Synced & { readonly dir: string },
-): Promise<Synced> {
+/** A tree that was synced before, and what may be done with it. */
+interface Last {
+  readonly tree: Synced & { readonly dir: string };
+  readonly access: BaselineAccess;
+  readonly superseded?: boolean;
+}
+
+/** Syncs `source` in memory, into a new directory or into that of the last tree. */
+async function sync(source: string, request: Partial<SyncRequest> = {}, last?: Last): Promise<Synced> {
   const service = fileSyncService(new Map([['context', source]]), { pool });
   await using session = inMemorySession(createServiceHost([service]), { id: 's', name: '', sharedKey: '' });
-  return await receive(session, request, baseline);
+  return await receive(session, request, last);
 }
 
 async function receive(
   session: Parameters<typeof syncDirectory>[0],
   request: Partial<SyncRequest> = {},
-  baseline?: Synced & { readonly dir: string },
+  last?: Last,
 ): Promise<Synced> {
   let dir: string | undefined;
   const digests: FileDigest[] = [];
@@ -108,8 +114,15 @@ async function receive(
     {
       kind: 'new-tree',
       baseline:
-        baseline?.result.kind === 'changed'
-          ? { dir: baseline.dir, manifest: baseline.result.manifest }
+        last?.tree.result.kind === 'changed'
+          ? {
+              manifest: last.tree.result.manifest,
+              superseded: last.superseded ?? true,
+              open: async (wish) => ({
+                dir: last.tree.dir,
+                access: last.access === 'change' ? wish : 'read',
+              }),
+            }
           : undefined,
       async makeDirectory() {
         dir = newDir();
@@ -118,6 +131,7 @@ async function receive(
     },
     { pool, onDigests: (some) => digests.push(...some) },
   );
+  if (result.kind === 'changed' && result.made === 'in-place') dir = last!.tree.dir;
   return { result, dir, digests };
 }
 
@@ -166,39 +180,153 @@ test('a tree arrives through the tunnel with all its kinds of files, times, mode
   }
 });
 
-test('a second sync moves only what changed, and shares the rest with the first tree', async () => {
-  const source = newDir();
-  writeSample(source);
-  const first = made(await sync(source));
-  const before = treeOf(first.dir);
-  const same = await sync(source, {}, first);
-  assert.equal(same.result.kind, 'unchanged');
-  assert.equal(same.dir, undefined);
-  assert.deepEqual(same.digests, first.digests);
+for (const access of ['change', 'read'] as const) {
+  test(`a second sync moves only what changed, when it may ${access} the last tree`, async () => {
+    const source = newDir();
+    writeSample(source);
+    const first = made(await sync(source));
+    const before = treeOf(first.dir);
+    const { ino } = statSync(path.join(first.dir, 'large'));
+    const same = await sync(source, {}, { tree: first, access });
+    assert.deepEqual([same.result.kind, same.dir], ['unchanged', undefined]);
 
-  writeFileSync(path.join(source, 'a-file'), 'changed');
-  rmSync(path.join(source, 'empty'));
-  mkdirSync(path.join(source, 'empty'));
-  rmSync(path.join(source, 'fifo'));
-  chmodSync(path.join(source, 'setuid'), 0o700);
-  const second = made(await sync(source, {}, first));
-  assert.ok(second.result.kind === 'changed');
-  assert.equal(second.result.transferred, 2, 'a-file and setuid');
-  assert.deepEqual(treeOf(second.dir), treeOf(source));
-  assert.deepEqual(treeOf(first.dir), before, 'the first tree is as it was');
-  assert.equal(statSync(path.join(second.dir, 'large')).ino, statSync(path.join(first.dir, 'large')).ino);
-  assert.equal(second.digests.length, first.digests.length - 1);
+    writeFileSync(path.join(source, 'a-file'), 'changed');
+    rmSync(path.join(source, 'empty'));
+    mkdirSync(path.join(source, 'empty'));
+    rmSync(path.join(source, 'fifo'));
+    chmodSync(path.join(source, 'setuid'), 0o700);
+    setXattr(path.join(source, 'closed'), 'user.note', Buffer.from('new'));
+    const second = made(await sync(source, {}, { tree: first, access }));
+    assert.ok(second.result.kind === 'changed');
+    assert.equal(second.result.transferred, 2, 'a-file and setuid');
+    assert.deepEqual(treeOf(second.dir), treeOf(source));
+    assert.equal(getXattr(path.join(second.dir, 'closed'), 'user.note')?.toString(), 'new');
+    const digestOf = (name: string) => second.digests.find((digest) => digest.path === name)?.sha256;
+    assert.equal(digestOf('a-file'), createHash('sha256').update('changed').digest('hex'));
+    if (access === 'change') {
+      assert.deepEqual([second.result.made, second.dir], ['in-place', first.dir]);
+      assert.equal(statSync(path.join(second.dir, 'large')).ino, ino);
+      assert.deepEqual(
+        second.digests.map((digest) => digest.path),
+        ['a-file', 'setuid', 'fifo'],
+      );
+    } else {
+      assert.deepEqual(treeOf(first.dir), before, 'the first tree is as it was');
+      assert.notEqual(statSync(path.join(second.dir, 'large')).ino, ino);
+      assert.equal(second.digests.length, first.digests.length - 1);
+    }
+  });
+
+  test(`a removed file alone makes another tree, when it may ${access} the last one`, async () => {
+    const source = newDir();
+    writeSample(source);
+    const first = made(await sync(source));
+    rmSync(path.join(source, 'ümläut'));
+    const second = made(await sync(source, {}, { tree: first, access }));
+    assert.ok(second.result.kind === 'changed');
+    assert.equal(second.result.transferred, 0);
+    assert.deepEqual(treeOf(second.dir), treeOf(source));
+  });
+
+  test(`names of one file stay names of one file, and others do not become so, when it may ${access} the last tree`, async () => {
+    const source = newDir();
+    const at = (name: string) => path.join(source, name);
+    mkdirSync(at('d'));
+    for (const name of ['a', 'lone', 'x']) writeFileSync(at(name), name);
+    linkSync(at('a'), at('b'));
+    linkSync(at('a'), at('d/c'));
+    linkSync(at('x'), at('y'));
+    let last = made(await sync(source));
+    const edits: readonly (() => void)[] = [
+      () => linkSync(at('lone'), at('d/another')),
+      () => rmSync(at('b')),
+      () => rmSync(at('a')),
+      () => {
+        rmSync(at('x'));
+        writeFileSync(at('x'), 'alone now');
+      },
+      () => writeFileSync(at('d/another'), 'written through one name'),
+    ];
+    for (const edit of edits) {
+      edit();
+      last = made(await sync(source, {}, { tree: last, access }));
+      assert.deepEqual(treeOf(last.dir), treeOf(source));
+    }
+  });
+}
+
+test('a tree that is wanted as it is, too, is changed only when little of it goes', async () => {
+  const source = newDir();
+  for (let at = 0; at < 20; at++) writeFileSync(path.join(source, `f${at}`), 'x'.repeat(at));
+  for (const [excludePatterns, made] of [
+    [['f1*'], 'new'],
+    [['f19'], 'in-place'],
+  ] as const) {
+    const tree = { ...(await sync(source)) } as Synced & { readonly dir: string };
+    const { result } = await sync(source, { excludePatterns }, { tree, access: 'change', superseded: false });
+    assert.equal(result.kind === 'changed' && result.made, made);
+  }
 });
 
-test('a removed file alone makes a new tree', async () => {
+test('other data of the same size and time is seen where the client tells change stamps, and by nobody else', async () => {
   const source = newDir();
-  writeSample(source);
+  const files = ['written', 'replaced', 'same', 'touched'].map((name) => path.join(source, name));
+  const write = (file: string, data: string) => {
+    writeFileSync(file, data);
+    utimens(file, 0n, 0n);
+  };
+  for (const file of files) write(file, 'one');
+  const [written, replaced, , touched] = files;
+  const change = (data: string) => {
+    write(written!, data);
+    write(`${replaced}.new`, data);
+    renameSync(`${replaced}.new`, replaced!);
+    chmodSync(touched!, 0o600);
+    chmodSync(touched!, 0o644);
+  };
   const first = made(await sync(source));
-  rmSync(path.join(source, 'ümläut'));
-  const second = made(await sync(source, {}, first));
+  change('two');
+  const second = made(await sync(source, {}, { tree: first, access: 'read' }));
   assert.ok(second.result.kind === 'changed');
-  assert.equal(second.result.transferred, 0);
-  assert.deepEqual(treeOf(second.dir), treeOf(source));
+  assert.equal(second.result.transferred, 3, 'the two that changed, and the one that may have');
+  assert.equal(readFileSync(path.join(second.dir, 'written'), 'utf8'), 'two');
+  assert.equal(readFileSync(path.join(second.dir, 'replaced'), 'utf8'), 'two');
+  assert.equal((await sync(source, {}, { tree: second, access: 'read' })).result.kind, 'unchanged');
+
+  const unstamped: CallHandler = ({ stream }) =>
+    sendTrees(stream, [{ dir: source, owner: { uid: 0, gid: 0 } }], { pool });
+  const service = { [methodPath(FileSync.method.diffCopy)]: unstamped };
+  await using other = inMemorySession(createServiceHost([service]), { id: 's', name: '', sharedKey: '' });
+  change('six');
+  const third = await receive(other, {}, { tree: second, access: 'read' });
+  assert.equal(third.result.kind, 'unchanged');
+});
+
+test('change stamps are told only to who asks for them, and never become part of a tree', async () => {
+  const source = newDir();
+  writeFileSync(path.join(source, 'file'), 'data');
+  const service = fileSyncService(new Map([['context', source]]), { pool });
+  await using session = inMemorySession(createServiceHost([service]), { id: 's', name: '', sharedKey: '' });
+  const stamps = async (metadata: Metadata) => {
+    await using stream = await session.open(methodPath(FileSync.method.diffCopy), {
+      'dir-name': ['context'],
+      ...metadata,
+    });
+    for await (const message of stream) {
+      const packet = decodePacket(Buffer.from(message));
+      if (packet.kind === 'stat' && packet.stat) return packet.stat.changeStamp;
+    }
+    return undefined;
+  };
+  assert.equal(await stamps({}), undefined);
+  assert.equal(typeof (await stamps({ 'kiln-change-stamps': ['true'] })), 'bigint');
+  const request = { metadataOnly: { exceptions: [] } };
+  const metadataOf = async () =>
+    readFileSync(path.join(made(await sync(source, request)).dir, '.fsutil-metadata'));
+  const before = await metadataOf();
+  chmodSync(path.join(source, 'file'), 0o600);
+  chmodSync(path.join(source, 'file'), 0o644);
+  assert.deepEqual(await metadataOf(), before);
 });
 
 test('patterns and followed paths choose what travels, parents included', async () => {
@@ -286,7 +414,9 @@ test('only metadata travels, apart from the exceptions, and is left as a file', 
   mkdirSync(path.join(source, 'd'));
   writeFileSync(path.join(source, 'd/wanted'), 'wanted');
   writeFileSync(path.join(source, 'd/other'), 'other');
-  const { dir, result } = made(await sync(source, { metadataOnly: { exceptions: ['d/wanted'] } }));
+  const metadataOnly = { exceptions: ['d/wanted'] };
+  const first = made(await sync(source, { metadataOnly }));
+  const { dir, result } = first;
   assert.ok(result.kind === 'changed');
   assert.equal(result.transferred, 1);
   assert.deepEqual(readdirSync(path.join(dir, 'd')), ['wanted']);
@@ -297,6 +427,14 @@ test('only metadata travels, apart from the exceptions, and is left as a file', 
     paths.push(stat.toString('utf8', 2, 2 + stat[1]!));
   }
   assert.deepEqual(paths, ['d', 'd/other', 'd/wanted']);
+
+  writeFileSync(path.join(source, 'd/other'), 'other one');
+  for (const access of ['read', 'change'] as const) {
+    const next = made(await sync(source, { metadataOnly }, { tree: first, access }));
+    assert.ok(next.result.kind === 'changed' && next.result.transferred === 0);
+    assert.notDeepEqual(readFileSync(path.join(next.dir, '.fsutil-metadata')), metadata);
+    assert.equal(readFileSync(path.join(next.dir, 'd/wanted'), 'utf8'), 'wanted');
+  }
 });
 
 test('a directory that the client does not offer, or that is gone, is said clearly', async () => {
@@ -512,6 +650,6 @@ test('thousands of small files arrive', async () => {
   }
   const first = made(await sync(source));
   assert.deepEqual(treeOf(first.dir), treeOf(source));
-  assert.equal((await sync(source, {}, first)).result.kind, 'unchanged');
+  assert.equal((await sync(source, {}, { tree: first, access: 'read' })).result.kind, 'unchanged');
   assert.equal(existsSync(path.join(first.dir, 'd19/f99')), true);
 });

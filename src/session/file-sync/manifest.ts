@@ -1,4 +1,5 @@
 import type { FileStat } from './file-stat.ts';
+import { hasData } from './go-mode.ts';
 import { decodeStat } from './packet.ts';
 
 /** What a synced tree holds: the stats that the client sent, and the sha256 of each regular file's data. */
@@ -10,7 +11,7 @@ export interface ManifestEntry {
 
 const digestBytes = 32;
 /** Changed with the format: an older manifest is then as good as none. */
-const version = 1;
+const version = 2;
 
 /** The entries by path, in the order they were sent; undefined for another version's manifest. Values are views. */
 export function decodeManifest(bytes: Uint8Array): Map<string, ManifestEntry> | undefined {
@@ -48,8 +49,12 @@ export function encodeManifest(
   return Buffer.concat(parts);
 }
 
-/** Whether a file need not be sent again: as fsutil's metadata differ decides, plus extended attributes. */
+/**
+ * Whether a file that was `a` when it was sent need not be sent again now that it is `b`: as fsutil's metadata differ decides, plus
+ * extended attributes, plus the change stamp where the sender tells it.
+ */
 export function isSameFile(a: FileStat, b: FileStat): boolean {
+  if (hasData(b.mode) && b.changeStamp !== undefined && a.changeStamp !== b.changeStamp) return false;
   if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || a.linkname !== b.linkname) return false;
   if (a.devMajor !== b.devMajor || a.devMinor !== b.devMinor || !sameXattrs(a.xattrs, b.xattrs)) return false;
   // A directory's time and size change with its entries, which are looked at themselves.

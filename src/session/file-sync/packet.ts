@@ -55,6 +55,9 @@ export function decodePacket(message: Buffer): Packet {
   }
 }
 
+/** Not fsutil's: high enough that it never will be. */
+const changeStampField = 1000;
+
 export class PacketEncoder {
   readonly #writer = new WireWriter();
 
@@ -99,6 +102,7 @@ export class PacketEncoder {
     writer.uint(8, stat.devMajor);
     writer.uint(9, stat.devMinor);
     for (const entry of xattrs) writer.bytes(10, entry);
+    if (stat.changeStamp !== undefined) writer.int64(changeStampField, stat.changeStamp);
     return writer.take();
   }
 }
@@ -117,6 +121,7 @@ export function decodeStat(message: Buffer): FileStat {
   let devMajor = 0;
   let devMinor = 0;
   let xattrs: Map<string, Uint8Array> | undefined;
+  let changeStamp: bigint | undefined;
   while (reader.next()) {
     switch (reader.field) {
       case 1:
@@ -152,11 +157,26 @@ export function decodeStat(message: Buffer): FileStat {
         xattrs.set(name, value);
         break;
       }
+      case changeStampField:
+        changeStamp = reader.int64();
+        break;
       default:
         reader.skip();
     }
   }
-  return { path, mode, uid, gid, size, mtime, linkname, devMajor, devMinor, xattrs: xattrs ?? noXattrs };
+  return {
+    path,
+    mode,
+    uid,
+    gid,
+    size,
+    mtime,
+    linkname,
+    devMajor,
+    devMinor,
+    xattrs: xattrs ?? noXattrs,
+    changeStamp,
+  };
 }
 
 /** The value is copied: stats outlive the message they came in. */

@@ -16,7 +16,10 @@ export default async function receiveTask(
   const encoder = new PacketEncoder();
   using channel: BatchChannel<ToReceiver, FromReceiver> = new BatchChannel<ToReceiver, FromReceiver>(port, {
     message: (message) => receiver.receive(message),
-    note: (note) => receiver.setDirectory(note.dir),
+    note(note) {
+      if (note.kind === 'directory') receiver.setDirectory(note.dir);
+      else receiver.setBaseline(note);
+    },
     end(error) {
       if (error) finished.reject(error);
       else receiver.end();
@@ -25,8 +28,10 @@ export default async function receiveTask(
   using receiver = new TreeReceiver(options, {
     send: (packet) => channel.send(encoder.encode(packet)),
     askForDirectory: () => channel.note({ kind: 'need-directory' }),
+    askForBaseline: (wish) => channel.note({ kind: 'need-baseline', wish }),
     tellDigests: (digests) => channel.note({ kind: 'digests', digests }),
     finished: (result) => finished.resolve(result),
+    failed: (error) => finished.reject(error),
   });
   try {
     const result = await finished.promise;

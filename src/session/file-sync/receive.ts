@@ -2,16 +2,32 @@ import type { MessageStream } from '../../api/message-stream.ts';
 import type { ThreadPool } from '../../base/thread-pool.ts';
 import { runInThread } from './run-in-thread.ts';
 
-/** Files of an earlier sync that need not be sent again. */
+/** The tree that an earlier sync made, whose files need not be sent again. */
 export interface Baseline {
-  /** Never written to: unchanged files are hard-linked from it. */
-  readonly dir: string;
   /** What it holds: the `manifest` that the sync that made it answered. */
   readonly manifest: Uint8Array;
+  /** Whether it is of no more use once there is the new tree. */
+  readonly superseded: boolean;
+  /** Asked when all that differs is here. Who wants to change the tree may be told to read it, because others do. */
+  open(wish: BaselineAccess): Promise<OpenBaseline>;
+}
+
+/**
+ * `change`: the tree becomes the new one, in place. If the sync fails then, it is lost.
+ * `read`: what is still the same is copied from it to the new directory.
+ */
+export type BaselineAccess = 'change' | 'read';
+
+export interface OpenBaseline {
+  readonly dir: string;
+  readonly access: BaselineAccess;
 }
 
 export type ReceiveTarget =
-  /** A new directory with exactly what is sent, asked for only when something differs from the baseline. */
+  /**
+   * A new directory, asked for only when something differs from the baseline. In the end it holds exactly what is sent, unless
+   * the baseline could be changed to that.
+   */
   | {
       readonly kind: 'new-tree';
       readonly baseline: Baseline | undefined;
@@ -31,15 +47,15 @@ export interface ReceiveOptions {
    */
   readonly metadataOnly?: { readonly exceptions: readonly string[] };
   readonly onReceived?: (bytes: number) => void;
-  /** Called with the digests of all regular files, some at a time. */
+  /** Called with the digests of the regular files in the new directory, or of those changed in the baseline; some at a time. */
   readonly onDigests?: (digests: readonly FileDigest[]) => void;
 }
 
 /** `path` is a byte string (latin1), see `file-stat`. */
 export interface FileDigest {
   readonly path: string;
-  /** 64 hex digits. */
-  readonly sha256: string;
+  /** 64 hex digits; undefined: there is no such file any more. */
+  readonly sha256: string | undefined;
 }
 
 export type ReceiveResult =
@@ -49,14 +65,16 @@ export type ReceiveResult =
       readonly kind: 'changed';
       /** Files whose data was sent. */
       readonly transferred: number;
-      /** What the directory holds now, for the next sync. */
+      /** Where the tree is: in the new directory, or in the baseline's. */
+      readonly made: 'new' | 'in-place';
+      /** What the tree holds now, for the next sync. */
       readonly manifest: Uint8Array;
     };
 
 /** What the task needs to know. */
 export interface ReceiveTaskOptions {
   readonly target:
-    | { readonly kind: 'new-tree'; readonly baseline: Baseline | undefined }
+    | { readonly kind: 'new-tree'; readonly baseline: Omit<Baseline, 'open'> | undefined }
     | { readonly kind: 'existing-tree'; readonly dir: string; readonly mirror: boolean };
   readonly owner: ReceiveOptions['owner'];
   readonly metadataOnly: ReceiveOptions['metadataOnly'];
@@ -65,8 +83,11 @@ export interface ReceiveTaskOptions {
 
 export type FromReceiver =
   | { readonly kind: 'need-directory' }
+  | { readonly kind: 'need-baseline'; readonly wish: BaselineAccess }
   | { readonly kind: 'digests'; readonly digests: readonly FileDigest[] };
-export type ToReceiver = { readonly kind: 'directory'; readonly dir: string };
+export type ToReceiver =
+  | { readonly kind: 'directory'; readonly dir: string }
+  | ({ readonly kind: 'baseline' } & OpenBaseline);
 
 /**
  * Receives a tree by fsutil's protocol: the other side sends stats, is asked for the data of those that differ, and is told
@@ -78,10 +99,14 @@ export async function receiveTree(
   target: ReceiveTarget,
   options: ReceiveOptions,
 ): Promise<ReceiveResult> {
+  const baseline = target.kind === 'new-tree' ? target.baseline : undefined;
   const taskOptions: ReceiveTaskOptions = {
     target:
       target.kind === 'new-tree'
-        ? { kind: target.kind, baseline: target.baseline }
+        ? {
+            kind: target.kind,
+            baseline: baseline && { manifest: baseline.manifest, superseded: baseline.superseded },
+          }
         : { kind: target.kind, dir: target.dir, mirror: target.mirror },
     owner: options.owner,
     metadataOnly: options.metadataOnly,
@@ -99,6 +124,9 @@ export async function receiveTree(
         switch (note.kind) {
           case 'need-directory':
             if (target.kind === 'new-tree') answer({ kind: 'directory', dir: await target.makeDirectory() });
+            return;
+          case 'need-baseline':
+            if (baseline) answer({ kind: 'baseline', ...(await baseline.open(note.wish)) });
             return;
           case 'digests':
             options.onDigests?.(note.digests);

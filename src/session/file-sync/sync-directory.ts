@@ -12,6 +12,8 @@ export const syncHeaders = {
   include: 'include-patterns',
   exclude: 'exclude-patterns',
   follow: 'followpaths',
+  /** Senders that do not know it pass it over. */
+  changeStamps: 'kiln-change-stamps',
 } as const;
 
 /** Brings one of a client's directories here. Throws `failed_precondition` when the client offers none at all. */
@@ -42,6 +44,7 @@ export async function openSync(
     [syncHeaders.include]: request.includePatterns,
     [syncHeaders.exclude]: request.excludePatterns,
     [syncHeaders.follow]: request.followPaths,
+    [syncHeaders.changeStamps]: ['true'],
   });
   return session.open(method, metadata, signal);
 }

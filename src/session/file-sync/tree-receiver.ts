@@ -1,17 +1,30 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { PatternMatcher } from '../../base/pattern.ts';
 import { displayPath, type FileStat } from './file-stat.ts';
-import { decodeManifest, encodeManifest, isSameFile, type ManifestEntry } from './manifest.ts';
+import { decodeManifest, encodeManifest, type ManifestEntry } from './manifest.ts';
 import { OrderValidator } from './order-validator.ts';
 import { decodePacket, type Packet, PacketEncoder } from './packet.ts';
-import type { FileDigest, ReceiveResult, ReceiveTaskOptions } from './receive.ts';
-import { type EntryOf, entryOf, type SyncEntry } from './sync-entry.ts';
+import type {
+  BaselineAccess,
+  FileDigest,
+  OpenBaseline,
+  ReceiveResult,
+  ReceiveTaskOptions,
+} from './receive.ts';
+import { type EntryOf, entryOf } from './sync-entry.ts';
+import { type Announced, type TreeDifference, treeDifference } from './tree-difference.ts';
 import { TreeWriter } from './tree-writer.ts';
+import { updateTree } from './update-tree.ts';
 
 /** Files asked for and not yet complete. Bounds how many can be open at once. */
 const requestLimit = 256;
 const digestsAtOnce = 2000;
+/** Files copied between two looks at what else happens. */
+const copiesPerTurn = 100;
+/** A tree that others may still want is changed in place if at most this part of what stays in it goes. */
+const expendable = 1 / 8;
 const metadataFile = '.fsutil-metadata';
 
 /** What the receiver says to its surroundings. */
@@ -19,15 +32,11 @@ export interface ReceiverOutlet {
   send(packet: Packet): void;
   /** To be answered by `setDirectory`. */
   askForDirectory(): void;
+  /** To be answered by `setBaseline`. */
+  askForBaseline(wish: BaselineAccess): void;
   tellDigests(digests: readonly FileDigest[]): void;
   finished(result: ReceiveResult): void;
-}
-
-/** One announced file. `id` is its number among all stats; `stat` is what was said of it, `entry` what it is. */
-interface Announced {
-  readonly id: number;
-  readonly stat: FileStat;
-  readonly entry: SyncEntry;
+  failed(error: unknown): void;
 }
 
 interface FileRequest {
@@ -39,14 +48,19 @@ interface FileRequest {
  * Where the receiver stands:
  *
  *     comparing ──difference──> waiting ──setDirectory──> writing ──all here──> leaving ──> done
+ *         │                                                  └──────> joining ─────┘
  *         └───────────────────nothing differs────────────────────────────────────┘
+ *
+ * Without a baseline it begins with waiting, and files are made as they are announced.
  */
 type Phase =
-  /** All so far is as in the baseline; nothing is written. */
+  /** What is announced is compared with the baseline, once all is; nothing is written. */
   | { readonly kind: 'comparing' }
   /** A directory was asked for. */
   | { readonly kind: 'waiting' }
   | { readonly kind: 'writing'; readonly writer: TreeWriter; readonly dir: string }
+  /** All that differs is here, in `dir`; it is put together with what is still the same in the baseline. */
+  | { readonly kind: 'joining'; readonly writer: TreeWriter; readonly dir: string }
   /** The sender was told that all is well; its last word is awaited. */
   | { readonly kind: 'leaving'; readonly result: ReceiveResult }
   | { readonly kind: 'done' };
@@ -61,10 +75,15 @@ export class TreeReceiver implements Disposable {
   #phase: Phase = { kind: 'comparing' };
   #statsComplete = false;
   #stats = 0;
-  /** What makes up the tree, in order; the first `#placed` of it is in the directory or asked for. */
+  /** What makes up the tree, in order. */
   readonly #announced: Announced[] = [];
+  /** Against the baseline, if there is one and all is announced. */
+  #difference: TreeDifference | undefined;
+  readonly #directories = new Map<string, EntryOf<'directory'>>();
+  /** Directories that are there to write in. */
+  readonly #made = new Set<string>(['']);
+  /** So much of what is to be sent is in the directory or asked for. */
   #placed = 0;
-  #unchanged = 0;
   /** Files whose data is needed; those before `#nextRequest` were asked for. */
   readonly #toRequest: FileRequest[] = [];
   #nextRequest = 0;
@@ -119,6 +138,19 @@ export class TreeReceiver implements Disposable {
     this.#advance();
   }
 
+  /** Throws what makes the transfer fail. */
+  setBaseline({ dir, access }: OpenBaseline): void {
+    if (this.#phase.kind !== 'joining') return;
+    switch (access) {
+      case 'change':
+        this.#changeBaseline(dir);
+        return;
+      case 'read':
+        this.#copyFrom(dir).catch((error) => this.#outlet.failed(error));
+        return;
+    }
+  }
+
   /** The sender has closed the call. Throws `unavailable` when that is too early. */
   end(): void {
     if (this.#phase.kind !== 'leaving') {
@@ -130,7 +162,10 @@ export class TreeReceiver implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#phase.kind === 'writing') this.#phase.writer[Symbol.dispose]();
+    if (this.#phase.kind === 'writing' || this.#phase.kind === 'joining') {
+      this.#phase.writer[Symbol.dispose]();
+    }
+    this.#phase = { kind: 'done' };
   }
 
   #receiveStat(stat: FileStat): void {
@@ -148,7 +183,7 @@ export class TreeReceiver implements Disposable {
 
   #announceException(announced: Announced, exceptions: PatternMatcher): void {
     const { path, kind } = announced.entry;
-    const encoded = new PacketEncoder().stat(announced.stat);
+    const encoded = new PacketEncoder().stat({ ...announced.stat, changeStamp: undefined });
     const size = Buffer.allocUnsafe(4);
     size.writeUInt32LE(encoded.length);
     this.#metadata.push(size, encoded);
@@ -161,51 +196,50 @@ export class TreeReceiver implements Disposable {
 
   /** Does all that can be done with what is known. */
   #advance(): void {
-    while (this.#placed < this.#announced.length) {
-      if (this.#phase.kind === 'waiting') return;
-      if (!this.#place(this.#announced[this.#placed]!)) return;
-      this.#placed++;
+    if (this.#phase.kind === 'comparing' && this.#statsComplete) this.#compare(this.#baseline!);
+    if (this.#phase.kind === 'writing') {
+      const all = this.#difference?.changed ?? this.#announced;
+      while (this.#placed < all.length) this.#place(this.#phase.writer, all[this.#placed++]!);
+      this.#request();
+      if (this.#statsComplete) this.#complete(this.#phase.writer, this.#phase.dir);
     }
-    if (this.#phase.kind === 'writing') this.#request();
-    if (this.#statsComplete) this.#complete();
   }
 
-  /** False when it has to wait for a directory. */
-  #place(announced: Announced): boolean {
-    const { id, stat, entry } = announced;
-    const known = this.#baseline?.get(stat.path);
-    const unchanged = known !== undefined && isSameFile(known.stat, stat);
-    if (this.#phase.kind === 'comparing') {
-      if (unchanged) {
-        this.#unchanged++;
-        return true;
-      }
-      this.#askForDirectory();
-      return false;
+  #compare(baseline: ReadonlyMap<string, ManifestEntry>): void {
+    this.#difference = treeDifference(baseline, this.#announced);
+    // Of what is not part of the tree only the metadata file tells.
+    if (this.#difference.isEmpty && !this.#exceptions) {
+      this.#leave({ kind: 'unchanged' });
+      return;
     }
-    if (this.#phase.kind !== 'writing')
-      throw new KilnError('invalid_argument', 'file sync: a stat after the last');
-    const { writer } = this.#phase;
-    const linkable = unchanged && entry.kind !== 'directory' && entry.kind !== 'hard-link';
-    if (linkable && this.#linkFromBaseline(writer, entry, known)) return true;
+    for (const { entry } of this.#announced) {
+      if (entry.kind === 'directory') this.#directories.set(entry.path, entry);
+    }
+    this.#askForDirectory();
+  }
+
+  #place(writer: TreeWriter, { id, entry }: Announced): void {
+    if (this.#difference) this.#makeParents(writer, entry.path);
     if (entry.kind === 'file') this.#toRequest.push({ id, file: entry });
     else writer.make(entry);
-    return true;
+    if (entry.kind === 'directory') this.#made.add(entry.path);
   }
 
-  #linkFromBaseline(writer: TreeWriter, entry: SyncEntry, known: ManifestEntry): boolean {
-    const { target } = this.#options;
-    if (target.kind !== 'new-tree' || !target.baseline) return false;
-    if (!writer.linkFrom(target.baseline.dir, entry)) return false;
-    if (known.sha256) this.#sha256.set(entry.path, known.sha256);
-    return true;
+  /** What differs may lie in directories that do not. */
+  #makeParents(writer: TreeWriter, path: string): void {
+    for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      this.#makeDirectory(writer, this.#directories.get(path.slice(0, end))!);
+    }
+  }
+
+  #makeDirectory(writer: TreeWriter, directory: EntryOf<'directory'>): void {
+    if (this.#made.has(directory.path)) return;
+    this.#made.add(directory.path);
+    writer.make(directory);
   }
 
   #askForDirectory(): void {
     this.#phase = { kind: 'waiting' };
-    // What was passed over as unchanged is placed in the new directory.
-    this.#placed = 0;
-    this.#unchanged = 0;
     this.#outlet.askForDirectory();
   }
 
@@ -248,59 +282,95 @@ export class TreeReceiver implements Disposable {
     this.#advance();
   }
 
-  #complete(): void {
-    switch (this.#phase.kind) {
-      case 'comparing':
-        if (this.#unchanged < this.#baseline!.size) {
-          this.#askForDirectory();
-          return;
-        }
-        this.#tellDigests((path) => this.#baseline!.get(path)?.sha256);
-        this.#leave({ kind: 'unchanged' });
-        return;
-      case 'writing':
-        if (this.#requested.size > 0 || this.#nextRequest < this.#toRequest.length) return;
-        this.#finishTree(this.#phase.writer, this.#phase.dir);
-        this.#tellDigests((path) => this.#sha256.get(path));
-        this.#leave({ kind: 'changed', transferred: this.#transferred, manifest: this.#manifest() });
-        return;
-      case 'waiting':
-      case 'leaving':
-      case 'done':
-        return;
-    }
-  }
-
-  #finishTree(writer: TreeWriter, dir: string): void {
+  #complete(writer: TreeWriter, dir: string): void {
+    if (this.#requested.size > 0 || this.#nextRequest < this.#toRequest.length) return;
     const { target } = this.#options;
+    if (this.#difference && target.kind === 'new-tree' && target.baseline) {
+      const { kept, dropped } = this.#difference;
+      this.#phase = { kind: 'joining', writer, dir };
+      const isExpendable = target.baseline.superseded || dropped <= kept * expendable;
+      this.#outlet.askForBaseline(isExpendable ? 'change' : 'read');
+      return;
+    }
     if (target.kind === 'existing-tree' && target.mirror) {
       const paths = new Set(this.#announced.map(({ stat }) => stat.path));
       writer.removeOthers((path) => paths.has(path));
     }
     writer.finish();
+    this.#finishTree(dir, 'new');
+  }
+
+  /** All at once: nobody can end it halfway. */
+  #changeBaseline(dir: string): void {
+    if (this.#phase.kind !== 'joining') return;
+    const { writer, dir: arrived } = this.#phase;
+    const difference = this.#difference!;
+    writer.finish();
+    updateTree({ dir, last: this.#baseline!, difference, arrived, owner: this.#options.owner });
+    if (this.#exceptions) rmSync(`${dir}/${metadataFile}`, { force: true });
+    this.#finishTree(dir, 'in-place');
+  }
+
+  async #copyFrom(last: string): Promise<void> {
+    const changed = new Set(this.#difference!.changed);
+    let copies = 0;
+    for (const announced of this.#announced) {
+      if (this.#phase.kind !== 'joining') return;
+      const { writer } = this.#phase;
+      const { entry } = announced;
+      if (changed.has(announced)) continue;
+      if (entry.kind === 'directory') this.#makeDirectory(writer, entry);
+      else if (entry.kind !== 'file') writer.make(entry);
+      else {
+        writer.copyFrom(last, entry);
+        if (++copies % copiesPerTurn === 0) await nextTurn();
+      }
+    }
+    if (this.#phase.kind !== 'joining') return;
+    this.#phase.writer.finish();
+    this.#finishTree(this.#phase.dir, 'new');
+  }
+
+  #finishTree(dir: string, made: 'new' | 'in-place'): void {
     if (this.#exceptions)
       writeFileSync(`${dir}/${metadataFile}`, Buffer.concat(this.#metadata), { mode: 0o644, flag: 'wx' });
+    const difference = this.#difference;
+    if (made === 'in-place' && difference) {
+      this.#tellDigests(difference.changed);
+      this.#tell(difference.gone.map((path) => ({ path, sha256: undefined })));
+    } else this.#tellDigests(this.#announced);
+    this.#leave({ kind: 'changed', transferred: this.#transferred, made, manifest: this.#manifest() });
   }
 
   #manifest(): Uint8Array {
     const encoder = new PacketEncoder();
-    const entries = this.#announced.map(({ stat }) => ({ stat, sha256: this.#sha256.get(stat.path) }));
+    const entries = this.#announced.map(({ stat, entry }) => ({
+      stat,
+      sha256: entry.kind === 'file' ? this.#digestOf(entry.path) : undefined,
+    }));
     return encodeManifest(entries, (stat) => encoder.stat(stat));
   }
 
-  #tellDigests(sha256Of: (path: string) => Buffer | undefined): void {
+  /** Of the data of a file that was sent now, or before. */
+  #digestOf(path: string): Buffer | undefined {
+    return this.#sha256.get(path) ?? this.#baseline?.get(path)?.sha256;
+  }
+
+  #tellDigests(files: readonly Announced[]): void {
+    this.#tell(
+      files.flatMap(({ entry }) => {
+        if (entry.kind !== 'file' && entry.kind !== 'hard-link') return [];
+        const sha256 = this.#digestOf(entry.kind === 'file' ? entry.path : entry.target);
+        return sha256 ? [{ path: entry.path, sha256: sha256.toString('hex') }] : [];
+      }),
+    );
+  }
+
+  #tell(digests: readonly FileDigest[]): void {
     if (!this.#options.wantsDigests) return;
-    let digests: FileDigest[] = [];
-    for (const { entry } of this.#announced) {
-      if (entry.kind !== 'file' && entry.kind !== 'hard-link') continue;
-      const sha256 = sha256Of(entry.kind === 'file' ? entry.path : entry.target);
-      if (!sha256) continue;
-      digests.push({ path: entry.path, sha256: sha256.toString('hex') });
-      if (digests.length < digestsAtOnce) continue;
-      this.#outlet.tellDigests(digests);
-      digests = [];
+    for (let start = 0; start < digests.length; start += digestsAtOnce) {
+      this.#outlet.tellDigests(digests.slice(start, start + digestsAtOnce));
     }
-    if (digests.length > 0) this.#outlet.tellDigests(digests);
   }
 
   #leave(result: ReceiveResult): void {

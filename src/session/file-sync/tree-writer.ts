@@ -5,6 +5,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   lchownSync,
   linkSync,
   lstatSync,
@@ -18,6 +19,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
+import { copyData } from '../../linux/copy-data.ts';
 import { isMachineAttribute } from '../../linux/machine-attributes.ts';
 import { makeDevice, mknod } from '../../linux/mknod.ts';
 import { isWhiteoutNumber } from '../../linux/overlay-marks.ts';
@@ -43,7 +45,7 @@ interface OpenFile {
   received: number;
 }
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
 
 /**
  * Makes the files of a tree below one directory, synchronously: for threads. Paths must have passed an OrderValidator, and
@@ -92,16 +94,15 @@ export class TreeWriter implements Disposable {
     }
   }
 
-  /** Makes the file as a hard link to one in another tree. False when that is not possible. */
-  linkFrom(otherRoot: string, { path }: SyncEntry): boolean {
+  /** Makes the file with the data that it has in another tree. */
+  copyFrom(otherRoot: string, entry: EntryOf<'file'>): void {
+    const from = openSync(fsPath(`${byteString(otherRoot)}/${entry.path}`), O_RDONLY | O_NOFOLLOW);
     try {
-      linkSync(fsPath(`${byteString(otherRoot)}/${path}`), this.#at(path));
-      return true;
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'EMLINK' || errno === 'EXDEV' || errno === 'ENOENT' || errno === 'EPERM') return false;
-      throw error;
+      copyData(from, this.#create(entry).fd, fstatSync(from).size);
+    } finally {
+      closeSync(from);
     }
+    this.close(entry);
   }
 
   /** The next data of a regular file; the first call makes the file. */

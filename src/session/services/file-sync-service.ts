@@ -32,6 +32,7 @@ export function fileSyncService(
         excludePatterns: wanted[syncHeaders.exclude] ?? [],
         followPaths: wanted[syncHeaders.follow] ?? [],
         owner: { uid: 0, gid: 0 },
+        changeStamps: wanted[syncHeaders.changeStamps]?.[0] === 'true',
       };
       await sendTrees(stream, [tree], { pool, signal });
     },
