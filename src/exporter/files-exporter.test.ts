@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, link, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parsePlatform } from '../base/platform.ts';
+import type { TarEntry } from '../layer/tar-entry.ts';
+import { TarParser } from '../layer/tar-parser.ts';
+import { utimens } from '../linux/utimens.ts';
+import { setXattr } from '../linux/xattr.ts';
 import { createExportRig, type ExportRig } from './export-rig.ts';
 import { createLocalExporter } from './local-exporter.ts';
 import { createTarExporter } from './tar-exporter.ts';
@@ -53,6 +57,79 @@ test('the files of several platforms get a directory each', async () => {
     'linux_amd64/bin/same link to linux_amd64/bin/app',
     'linux_arm64/',
   ]);
+});
+
+test('a tarball holds times before 1970 and extended attributes of every kind', async () => {
+  const attributed = path.join(rig.directory, 'attributed');
+  await mkdir(attributed);
+  const times = [
+    -1_000_000_000n,
+    -1_600_000_000n,
+    -1_500_000_000n,
+    -500_000_000n,
+    1_500_000_000n,
+    1_499_999_999n,
+  ];
+  for (const [index, time] of times.entries()) {
+    await writeFile(path.join(attributed, `time${index}`), '');
+    utimens(path.join(attributed, `time${index}`), time, time);
+  }
+  const file = path.join(attributed, 'file');
+  await writeFile(file, '');
+  const acl = Buffer.from(
+    '0200000001000600ffffffff02000600e803000004000400ffffffff10000600ffffffff20000400ffffffff',
+    'hex',
+  );
+  const xattrs = {
+    'security.other': Buffer.from('c'),
+    'system.posix_acl_access': acl,
+    'trusted.note': Buffer.from('b'),
+    'user.none': Buffer.alloc(0),
+    'user.note': Buffer.from('a'),
+  };
+  for (const [name, value] of Object.entries(xattrs)) setXattr(file, name, value);
+  await createTarExporter(rig)
+    .open({})
+    .export(rig.input([rig.result(attributed)]), rig.context);
+  const entries: TarEntry[] = [];
+  const parser = new TarParser({
+    entry: (entry) => entries.push(entry),
+    data() {},
+    hole() {},
+    entryEnd() {},
+  });
+  parser.write(await readFile(rig.outputFile));
+  const [found, ...timed] = entries;
+  assert.deepEqual(
+    [...(found?.xattrs ?? [])],
+    Object.entries(xattrs).map(([name, value]) => [name, value.toString('latin1')]),
+  );
+  assert.deepEqual(
+    timed.map(({ mtime }) => mtime / 1_000_000_000n),
+    [-1n, -2n, -1n, 0n, 2n, 1n],
+  );
+});
+
+test('a platform is in a tarball once, and in a directory too', async () => {
+  const result = rig.result(tree, { key: 'linux/amd64' });
+  const input = rig.input([result, result]);
+  await assert.rejects(createTarExporter(rig).open({}).export(input, rig.context), {
+    message: 'duplicate path linux_amd64: file exists',
+  });
+  await createLocalExporter(rig).open({ 'platform-split': 'true' }).export(input, rig.context);
+  assert.deepEqual(
+    rig.sentTrees.splice(0).map(({ prefix }) => prefix),
+    ['linux_amd64'],
+  );
+  const others = ['a/b', 'a_b'].map((key) => rig.result(tree, { key }));
+  for (const create of [createTarExporter, createLocalExporter]) {
+    await assert.rejects(
+      create(rig).open({ 'platform-split': 'true' }).export(rig.input(others), rig.context),
+      {
+        message: 'duplicate path a_b: file exists',
+      },
+    );
+  }
 });
 
 test('an empty result is an empty archive', async () => {

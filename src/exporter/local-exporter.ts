@@ -7,7 +7,7 @@ import { parseEpoch } from './epoch.ts';
 import type { ExporterType } from './exporter.ts';
 import type { NamedTree, Overlap } from './find-overlap.task.ts';
 import { isMultiPlatform } from './image-writer.ts';
-import { mountTrees } from './output-trees.ts';
+import { mountTrees, refuseSameDirectory } from './output-trees.ts';
 
 /** Milliseconds between two reports. */
 const reportInterval = 100;
@@ -31,10 +31,15 @@ export function createLocalExporter({ output, pool }: LocalExporterServices): Ex
           const split = splitOption ?? isMultiPlatform(input);
           await using mounted = await mountTrees(input, { epoch, split }, context);
           const { sessionId, index, signal } = context;
-          if (!split) await refuseOverlap(mounted.trees, pool, signal);
+          // A platform that was asked for twice is the same files.
+          const trees = split
+            ? [...new Map(mounted.trees.map((tree) => [tree.name, tree])).values()]
+            : mounted.trees;
+          if (split) refuseSameDirectory(trees);
+          else await refuseOverlap(trees, pool, signal);
           const transfer = transferStatus(context.progress);
           try {
-            await output.sendTrees({ sessionId, index }, mounted.trees, {
+            await output.sendTrees({ sessionId, index }, trees, {
               signal,
               deleteOthers,
               onProgress: transfer.advance,

@@ -4,7 +4,7 @@ import type { ClientOutput } from './client-output.ts';
 import { parseEpoch } from './epoch.ts';
 import type { ExporterType } from './exporter.ts';
 import { isMultiPlatform } from './image-writer.ts';
-import { mountTrees } from './output-trees.ts';
+import { mountTrees, refuseSameDirectory } from './output-trees.ts';
 import { sendFile } from './send-file.ts';
 import { treeTar } from './tree-tar.ts';
 
@@ -23,6 +23,7 @@ export function createTarExporter({ output, pool }: TarExporterServices): Export
         name: 'exporting to client tarball',
         async export(input, context) {
           await using mounted = await mountTrees(input, { epoch, split: isMultiPlatform(input) }, context);
+          refuseSameDirectory(mounted.trees);
           await withStatus(context.progress, 'sending tarball', () =>
             sendFile(treeTar(mounted.trees, pool, context.signal), {}, output, context),
           );

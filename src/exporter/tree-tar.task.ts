@@ -2,7 +2,8 @@ import { type BigIntStats, readSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import type { Task, TaskContext } from '../base/thread-pool.ts';
 import { type ChangedFile, visitLayerChanges } from '../layer/layer-changes.ts';
-import { LayerTarWriter, type TarSink } from '../layer/layer-tar.ts';
+import { LayerTarWriter, type TarSink, wholeSeconds } from '../layer/layer-tar.ts';
+import { readContentXattrs } from '../layer/layer-xattrs.ts';
 import { TarWriter } from '../layer/tar-writer.ts';
 import type { OutputTree } from './client-output.ts';
 
@@ -24,7 +25,7 @@ const treeTar: Task<TreeTarInput, void, Uint8Array> = ({ trees, credit }, contex
     if (tree.prefix !== '') writePrefix(sink, tree);
     if (tree.path === undefined) continue;
     // A writer for each tree: files of different trees may share inode numbers without being the same.
-    const tar = new LayerTarWriter(sink, undefined);
+    const tar = new LayerTarWriter(sink, undefined, readContentXattrs);
     visitLayerChanges({ kind: 'trees', upper: tree.path }, (change, parents) => {
       context.throwIfAborted();
       if (change.kind === 'deleted') return;
@@ -60,10 +61,12 @@ function placed(file: ChangedFile, tree: OutputTree): Pick<ChangedFile, 'path' |
   return { path, stats: withTime(file.stats, tree.epoch) };
 }
 
-/** The epoch, or the file's own time to the nearest second. */
+/** The epoch, or the file's own time to the nearest second, which is the later one for a time between two. */
 function withTime(stats: BigIntStats, epoch: number | undefined): BigIntStats {
-  const nearest = ((stats.mtimeNs + nanosecondsPerSecond / 2n) / nanosecondsPerSecond) * nanosecondsPerSecond;
-  const mtimeNs = epoch === undefined ? nearest : BigInt(epoch) * nanosecondsPerSecond;
+  const mtimeNs =
+    epoch === undefined
+      ? wholeSeconds(stats.mtimeNs + nanosecondsPerSecond / 2n)
+      : BigInt(epoch) * nanosecondsPerSecond;
   return Object.assign(Object.create(Object.getPrototypeOf(stats)), stats, { mtimeNs });
 }
 

@@ -14,6 +14,8 @@ export interface TarSink {
   copyFrom(file: number, size: number, name: string): void;
 }
 
+type XattrReader = (path: ByteString) => ReadonlyMap<string, ByteString> | undefined;
+
 /** Format of the OCI image layer specification for deletions. */
 export const whiteoutPrefix = '.wh.';
 export const opaqueWhiteout = '.wh..wh..opq';
@@ -39,15 +41,17 @@ export class LayerTarWriter {
   readonly #tar: TarWriter;
   readonly #sink: TarSink;
   readonly #epoch: bigint | undefined;
+  readonly #readXattrs: XattrReader;
   readonly #writtenDirectories = new Set<ByteString>();
   /** The first written name of each file that has several. */
   readonly #firstNames = new Map<bigint, ByteString>();
   /** Unchanged names of such files, written only if another name is. */
   readonly #unchangedLinks = new Map<bigint, [ChangedFile, readonly ChangedFile[]][]>();
 
-  /** `epoch`: seconds since 1970 that no entry's time may be later than. */
-  constructor(sink: TarSink, epoch: number | undefined) {
+  /** `epoch`: seconds since 1970 that no entry's time may be later than. `readXattrs`: which extended attributes are written. */
+  constructor(sink: TarSink, epoch: number | undefined, readXattrs: XattrReader = readLayerXattrs) {
     this.#sink = sink;
+    this.#readXattrs = readXattrs;
     this.#tar = new TarWriter((chunk) => sink.write(chunk));
     this.#epoch = epoch === undefined ? undefined : BigInt(epoch) * nanosecondsPerSecond;
   }
@@ -159,7 +163,7 @@ export class LayerTarWriter {
   #metadata(file: ChangedFile): Omit<TarEntry, 'type'> {
     const { mode, uid, gid, mtimeNs } = file.stats;
     const time = this.#epoch !== undefined && mtimeNs > this.#epoch ? this.#epoch : mtimeNs;
-    const xattrs = readLayerXattrs(file.source);
+    const xattrs = this.#readXattrs(file.source);
     return {
       ...emptyEntry,
       name: file.path,
@@ -184,7 +188,7 @@ const emptyEntry = {
 } as const;
 
 /** Rounded down, before 1970 too. */
-function wholeSeconds(nanoseconds: bigint): bigint {
+export function wholeSeconds(nanoseconds: bigint): bigint {
   const rest = nanoseconds % nanosecondsPerSecond;
   return nanoseconds - rest - (rest < 0n ? nanosecondsPerSecond : 0n);
 }
