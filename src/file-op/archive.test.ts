@@ -6,6 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
 import { paxMember, rawMember, rawTar } from '../layer/tar-rig.ts';
+import { getXattr } from '../linux/xattr.ts';
 import { FileOpRig } from './file-op-rig.ts';
 
 function add(rig: FileOpRig, name: string, content: Uint8Array, dest = '/'): Promise<void> {
@@ -140,4 +141,19 @@ test('an archive with nothing in it, or with no end of its first header, is a fi
   };
   for (const [name, data] of Object.entries(files)) await add(rig, name, data, '/files/');
   assert.deepEqual(readdirSync(path.join(rig.target, 'files')).sort(), Object.keys(files).sort());
+});
+
+test('capabilities stay when a further name of their file is unpacked', async () => {
+  await using rig = new FileOpRig();
+  const capability = '\x01\0\0\x02\0\x04\0\0'.padEnd(20, '\0');
+  const owner = { 108: '0000007\0', 116: '0000010\0' };
+  const tar = rawTar(
+    paxMember([['SCHILY.xattr.security.capability', capability]]),
+    rawMember({ name: 'first', fields: { ...owner, 100: '0004755\0' } }),
+    rawMember({ name: 'second', flag: '1', fields: { ...owner, 100: '0004755\0', 157: 'first' } }),
+  );
+  await add(rig, 'a.tar', tar);
+  assert.deepEqual(rig.found('%P %m %U %G %n'), ['first 4755 7 8 2', 'second 4755 7 8 2']);
+  const found = getXattr(path.join(rig.target, 'second'), 'security.capability');
+  assert.equal(found?.toString('latin1'), capability);
 });

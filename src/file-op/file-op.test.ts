@@ -121,6 +121,26 @@ describe('copy', () => {
     assert.equal(getXattr(path.join(rig.target, 'f'), 'trusted.overlay.origin'), undefined);
   });
 
+  test('gives the mode asked for to what has an ACL too', async () => {
+    await using rig = new FileOpRig();
+    rig.make('mkdir d; touch d/f; chmod 600 d/f; chmod 700 d');
+    // user::rw- user:1000:rw- group::r-- mask::rwx other::---
+    const acl = Buffer.from(
+      '0200000001000600ffffffff02000600e803000004000400ffffffff10000700ffffffff20000000ffffffff',
+      'hex',
+    );
+    for (const name of ['d', 'd/f']) {
+      setXattr(path.join(rig.source, name), 'system.posix_acl_access', acl);
+    }
+    await rig.copy({ src: '/d', dest: '/kept/' });
+    await rig.copy({ src: '/d', dest: '/set/', mode: 0o751 });
+    assert.deepEqual(
+      rig.found('%P %m').filter((line) => line.includes('/')),
+      ['kept/d 670', 'kept/d/f 670', 'set/d 751', 'set/d/f 751'],
+    );
+    assert.ok(getXattr(path.join(rig.target, 'set/d/f'), 'system.posix_acl_access'));
+  });
+
   test('puts a file at the name or into the directory that the destination says', async () => {
     await using rig = new FileOpRig();
     rig.make('echo x > f').makeTarget('mkdir dir');

@@ -256,12 +256,13 @@ export class TreeCopier {
     const { owner, mode } = this.#options;
     const to = toSystemPath(target);
     lchownSync(to, owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
+    for (const name of listXattrs(toSystemPath(source))) {
+      if (!isForeignMark(name)) copyXattr(source, target, name);
+    }
+    // After the ACL, which brings a mode of its own.
     if (!stats.isSymbolicLink()) {
       const own = Number(stats.mode) & 0o7777;
       chmodSync(to, mode ? mode(own, stats.isDirectory()) : own);
-    }
-    for (const name of listXattrs(toSystemPath(source))) {
-      if (!isForeignMark(name)) copyXattr(source, target, name);
     }
     this.#copyTimes(target, stats);
   }

@@ -197,9 +197,11 @@ export class LayerExtractor implements TarHandler, Disposable {
         break;
       }
     }
-    lchownSync(file, entry.uid, entry.gid);
+    const stats = lstatSync(file);
+    // Another name of a file has the owner already. Giving it again would take away capabilities that came with the first.
+    if (stats.uid !== entry.uid || stats.gid !== entry.gid) lchownSync(file, entry.uid, entry.gid);
     this.#setXattrs(path, entry);
-    if (entry.type !== 'symlink' && !isLinkToSymlink(path, entry)) chmodSync(file, entry.mode);
+    if (!stats.isSymbolicLink()) chmodSync(file, entry.mode);
     utimens(file, entry.mtime, entry.mtime);
   }
 
@@ -411,11 +413,6 @@ export class LayerExtractor implements TarHandler, Disposable {
 /** Where layers are unpacked into overlays, this device deletes. It means the same everywhere here, whatever lies below. */
 export function isWhiteoutEntry({ type, deviceMajor, deviceMinor }: TarEntry): boolean {
   return type === 'character-device' && isWhiteoutNumber(makeDevice(deviceMajor, deviceMinor));
-}
-
-/** A hard link may share its file with a symbolic link, whose mode cannot be set. */
-function isLinkToSymlink(path: ByteString, entry: TarEntry): boolean {
-  return entry.type === 'hardlink' && lstatSync(toSystemPath(path)).isSymbolicLink();
 }
 
 /** A path's names with `..` applied, which stops at the root. */

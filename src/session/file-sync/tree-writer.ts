@@ -117,15 +117,16 @@ export class TreeWriter implements Disposable {
   close(entry: EntryOf<'file'>): { readonly size: number; readonly sha256: Buffer } {
     const file = this.#open.get(entry.path) ?? this.#create(entry);
     const { uid, gid } = this.#owner(entry);
+    const written = fsPath(file.written);
     try {
+      // A new owner takes capabilities away, and an ACL brings a mode of its own.
       fchownSync(file.fd, uid, gid);
+      setXattrs(written, entry);
       fchmodSync(file.fd, entry.permissions);
     } finally {
       this.#open.delete(entry.path);
       closeSync(file.fd);
     }
-    const written = fsPath(file.written);
-    setXattrs(written, entry);
     utimens(written, entry.mtime, entry.mtime);
     if (this.#options.existing) {
       const target = this.#at(entry.path);
@@ -224,8 +225,8 @@ export class TreeWriter implements Disposable {
   ): void {
     const { uid, gid } = this.#owner(metadata);
     lchownSync(target, uid, gid);
-    if (withMode) chmodSync(target, metadata.permissions);
     setXattrs(target, metadata);
+    if (withMode) chmodSync(target, metadata.permissions);
     utimens(target, metadata.mtime, metadata.mtime);
   }
 }
