@@ -1,33 +1,44 @@
 import { KilnError } from '../base/errors.ts';
-import type { HttpAnswer } from './http-client.ts';
+import type { HttpAnswer, HttpMethod } from './http-client.ts';
 import { discard } from './read-body.ts';
 
 const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
+/** One request on the way. A method that is not the first one's has no body. */
+export interface Hop {
+  readonly method: HttpMethod;
+  readonly url: URL;
+}
+
 /**
- * Sends a request that may be repeated to `start`, and to where its answers lead until one leads nowhere else. Who sends decides
- * what each URL may know. Throws `failed_precondition` when there are more than `limit` redirects, or one is not to HTTP.
+ * Sends a request to where `start` says, and to where its answers lead until one leads nowhere else. 303 has the outcome fetched with GET;
+ * any other redirect repeats the request as it is, since one that writes would have written nothing as a GET. Who sends decides what
+ * each URL may know (`mayKnow`). Throws `failed_precondition` when there are more than `limit` redirects, or one is not to HTTP.
  */
 export async function followRedirects(
-  start: URL,
+  start: Hop,
   limit: number,
-  send: (url: URL) => Promise<HttpAnswer>,
+  send: (hop: Hop) => Promise<HttpAnswer>,
 ): Promise<HttpAnswer> {
-  let url = start;
-  for (let hop = 0; hop <= limit; hop++) {
-    const answer = await send(url);
+  let { method, url } = start;
+  for (let count = 0; count <= limit; count++) {
+    const answer = await send({ method, url });
     const { location } = answer.headers;
     if (!statuses.has(answer.status) || location === undefined) return answer;
     await discard(answer.body);
-    url = redirected(url, location);
+    url = locationOf(url, location, 'redirects');
+    if (answer.status === 303 && method !== 'HEAD') method = 'GET';
   }
-  throw new KilnError('failed_precondition', `${start.host}: gave up after ${limit} redirects`);
+  throw new KilnError('failed_precondition', `${start.url.host}: gave up after ${limit} redirects`);
 }
 
-function redirected(from: URL, location: string): URL {
+/** What the header `Location` of an answer from `from` names. Throws `failed_precondition` for what is no HTTP. */
+export function locationOf(from: URL, location: string, verb: string): URL {
   const url = URL.parse(location, from.href);
   if (url && /^https?:$/.test(url.protocol)) return url;
-  throw new KilnError('failed_precondition', `${from.host} redirects to ${JSON.stringify(location)}`, {
+  // The rest of it may be secret.
+  const what = url ? `a URL of ${url.protocol}` : 'what is no URL';
+  throw new KilnError('failed_precondition', `${from.host} ${verb} to ${what}`, {
     hint: 'only http and https URLs can be followed',
   });
 }

@@ -6,8 +6,10 @@ import { isLocalhost } from './is-localhost.ts';
 import { networkCode } from './network-failure.ts';
 import type { TlsCertificates } from './tls-files.ts';
 
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT';
+
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly method: HttpMethod;
   /** Credentials in it are not sent. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;

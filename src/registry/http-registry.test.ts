@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { digestOf } from '../base/digest.ts';
+import type { KilnError } from '../base/errors.ts';
 import { type ContentStore, writeBlob } from '../content/content.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
 import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
@@ -371,6 +372,36 @@ test('a mirror is asked first, and the host itself when the mirror cannot help',
   });
   assert.equal((await registry.resolve(reference, access())).digest, manifest.digest);
   assert.equal(mirror.requests[0]!.url, '/v2/cache/mirrored/manifests/1');
+});
+
+test('when neither a mirror nor the host helps, each that was tried is named with its reason', async () => {
+  await using mirror = await startMeddler((_, outgoing) => {
+    outgoing.writeHead(404).end('{"errors":[{"message":"not here"}]}');
+    return true;
+  });
+  await using registry = createRegistry({
+    hosts: { '127.0.0.1:1': { mirrors: ['127.0.0.1:2', `${mirror.host}/cache`] } },
+    retry: quick,
+  });
+  const layer = await blob(Buffer.from('mirrored'), mediaTypes.ociLayer);
+  const target = await openLocalContentStore(path.join(directory, 'mirrors'));
+  const reference = parseReference('127.0.0.1:1/app:1');
+  for (const read of [
+    () => registry.resolve(reference, access()),
+    () => registry.fetchBlob(reference, layer, target, access()),
+  ]) {
+    await assert.rejects(read(), ({ code, message }: KilnError) => {
+      assert.equal(code, 'unavailable');
+      const [host, first, second] = message.split('; ');
+      assert.match(host!, /^127.0.0.1:1\/app.*: cannot reach 127.0.0.1:1: connection refused$/);
+      assert.match(first!, /^mirror 127.0.0.1:2 failed: .*: cannot reach 127.0.0.1:2: connection refused$/);
+      assert.match(
+        second!,
+        new RegExp(`^mirror ${mirror.host} failed: .*: ${mirror.host} answered 404 .*not here$`),
+      );
+      return true;
+    });
+  }
 });
 
 test('an aborted pull ends at once and leaves nothing in the store', async () => {

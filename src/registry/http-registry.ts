@@ -2,6 +2,7 @@ import { digestOf, isDigest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortError, Semaphore } from '../base/lifetime.ts';
 import type { BlobWriter, ContentStore } from '../content/content.ts';
+import { locationOf } from '../http/follow-redirects.ts';
 import { isTransient } from '../http/network-failure.ts';
 import { discard, readBody } from '../http/read-body.ts';
 import { backOff, defaultRetry, type RetryPolicy, withRetry } from '../http/retry.ts';
@@ -217,7 +218,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
           `${repositoryName(reference)}: ${endpoint.host} accepted an upload but did not say where to send it`,
         );
       }
-      const target = new URL(location, begun.url);
+      const target = locationOf(begun.url, location, 'sends an upload');
       target.searchParams.set('digest', descriptor.digest);
       const answer = await this.#transport.expect(
         endpoint,
@@ -326,7 +327,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     );
   }
 
-  /** The first endpoint that can answer does; a mirror's failure only shows as a cause. */
+  /** The first endpoint that can answer does. When none can, the host's own failure is thrown, with what was wrong with each mirror. */
   async #eachEndpoint<T>(
     reference: ImageReference,
     context: RegistryContext,
@@ -336,12 +337,15 @@ class HttpRegistry implements Registry, AsyncDisposable {
       write: false,
       insecure: context.insecure ?? false,
     });
+    const failed: string[] = [];
     for (const endpoint of endpoints) {
       try {
         return await work(endpoint);
       } catch (error) {
         if (context.signal.aborted) throw abortError(context.signal);
-        if (!endpoint.mirror) throw asKilnError(error);
+        const failure = asKilnError(error);
+        if (!endpoint.mirror) throw afterMirrors(failure, failed);
+        failed.push(`mirror ${endpoint.host} failed: ${failure.message}`);
       }
     }
     throw new KilnError('internal', `${reference.domain}: no endpoint`);
@@ -358,6 +362,13 @@ class HttpRegistry implements Registry, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#transport[Symbol.asyncDispose]();
   }
+}
+
+/** The failure of the host itself, with what came of each mirror that was tried before it. */
+function afterMirrors(failure: KilnError, mirrors: readonly string[]): KilnError {
+  if (mirrors.length === 0) return failure;
+  const { code, message, cause, hint, details } = failure;
+  return new KilnError(code, [message, ...mirrors].join('; '), { cause, hint, details });
 }
 
 function repositoryPath(reference: ImageReference, endpoint: Endpoint): string {

@@ -2,7 +2,8 @@ import { KilnError } from '../base/errors.ts';
 import { abortError } from '../base/lifetime.ts';
 import type { BodySource } from '../http/exchange.ts';
 import { followRedirects } from '../http/follow-redirects.ts';
-import { type HttpAnswer, HttpClient } from '../http/http-client.ts';
+import { type HttpAnswer, HttpClient, type HttpMethod } from '../http/http-client.ts';
+import { mayKnow } from '../http/may-know.ts';
 import { isNotTls, networkCode } from '../http/network-failure.ts';
 import { discard, readBody, readExplanation } from '../http/read-body.ts';
 import { Authorizer } from './authorizer.ts';
@@ -13,7 +14,7 @@ import type { RegistryContext } from './registry.ts';
 import { answerError } from './registry-error.ts';
 
 export interface RegistryRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly method: HttpMethod;
   /** Below the endpoint (`/v2/…`), or a whole URL that the registry named. */
   readonly target: string | URL;
   /** `domain/path`, for messages. */
@@ -42,7 +43,7 @@ export class RegistryTransport implements AsyncDisposable {
   readonly #schemes = new Map<string, 'http' | 'https'>();
   readonly #authorizer = new Authorizer(async (target, { method, headers, body, signal }) => {
     const url = new URL(target);
-    const client = await this.#publicClient();
+    const client = await this.#publicClient(true);
     const sent = {
       method,
       url,
@@ -69,7 +70,9 @@ export class RegistryTransport implements AsyncDisposable {
     const { auth, signal } = context;
     const tried = this.#authorizer.known(auth, endpoint.host, request.scopes);
     const first = await this.#sendTo(endpoint, request, tried?.header, signal);
-    if (first.status !== 401) return { ...first, authenticated: tried?.personal ?? false };
+    // What another server asks for is not told it: it could name itself as the one to authenticate at.
+    const asks = first.status === 401 && this.#isOwn(endpoint, first.url);
+    if (!asks) return { ...first, authenticated: tried?.personal ?? false };
 
     this.#authorizer.forget(auth, endpoint.host, request.scopes);
     const authorization = await this.#authorizer.answer(
@@ -140,28 +143,36 @@ export class RegistryTransport implements AsyncDisposable {
     authorization: string | undefined,
     signal: AbortSignal,
   ): Promise<HttpAnswer> {
-    const send = async (url: URL) => {
+    return followRedirects({ method, url: start }, maxRedirects, async (hop) => {
       // Credentials are for the registry alone: neither a redirect nor an upload location takes them elsewhere.
-      const own = url.host === endpoint.host;
+      const own = this.#isOwn(endpoint, hop.url);
       const client = await this.#client(endpoint, own);
-      const all = { 'user-agent': 'kiln', ...headers, ...(own && authorization ? { authorization } : {}) };
-      return client.send({ method, url, headers: all, body, answerTimeout }, signal);
-    };
-    return method === 'GET' || method === 'HEAD' ? followRedirects(start, maxRedirects, send) : send(start);
+      const described = hop.method === method ? headers : {};
+      const all = { 'user-agent': 'kiln', ...described, ...(own && authorization ? { authorization } : {}) };
+      return client.send(
+        { ...hop, headers: all, body: hop.method === method ? body : undefined, answerTimeout },
+        signal,
+      );
+    });
   }
 
-  #client(endpoint: Endpoint, own: boolean): Promise<HttpClient> {
-    const { host, verify, config } = endpoint;
-    if (!own && verify) return this.#publicClient();
+  /** Whether a URL is of the server itself, in the way that it is spoken to. */
+  #isOwn({ host, schemes }: Endpoint, url: URL): boolean {
+    const known = this.#schemes.get(host);
+    return (known ? [known] : schemes).some((scheme) => mayKnow(new URL(`${scheme}://${host}`), url));
+  }
+
+  #client({ host, verify, config }: Endpoint, own: boolean): Promise<HttpClient> {
+    if (!own) return this.#publicClient(verify);
     return this.#clientOf(`${host} ${verify}`, async () => {
       const tls = await loadCertificates(config);
       return new HttpClient({ tls: verify ? tls : { ...tls, rejectUnauthorized: false } });
     });
   }
 
-  /** For servers that no configuration is about. */
-  #publicClient(): Promise<HttpClient> {
-    return this.#clientOf('', async () => new HttpClient());
+  /** For servers that no configuration is about: they see no certificate of the client's. */
+  #publicClient(verify: boolean): Promise<HttpClient> {
+    return this.#clientOf(`${verify}`, async () => new HttpClient({ tls: { rejectUnauthorized: verify } }));
   }
 
   #clientOf(key: string, create: () => Promise<HttpClient>): Promise<HttpClient> {

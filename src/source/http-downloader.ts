@@ -12,6 +12,7 @@ import { SharedWork } from '../base/shared-work.ts';
 import { codeOfStatus } from '../http/code-of-status.ts';
 import { followRedirects } from '../http/follow-redirects.ts';
 import { type HttpAnswer, HttpClient } from '../http/http-client.ts';
+import { mayKnow } from '../http/may-know.ts';
 import {
   isBrokenConnection,
   isNotTls,
@@ -173,7 +174,7 @@ export class HttpDownloader implements AsyncDisposable {
       ...http.headers,
       ...(versions.length > 0 && { 'if-none-match': versions.map(({ etag }) => etag).join(', ') }),
     };
-    return followRedirects(http.url, maxRedirects, async (url) => {
+    return followRedirects({ method, url: http.url }, maxRedirects, async ({ url }) => {
       const known = { ...headers, ...(authorization && mayKnow(http.url, url) ? { authorization } : {}) };
       try {
         return await this.#client.send({ method, url, headers: known }, signal);
@@ -263,12 +264,6 @@ export class HttpDownloader implements AsyncDisposable {
     if (token !== undefined) return `Bearer ${token}`;
     return header ?? basicAuthorization(url);
   }
-}
-
-/** Whether credentials for `start` may go to `url`: to the same host or one below it, and not in the clear if they were not. */
-function mayKnow(start: URL, url: URL): boolean {
-  const sameHost = url.hostname === start.hostname || url.hostname.endsWith(`.${start.hostname}`);
-  return sameHost && (url.protocol === 'https:' || start.protocol === 'http:');
 }
 
 function unreachable(error: unknown, { host, protocol }: URL): KilnError {

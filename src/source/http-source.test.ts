@@ -365,7 +365,10 @@ test('errors name the URL without its password, and what the server said', async
   await assert.rejects(build(unreachable), { code: 'unavailable', message: /connection refused/ });
 });
 
-test('redirects are followed, and take credentials to no other host', async () => {
+test('redirects are followed, and take credentials to no other host or port', async () => {
+  await using neighbour = await HttpRig.start();
+  const nextDoor = neighbour.serve('/target', { content: 'moved' });
+  server.serve('/next-door', (_, response) => response.writeHead(302, { location: nextDoor }).end());
   const target = server.serve('/target', { content: 'moved' });
   const elsewhere = target.replace('127.0.0.1', 'localhost');
   server.serve('/here', (_, response) => response.writeHead(302, { location: '/target' }).end());
@@ -376,12 +379,17 @@ test('redirects are followed, and take credentials to no other host', async () =
   const { snapshot } = await build(`${own}/here`);
   assert.equal((await fileOf(await snapshot())).name, 'here');
   await build(`${own}/there`);
+  await build(`${own}/next-door`);
+  assert.deepEqual(
+    neighbour.requests('/target').map(({ headers }) => headers.authorization),
+    [undefined],
+  );
   assert.deepEqual(
     server.requests('/target').map(({ headers }) => headers.authorization),
     [`Basic ${Buffer.from('me:secret').toString('base64')}`, undefined],
   );
   await assert.rejects(build(server.url('/round')), /gave up after 10 redirects/);
-  await assert.rejects(build(server.url('/out')), /redirects to "file:/);
+  await assert.rejects(build(server.url('/out')), /redirects to a URL of file:/);
 });
 
 test('credentials are secrets of the client, by the name in the definition or by the host', async () => {

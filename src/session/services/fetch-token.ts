@@ -6,6 +6,7 @@ import {
   type HttpClientOptions,
   type HttpRequest,
 } from '../../http/http-client.ts';
+import { mayKnow } from '../../http/may-know.ts';
 import { networkReason } from '../../http/network-failure.ts';
 import { discard, readBody } from '../../http/read-body.ts';
 import { loadTlsFiles } from '../../http/tls-files.ts';
@@ -56,9 +57,9 @@ export async function fetchToken(
       await discard(answer.body);
       if (!fallback) throw refused(query, answer.status);
     }
-    const { url, ...request } = getRequest(query, login);
-    const answer = await followRedirects(url, maxRedirects, (to) =>
-      client.send({ ...request, url: to, headers: to.origin === url.origin ? request.headers : {} }, signal),
+    const request = getRequest(query, login);
+    const answer = await followRedirects(request, maxRedirects, ({ url }) =>
+      client.send({ ...request, url, headers: mayKnow(request.url, url) ? request.headers : {} }, signal),
     );
     if (isSuccess(answer)) return await tokenOf(answer, query);
     await discard(answer.body);
