@@ -1,3 +1,5 @@
+import { ownValue } from './own-value.ts';
+
 /** The gRPC status names: every failure in Kiln is one of these. */
 export type ErrorCode =
   | 'canceled'
@@ -130,7 +132,7 @@ export function asKilnError(error: unknown): KilnError {
     const known = isDatabaseFull(error)
       ? 'resource_exhausted'
       : typeof code === 'string'
-        ? errnoCodes[code]
+        ? ownValue(errnoCodes, code)
         : undefined;
     return new KilnError(known ?? 'unknown', error.message, {
       cause: error,

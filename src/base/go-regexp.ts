@@ -1,5 +1,6 @@
 import { RE2JS } from 're2js';
 import { KilnError } from './errors.ts';
+import { ownValue } from './own-value.ts';
 
 /** A match of an expression. */
 export interface GoMatch {
@@ -47,7 +48,7 @@ export class GoRegexp {
       const end = matcher.end();
       if (start === end && start === copied && copied > 0) continue;
       const group = (name: string): string | undefined => {
-        const index = /^\d+$/.test(name) ? Number(name) : Object.hasOwn(names, name) ? names[name]! : -1;
+        const index = /^\d+$/.test(name) ? Number(name) : (ownValue(names, name) ?? -1);
         return index >= 0 && index <= count ? (matcher.group(index) ?? undefined) : undefined;
       };
       result += text.slice(copied, start) + replacement({ start, end, group });

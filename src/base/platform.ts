@@ -1,4 +1,5 @@
 import { KilnError } from './errors.ts';
+import { ownValue } from './own-value.ts';
 
 /** An OCI platform. `variant` is normalised: `amd64` has none, nor has `arm64` for `v8`; `arm` defaults to `v7`. */
 export interface Platform {
@@ -32,7 +33,7 @@ const nodeArchitectures: Readonly<Record<string, string>> = {
 export function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase() === 'macos' ? 'darwin' : platform.os.toLowerCase();
   const lower = platform.architecture.toLowerCase();
-  const [architecture, implied] = architectures[lower] ?? [lower];
+  const [architecture, implied] = ownValue(architectures, lower) ?? [lower];
   let variant = platform.variant?.toLowerCase() || implied;
   if (architecture === 'amd64' && variant === 'v1') variant = undefined;
   if (architecture === '386') variant = undefined;

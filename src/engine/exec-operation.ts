@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path/posix';
 import { canonicalDigest, type Plain } from '../base/canonical.ts';
+import { ownValue } from '../base/own-value.ts';
 import { normalizePlatform, type Platform } from '../base/platform.ts';
 import type { ContentSelection } from '../layer/checksum.ts';
 import type { ImmutableRef } from '../layer/ref.ts';
@@ -172,7 +173,7 @@ function environment(meta: ExecMeta, platform: Platform): readonly string[] {
       if (value !== '') env.push(`${name}=${value}`, `${name.toLowerCase()}=${value}`);
     }
   }
-  const searchPath = defaultPath[platform.os];
+  const searchPath = ownValue(defaultPath, platform.os);
   if (searchPath !== undefined && !has('PATH')) env.push(`PATH=${searchPath}`);
   return env;
 }

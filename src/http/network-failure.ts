@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import { ownValue } from '../base/own-value.ts';
 
 /** Failures that another attempt a moment later will not change. */
 const final: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH']);
@@ -42,7 +43,7 @@ export function networkCode(error: unknown): string {
 
 /** Why a server could not be reached, in a few words. */
 export function networkReason(error: unknown): string {
-  return reasons[networkCode(error)] ?? (error as Error).message;
+  return ownValue(reasons, networkCode(error)) ?? (error as Error).message;
 }
 
 /** Whether a server that was there before has gone, stalled or sent what is no HTTP. */

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf } from '../base/errors.ts';
+import { ownValue } from '../base/own-value.ts';
 import { isLocalhost } from '../http/is-localhost.ts';
 import { loadTlsFiles, type TlsCertificates } from '../http/tls-files.ts';
 
@@ -41,13 +42,13 @@ export function endpointsFor(
   hosts: RegistryHosts,
   use: { readonly write: boolean; readonly insecure: boolean },
 ): readonly Endpoint[] {
-  const config = hosts[domain] ?? {};
+  const config = ownValue(hosts, domain) ?? {};
   const mirrors = use.write
     ? []
     : (config.mirrors ?? []).map((mirror) => {
         const [host = '', ...segments] = mirror.replace(/^https?:\/\//, '').split('/');
         const prefix = path.posix.join('/v2', ...segments).replace(/\/$/, '');
-        return endpoint(host, prefix, true, hosts[host] ?? {}, false);
+        return endpoint(host, prefix, true, ownValue(hosts, host) ?? {}, false);
       });
   const host = domain === 'docker.io' ? 'registry-1.docker.io' : domain;
   return [...mirrors, endpoint(host, '/v2', false, config, use.insecure)];

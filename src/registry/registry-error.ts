@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import { ownValue } from '../base/own-value.ts';
 import { codeOfStatus } from '../http/code-of-status.ts';
 
 /** An answer that is not what was asked for. */
@@ -68,7 +69,9 @@ function registryWords(body: string): string | undefined {
       errors?: readonly { code?: string; message?: string }[];
       details?: string;
     };
-    const words = (errors ?? []).map(({ code, message }) => message || explanations[code ?? ''] || code);
+    const words = (errors ?? []).map(
+      ({ code, message }) => message || ownValue(explanations, code ?? '') || code,
+    );
     if (words.length > 0) return words.filter(Boolean).join(', ');
     if (details) return details;
   } catch {

@@ -1,3 +1,4 @@
+import { ownValue } from '../../base/own-value.ts';
 /** SGR parameters (ECMA-48) for what the display colours; undefined shows it plain. */
 export interface Colors {
   readonly run: string | undefined;
@@ -38,7 +39,7 @@ export function colorsFrom(environment: Readonly<Record<string, string | undefin
   };
   for (const field of environment.BUILDKIT_COLORS?.split(':') ?? []) {
     const [key = '', value = ''] = field.replaceAll('"', '').toLowerCase().split('=');
-    const color = names[value] ?? rgb(value);
+    const color = ownValue(names, value) ?? rgb(value);
     if (color && (key === 'run' || key === 'cancel' || key === 'warning' || key === 'error'))
       colors[key] = color;
   }

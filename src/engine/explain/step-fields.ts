@@ -1,5 +1,6 @@
 import { canonicalText, type Plain } from '../../base/canonical.ts';
 import { digestOf } from '../../base/digest.ts';
+import { ownValue } from '../../base/own-value.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import {
   type ExecMount,
@@ -107,7 +108,7 @@ function options(prefix: string, value: Plain): readonly StepField[] {
   return Object.entries(value as Readonly<Record<string, Plain>>).flatMap(([name, each]) => {
     if (each === undefined || each === '' || each === false) return [];
     if (Array.isArray(each) && each.length === 0) return [];
-    return [field('option', prefix + (wordOf[name] ?? name), optionText(name, each))];
+    return [field('option', prefix + (ownValue(wordOf, name) ?? name), optionText(name, each))];
   });
 }
 

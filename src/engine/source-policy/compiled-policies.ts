@@ -1,4 +1,5 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { ownValue } from '../../base/own-value.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { compileSelector, type SourceMatcher } from './source-matcher.ts';
 import type { SourcePolicy, SourceRule } from './source-policy.ts';
@@ -72,6 +73,6 @@ function convert(
 ): SourceOp | undefined {
   const identifier = matcher.convert(source.identifier, update.identifier) || source.identifier;
   const attrs = { ...source.attrs, ...update.attrs };
-  const same = Object.keys(update.attrs).every((key) => source.attrs[key] === attrs[key]);
+  const same = Object.keys(update.attrs).every((key) => ownValue(source.attrs, key) === attrs[key]);
   return identifier === source.identifier && same ? undefined : { identifier, attrs };
 }

@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { GoRegexp, quoteMeta } from '../../base/go-regexp.ts';
+import { ownValue } from '../../base/own-value.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { expandTemplate } from './expand-template.ts';
 import type { AttributeConstraint, SourceSelector } from './source-policy.ts';
@@ -46,7 +47,7 @@ function patternOf({ identifier, match }: SourceSelector): GoRegexp | undefined 
 }
 
 function compileConstraint({ key, value, condition }: AttributeConstraint) {
-  const attribute = (attrs: SourceOp['attrs']) => (Object.hasOwn(attrs, key) ? attrs[key]! : '');
+  const attribute = (attrs: SourceOp['attrs']) => ownValue(attrs, key) ?? '';
   switch (condition) {
     case 'equal':
       return (attrs: SourceOp['attrs']) => attribute(attrs) === value;

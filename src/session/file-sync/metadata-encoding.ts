@@ -5,24 +5,25 @@ import type { Metadata } from '../../api/message-stream.ts';
  * encoded as in a URL's query, and a second key, `<key>-encoded`, says so.
  */
 export function encodeMetadata(plain: Metadata): Metadata {
-  const encoded: Record<string, readonly string[]> = {};
-  for (const [key, values] of Object.entries(plain)) {
-    if (values.every(isPlain)) encoded[key] = values;
-    else {
-      encoded[key] = values.map((value) => encodeURIComponent(value.toWellFormed()));
-      encoded[`${key}-encoded`] = ['1'];
-    }
-  }
-  return encoded;
+  return Object.fromEntries(
+    Object.entries(plain).flatMap(([key, values]): [string, readonly string[]][] =>
+      values.every(isPlain)
+        ? [[key, values]]
+        : [
+            [key, values.map((value) => encodeURIComponent(value.toWellFormed()))],
+            [`${key}-encoded`, ['1']],
+          ],
+    ),
+  );
 }
 
 export function decodeMetadata(encoded: Metadata): Metadata {
-  const plain: Record<string, readonly string[]> = {};
-  for (const [key, values] of Object.entries(encoded)) {
-    const isEncoded = /^(1|t|true)$/i.test(encoded[`${key}-encoded`]?.[0] ?? '');
-    plain[key] = isEncoded ? values.map(queryDecode) : values;
-  }
-  return plain;
+  return Object.fromEntries(
+    Object.entries(encoded).map(([key, values]) => {
+      const isEncoded = /^(1|t|true)$/i.test(encoded[`${key}-encoded`]?.[0] ?? '');
+      return [key, isEncoded ? values.map(queryDecode) : values];
+    }),
+  );
 }
 
 /** Printable, and without the spaces at the ends that HTTP strips. */

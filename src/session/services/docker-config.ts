@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { ownValue } from '../../base/own-value.ts';
 
 /** What Docker's `config.json` and its credential helpers know about a registry. */
 export interface RegistryLogin {
@@ -37,7 +38,8 @@ export async function readRegistryLogin(directory: string, host: string): Promis
     stringAt(config.credHelpers, key) ?? (typeof config.credsStore === 'string' ? config.credsStore : '');
   if (helper !== '') return await askHelper(helper, key);
   const auths = objectOf(config.auths);
-  const entry = auths[key] ?? Object.entries(auths).find(([name]) => hostOf(name) === hostOf(key))?.[1];
+  const entry =
+    ownValue(auths, key) ?? Object.entries(auths).find(([name]) => hostOf(name) === hostOf(key))?.[1];
   return loginOf(objectOf(entry));
 }
 
@@ -48,7 +50,7 @@ function objectOf(value: unknown): JsonObject {
 }
 
 function stringAt(value: unknown, key: string): string | undefined {
-  const found = objectOf(value)[key];
+  const found = ownValue(objectOf(value), key);
   return typeof found === 'string' && found !== '' ? found : undefined;
 }
 

@@ -56,12 +56,12 @@ export function fileSendService(
 }
 
 function responseOf(metadata: Metadata): Record<string, string> {
-  const response: Record<string, string> = {};
-  for (const [key, values] of Object.entries(metadata)) {
-    if (!key.startsWith(fileSendHeaders.responsePrefix)) continue;
-    response[key.slice(fileSendHeaders.responsePrefix.length)] = values.join(',');
-  }
-  return response;
+  const prefix = fileSendHeaders.responsePrefix;
+  return Object.fromEntries(
+    Object.entries(metadata)
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, values]) => [key.slice(prefix.length), values.join(',')]),
+  );
 }
 
 async function receiveFile(stream: MessageStream, writable: Writable, signal: AbortSignal): Promise<void> {

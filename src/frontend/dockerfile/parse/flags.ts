@@ -1,3 +1,4 @@
+import { ownValue } from '../../../base/own-value.ts';
 import { didYouMean } from '../nearest.ts';
 import type { Word } from './words.ts';
 
@@ -70,7 +71,7 @@ export function parseFlags<Table extends FlagTable>(
     const flag = equals < 0 ? word.text : word.text.slice(0, equals);
     const value = equals < 0 ? undefined : word.text.slice(equals + 1);
     const name = flag.slice(2);
-    const spec = Object.hasOwn(table, name) ? table[name] : undefined;
+    const spec = ownValue(table, name);
     if (!spec) throw fail(`unknown flag: ${flag}${didYouMean(name, Object.keys(table))}`, word);
     if (spec.type !== 'list' && name in values) throw fail(`duplicate flag specified: ${flag}`, word);
     if (spec.type === 'boolean') {

@@ -1,4 +1,5 @@
 import type { KilnError, Range } from '../../../base/errors.ts';
+import { ownValue } from '../../../base/own-value.ts';
 import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
 import { didYouMean } from '../nearest.ts';
 import { parseDuration } from './duration.ts';
@@ -132,7 +133,7 @@ export function parseInstruction(
       { hint },
     );
   const name = split.keyword.toUpperCase();
-  const parser = Object.hasOwn(parsers, name) ? parsers[name] : undefined;
+  const parser = ownValue(parsers, name);
   if (!parser) {
     const start = line.text.length - line.text.trimStart().length;
     throw fail(

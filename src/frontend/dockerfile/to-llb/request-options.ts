@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
+import { ownValue } from '../../../base/own-value.ts';
 import { normalizePlatform, type Platform, parsePlatform } from '../../../base/platform.ts';
 import type { LinuxResources, NetworkMode } from '../../../llb/llb.ts';
 import type { BridgeSolve } from '../../frontend.ts';
@@ -57,7 +58,7 @@ export interface RequestOptions {
 
 /** Parses the options of a request. Throws `invalid_argument` naming the option. */
 export function parseRequestOptions(options: Readonly<Record<string, string>>): RequestOptions {
-  const get = (name: string) => (Object.hasOwn(options, name) ? options[name] : undefined);
+  const get = (name: string) => ownValue(options, name);
   const withPrefix = (prefix: string) =>
     new Map(
       Object.keys(options)

@@ -1,5 +1,6 @@
 import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
+import { ownValue } from '../../../base/own-value.ts';
 import type { CacheSharing } from '../../../llb/llb.ts';
 import { parseTruth } from '../lint/linter.ts';
 import { didYouMean } from '../nearest.ts';
@@ -111,8 +112,8 @@ export function parseRunMount(text: string, expand: (value: string) => string): 
   for (const field of parseCsv(text)) {
     const [written = '', value] = field.split(/=(.*)/s);
     const lower = written.toLowerCase();
-    const key = aliases[lower] ?? lower;
-    const read = Object.hasOwn(options, key) ? options[key] : undefined;
+    const key = ownValue(aliases, lower) ?? lower;
+    const read = ownValue(options, key);
     if (!read) {
       const known = [...Object.keys(options), ...Object.keys(aliases)];
       fail(`unexpected key '${lower}' in '${field}'${didYouMean(lower, known)}`);
