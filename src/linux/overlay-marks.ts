@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import type { PathLike } from './libc.ts';
 import { makeDevice, mknod } from './mknod.ts';
-import { getXattr, setXattr } from './xattr.ts';
+import { getXattr, removeXattr, setXattr } from './xattr.ts';
 
 /**
  * What overlayfs reads in the directories that it mounts, and takes for its own (the kernel's `overlayfs.rst`): a character device
@@ -39,6 +39,10 @@ export function isOpaque(directory: PathLike): boolean {
 
 export function makeOpaque(directory: PathLike): void {
   setXattr(directory, opaqueAttribute, Buffer.from('y'));
+}
+
+export function clearOpaque(directory: PathLike): void {
+  removeXattr(directory, opaqueAttribute);
 }
 
 /** Whether an attribute in a layer is overlayfs's: a mount of the layer does not show it. */

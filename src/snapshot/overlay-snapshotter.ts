@@ -1,9 +1,11 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
+import { clearOpaque } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import type { AdaptLayerInput } from './adapt-layer.task.ts';
+import { bytePath, pathBuffer } from './byte-path.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
 import type { TreeToMeasure } from './measure.task.ts';
@@ -81,8 +83,11 @@ class OverlaySnapshotter implements Snapshotter {
   }
 
   async commit(id: SnapshotId, alongside?: () => void): Promise<void> {
+    const work = path.join(this.#ownDir(id), 'work');
+    const isOverNothing = this.#index.require(id).parents.length === 0;
+    if (isOverNothing && existsSync(work)) clearNewDirectories(path.join(this.#ownDir(id), 'fs'));
     this.#index.commit(id, alongside);
-    rmSync(path.join(this.#ownDir(id), 'work'), { recursive: true, force: true });
+    rmSync(work, { recursive: true, force: true });
   }
 
   async merge(id: SnapshotId, parents: readonly SnapshotId[]): Promise<void> {
@@ -327,6 +332,16 @@ function ownLayer(id: SnapshotId): string {
 /** The snapshot that a layer was made as. */
 function ownerOf(layer: string): SnapshotId {
   return path.dirname(layer) as SnapshotId;
+}
+
+/**
+ * The kernel marks each directory that is made in the root of an overlay as opaque, which over nothing says nothing, and would have to be
+ * undone in a copy of the layer wherever it is laid over a tree with the same directory.
+ */
+function clearNewDirectories(layer: string): void {
+  for (const entry of readdirSync(layer, { withFileTypes: true, encoding: 'latin1' })) {
+    if (entry.isDirectory()) clearOpaque(pathBuffer(`${bytePath(layer)}/${entry.name}`));
+  }
 }
 
 /** A layer's root shows as the root of the whole tree, so it starts as the one below it was. */

@@ -161,7 +161,10 @@ function unpack(layer: string, random: Random): void {
       extractor.entry(randomEntry(random));
       extractor.entryEnd();
     } catch (error) {
-      if (!(error instanceof KilnError && error.code === 'invalid_argument')) throw error;
+      // A hard link in place of the directory that its target is in: nobody can make that.
+      const isImpossible =
+        error instanceof KilnError ? error.code === 'invalid_argument' : errnoOf(error) === 'ENOENT';
+      if (!isImpossible) throw error;
     }
   }
   extractor.finish();
