@@ -17,6 +17,7 @@ import { hostsFile } from './hosts-file.ts';
 import { refuseOverKernelFiles } from './kernel-files.ts';
 import { type MountPoint, MountStubs } from './mount-stubs.ts';
 import type { OciMount } from './oci-mount.ts';
+import type { OpenFileLimits } from './open-file-limits.ts';
 import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
 import { runtimeSpec, type SeccompOptions, systemMounts } from './runtime-spec.ts';
@@ -27,7 +28,7 @@ export interface BundleOptions {
   readonly cgroupsPath: string;
   readonly cgroupNamespace: boolean;
   readonly seccomp: SeccompOptions | undefined;
-  readonly maxOpenFiles: number;
+  readonly openFiles: OpenFileLimits;
   readonly dns?: DnsOptions;
   /** What the process's devices change. */
   readonly edits: ContainerEdits;

@@ -13,6 +13,7 @@ import { ContainerBundle } from './container-bundle.ts';
 import { ContainerCgroup, cgroupVersion } from './container-cgroup.ts';
 import type { Executor, ProcessIo, ProcessSpec } from './executor.ts';
 import { type ContainerExit, findOciRuntime, type OciRuntime, runContainer } from './oci-runtime.ts';
+import { openFileLimits } from './open-file-limits.ts';
 import type { DnsOptions } from './resolv-conf.ts';
 import type { SeccompOptions } from './runtime-spec.ts';
 import { seccompFilter } from './seccomp-filter.ts';
@@ -266,12 +267,11 @@ async function leftoverCgroup(bundle: string, id: string): Promise<ContainerCgro
 
 /** What the kernel of this host offers. */
 function hostFacts() {
-  const limits = readFileSync('/proc/self/limits', 'utf8');
   return {
     cgroupNamespace: cgroupVersion() === 2,
     seccompProfile: /^Seccomp:/m.test(readFileSync('/proc/self/status', 'utf8'))
       ? seccompProfile(defaultCapabilities)
       : undefined,
-    maxOpenFiles: Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? 1024),
+    openFiles: openFileLimits(),
   };
 }

@@ -6,6 +6,7 @@ import type { ContainerUser } from './container-user.ts';
 import type { ProcessSpec } from './executor.ts';
 import { lastOf } from './last-of.ts';
 import type { OciMount } from './oci-mount.ts';
+import type { OpenFileLimits } from './open-file-limits.ts';
 import type { Seccomp } from './seccomp-profile.ts';
 
 declare global {
@@ -31,8 +32,8 @@ export interface RuntimeSpecContext {
   readonly cgroupNamespace: boolean;
   /** The system call filter of a confined process; undefined on a kernel without filters. */
   readonly seccomp: SeccompOptions | undefined;
-  /** The host's limit for open files. */
-  readonly maxOpenFiles: number;
+  /** For processes that ask for none. */
+  readonly openFiles: OpenFileLimits;
 }
 
 export interface SeccompOptions {
@@ -42,9 +43,6 @@ export interface SeccompOptions {
 }
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-/** Limits of a process that asks for none: few file descriptors to begin with, since some programs visit all of them. */
-const softOpenFiles = 1024;
 
 const maskedPaths = [
   '/proc/acpi',
@@ -113,7 +111,7 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
         permitted: capabilities,
         ...(insecure ? { inheritable: capabilities, ambient: capabilities } : {}),
       },
-      rlimits: rlimits(spec.ulimits, context.maxOpenFiles),
+      rlimits: rlimits(spec.ulimits, context.openFiles),
     },
     mounts: [...systemMounts(insecure), ...suppliedFiles(context)],
     linux: {
@@ -140,16 +138,15 @@ function environment(env: readonly string[], home: string): string[] {
   return complete;
 }
 
-function rlimits(ulimits: ProcessSpec['ulimits'], maxOpenFiles: number): object[] {
-  if (ulimits.length > 0) {
-    return ulimits.map(({ name, soft, hard }) => ({
+/** Those that are not named are inherited. */
+function rlimits(ulimits: ProcessSpec['ulimits'], openFiles: OpenFileLimits): object[] {
+  return lastOf([{ name: 'nofile', ...openFiles }, ...ulimits], ({ name }) => name.toUpperCase()).map(
+    ({ name, soft, hard }) => ({
       type: `RLIMIT_${name.toUpperCase()}`,
       soft: limitValue(soft),
       hard: limitValue(hard),
-    }));
-  }
-  // Node raises its own soft limit to the hard one, and children would inherit that.
-  return [{ type: 'RLIMIT_NOFILE', soft: Math.min(softOpenFiles, maxOpenFiles), hard: maxOpenFiles }];
+    }),
+  );
 }
 
 /** A negative limit is none: RLIM_INFINITY, which no JavaScript number can hold. */

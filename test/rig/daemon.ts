@@ -8,6 +8,8 @@ import { WorkDirectory } from './work-directory.ts';
 export interface DaemonOptions extends RunOptions {
   /** Its root, which stays when the daemon ends; a temporary one otherwise. */
   readonly root?: string;
+  /** What is run instead of `bin/kilnd`, to run it in turn. */
+  readonly program?: string;
   /** More arguments. */
   readonly args?: readonly string[];
 }
@@ -33,7 +35,7 @@ export class Daemon implements AsyncDisposable {
     const root = options.root ?? directory.at('root');
     const address = `unix://${directory.at('kilnd.sock')}`;
     const args = ['--root', root, '--addr', address, ...(options.args ?? [])];
-    const running = startProgram(project.kilnd, args, options);
+    const running = startProgram(options.program ?? project.kilnd, args, options);
     try {
       await running.said(`running server on ${address}`);
     } catch (error) {

@@ -23,25 +23,28 @@ export interface Built extends Finished {
 
 /** `bin/kiln` with an engine. */
 export class Kiln {
+  readonly #program: string;
   readonly #engine: readonly string[];
 
-  constructor(engine: Engine) {
+  /** `program` is run instead of `bin/kiln`, to run it in turn. */
+  constructor(engine: Engine, program: string = project.kiln) {
+    this.#program = program;
     this.#engine = 'root' in engine ? ['--root', engine.root] : ['--addr', engine.address];
   }
 
   /** Runs a command, whatever comes of it. */
   async run(args: readonly string[], options?: RunOptions): Promise<Finished> {
-    return await runProgram(project.kiln, [...this.#engine, ...args], options);
+    return await runProgram(this.#program, [...this.#engine, ...args], options);
   }
 
   /** Runs a command that has to succeed. */
   async must(args: readonly string[], options?: RunOptions): Promise<Finished> {
-    return await mustRun(project.kiln, [...this.#engine, ...args], options);
+    return await mustRun(this.#program, [...this.#engine, ...args], options);
   }
 
   /** Starts `kiln build` on a context with the busybox image as `base`. */
   start(context: string, args: readonly string[] = [], options?: RunOptions): Running {
-    return startProgram(project.kiln, [...this.#engine, ...buildArguments(context, args)], options);
+    return startProgram(this.#program, [...this.#engine, ...buildArguments(context, args)], options);
   }
 
   /** Builds a context, with the busybox image as `base`; has to succeed. */
