@@ -4,6 +4,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from './rig/daemon.ts';
 import { copyHostProgram } from './rig/host-program.ts';
+import { Kiln } from './rig/kiln.ts';
+import { project } from './rig/project.ts';
 import { mustRun, runProgram, startProgram } from './rig/run-program.ts';
 import { WorkDirectory } from './rig/work-directory.ts';
 
@@ -151,6 +153,19 @@ RUN test ! -e /run/secrets/token && test ! -e /etc/token && test -z "$TOKEN"
     assert.deepEqual(other.events.steps('ran'), []);
     const search = await runProgram('grep', ['-rl', secret, daemon.root]);
     assert.equal(search.stdout, '');
+  });
+
+  test('secrets and the Dockerfile may come from pipes of the shell, and each step has the secret', async () => {
+    const dockerfile = [
+      'FROM base',
+      'RUN --mount=type=secret,id=token wc -c < /run/secrets/token > /result',
+      'RUN --mount=type=secret,id=token wc -c < /run/secrets/token >> /result',
+      'RUN --mount=type=secret,id=input wc -c < /run/secrets/input >> /result',
+    ].join('\\n');
+    const script = `printf 123 | ${project.kiln} "$@" --file <(printf '${dockerfile}') --secret id=token,src=<(printf 12345)`;
+    const kiln = new Kiln({ address: daemon.address }, work.script('piped', script, '/bin/bash'));
+    const args = ['--secret', 'id=input,src=/dev/stdin', '--no-cache'];
+    assert.equal(await kiln.textOf('result', work.tree({}), args), '5\n5\n3\n');
   });
 
   test('a secret that is required and not given fails, and says how to give it', async () => {

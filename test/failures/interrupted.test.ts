@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { closeSync, constants, openSync } from 'node:fs';
 import { test } from 'node:test';
+import { errnoOf } from '../../src/base/errors.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { Kiln } from '../rig/kiln.ts';
+import { mustRun } from '../rig/run-program.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 import { eventually, whatIsLeft } from './what-is-left.ts';
 
@@ -31,6 +34,29 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     await assertWorks(kiln, work);
   });
 }
+
+test('SIGINT ends a build that waits for a secret from a pipe to which nothing is written', async () => {
+  using work = new WorkDirectory();
+  const kiln = new Kiln({ root: work.at('root') });
+  await mustRun('mkfifo', [work.at('pipe')]);
+  const context = work.tree({ Dockerfile: 'FROM base\nRUN --mount=type=secret,id=s true\n' });
+  const build = kiln.start(context, ['--secret', `id=s,src=${work.at('pipe')}`]);
+  // There is somebody to write to once it is being read.
+  let writer: number | undefined;
+  const open = () => {
+    try {
+      writer = openSync(work.at('pipe'), constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENXIO') throw error;
+    }
+    return writer !== undefined;
+  };
+  await eventually(open, () => 'nobody reads the pipe');
+  build.kill('SIGINT');
+  assert.equal((await build.finished).code, 130);
+  closeSync(writer!);
+  assert.deepEqual(whatIsLeft(work.at('root')), []);
+});
 
 for (const [name, signals] of [
   ['a second Ctrl-C', ['SIGINT', 'SIGINT']],

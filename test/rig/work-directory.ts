@@ -27,6 +27,12 @@ export class WorkDirectory implements Disposable {
     return directory;
   }
 
+  /** Writes a program for a shell and answers its path. */
+  script(name: string, text: string, shell = '/bin/sh'): string {
+    writeTreeFile(this.at(name), { content: `#!${shell}\n${text}\n`, mode: 0o755 });
+    return this.at(name);
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
   }

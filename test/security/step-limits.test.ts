@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from '../rig/daemon.ts';
 import { Kiln } from '../rig/kiln.ts';
@@ -41,12 +41,7 @@ before(() => {
 after(() => work[Symbol.dispose]());
 
 /** A program that sets its process up and becomes another. */
-function wrapper(name: string, become: string, set = setting): string {
-  const file = work.at(name);
-  writeFileSync(file, `#!/bin/sh\n${set}\nexec ${become} "$@"\n`);
-  chmodSync(file, 0o755);
-  return file;
-}
+const wrapper = (name: string, become: string) => work.script(name, `${setting}\nexec ${become} "$@"`);
 
 async function lookThrough(kiln: Kiln, args: readonly string[] = []): Promise<Record<Look, string>> {
   const context = work.tree({ Dockerfile: dockerfile });
@@ -68,8 +63,7 @@ for (const runtime of ['crun', 'runc']) {
     };
 
     async function assertAsStarted(seen: Record<Look, string>): Promise<void> {
-      const own = async (command: string) =>
-        (await mustRun(wrapper('look', 'sh -c', setting), [command])).stdout;
+      const own = async (command: string) => (await mustRun(wrapper('look', 'sh -c'), [command])).stdout;
       assert.equal(seen.limits, await own(looks.limits));
       assert.match(seen.limits, /^Max open files +777 +3333 /m);
       assert.equal(seen.oom, await own(looks.oom));

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
 import { looksLikeArchive } from '../../base/looks-like-archive.ts';
+import { readBounded } from '../../base/read-bounded.ts';
 import { type Uploads, uploadUrl } from '../../session/services/upload-service.ts';
 
 /** Where a build's files come from, in the Dockerfile frontend's words. Disposing removes what was made for it. */
@@ -18,6 +19,8 @@ export interface BuildContext extends AsyncDisposable {
 /** What a PATH argument can be besides a directory: something the engine fetches itself. */
 const remoteForm = /^(https?:\/\/|git:\/\/|ssh:\/\/|git@|github\.com\/)/;
 
+/** Bytes of a Dockerfile that are read from a pipe. */
+const maximumDockerfile = 16 << 20;
 /** Bytes by which an archive is told from a Dockerfile. */
 const peekBytes = 1024;
 
@@ -40,8 +43,9 @@ export async function openBuildContext(
   if (!remote) await checkDirectory(path);
   const options = new Map<string, string>(remote ? [['context', path]] : []);
   const locals = new Map<string, string>(remote ? [] : [['context', path]]);
-  if (file === '-') {
-    const dockerfile = await readDockerfile(stdin);
+  if (file === '-' || (file !== undefined && (await isPipe(file)))) {
+    const dockerfile =
+      file === '-' ? await readDockerfile(stdin) : await readBounded(file, maximumDockerfile);
     return temporaryContext(dockerfile, (root) => ({
       options: new Map([...options, ['filename', 'Dockerfile'], ['dockerfilekey', 'dockerfile']]),
       locals: new Map([...locals, ['dockerfile', join(root, 'dockerfile')]]),
@@ -117,6 +121,11 @@ async function peek(
     yield* { [Symbol.asyncIterator]: () => chunks };
   }
   return { start, whole: whole() };
+}
+
+/** What a shell gives for `<(command)`. */
+async function isPipe(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined))?.isFIFO() ?? false;
 }
 
 async function readDockerfile(stdin: AsyncIterable<Uint8Array>): Promise<Buffer> {

@@ -1,12 +1,15 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { KilnError } from '../../base/errors.ts';
+import { readBounded } from '../../base/read-bounded.ts';
 
 const run = promisify(execFile);
+/** Bytes of a key that comes through a pipe. */
+const maximumKeySize = 100 * 1024;
 
 /** An agent that holds some keys, and lives until disposed. */
 export interface KeyAgent extends AsyncDisposable {
@@ -38,10 +41,7 @@ export async function startKeyAgent(files: readonly string[]): Promise<KeyAgent>
       await sleep(5);
     }
     for (const file of files) {
-      await run('ssh-add', ['-q', file], {
-        env: { ...process.env, SSH_AUTH_SOCK: socket, SSH_ASKPASS_REQUIRE: 'never' },
-        timeout: 10_000,
-      }).catch((error) => {
+      await addKey(file, socket).catch((error) => {
         throw cannotUse(`load the SSH key ${file}`, error);
       });
     }
@@ -50,6 +50,18 @@ export async function startKeyAgent(files: readonly string[]): Promise<KeyAgent>
     await agent[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Pipes are read here: `/dev/fd/63` is another file in another process. */
+async function addKey(file: string, socket: string): Promise<void> {
+  const piped = statSync(file).isFIFO() ? await readBounded(file, maximumKeySize) : undefined;
+  const adding = run('ssh-add', ['-q', piped ? '-' : file], {
+    env: { ...process.env, SSH_AUTH_SOCK: socket, SSH_ASKPASS_REQUIRE: 'never' },
+    timeout: 10_000,
+  });
+  // It may have ended before it has read everything, and says why itself.
+  adding.child.stdin!.on('error', () => {}).end(piped);
+  await adding;
 }
 
 function cannotUse(what: string, cause: Error): KilnError {

@@ -69,6 +69,43 @@ test('secrets come from files and the environment, and one that is missing is sa
   await assert.rejects(clients.secret([], 'file'), hasCode('not_found'));
 });
 
+/** A pipe with a name, and who writes to it once it is read. */
+function pipeWith(command: string): string {
+  const pipe = path.join(newDir(), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  execFile('sh', ['-c', `${command} > ${pipe}`], () => {});
+  return pipe;
+}
+
+test('a secret that can be read only once is there each time, under each of its names', async () => {
+  const pipe = pipeWith('echo hush');
+  await using rig = await openSessionRig([
+    secretsService([
+      { id: 'one', kind: 'file', path: pipe },
+      { id: 'two', kind: 'file', path: pipe },
+    ]),
+  ]);
+  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  const text = async (id: string) => Buffer.from(await clients.secret([rig.session.id], id)).toString();
+  assert.deepEqual(await Promise.all([text('one'), text('one')]), ['hush\n', 'hush\n']);
+  assert.equal(await text('one'), 'hush\n');
+  assert.equal(await text('two'), 'hush\n');
+});
+
+test('a secret that never ends is refused when it is too large', async () => {
+  const sources = [pipeWith('yes'), '/dev/zero'].map(
+    (file, index) => ({ id: `${index}`, kind: 'file', path: file }) as const,
+  );
+  await using rig = await openSessionRig([secretsService(sources)]);
+  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  for (const { id } of sources) {
+    await assert.rejects(clients.secret([rig.session.id], id), (error: KilnError) => {
+      assert.match(error.message, /is larger than 512000 bytes/);
+      return true;
+    });
+  }
+});
+
 test('logins come from config.json, by host, and Docker Hub by its other name', async () => {
   const config = newDir();
   const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
@@ -424,13 +461,15 @@ test('key files are loaded into an agent of their own, or what is missing for th
     return;
   }
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'kiln test', '-f', key]);
-  await using ssh = await openSshService([{ id: 'default', paths: [key], raw: false }]);
-  await using rig = await openSessionRig([ssh.service]);
-  const clients = createClientServices(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
-  await using forwarded = await clients.sshAgent([rig.session.id], { ...agentRequest, id: 'default' });
-  const env = { ...process.env, SSH_AUTH_SOCK: forwarded!.path };
-  const { stdout } = await promisify(execFile)('ssh-add', ['-l'], { env });
-  assert.match(stdout, /kiln test/);
+  for (const file of [key, pipeWith(`cat ${key}`)]) {
+    await using ssh = await openSshService([{ id: 'default', paths: [file], raw: false }]);
+    await using rig = await openSessionRig([ssh.service]);
+    const clients = createClientServices(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
+    await using forwarded = await clients.sshAgent([rig.session.id], { ...agentRequest, id: 'default' });
+    const env = { ...process.env, SSH_AUTH_SOCK: forwarded!.path };
+    const { stdout } = await promisify(execFile)('ssh-add', ['-l'], { env });
+    assert.match(stdout, /ED25519/);
+  }
 });
 
 function hasSshAgent(): boolean {
