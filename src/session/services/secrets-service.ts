@@ -2,6 +2,7 @@ import { Secrets } from '../../api/gen/session_secrets_pb.js';
 import { methodPath, unaryHandler } from '../../api/unary-call.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { readBounded } from '../../base/read-bounded.ts';
+import { SharedWork } from '../../base/shared-work.ts';
 import type { Service } from '../service-host.ts';
 
 /** Bytes. */
@@ -16,41 +17,56 @@ export type SecretSource = { readonly id: string } & (
 /** Gives the engine the secrets that a build may use. */
 export function secretsService(sources: readonly SecretSource[]): Service {
   const byId = new Map(sources.map((source) => [source.id, source]));
-  const values = new Map<string, Promise<Buffer<ArrayBuffer>>>();
+  const files = new KeptFiles();
   return {
-    [methodPath(Secrets.method.getSecret)]: unaryHandler(Secrets.method.getSecret, async ({ id }) => {
-      const source = byId.get(id);
-      if (!source) throw new KilnError('not_found', `secret ${JSON.stringify(id)} not found`);
-      const data = await secretValue(source, values);
-      if (data.length > maximumSize) {
-        throw new KilnError(
-          'invalid_argument',
-          `secret ${JSON.stringify(id)} is larger than ${maximumSize} bytes`,
-        );
-      }
-      return { data };
-    }),
+    [methodPath(Secrets.method.getSecret)]: unaryHandler(
+      Secrets.method.getSecret,
+      async ({ id }, { signal }) => {
+        const source = byId.get(id);
+        if (!source) throw new KilnError('not_found', `secret ${JSON.stringify(id)} not found`);
+        const data = await readSecret(source, files, signal);
+        if (data.length > maximumSize) {
+          throw new KilnError(
+            'invalid_argument',
+            `secret ${JSON.stringify(id)} is larger than ${maximumSize} bytes`,
+          );
+        }
+        return { data };
+      },
+    ),
   };
 }
 
-async function secretValue(
+async function readSecret(
   source: SecretSource,
-  values: Map<string, Promise<Buffer<ArrayBuffer>>>,
+  files: KeptFiles,
+  signal: AbortSignal,
 ): Promise<Buffer<ArrayBuffer>> {
   switch (source.kind) {
-    case 'file': {
-      // Two secrets may come from one pipe.
-      const { path } = source;
-      const reading = values.get(path) ?? readBounded(path, maximumSize + 1);
-      values.set(path, reading);
+    case 'file':
       try {
-        return await reading;
+        return await files.read(source.path, signal);
       } catch (error) {
-        values.delete(path);
         throw asKilnError(error).wrap(`cannot read secret ${JSON.stringify(source.id)}`);
       }
-    }
     case 'environment':
       return Buffer.from(process.env[source.variable] ?? '');
+    default:
+      return source satisfies never;
+  }
+}
+
+/** By their paths: several secrets may come from one pipe. */
+class KeptFiles {
+  readonly #kept = new Map<string, Buffer<ArrayBuffer>>();
+  readonly #reading = new SharedWork<Buffer<ArrayBuffer>>();
+
+  /** One byte more than a secret may have tells that it is too large. */
+  async read(path: string, signal: AbortSignal): Promise<Buffer<ArrayBuffer>> {
+    const kept = this.#kept.get(path);
+    if (kept) return kept;
+    const data = await this.#reading.run(path, signal, (stop) => readBounded(path, maximumSize + 1, stop));
+    this.#kept.set(path, data);
+    return data;
   }
 }
