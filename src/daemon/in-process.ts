@@ -2,6 +2,7 @@ import { type ConnectRouter, createRouterTransport, type Transport } from '@conn
 import { serverErrors } from '../api/server-errors.ts';
 import { withKilnErrors } from '../api/with-kiln-errors.ts';
 import { KilnError } from '../base/errors.ts';
+import { lockRoot, waitForRoot } from '../linux/flock.ts';
 import { inMemorySession } from '../session/in-memory-session.ts';
 import type { ServiceHost } from '../session/service-host.ts';
 import type { SessionAnnouncement } from '../session/session.ts';
@@ -15,7 +16,10 @@ export interface InProcessOptions {
   readonly root?: string;
   /** A `buildkitd.toml`. */
   readonly configFile?: string;
+  /** Ends the wait for the root. */
   readonly signal?: AbortSignal;
+  /** Another process works on the root, and has to end first: told once, which. Without it, that is an error. */
+  readonly onWait?: (message: string) => void;
 }
 
 /** An engine in this process, reached as a daemon is, but without a socket between. */
@@ -28,13 +32,13 @@ export interface InProcessEngine extends AsyncDisposable {
   ): Promise<AsyncDisposable & { readonly closed: AbortSignal }>;
 }
 
-/** Throws `failed_precondition` when a daemon or another process works on the root. */
+/** Throws `failed_precondition` when a daemon or another process works on the root, if it is not to wait for that. */
 export async function openInProcessEngine(options: InProcessOptions = {}): Promise<InProcessEngine> {
   const read = options.configFile
     ? await readConfig({ files: [options.configFile], named: true })
     : { config: defaultConfig, warnings: [] };
   const config = { ...read.config, root: options.root ?? read.config.root };
-  const engine = await openEngine(config, quietLog, version).catch((error) => {
+  const engine = await openEngine(config, quietLog, version, rootLock(options)).catch((error) => {
     throw inUse(error, config.root);
   });
   return {
@@ -59,6 +63,18 @@ export async function openInProcessEngine(options: InProcessOptions = {}): Promi
       await engine[Symbol.asyncDispose]();
     },
   };
+}
+
+function rootLock({ signal, onWait }: InProcessOptions) {
+  if (!onWait) return lockRoot;
+  return (root: string) =>
+    waitForRoot(root, {
+      signal,
+      onWait: (holder) =>
+        onWait(
+          `waiting until ${holder ? `process ${holder}` : 'another process'} has ended, which works on ${root} (a daemon is reached with --addr)`,
+        ),
+    });
 }
 
 /** A daemon on the same root can do the work instead. */

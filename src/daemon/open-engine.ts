@@ -91,13 +91,18 @@ const writebackTime = 60_000;
 
 /**
  * Puts the engine together on `config.root`: the one place where rooms meet. Whatever a killed process left there is
- * cleaned up first. Throws `failed_precondition` when another process works on the root.
+ * cleaned up first. Throws `failed_precondition` when another process works on the root, unless `lock` waits for that.
  */
-export async function openEngine(config: DaemonConfig, log: DaemonLog, version: string): Promise<OpenEngine> {
+export async function openEngine(
+  config: DaemonConfig,
+  log: DaemonLog,
+  version: string,
+  lock: (root: string) => Disposable | Promise<Disposable> = lockRoot,
+): Promise<OpenEngine> {
   const root = path.resolve(config.root);
   await using resources = new AsyncDisposableStack();
   await prepareRoot(root);
-  resources.use(lockRoot(root));
+  resources.use(await lock(root));
   const reserve = new DiskReserve(root);
   reserve.adjust();
   // What the database's log took is needed at the next start.

@@ -27,7 +27,7 @@ export async function build(
     stdin,
     stdoutIsTerminal: stdout.isTTY === true,
   });
-  await using connection = await connect(context.engine, signal);
+  await using connection = await connect(context, { silent: mode === 'rawjson' });
   const ref = randomBytes(16).toString('hex');
   if (flags.refFile) await writeFileAtomically(flags.refFile, ref, '--ref-file');
   await using trace = flags.trace ? await openTrace(flags.trace) : undefined;

@@ -25,8 +25,8 @@ export async function call(
       hint: 'give the PATH of a context with a Dockerfile',
     });
   }
-  await using connection = await connect(context.engine, signal);
   const mode = flags.quiet ? 'quiet' : parseProgressMode(flags.progress);
+  await using connection = await connect(context, { silent: mode === 'rawjson' });
   using display = createDisplay(mode, stderr as Parameters<typeof createDisplay>[1], environment);
   const options = {
     ...source.options,

@@ -12,7 +12,7 @@ export interface InfoFlags {
 /** `kiln debug info`: which engine answers, in which version. */
 export async function debugInfo(flags: InfoFlags, context: CommandContext): Promise<void> {
   const format = parseFormat(flags.format);
-  await using connection = await connect(context.engine, context.signal);
+  await using connection = await connect(context);
   const { version } = await createClient(Control, connection.transport).info({}, { signal: context.signal });
   const { package: name = '', version: number = '', revision = '', dockerfileVersion } = version ?? {};
   if (format === 'json') {

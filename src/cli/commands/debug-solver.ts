@@ -13,7 +13,7 @@ export interface SolverFlags {
 export async function debugSolver(flags: SolverFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);
-  await using connection = await connect(context.engine, signal);
+  await using connection = await connect(context);
   const answer = await createClient(Debug, connection.transport).solver({}, { signal });
   const now = new Date();
   if (format === 'json') stdout.write(`${JSON.stringify(solverJson(answer, now))}\n`);

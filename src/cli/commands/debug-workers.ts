@@ -18,7 +18,7 @@ export interface WorkersFlags {
 export async function debugWorkers(flags: WorkersFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);
-  await using connection = await connect(context.engine, signal);
+  await using connection = await connect(context);
   const control = createClient(Control, connection.transport);
   const { records } = await control.listWorkers({ filters: [...flags.filter] }, { signal });
   if (format === 'json') stdout.write(`${JSON.stringify(records.map(workerJson))}\n`);

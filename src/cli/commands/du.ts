@@ -15,7 +15,7 @@ export interface DuFlags {
 export async function du(flags: DuFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);
-  await using connection = await connect(context.engine, signal);
+  await using connection = await connect(context);
   const control = createClient(Control, connection.transport);
   const response = await control.diskUsage({ filters: [...flags.filter] }, { signal });
   const records = response.records.toSorted(bySize);

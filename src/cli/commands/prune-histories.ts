@@ -14,7 +14,7 @@ export interface PruneHistoriesFlags {
 export async function pruneHistories(flags: PruneHistoriesFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);
-  await using connection = await connect(context.engine, signal);
+  await using connection = await connect(context);
   const control = createClient(Control, connection.transport);
   let failure: KilnError | undefined;
   if (format === 'table') stdout.write('TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION\n');

@@ -31,7 +31,7 @@ export async function prune(flags: PruneFlags, context: CommandContext): Promise
     reservedSpace: megabytes('--keep-storage-min', flags.keepStorageMin),
     minFreeSpace: megabytes('--free-storage', flags.freeStorage),
   };
-  await using connection = await connect(context.engine, signal);
+  await using connection = await connect(context);
   const control = createClient(Control, connection.transport);
   let total = 0n;
   let isFirst = true;
