@@ -704,7 +704,10 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       await start();
       assert.deepEqual(mountPointsBelow(dir), []);
       assert.deepEqual((await store.usage()).map((record) => record.id).sort(), made.complete.toSorted());
-      assert.equal(await snapshotter.stat(snapshotId(made.half)), undefined);
+      for (const id of [made.half, made.thawed]) {
+        assert.equal(await snapshotter.stat(snapshotId(id)), undefined);
+      }
+      assert.deepEqual(await contents((await store.get(made.frozen as RefId))!), { frozen: 'frozen' });
       assert.deepEqual(await contents((await store.get(made.merged as RefId))!), {
         base: 'base',
         child: 'child',

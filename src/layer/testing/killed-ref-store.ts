@@ -17,6 +17,9 @@ export interface KilledStoreOutput {
   readonly complete: readonly string[];
   readonly merged: string;
   readonly half: string;
+  /** A frozen tree, and one that was thawed and is being written to. */
+  readonly frozen: string;
+  readonly thawed: string;
 }
 
 const [, , dir = '', kind] = process.argv;
@@ -48,11 +51,22 @@ const half = await store.createMutable(child, { description: 'half' });
 const view = await half.mount();
 writeFileSync(path.join(view.path, 'junk'), '');
 
+const freeze = async (name: string): Promise<ImmutableRef> => {
+  const mutable = await store.createMutable(undefined, { description: name });
+  writeFileSync(path.join((await mutable.plainDir())!, name), name);
+  return await mutable.freeze();
+};
+const frozen = await freeze('frozen');
+const thawed = (await store.thaw(await freeze('thawed')))!;
+writeFileSync(path.join((await thawed.plainDir())!, 'junk'), '');
+
 const usage = await store.usage();
 const output: KilledStoreOutput = {
-  complete: usage.filter((record) => !record.mutable).map((record) => record.id),
+  complete: usage.map((record) => record.id).filter((id) => id !== half.id && id !== thawed.id),
   merged: merged.id,
   half: half.id,
+  frozen: frozen.id,
+  thawed: thawed.id,
 };
 writeSync(1, JSON.stringify(output));
 process.kill(process.pid, 'SIGKILL');
