@@ -45,7 +45,7 @@ async function assertUsageIsHonest(daemon: Daemon): Promise<void> {
 
 const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
-test('what du reports is what the disk holds, through rebuilds that share files, exports and prunes', async () => {
+test('what du reports is what the disk holds, through rebuilds that copy much again, exports and prunes', async () => {
   using work = new WorkDirectory();
   await using daemon = await Daemon.start({ args: ['--oci-worker-gc=false'] });
   const files = (round: number) =>
@@ -90,14 +90,14 @@ describe('many builds at once on a small disk', () => {
 
   test('all give the right result, and the disk does not run full', async () => {
     using work = new WorkDirectory();
-    // In use at once: a context for each build, and what each group shares. Two rounds do not fit.
-    await using disk = await SmallDisk.make(60 + 5 * count);
+    // In use at once: a context and a copy of it for each build, and what each group shares. Two rounds do not fit.
+    await using disk = await SmallDisk.make(60 + 7 * count);
     await using daemon = await Daemon.start({ root: disk.at('root'), args: ['--debug'] });
     for (const round of [1, 2]) {
       const builds = Array.from({ length: count }, async (_, index) => {
         const group = index % groups;
         const kind = index % 5 === 3 ? 'fails' : index % 5 === 4 ? 'cancelled' : 'succeeds';
-        const data = randomBytes(3 * megabyte);
+        const data = randomBytes(2 * megabyte);
         const out = work.at(`out-${round}-${index}`);
         const context = work.tree({
           data,

@@ -4,7 +4,7 @@ import { KilnError } from '../base/errors.ts';
 import { preallocate } from '../linux/preallocate.ts';
 
 /** Raised when a release cannot read the state of an older one. */
-const schemaVersion = 2;
+const schemaVersion = 3;
 /** Bytes of the log that take no more space when the disk is full: more than any removal writes. */
 const reservedLog = 2 << 20;
 

@@ -259,7 +259,6 @@ export async function openEngine(
     sources: new Map(sources),
     clients,
     platform: platforms[0]!,
-    linkable: snapshotter.name === 'overlay',
     solver,
     explainer,
     images: imageSource,

@@ -30,8 +30,6 @@ export interface WorkerParts {
   readonly sources: ReadonlyMap<string, Source>;
   readonly clients: ClientServices;
   readonly platform: Platform;
-  /** Whether files may be hard-linked between snapshots (nobody writes a snapshot's files in place). */
-  readonly linkable: boolean;
 }
 
 /** What the daemon puts together; the engine owns none of it. */

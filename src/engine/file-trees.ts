@@ -54,8 +54,7 @@ export class FileTrees implements AsyncDisposable {
       this.#context,
     );
     try {
-      const linking = this.#parts.linkable ? { sharingDirs: await mutable.sharingDirs() } : undefined;
-      const layer = layerOf(await mutable.snapshotMount(), linking);
+      const layer = layerOf(await mutable.snapshotMount());
       const writing = { mutable, layer, queued: [] };
       this.#writing.set(result, writing);
       return layer.dir;
@@ -88,8 +87,7 @@ export class FileTrees implements AsyncDisposable {
     if (finished) return finished;
     const writing = this.#writing.get(tree)!;
     await this.#apply(writing);
-    const sharesFiles = writing.layer.linking !== undefined && writing.queued.some(({ source }) => source);
-    const ref = await writing.mutable.commit({ sharesFiles });
+    const ref = await writing.mutable.commit();
     this.#writing.delete(tree);
     this.#finished.set(tree, ref);
     return ref;
@@ -124,13 +122,13 @@ export class FileTrees implements AsyncDisposable {
 }
 
 /** Where a mutable snapshot is written without a mount. */
-function layerOf(mount: SnapshotMount, linking: UnmountedLayer['linking']): UnmountedLayer {
+function layerOf(mount: SnapshotMount): UnmountedLayer {
   switch (mount.kind) {
     case 'bind':
-      return { dir: mount.source, lowerDirs: [], linking };
+      return { dir: mount.source, lowerDirs: [] };
     case 'overlay':
       if (mount.upperDir === undefined) break;
-      return { dir: mount.upperDir, lowerDirs: mount.lowerDirs, linking };
+      return { dir: mount.upperDir, lowerDirs: mount.lowerDirs };
   }
   throw new KilnError('internal', 'a mutable snapshot cannot be written to');
 }

@@ -17,16 +17,11 @@ import type { FileChange, FileMkdir, FileMkfile, FileRm, FileSymlink } from '../
 import { applyCopy } from './apply-copy.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches } from './find-matches.ts';
-import type { LinkGuard } from './link-guard.ts';
 import { makeDirectories, makeDirectory, setTimes } from './make-directories.ts';
 import { resolveOwner } from './resolve-owner.ts';
 
 /** Makes one change. Errors name paths as they are inside the trees. Blocks. */
-export async function applyChange(
-  action: PreparedAction,
-  links: LinkGuard | undefined,
-  throwIfAborted: () => void,
-): Promise<void> {
+export async function applyChange(action: PreparedAction, throwIfAborted: () => void): Promise<void> {
   const { change } = action;
   try {
     switch (change.kind) {
@@ -39,7 +34,7 @@ export async function applyChange(
       case 'rm':
         return applyRm(change, action.target);
       case 'copy':
-        return await applyCopy(change, action, links, throwIfAborted);
+        return await applyCopy(change, action, throwIfAborted);
       default:
         change satisfies never;
     }
@@ -71,7 +66,7 @@ function applyMkfile(mkfile: FileMkfile, { target, owners }: PreparedAction): vo
       `cannot make the file ${mkfile.path}: a directory has its name`,
     );
   }
-  // Replaced rather than written to, since it may be shared with other trees. What it was stays, but for the content.
+  // Replaced rather than written to: its other names keep what they have. What it was stays, but for the content.
   if (existing) unlinkSync(file);
   writeFileSync(file, mkfile.data, { flag: 'wx', mode: 0o600 });
   const owner = resolveOwner(mkfile.owner, owners) ?? existing;

@@ -9,7 +9,6 @@ import type { FileCopy } from '../llb/op.ts';
 import { isArchive, unpackArchive } from './archive.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches, type Match } from './find-matches.ts';
-import type { LinkGuard } from './link-guard.ts';
 import { type DirectoryAttributes, makeDirectories, setTimes } from './make-directories.ts';
 import { parseModeChange } from './mode-change.ts';
 import { resolveOwner } from './resolve-owner.ts';
@@ -21,7 +20,6 @@ const defaultDirectoryMode = 0o755;
 export async function applyCopy(
   copy: FileCopy,
   { target, source, owners }: PreparedAction,
-  links: LinkGuard | undefined,
   throwIfAborted: () => void,
 ): Promise<void> {
   if (!source) throw new KilnError('internal', `copy of ${copy.src}: no source tree was given`);
@@ -48,7 +46,6 @@ export async function applyCopy(
       include: copy.includePatterns.length > 0 ? new PatternMatcher(copy.includePatterns) : undefined,
       exclude: copy.excludePatterns.length > 0 ? new PatternMatcher(copy.excludePatterns) : undefined,
       replace: copy.alwaysReplaceExistingDestPaths,
-      links,
       throwIfAborted,
     });
 

@@ -48,11 +48,8 @@ export class FileOpRig implements AsyncDisposable {
     return this;
   }
 
-  /** Copies into the target as into a layer whose files may be linked; `sharingDirs` are layers below with links. */
-  async copyLinking(
-    copies: readonly Partial<FileCopy>[],
-    sharingDirs: readonly string[] = [],
-  ): Promise<void> {
+  /** Copies into the target as into a layer that is not mounted. */
+  async copyToLayer(copies: readonly Partial<FileCopy>[]): Promise<void> {
     const actions = copies.map(
       (copy): PreparedAction => ({
         target: this.target,
@@ -61,8 +58,7 @@ export class FileOpRig implements AsyncDisposable {
         owners: {},
       }),
     );
-    const layer = { dir: this.target, lowerDirs: [], linking: { sharingDirs } };
-    await this.#ops.applyToLayer(actions, layer, new AbortController().signal);
+    await this.#ops.applyToLayer(actions, { dir: this.target, lowerDirs: [] }, new AbortController().signal);
   }
 
   copy(copy: Partial<FileCopy>, more: Partial<PreparedAction> = {}): Promise<void> {

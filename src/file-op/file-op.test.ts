@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import {
-  chmodSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -44,7 +43,7 @@ describe('mkdir', () => {
 });
 
 describe('mkfile', () => {
-  test('makes a file, and replaces the content of one without touching other trees that share it', async () => {
+  test('makes a file, and replaces the content of one, but not under its other names', async () => {
     await using rig = new FileOpRig();
     await rig.mkfile({ path: '/f', mode: 0o4640, timestamp: 5n });
     rig.makeTarget('ln f ../shared');
@@ -365,42 +364,33 @@ describe('copy', () => {
     );
   });
 
-  test('links unchanged files when it may, and copies what it has to change', async () => {
+  test('makes files of their own: only names of one file that one copy brings stay names of one', async () => {
     await using rig = new FileOpRig();
-    rig.make('mkdir d; echo x > d/f; ln -s f d/l');
-    await rig.copyLinking([{ src: '/d', dest: '/linked' }]);
-    await rig.copyLinking([{ src: '/d', dest: '/changed', mode: 0o600 }]);
-    await rig.copy({ src: '/d', dest: '/copied' });
-    const inode = (name: string) => lstatSync(path.join(rig.dir, name)).ino;
-    assert.equal(inode('target/linked/f'), inode('source/d/f'));
-    assert.notEqual(inode('target/changed/f'), inode('source/d/f'));
-    assert.notEqual(inode('target/copied/f'), inode('source/d/f'));
-    chmodSync(path.join(rig.target, 'changed/f'), 0o600);
-    await rig.copy({ src: '/d/f', dest: '/linked/f', mode: 0o640 });
-    assert.equal(lstatSync(path.join(rig.source, 'd/f')).mode & 0o777, 0o644);
-  });
-
-  test('gives a linked file one name in the tree', async () => {
-    await using rig = new FileOpRig();
-    rig.make(
-      'mkdir d; echo x > d/f; ln d/f d/g; echo y > d/once; mkdir ../below; ln d/once ../below/elsewhere',
-    );
-    rig.make('mkdir ../below/again; echo z > same; ln same ../below/again/same');
-    const inode = (name: string) => lstatSync(path.join(rig.dir, name)).ino;
-    await rig.copyLinking(
-      [
-        { src: '/d', dest: '/one' },
-        { src: '/d', dest: '/two' },
-        { src: '/same', dest: '/again/' },
-      ],
-      [path.join(rig.dir, 'below')],
-    );
-    assert.equal(inode('target/one/f'), inode('source/d/f'));
-    assert.equal(inode('target/one/g'), inode('target/one/f'), 'two names of one file in the source');
-    assert.notEqual(inode('target/two/f'), inode('target/one/f'), 'copied twice');
-    assert.equal(inode('target/two/f'), inode('target/two/g'));
-    assert.notEqual(inode('target/one/once'), inode('source/d/once'), 'known below under another name');
-    assert.equal(inode('target/again/same'), inode('source/same'), 'known below under this name');
+    rig.make('mkdir d; echo x > d/f; ln d/f d/g; echo y > d/single; ln d/single ../elsewhere');
+    await rig.copyToLayer([
+      { src: '/d', dest: '/one' },
+      { src: '/d', dest: '/two' },
+      { src: '/d', dest: '/part', excludePatterns: ['g'] },
+      { src: '/d/*', dest: '/each/', allowWildcard: true },
+    ]);
+    const links = rig.found('%P %y %n').filter((line) => line.includes(' f '));
+    assert.deepEqual(links, [
+      'each/f f 1',
+      'each/g f 1',
+      'each/single f 1',
+      'one/f f 2',
+      'one/g f 2',
+      'one/single f 1',
+      'part/f f 1',
+      'part/single f 1',
+      'two/f f 2',
+      'two/g f 2',
+      'two/single f 1',
+    ]);
+    const inode = (name: string) => lstatSync(path.join(rig.target, name)).ino;
+    assert.equal(inode('one/f'), inode('one/g'));
+    assert.notEqual(inode('one/f'), inode('two/f'));
+    assert.equal(lstatSync(path.join(rig.source, 'd/single')).nlink, 2);
   });
 
   test('stops when it is cancelled', async () => {

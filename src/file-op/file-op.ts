@@ -20,11 +20,6 @@ export interface PreparedAction {
 export interface UnmountedLayer {
   readonly dir: string;
   readonly lowerDirs: readonly string[];
-  /**
-   * Set when copied files that do not differ from their source may be hard links to it, since nobody writes a layer's files
-   * in place: the layers below that have such links already.
-   */
-  readonly linking?: { readonly sharingDirs: readonly string[] };
 }
 
 /** Applies file actions in order, in a thread. Every path is resolved inside its root: links cannot lead out of it. */

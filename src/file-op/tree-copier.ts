@@ -1,29 +1,24 @@
 import {
   type BigIntStats,
   chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
   lchownSync,
   linkSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readlinkSync,
   rmSync,
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
-import { errnoOf, KilnError } from '../base/errors.ts';
+import { KilnError } from '../base/errors.ts';
 import type { PatternMatch, PatternMatcher } from '../base/pattern.ts';
 import { type ByteString, fromByteString, toSystemPath } from '../layer/byte-path.ts';
-import { copyData } from '../linux/copy-data.ts';
+import { type CopyChanges, SourceFile } from '../linux/copy-file.ts';
 import { mknod } from '../linux/mknod.ts';
 import { isForeignMark, isWhiteout } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
-import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
-import type { LinkGuard } from './link-guard.ts';
+import { copyXattrs } from '../linux/xattr.ts';
 import type { ModeChange } from './mode-change.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 
@@ -39,8 +34,6 @@ export interface TreeCopierOptions {
   readonly exclude?: PatternMatcher;
   /** An existing file that is in the way of another type is replaced instead of being an error. */
   readonly replace: boolean;
-  /** Share unchanged files by hard links, where it allows. */
-  readonly links?: LinkGuard;
   throwIfAborted(): void;
 }
 
@@ -57,8 +50,6 @@ interface Level {
   state: 'absent' | 'made' | 'merged';
 }
 
-/** Below this many bytes, sharing blocks and looking for holes cost more than they save. */
-const smallFile = 65_536n;
 const typeMask = 0o170000n;
 const socketType = 0o140000n;
 const linkType = 0o120000n;
@@ -73,13 +64,12 @@ export class TreeCopier {
   readonly #options: TreeCopierOptions;
   /** Where the first name of a file with several went, by device and inode. */
   readonly #firstNames = new Map<string, ByteString>();
-  /** Nothing about a file would be changed, so a hard link does not differ from a copy. */
-  #canLink: boolean;
+  readonly #changes: CopyChanges;
 
   constructor(options: TreeCopierOptions) {
+    const { owner, mode, timestamp } = options;
     this.#options = options;
-    this.#canLink =
-      options.links !== undefined && !options.owner && !options.mode && options.timestamp === undefined;
+    this.#changes = { owner, timestamp, mode: mode && ((own) => mode(own, false)) };
   }
 
   /** A directory's contents are merged into a directory `target`; the parent of `target` exists. */
@@ -130,7 +120,8 @@ export class TreeCopier {
       } else if (selected) {
         this.#makeParents(level);
         if (level.state === 'merged') this.#clear(target, undefined);
-        if (!(entry.isFile() && this.#link(source, target))) this.#copyEntry(source, target, lstatOf(source));
+        if (entry.isFile()) this.#copyFile(source, target);
+        else this.#copyEntry(source, target, lstatOf(source));
       }
     }
   }
@@ -200,32 +191,15 @@ export class TreeCopier {
     } else unlinkSync(file);
   }
 
-  /** Answers false where a copy has to be made. */
-  #link(source: ByteString, target: ByteString): boolean {
-    if (!this.#canLink || !this.#options.links!.admits(source, target, this)) return false;
-    try {
-      linkSync(toSystemPath(source), toSystemPath(target));
-      return true;
-    } catch (error) {
-      const errno = errnoOf(error);
-      // Another file system: no file will do. Too many links or an immutable file: this one will not.
-      if (errno === 'EXDEV') this.#canLink = false;
-      else if (errno !== 'EMLINK' && errno !== 'EPERM') throw error;
-      return false;
-    }
-  }
-
   /** Anything but a directory; nothing is at `target`. */
   #copyEntry(source: ByteString, target: ByteString, stats: BigIntStats): void {
-    const from = toSystemPath(source);
     const to = toSystemPath(target);
     switch (stats.mode & typeMask) {
       case fileType:
-        if (this.#link(source, target) || this.#linkToFirst(target, stats)) return;
-        copyContent(from, to, stats);
-        break;
+        this.#copyFile(source, target);
+        return;
       case linkType:
-        symlinkSync(readlinkSync(from, 'buffer'), to);
+        symlinkSync(readlinkSync(toSystemPath(source), 'buffer'), to);
         break;
       case socketType:
         // Nobody listens on a copied socket: an empty file keeps its place.
@@ -239,26 +213,22 @@ export class TreeCopier {
     this.#copyAttributes(source, target, stats);
   }
 
-  /** Links a further name of a file that was copied under its first. Answers false for a first name. */
-  #linkToFirst(target: ByteString, stats: BigIntStats): boolean {
-    if (stats.nlink < 2n) return false;
-    const key = `${stats.dev}:${stats.ino}`;
-    const first = this.#firstNames.get(key);
-    if (first === undefined) {
-      this.#firstNames.set(key, target);
-      return false;
+  #copyFile(source: ByteString, target: ByteString): void {
+    using file = new SourceFile(toSystemPath(source));
+    const first = file.identity === undefined ? undefined : this.#firstNames.get(file.identity);
+    if (first !== undefined) {
+      linkSync(toSystemPath(first), toSystemPath(target));
+      return;
     }
-    linkSync(toSystemPath(first), toSystemPath(target));
-    return true;
+    if (file.identity !== undefined) this.#firstNames.set(file.identity, target);
+    file.copyTo(toSystemPath(target), this.#changes, isForeignMark);
   }
 
   #copyAttributes(source: ByteString, target: ByteString, stats: BigIntStats): void {
     const { owner, mode } = this.#options;
     const to = toSystemPath(target);
     lchownSync(to, owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
-    for (const name of listXattrs(toSystemPath(source))) {
-      if (!isForeignMark(name)) copyXattr(source, target, name);
-    }
+    copyXattrs(toSystemPath(source), to, isForeignMark);
     // After the ACL, which brings a mode of its own.
     if (!stats.isSymbolicLink()) {
       const own = Number(stats.mode) & 0o7777;
@@ -275,34 +245,4 @@ export class TreeCopier {
 
 function lstatOf(file: ByteString): BigIntStats {
   return lstatSync(toSystemPath(file), { bigint: true });
-}
-
-function copyContent(from: string | Buffer, to: string | Buffer, stats: BigIntStats): void {
-  if (stats.size < smallFile) {
-    copyFileSync(from, to, constants.COPYFILE_EXCL);
-    return;
-  }
-  const input = openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const output = openSync(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-    try {
-      copyData(input, output, Number(stats.size));
-    } finally {
-      closeSync(output);
-    }
-  } finally {
-    closeSync(input);
-  }
-}
-
-/** Attributes that the target's file system cannot hold are left out. */
-function copyXattr(source: ByteString, target: ByteString, name: string): void {
-  const value = getXattr(toSystemPath(source), name);
-  if (value === undefined) return;
-  try {
-    setXattr(toSystemPath(target), name, value);
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno !== 'ENOTSUP' && errno !== 'EOPNOTSUPP' && errno !== 'EPERM') throw error;
-  }
 }

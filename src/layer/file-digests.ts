@@ -14,8 +14,7 @@ const headSize = 2 + 4 + 3 * 8 + 32;
 
 /**
  * The known contents of files of one layer directory, by path in it. Each counts only while the file has the size, inode and
- * modification time it had then; its change time says nothing, since every further hard link to it changes that. Kept as one packed array of bytes: tens of thousands of entries are
- * loaded in a few milliseconds and decoded only where asked for.
+ * modification time it had then. Kept as one packed array of bytes: tens of thousands of entries are loaded in a few milliseconds and decoded only where asked for.
  */
 export class FileDigests {
   readonly #packed: Buffer;

@@ -29,12 +29,8 @@ export class MutableHandle implements MutableRef {
     return this.#store.plainDir(this.#live());
   }
 
-  sharingDirs(): Promise<readonly string[]> {
-    return this.#store.sharingDirs(this.#live());
-  }
-
-  async commit(options: { readonly sharesFiles?: boolean } = {}): Promise<ImmutableRef> {
-    const ref = await this.#store.commit(this.#live(), options.sharesFiles ?? false);
+  async commit(): Promise<ImmutableRef> {
+    const ref = await this.#store.commit(this.#live());
     this.#ended = true;
     return ref;
   }

@@ -7,20 +7,14 @@ const delay = 100;
 /** So many records are measured in one go. */
 const batchSize = 500;
 
-/**
- * Keeps the sizes of records' snapshots. Their sum is what the disk holds: a file that several records have by hard links counts for
- * the one that it was made for. What deletions leave of such files is kept account of as a whole, and counts for one of the records that
- * share files, until the next start, when all of these are measured afresh.
- */
+/** Keeps the sizes of records' snapshots. Their sum is what the disk holds. */
 export class RecordSizes implements AsyncDisposable {
   readonly #records: RefRecords;
   readonly #snapshotter: Snapshotter;
   readonly #pending = new Set<RefRecord>();
   #timer: NodeJS.Timeout | undefined;
   #measuring: Promise<void> = Promise.resolve();
-  readonly #ending = new Set<Promise<void>>();
-  /** Bytes of files that outlived the record they were made for. */
-  #orphaned = 0;
+  readonly #ending = new Set<Promise<number>>();
   #closed = false;
 
   constructor(records: RefRecords, snapshotter: Snapshotter) {
@@ -50,21 +44,16 @@ export class RecordSizes implements AsyncDisposable {
 
   /** Bytes of the record's snapshot, as far as they are known. */
   of(record: RefRecord): number {
-    const size = (record.size ?? 0) + this.#snapshotter.overhead(snapshotOf(record));
-    return this.#orphaned > 0 && record === this.#records.youngestSharer ? size + this.#orphaned : size;
+    return (record.size ?? 0) + this.#snapshotter.overhead(snapshotOf(record));
   }
 
   /** To be called when the removal of a record has begun. */
-  removed(record: RefRecord, removal: Removal): void {
-    const done = removal.freed.then((freed) => {
-      if (record.size === undefined) return;
-      this.#orphaned = this.#records.youngestSharer ? this.#orphaned + record.size - freed : 0;
-    });
-    this.#ending.add(done);
-    void done.finally(() => this.#ending.delete(done));
+  removed({ freed }: Removal): void {
+    this.#ending.add(freed);
+    void freed.finally(() => this.#ending.delete(freed));
   }
 
-  /** Resolves when the files of all removed records are deleted, and account is taken of what is left of them. */
+  /** Resolves when the files of all removed records are deleted. */
   async deleted(): Promise<void> {
     await Promise.all(this.#ending);
   }
@@ -73,10 +62,9 @@ export class RecordSizes implements AsyncDisposable {
     const ready: RefRecord[] = [];
     for (const record of records)
       if (record.size === undefined && (await this.#isAtRest(record))) ready.push(record);
-    for (const batch of batches(ready)) {
-      const usages = await this.#snapshotter.usage(
-        batch.map((record) => ({ id: snapshotOf(record), sharesFiles: record.sharesFiles })),
-      );
+    for (let start = 0; start < ready.length; start += batchSize) {
+      const batch = ready.slice(start, start + batchSize);
+      const usages = await this.#snapshotter.usage(batch.map(snapshotOf));
       for (const [index, record] of batch.entries()) {
         if (!this.#isWritten(record)) this.#records.setSize(record, usages[index]!.size);
       }
@@ -101,12 +89,4 @@ export class RecordSizes implements AsyncDisposable {
     await this.#measuring.catch(() => {});
     await this.deleted();
   }
-}
-
-/** All that share files are in one batch: which of them have a file tells for which it counts. */
-function* batches(records: readonly RefRecord[]): Generator<readonly RefRecord[]> {
-  const sharing = records.filter((record) => record.sharesFiles);
-  if (sharing.length > 0) yield sharing;
-  const others = records.filter((record) => !record.sharesFiles);
-  for (let start = 0; start < others.length; start += batchSize) yield others.slice(start, start + batchSize);
 }

@@ -131,7 +131,7 @@ export class RecordUsage {
       if (batch.length === 0) break;
       const removals = await records.erase(batch);
       for (const [index, record] of batch.entries()) {
-        sizes.removed(record, removals[index]!);
+        sizes.removed(removals[index]!);
         onRemoved(record);
       }
       await records.deleteBlobs(batch);

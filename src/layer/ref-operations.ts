@@ -12,10 +12,9 @@ export interface RefOperations {
   mountWritable(record: RefRecord): Promise<MountedView>;
   snapshotMount(record: RefRecord, access: { readonly readonly: boolean }): Promise<SnapshotMount>;
   plainDir(record: RefRecord): Promise<string | undefined>;
-  sharingDirs(record: RefRecord): Promise<readonly string[]>;
   layerDirs(record: RefRecord): Promise<readonly string[]>;
   layers(record: RefRecord): readonly LayerInfo[];
-  commit(record: RefRecord, sharesFiles: boolean): Promise<ImmutableRef>;
+  commit(record: RefRecord): Promise<ImmutableRef>;
   discard(record: RefRecord): Promise<void>;
   freeze(record: RefRecord): Promise<ImmutableRef>;
 }

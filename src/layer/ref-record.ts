@@ -44,8 +44,6 @@ export interface RefRecord {
   generation: number;
   state: RecordState;
   blobs: readonly StoredBlob[];
-  /** Some files may be hard links to those of other records. */
-  sharesFiles: boolean;
   /** Bytes of the snapshot; undefined until it is measured. */
   size?: number;
   lastUsedAt?: Date;

@@ -49,7 +49,6 @@ interface RecordChange {
   readonly state: RecordState;
   readonly generation?: number;
   readonly name?: undefined;
-  readonly sharesFiles?: boolean;
 }
 
 /** The graph of records: who needs whom, who is held, and which blobs and names belong to what; in memory, and in the table. */
@@ -67,9 +66,6 @@ export class RefRecords {
   readonly #children = new Map<RefId, number>();
   /** The first of them counts the blob as its own. */
   readonly #blobOwners = new Map<Digest, RefRecord[]>();
-  /** Records that share files, oldest first. */
-  readonly #sharers = new Set<RefRecord>();
-  #youngestSharer: RefRecord | undefined;
   readonly #used = new Set<RefRecord>();
   #useTimer: NodeJS.Timeout | undefined;
 
@@ -124,8 +120,6 @@ export class RefRecords {
     }
 
     await this.#removeOrphans(snapshots);
-    // Some of their files may have outlived the records they were made for.
-    for (const record of this.#sharers) this.setSize(record, undefined);
   }
 
   async #removeOrphans(snapshots: ReadonlyMap<string, 'active' | 'committed'>): Promise<void> {
@@ -280,7 +274,6 @@ export class RefRecords {
 
   #updated(record: RefRecord, nameBefore: string | undefined): void {
     if (nameBefore !== undefined && record.name === undefined) this.#unname(nameBefore, record);
-    if (record.sharesFiles) this.#addSharer(record);
   }
 
   /** Takes the name from all that has it. Answers what had it. */
@@ -333,8 +326,6 @@ export class RefRecords {
     if (record.name !== undefined) this.#unname(record.name, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, -1);
     for (const { descriptor } of record.blobs) this.#disownBlob(descriptor.digest, record);
-    this.#sharers.delete(record);
-    if (record === this.#youngestSharer) this.#youngestSharer = [...this.#sharers].at(-1);
   }
 
   /**
@@ -375,11 +366,6 @@ export class RefRecords {
         sum + (this.#blobOwners.get(digest)?.[0] === record ? (sizes.get(digest) ?? 0) : 0),
       0,
     );
-  }
-
-  /** The youngest record that shares files. */
-  get youngestSharer(): RefRecord | undefined {
-    return this.#youngestSharer;
   }
 
   /** The records that are the layers of an image of this tree, bottom first. */
@@ -462,14 +448,8 @@ export class RefRecords {
       const named = this.#byName.get(record.name) ?? new Set();
       this.#byName.set(record.name, named.add(record));
     }
-    if (record.sharesFiles) this.#addSharer(record);
     for (const { descriptor } of record.blobs) this.#ownBlob(descriptor.digest, record);
     for (const parent of parentsOf(record.origin)) this.#countChild(parent, 1);
-  }
-
-  #addSharer(record: RefRecord): void {
-    this.#sharers.add(record);
-    this.#youngestSharer = record;
   }
 
   #countChild(parent: RefId, change: 1 | -1): void {
@@ -504,9 +484,9 @@ export class RefRecords {
 
 /** Answers what it was before. */
 function apply(record: RefRecord, change: RecordChange) {
-  const { state, generation, sharesFiles, name } = record;
+  const { state, generation, name } = record;
   Object.assign(record, change);
-  return { state, generation, sharesFiles, name };
+  return { state, generation, name };
 }
 
 function blankRecord(id: RefId, options: NewRecord): RefRecord {
@@ -523,7 +503,6 @@ function blankRecord(id: RefId, options: NewRecord): RefRecord {
     name,
     generation: 0,
     blobs: blobs ?? [],
-    sharesFiles: false,
     size: undefined,
     lastUsedAt: undefined,
     usageCount: 0,

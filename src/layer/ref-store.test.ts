@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
-  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -713,41 +712,6 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
         child: 'child',
         other: 'other',
       });
-    });
-
-    test('files that refs share count once, whichever of them is left', async () => {
-      const held = () => {
-        const snapshots = path.join(dir, 'snapshots');
-        // The blocks of a file are miscounted for a moment while they are being written back.
-        spawnSync('sync', ['-f', snapshots]);
-        return Number(spawnSync('du', ['-sB1', snapshots]).stdout.toString().split('\t')[0]);
-      };
-      const empty = held();
-      const told = async () => (await store.usage()).reduce((sum, { size }) => sum + size, 0);
-      const assertHonest = async () => {
-        const [size, taken] = [await told(), held() - empty];
-        assert.ok(Math.abs(size - taken) <= 8192, `usage tells of ${size} bytes, the disk holds ${taken}`);
-      };
-      const first = await make({ big: 'x'.repeat(1_000_000), other: 'y'.repeat(500_000) });
-      const [dirOfFirst] = await first.layerDirs();
-      const linked = async (name: string) => {
-        const mutable = await store.createMutable(undefined, { description: name });
-        linkSync(path.join(dirOfFirst!, name), path.join((await mutable.plainDir())!, name));
-        return await mutable.commit({ sharesFiles: true });
-      };
-      const refs = [await linked('big'), await linked('big'), await linked('other')];
-      await assertHonest();
-      await first.release();
-      await pruned();
-      await assertHonest();
-      for (const ref of refs) {
-        await ref.release();
-        store.retire(ref.id);
-        await assertHonest();
-      }
-      assert.equal(await told(), 0);
-      await restart();
-      await assertHonest();
     });
 
     test('an image keeps its blobs when their records are pruned, until everything is', async () => {

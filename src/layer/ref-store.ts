@@ -353,12 +353,9 @@ class LocalRefStore implements RefStore, RefOperations {
     if (!record) return;
     if (record.handles > 0) this.#unwanted.add(record);
     if (!this.#records.isPrunable(record)) return;
-    // Before its files go: who has links to them must be known.
-    await this.#sizes.settle([record]);
-    if (!this.#records.isPrunable(record)) return;
     this.#records.detach(record);
     const [removal] = await this.#records.erase([record]);
-    this.#sizes.removed(record, removal!);
+    this.#sizes.removed(removal!);
     this.#onRemoved(record);
     await this.#records.deleteBlobs([record]);
   }
@@ -432,12 +429,6 @@ class LocalRefStore implements RefStore, RefOperations {
     return form === 'tree' ? dir : undefined;
   }
 
-  async sharingDirs(record: RefRecord): Promise<readonly string[]> {
-    const sharing = this.#records.ancestors(record).filter(({ sharesFiles }) => sharesFiles);
-    const dirs = await Promise.all(sharing.map((each) => this.layerDirs(each)));
-    return dirs.flatMap((layers) => layers.at(-1) ?? []);
-  }
-
   layerDirs(record: RefRecord): Promise<readonly string[]> {
     return this.#snapshotter.layerDirs(snapshotOf(record));
   }
@@ -451,8 +442,8 @@ class LocalRefStore implements RefStore, RefOperations {
     }));
   }
 
-  async commit(record: RefRecord, sharesFiles: boolean): Promise<ImmutableRef> {
-    await this.#records.updateWith(record, { state: 'committed', sharesFiles }, (write) =>
+  async commit(record: RefRecord): Promise<ImmutableRef> {
+    await this.#records.updateWith(record, { state: 'committed' }, (write) =>
       this.#snapshotter.commit(snapshotOf(record), write),
     );
     this.#sizes.note(record);

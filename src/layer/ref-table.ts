@@ -16,7 +16,6 @@ interface RecordRow {
   readonly name: string | null;
   readonly generation: number;
   readonly state: string;
-  readonly shares_files: number;
   readonly size: number | null;
   readonly last_used_at: number | null;
   readonly usage_count: number;
@@ -46,7 +45,7 @@ export class RefTable {
       CREATE TABLE IF NOT EXISTS ref_record (
         id TEXT PRIMARY KEY, origin TEXT NOT NULL, type TEXT NOT NULL, description TEXT NOT NULL,
         created_at INTEGER NOT NULL, chain_id TEXT, name TEXT, generation INTEGER NOT NULL, state TEXT NOT NULL,
-        shares_files INTEGER NOT NULL, size INTEGER, last_used_at INTEGER, usage_count INTEGER NOT NULL
+        size INTEGER, last_used_at INTEGER, usage_count INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS ref_blob (
         record TEXT NOT NULL, digest TEXT NOT NULL, descriptor TEXT NOT NULL, diff_id TEXT NOT NULL,
@@ -56,7 +55,7 @@ export class RefTable {
     `);
     this.#database = database;
     this.#put = database.prepare(
-      'INSERT OR REPLACE INTO ref_record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO ref_record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
     this.#delete = database.prepare('DELETE FROM ref_record WHERE id = ?');
     this.#deleteBlobs = database.prepare('DELETE FROM ref_blob WHERE record = ?');
@@ -96,7 +95,6 @@ export class RefTable {
           record.name ?? null,
           record.generation,
           record.state,
-          record.sharesFiles ? 1 : 0,
           record.size ?? null,
           record.lastUsedAt?.getTime() ?? null,
           record.usageCount,
@@ -162,7 +160,6 @@ function recordOf(row: RecordRow, blobs: readonly StoredBlob[]): RefRecord {
     generation: row.generation,
     state: row.state as RecordState,
     blobs,
-    sharesFiles: row.shares_files !== 0,
     size: row.size ?? undefined,
     lastUsedAt: row.last_used_at === null ? undefined : new Date(row.last_used_at),
     usageCount: row.usage_count,

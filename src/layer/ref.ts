@@ -87,10 +87,7 @@ export interface MutableRef {
   snapshotMount(): Promise<SnapshotMount>;
   /** A directory to write to without a mount, if this ref has no parent; undefined otherwise. */
   plainDir(): Promise<string | undefined>;
-  /** The directories of the layers below whose files may be hard links to those of other refs. */
-  sharingDirs(): Promise<readonly string[]>;
-  /** `sharesFiles`: some files may be hard links to those of other refs. */
-  commit(options?: { readonly sharesFiles?: boolean }): Promise<ImmutableRef>;
+  commit(): Promise<ImmutableRef>;
   /**
    * Ends this handle like `commit`, but the tree may be written to again (`RefStore.thaw`). What is built on the ref, or made
    * of it, keeps the tree as it is for good.

@@ -26,8 +26,7 @@ export function bindIfPresent(prototype: string): NativeFunction | undefined {
 
 /** `path` as the bytes of a C string. */
 export function pathBytes(path: PathLike): Buffer {
-  const bytes = typeof path === 'string' ? Buffer.from(path) : path;
-  return Buffer.concat([bytes, Buffer.of(0)]);
+  return typeof path === 'string' ? Buffer.from(`${path}\0`) : Buffer.concat([path, Buffer.of(0)]);
 }
 
 const errnoNames: ReadonlyMap<number, string> = new Map(

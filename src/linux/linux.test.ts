@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   existsSync,
   ftruncateSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -12,15 +15,17 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { copyData } from './copy-data.ts';
+import { type CopyChanges, SourceFile } from './copy-file.ts';
 import { lockRoot } from './flock.ts';
 import { majorOf, makeDevice, minorOf, mknod } from './mknod.ts';
 import { bindMount, mount, unmount } from './mount.ts';
@@ -180,6 +185,99 @@ test('copied data keeps its holes', () => {
   closeSync(to);
   assert.ok(readFileSync(at('to')).equals(readFileSync(at('from'))));
   assert.ok(lstatSync(at('to')).blocks * 512 < 1 << 20);
+});
+
+describe('a copied file', () => {
+  const keepAll = () => false;
+  /** A copy of the file `source`, with what stat(1) says of it. */
+  const copy = (target: string, changes: CopyChanges = {}, skips: (name: string) => boolean = keepAll) => {
+    using file = new SourceFile(at('source'));
+    file.copyTo(at(target), changes, skips);
+    const stats = lstatSync(at(target), { bigint: true });
+    return {
+      mode: (stats.mode & 0o7777n).toString(8),
+      owner: `${stats.uid}:${stats.gid}`,
+      times: [stats.atimeNs, stats.mtimeNs],
+      text: readFileSync(at(target), 'utf8'),
+    };
+  };
+  const make = (mode: number, text: string) => {
+    writeFileSync(at('source'), text);
+    chmodSync(at('source'), mode);
+  };
+
+  test('has the data, mode, owner, attributes and times of its source', () => {
+    make(0o644, 'text');
+    chownSync(at('source'), 12, 34);
+    chmodSync(at('source'), 0o6753);
+    setXattr(at('source'), 'trusted.kept', Buffer.from('1'));
+    setXattr(at('source'), 'trusted.left', Buffer.from('2'));
+    const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+    setXattr(at('source'), 'security.capability', capability);
+    const times = [-1_500_000_001n, 1_234_567_890_123_456_789n] as const;
+    utimens(at('source'), ...times);
+    const copied = copy('target', {}, (name) => name === 'trusted.left');
+    assert.deepEqual(copied, { mode: '6753', owner: '12:34', times, text: 'text' });
+    assert.deepEqual(listXattrs(at('target')).sort(), ['security.capability', 'trusted.kept']);
+    assert.deepEqual(getXattr(at('target'), 'security.capability'), capability);
+  });
+
+  test('has the mode, owner and times that are asked for instead', () => {
+    make(0o640, 'text');
+    const owner = { uid: 5, gid: 6 };
+    assert.deepEqual(copy('target', { owner, mode: (own) => own | 0o4011, timestamp: -1n }), {
+      mode: '4651',
+      owner: '5:6',
+      times: [-1n, -1n],
+      text: 'text',
+    });
+  });
+
+  test('has them whatever its directory passes on, and the umask', () => {
+    make(0o666, 'text');
+    mkdirSync(at('set-group-id'));
+    chownSync(at('set-group-id'), 0, 77);
+    chmodSync(at('set-group-id'), 0o2755);
+    mkdirSync(at('default-list'));
+    const list = '0200000001000700ffffffff04000000ffffffff20000000ffffffff';
+    setXattr(at('default-list'), 'system.posix_acl_default', Buffer.from(list, 'hex'));
+    for (const target of ['target', 'set-group-id/target', 'default-list/target']) {
+      const { mode, owner } = copy(target);
+      assert.deepEqual({ mode, owner }, { mode: '666', owner: '0:0' }, target);
+    }
+  });
+
+  test('is made of what is large, empty or has holes as well, and never over something', () => {
+    make(0o600, '');
+    assert.equal(copy('empty').text, '');
+    for (const size of [65_535, 65_536, 1_000_000]) {
+      make(0o600, 'x'.repeat(size));
+      assert.equal(copy(`of-${size}`).text.length, size);
+    }
+    truncateSync(at('source'), 64 << 20);
+    copy('holes');
+    const { size, blocks } = lstatSync(at('holes'));
+    assert.ok(size === 64 << 20 && blocks * 512 < 4 << 20, `${blocks} blocks`);
+    assert.throws(() => copy('empty'), { code: 'EEXIST' });
+    symlinkSync(at('elsewhere'), at('link'));
+    assert.throws(() => copy('link'), { code: 'EEXIST' });
+  });
+
+  test('is made of regular files only, whose names are known to be of one file', () => {
+    make(0o600, 'text');
+    const identityOf = (name: string) => {
+      using file = new SourceFile(at(name));
+      return file.identity;
+    };
+    assert.equal(identityOf('source'), undefined);
+    linkSync(at('source'), at('second'));
+    assert.equal(identityOf('source'), identityOf('second'));
+    assert.notEqual(identityOf('source'), undefined);
+    mknod(at('fifo'), 0o010600);
+    assert.throws(() => identityOf('fifo'), { code: 'EINVAL' });
+    symlinkSync('source', at('link'));
+    assert.throws(() => identityOf('link'), { code: 'ELOOP' });
+  });
 });
 
 test('a root is locked for one process at a time, and who holds it is named', () => {

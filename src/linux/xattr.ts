@@ -8,7 +8,7 @@ const lsetxattr = bind(
 );
 const lremovexattr = bind('int lremovexattr(const void *path, const char *name)');
 
-const { ENODATA, ENOTSUP, EOPNOTSUPP, ERANGE } = constants.errno;
+const { ENODATA, ENOTSUP, EOPNOTSUPP, EPERM, ERANGE } = constants.errno;
 /** The kernel's XATTR_LIST_MAX and XATTR_SIZE_MAX. */
 const maximum = 65_536;
 /** Reused by the synchronous calls of this thread; never handed out. */
@@ -57,4 +57,16 @@ export function removeXattr(path: PathLike, name: string): void {
   if (lremovexattr(pathBytes(path), name) === 0) return;
   const errno = lastErrno();
   if (errno !== ENODATA) throw new SystemError('lremovexattr', errno, path);
+}
+
+/** Gives `target` the attributes of `source` but those that `skips` names; what the target's file system cannot hold is left out. */
+export function copyXattrs(source: PathLike, target: PathLike, skips: (name: string) => boolean): void {
+  for (const name of listXattrs(source)) {
+    const value = skips(name) ? undefined : getXattr(source, name);
+    if (value === undefined) continue;
+    if (lsetxattr(pathBytes(target), name, value, value.length, 0) === 0) continue;
+    const errno = lastErrno();
+    if (errno !== ENOTSUP && errno !== EOPNOTSUPP && errno !== EPERM)
+      throw new SystemError('lsetxattr', errno, target);
+  }
 }

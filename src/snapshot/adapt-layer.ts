@@ -37,11 +37,11 @@ export function needsAdapting({ layer, madeOn, lowers }: MovedLayer): boolean {
 }
 
 /**
- * Makes `target` what the layer changed, by hard links: without the whiteouts that hide nothing and what was only copied up, and with
+ * Makes `target` what the layer changed: without the whiteouts that hide nothing and what was only copied up, and with
  * whiteouts for what an opaque directory replaced instead of its mark.
  */
 export function adaptLayer(moved: MovedLayer, target: BytePath): void {
-  const copier = new EntryCopier('link');
+  const copier = new EntryCopier();
   /** Answers whether anything was changed in the directory; where something was only deleted, it stays as well. */
   const copyDir = ({ layer, madeOn, lowers }: MovedLayer, replaces: boolean, to: BytePath): boolean => {
     const stats = lstatSync(pathBuffer(layer), { bigint: true });

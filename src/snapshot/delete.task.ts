@@ -3,10 +3,7 @@ import { errnoOf } from '../base/errors.ts';
 import { type BytePath, bytePath, pathBuffer } from './byte-path.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
 
-/**
- * Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back: files that have links
- * elsewhere free nothing.
- */
+/** Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back. */
 export default function deleteTask(paths: readonly string[]): number[] {
   return paths.map((path) => {
     let freed = 0;

@@ -7,7 +7,6 @@ import type {
   SnapshotMount,
   Snapshotter,
   SnapshotUsage,
-  UsageQuery,
 } from './snapshot.ts';
 import type { WriteLedger } from './write-ledger.ts';
 
@@ -111,8 +110,8 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     return this.#inner.list();
   }
 
-  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
-    return this.#inner.usage(queries, signal);
+  usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
+    return this.#inner.usage(ids, signal);
   }
 
   overhead(id: SnapshotId): number {

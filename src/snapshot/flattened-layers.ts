@@ -2,12 +2,11 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { MaterializeInput } from './materialize.task.ts';
-import type { TreeToMeasure } from './measure.task.ts';
 import type { SnapshotId, SnapshotUsage } from './snapshot.ts';
 import type { Trash } from './trash.ts';
 
-/** Mounting gets slow with the number of layers (the kernel ends at 500): above this many, the lower ones are flattened. */
-const mostLayers = 200;
+/** The kernel mounts 500 layers, not much slower than a few: above this many, the lower ones are flattened. */
+const mostLayers = 400;
 /** Layers are flattened in steps of this many, so that a growing chain finds an earlier one to start from. */
 const step = 100;
 
@@ -20,7 +19,7 @@ interface Flat {
 }
 
 /**
- * Plain trees of hard links that stand for the lower layers of very long stacks. They are made when a mount needs
+ * Plain trees, copies that stand for the lower layers of very long stacks. They are made when a mount needs
  * them, shared by all snapshots that start with the same layers, and removed with the last of these; they do not
  * outlive the process.
  */
@@ -57,7 +56,7 @@ export class FlattenedLayers {
     }
   }
 
-  /** Bytes of the trees that were first made for `user`, or fell to it: what they take beside the files they link to. */
+  /** Bytes of the trees that were first made for `user`, or fell to it. */
   sizeFor(user: SnapshotId): number {
     let size = 0;
     for (const { users, size: bytes } of this.#flats.values()) {
@@ -85,7 +84,6 @@ export class FlattenedLayers {
       await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
         dirs: lower.toReversed(),
         target: dir,
-        method: 'link',
       });
     };
     const flat: Flat = { dir, ready: Promise.resolve().then(make), users: new Set(), size: 0 };
@@ -100,9 +98,9 @@ export class FlattenedLayers {
   }
 
   async #measure(flat: Flat): Promise<void> {
-    const [usage] = await this.#pool.run<readonly TreeToMeasure[], readonly SnapshotUsage[]>(
+    const [usage] = await this.#pool.run<readonly string[], readonly SnapshotUsage[]>(
       new URL('./measure.task.ts', import.meta.url),
-      [{ dir: flat.dir, files: 'linked' }],
+      [flat.dir],
     );
     flat.size = usage!.size;
   }

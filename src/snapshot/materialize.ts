@@ -1,19 +1,14 @@
 import { type BigIntStats, lstatSync } from 'node:fs';
 import { type BytePath, pathBuffer } from './byte-path.ts';
-import { type CopyMethod, copyTimes, EntryCopier } from './entry-copier.ts';
+import { copyTimes, EntryCopier } from './entry-copier.ts';
 import { type MergedDirectory, mergedTree } from './merged-directory.ts';
 
 /**
  * Makes `target` (a directory, empty or not there) one plain tree that shows what the layers `dirs` (topmost first) show.
  * `onEntry` is called for every entry and may throw to stop.
  */
-export function materialize(
-  dirs: readonly BytePath[],
-  target: BytePath,
-  method: CopyMethod,
-  onEntry: () => void,
-): void {
-  const copier = new EntryCopier(method);
+export function materialize(dirs: readonly BytePath[], target: BytePath, onEntry: () => void): void {
+  const copier = new EntryCopier();
   const copyEntries = (directory: MergedDirectory, to: BytePath): void => {
     for (const entry of directory.entries()) {
       onEntry();

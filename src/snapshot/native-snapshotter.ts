@@ -4,7 +4,6 @@ import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import { joinLayers, layersAbove } from './layer-list.ts';
 import type { MaterializeInput } from './materialize.task.ts';
-import type { TreeToMeasure } from './measure.task.ts';
 import {
   type Removal,
   type SnapshotChanges,
@@ -14,7 +13,6 @@ import {
   type Snapshotter,
   type SnapshotUsage,
   snapshotId,
-  type UsageQuery,
 } from './snapshot.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
@@ -148,10 +146,10 @@ class NativeSnapshotter implements Snapshotter {
     yield* this.#index.all();
   }
 
-  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
-    return this.#housekeeping.run<readonly TreeToMeasure[], readonly SnapshotUsage[]>(
+  usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
+    return this.#housekeeping.run<readonly string[], readonly SnapshotUsage[]>(
       new URL('./measure.task.ts', import.meta.url),
-      queries.map(({ id, sharesFiles }) => ({ dir: this.#tree(id), files: sharesFiles ? 'mixed' : 'made' })),
+      ids.map((id) => this.#tree(id)),
       { signal },
     );
   }
@@ -206,7 +204,6 @@ class NativeSnapshotter implements Snapshotter {
       await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
         dirs: [this.#tree(from)],
         target,
-        method: 'copy',
       });
     }
   }
@@ -219,7 +216,6 @@ class NativeSnapshotter implements Snapshotter {
         upper: [upper],
         target: this.#tree(id),
         deletions: 'apply',
-        method: 'copy',
       };
     });
     await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), steps);

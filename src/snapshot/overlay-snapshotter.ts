@@ -8,7 +8,6 @@ import type { AdaptLayerInput } from './adapt-layer.task.ts';
 import { bytePath, pathBuffer } from './byte-path.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
-import type { TreeToMeasure } from './measure.task.ts';
 import type {
   Removal,
   SnapshotChanges,
@@ -17,7 +16,6 @@ import type {
   SnapshotMount,
   Snapshotter,
   SnapshotUsage,
-  UsageQuery,
 } from './snapshot.ts';
 import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
@@ -202,14 +200,10 @@ class OverlaySnapshotter implements Snapshotter {
     yield* this.#index.all();
   }
 
-  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
-    return this.#housekeeping.run<readonly TreeToMeasure[], readonly SnapshotUsage[]>(
+  usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
+    return this.#housekeeping.run<readonly string[], readonly SnapshotUsage[]>(
       new URL('./measure.task.ts', import.meta.url),
-      queries.map(({ id, sharesFiles }) => ({
-        dir: this.#ownDir(id),
-        // What merges and diffs have of their own are links to their parents' files.
-        files: this.#index.get(id)?.layers ? 'linked' : sharesFiles ? 'mixed' : 'made',
-      })),
+      ids.map((id) => this.#ownDir(id)),
       { signal },
     );
   }
@@ -307,7 +301,6 @@ class OverlaySnapshotter implements Snapshotter {
         upper: above.length > 0 ? above : [this.#emptyDir],
         target,
         deletions: 'whiteout',
-        method: 'link',
       },
     ]);
     return ownLayer(id);

@@ -74,26 +74,17 @@ export interface Snapshotter extends AsyncDisposable {
   stat(id: SnapshotId): Promise<SnapshotInfo | undefined>;
   list(): AsyncIterable<SnapshotInfo>;
   /** What each snapshot takes, in one go. What does not exist takes nothing. */
-  usage(queries: readonly UsageQuery[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]>;
+  usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]>;
   /** Bytes that the snapshot takes beside its `usage` for as long as this process lives. */
   overhead(id: SnapshotId): number;
 }
 
 /** The files are out of the way already, and deleted a little later. */
 export interface Removal {
-  /** Bytes that the disk has back: less than the usage where other snapshots have links to the files. Never rejects. */
+  /** Bytes that the disk has back, once it has. Never rejects. */
   readonly freed: Promise<number>;
   /** The layer directory of its own that the snapshot had. */
   readonly layerDir?: string;
-}
-
-export interface UsageQuery {
-  readonly id: SnapshotId;
-  /**
-   * Some of the files may be hard links to those of other snapshots. A shared file counts for the snapshot that it was made
-   * in, and when that is gone for the first of `queries` that has it, if these are all that have it.
-   */
-  readonly sharesFiles: boolean;
 }
 
 export interface SnapshotInfo {

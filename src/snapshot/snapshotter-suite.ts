@@ -223,6 +223,44 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
       await see(id('diff'), expectAll);
     });
 
+    test('nothing done to a file of one tree is seen in another, and no tree gives a file names that it did not have', async () => {
+      const untouched = '1 644 one';
+      const base = await write('base', undefined, files({ 'd/file': 'one', 'd/gone': 'x' }));
+      const child = await write('child', base, (root) => {
+        rmSync(path.join(root, 'd'), { recursive: true });
+        files({ 'd/file': 'one', 'd/new': 'one' })(root);
+        linkSync(path.join(root, 'd/new'), path.join(root, 'd/second'));
+      });
+      const other = await write('other', undefined, files({ 'd/strange': 'other' }));
+      await snapshotter.diff(id('part'), base, child);
+      await snapshotter.diff(id('unrelated'), other, child);
+      await snapshotter.merge(id('merged'), [other, child]);
+      await snapshotter.merge(id('adapted'), [other, id('part'), id('unrelated')]);
+      const trees = [base, child, id('unrelated'), id('merged'), id('adapted')];
+      const expectUntouched = () =>
+        Promise.all(
+          trees.map((tree) =>
+            see(tree, (root) => {
+              const file = path.join(root, 'd/file');
+              const { nlink, mode } = lstatSync(file);
+              const seen = `${nlink} ${(mode & 0o777).toString(8)} ${readFileSync(file, 'utf8')}`;
+              assert.equal(seen, untouched, tree);
+              if (tree !== base) assert.equal(lstatSync(path.join(root, 'd/new')).nlink, 2, tree);
+            }),
+          ),
+        );
+      await expectUntouched();
+      for (const tree of trees) {
+        await write(`${tree}written`, tree, (root) => {
+          const file = path.join(root, 'd/file');
+          writeFileSync(file, 'changed', { flag: 'r+' });
+          chmodSync(file, 0o4777);
+          chownSync(file, 12, 34);
+        });
+        await expectUntouched();
+      }
+    });
+
     test('the root of a child has the mode, owner and times of its parent', async () => {
       const base = await write('base', undefined, (root) => {
         chownSync(root, 7, 8);
@@ -404,10 +442,7 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         writeFileSync(path.join(root, 'big'), Buffer.alloc(1 << 20, 1));
         linkSync(path.join(root, 'big'), path.join(root, 'big2'));
       });
-      const [usage, none] = await snapshotter.usage([
-        { id: base, sharesFiles: false },
-        { id: id('nowhere'), sharesFiles: false },
-      ]);
+      const [usage, none] = await snapshotter.usage([base, id('nowhere')]);
       const { size, inodes } = usage!;
       assert.ok(size >= 1 << 20 && size < (1 << 20) + 64 * 1024, `${size} bytes`);
       assert.ok(inodes >= 2 && inodes <= 4, `${inodes} inodes`);

@@ -1,7 +1,7 @@
 import { type BigIntStats, lstatSync, rmSync } from 'node:fs';
 import { isWhiteout, makeOpaque, makeWhiteout } from '../linux/overlay-marks.ts';
 import { type BytePath, pathBuffer } from './byte-path.ts';
-import { type CopyMethod, copyTimes, EntryCopier } from './entry-copier.ts';
+import { copyTimes, EntryCopier } from './entry-copier.ts';
 import { type MergedEntry, mergedTree } from './merged-directory.ts';
 import { treeChanges } from './tree-changes.ts';
 
@@ -13,15 +13,11 @@ export interface ChangesToWrite {
   readonly target: BytePath;
   /** `whiteout`: deletions are written as overlayfs marks. `apply`: what is deleted is removed from `target`. */
   readonly deletions: 'whiteout' | 'apply';
-  readonly method: CopyMethod;
 }
 
 /** Writes what `upper` changed against `lower` into `target`: a layer directory of its own, or a tree that is changed in place. */
-export function writeChanges(
-  { lower, upper, target, deletions, method }: ChangesToWrite,
-  onEntry: () => void,
-): void {
-  const copier = new EntryCopier(method);
+export function writeChanges({ lower, upper, target, deletions }: ChangesToWrite, onEntry: () => void): void {
+  const copier = new EntryCopier();
   const after = mergedTree(upper);
   /** Directories made or changed in the target, with the times they get in the end. */
   const directories = new Map<BytePath, BigIntStats>();

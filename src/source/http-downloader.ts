@@ -233,7 +233,7 @@ export class HttpDownloader implements AsyncDisposable {
       if (incoming.etag !== '') this.#downloads.put(requestDigest(http), { ...version, ref: equal.id });
       return { download: { ...version, ref: equal.id }, ref: equal };
     }
-    const ref = await tree.commit({ sharesFiles: false });
+    const ref = await tree.commit();
     const download = { ...version, ref: ref.id };
     this.#downloads.put(requestDigest(http), download);
     const [dir] = await ref.layerDirs(context);

@@ -23,10 +23,10 @@ export class NewTree implements AsyncDisposable {
   }
 
   /** To be called once, after `makeDirectory`. */
-  async commit(options: { readonly sharesFiles: boolean }): Promise<ImmutableRef> {
+  async commit(): Promise<ImmutableRef> {
     const ref = await this.#make();
     await this.#unmount();
-    return await ref.commit(options);
+    return await ref.commit();
   }
 
   /** As `commit`, for a tree that is going to be changed by what comes next. */

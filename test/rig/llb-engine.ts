@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Transport } from '@connectrpc/connect';
 import { solve } from '../../src/client/solve.ts';
 import { emptySolve, type SolveRequest } from '../../src/client/solve-request.ts';
@@ -20,9 +21,11 @@ export class LlbEngine implements AsyncDisposable {
     this.base = ociLayout(`base@${baseLayout().digest}`, { storeId: 'base' });
   }
 
-  static async open(): Promise<LlbEngine> {
+  /** `config`: a `buildkitd.toml`. */
+  static async open({ config = '' }: { readonly config?: string } = {}): Promise<LlbEngine> {
     const work = new WorkDirectory();
-    return new LlbEngine(await openInProcessEngine({ root: work.at('root') }), work);
+    const configFile = path.join(work.tree({ 'buildkitd.toml': config }), 'buildkitd.toml');
+    return new LlbEngine(await openInProcessEngine({ root: work.at('root'), configFile }), work);
   }
 
   get transport(): Transport {
@@ -36,12 +39,12 @@ export class LlbEngine implements AsyncDisposable {
 
   /** Builds a tree, and answers the directory that its files were written to. */
   async build(state: State, request: Partial<SolveRequest> = {}): Promise<string> {
-    const path = this.work.tree({});
+    const directory = this.work.tree({});
     await this.solve(state, {
-      outputs: [{ kind: 'directory', exporter: 'local', attributes: {}, path, remove: false }],
+      outputs: [{ kind: 'directory', exporter: 'local', attributes: {}, path: directory, remove: false }],
       ...request,
     });
-    return path;
+    return directory;
   }
 
   /** Builds a tree for the outputs that the request has; answers what the exporters said. */

@@ -121,7 +121,7 @@ class GitInstance implements SourceInstance {
       const input: SetTimesInput = { directory, time: await checkout.commitTime(origin) };
       await pool.run(new URL('./set-times.task.ts', import.meta.url), input, { signal });
     }
-    return await tree.commit({ sharesFiles: false });
+    return await tree.commit();
   }
 
   /** Has errors name the repository. */
