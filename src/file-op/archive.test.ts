@@ -157,3 +157,10 @@ test('capabilities stay when a further name of their file is unpacked', async ()
   const found = getXattr(path.join(rig.target, 'second'), 'security.capability');
   assert.equal(found?.toString('latin1'), capability);
 });
+
+test('members that stand for the root itself leave it as it is', async () => {
+  await using rig = new FileOpRig();
+  const roots = ['', '.', '/', './', 'a/..'].map((name) => rawMember({ name, data: 'data' }));
+  await add(rig, 'a.tar', rawTar(rawMember({ name: 'f' }), ...roots, rawMember({ name: 'g' })));
+  assert.deepEqual(rig.found(), ['f', 'g']);
+});

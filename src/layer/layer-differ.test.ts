@@ -774,3 +774,31 @@ test('conversion to an epoch writes a sparse member out', async () => {
   assert.deepEqual([entry?.name, entry?.size, entry?.mtime], ['holes', 3_000_000, 1_000_000_000n]);
   assert.equal(entry?.data, '\0'.repeat(3_000_000));
 });
+
+test("a deletion may carry data, which is nobody's", async () => {
+  using here = await place();
+  const tar = makeTar([
+    { name: '.wh.gone', data: 'data' },
+    { name: '.wh..wh.plnk/1', data: 'data' },
+    { name: '.wh..wh..opq', data: 'data' },
+    { name: 'f', data: 'x' },
+  ]);
+  for (const form of ['tree', 'overlay'] as const) {
+    const dir = here.dir(form);
+    writeFileSync(join(dir, 'gone'), '');
+    await unpack(tar, here, dir, form);
+    assert.equal(readFileSync(join(dir, 'f'), 'utf8'), 'x');
+  }
+  assert.deepEqual(readdirSync(join(here.path, 'tree')).includes('gone'), false);
+});
+
+test('an attribute that would be read as another is refused by name', async () => {
+  using here = await place();
+  const upper = here.dir('upper');
+  writeFileSync(join(upper, 'f'), '');
+  setXattr(join(upper, 'f'), 'user.a=b', Buffer.from('x'));
+  await assert.rejects(tarOf({ kind: 'overlay', dir: upper, lowerDirs: [] }, here), {
+    code: 'invalid_argument',
+    message: /"user\.a=b" of \/f has a = in its name/,
+  });
+});

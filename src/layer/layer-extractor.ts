@@ -110,7 +110,9 @@ export class LayerExtractor implements TarHandler, Disposable {
   }
 
   data(chunk: Uint8Array): void {
-    const file = this.#file!;
+    const file = this.#file;
+    // What is no file can have data, too: a mark of a deletion, or something named like the root.
+    if (!file) return;
     try {
       for (let at = 0; at < chunk.length; ) {
         const written = writeSync(file.descriptor, chunk, at, chunk.length - at, file.position);
@@ -124,7 +126,8 @@ export class LayerExtractor implements TarHandler, Disposable {
   }
 
   hole(size: number): void {
-    const file = this.#file!;
+    const file = this.#file;
+    if (!file) return;
     file.position += size;
     file.endsInHole = true;
   }

@@ -285,7 +285,9 @@ export class TarParser {
     const size = this.#decimal(records, 'size') ?? headerSize;
     if (flag === volumeLabel) return { size };
     if (flag === 'M') throw this.#invalid('it continues an entry of another volume');
-    const type = flag === '0' || flag === '\0' ? (name.endsWith('/') ? 'directory' : 'file') : types[flag];
+    // Directories of archives from before there was a type for them have a slash at the end.
+    const isOldDirectory = name.endsWith('/') && (flag === '\0' || (flag === '0' && size === 0));
+    const type = isOldDirectory ? 'directory' : types[flag];
     if (type === undefined) throw this.#invalid(`unknown entry type ${JSON.stringify(flag)}`);
     const sparse = flag === 'S' ? this.#oldSparse(block) : this.#paxSparse(records, size);
     if (sparse && type !== 'file') throw this.#invalid('it has a sparse map and is no file');

@@ -1,4 +1,5 @@
-import { type ByteString, isAscii, toByteString } from './byte-path.ts';
+import { KilnError } from '../base/errors.ts';
+import { type ByteString, fromByteString, isAscii, toByteString } from './byte-path.ts';
 import { blockSize, type TarEntry, typeFlags, xattrKeyPrefix } from './tar-entry.ts';
 
 const nanosecondsPerSecond = 1_000_000_000n;
@@ -65,13 +66,25 @@ function encodeHeader(entry: TarEntry): Buffer {
   if (entry.mtime % nanosecondsPerSecond !== 0n || !fitsOctal(Number(seconds), fields.mtime)) {
     records.set('mtime', formatTime(entry.mtime));
   }
-  for (const [name, value] of entry.xattrs ?? []) records.set(xattrKeyPrefix + toByteString(name), value);
+  for (const [name, value] of entry.xattrs ?? []) {
+    if (name.includes('=')) throw unwritable(entry.name, name);
+    records.set(xattrKeyPrefix + toByteString(name), value);
+  }
   // A long name that can be divided between two fields needs no pax record, unless there is one anyhow.
   const ustar = records.size === 0 || (records.size === 1 && longName && split !== undefined);
   const block = ustar
     ? mainBlock(entry, Number(seconds), split?.name ?? entry.name, split?.prefix ?? '')
     : mainBlock(entry, Number(seconds), asciiOf(entry.name), '');
   return ustar ? block : Buffer.concat([paxBlocks(entry.name, records), block]);
+}
+
+/** A pax record's key ends where its first `=` is: the attribute would become another one. */
+function unwritable(entry: ByteString, xattr: string): KilnError {
+  return new KilnError(
+    'invalid_argument',
+    `the extended attribute ${JSON.stringify(xattr)} of /${fromByteString(entry)} has a = in its name, which no tar archive can hold`,
+    { hint: 'remove the attribute' },
+  );
 }
 
 function mainBlock(entry: TarEntry, seconds: number, name: ByteString, prefix: ByteString): Buffer {
