@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -29,7 +29,9 @@ test('what is written through a mount over nothing has no marks, and is laid ove
     await snapshotter.prepare(id);
     mountSnapshot(await snapshotter.mount(id), target);
     try {
-      mkdirSync(path.join(target, 'usr'));
+      mkdirSync(path.join(target, 'new/usr'), { recursive: true });
+      renameSync(path.join(target, 'new/usr'), path.join(target, 'usr'));
+      rmdirSync(path.join(target, 'new'));
       writeFileSync(path.join(target, 'usr', id), '');
       assert.throws(() => mknod(path.join(target, 'usr/deleted'), 0o020000, 0n), { code: 'EPERM' });
     } finally {

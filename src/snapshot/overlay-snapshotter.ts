@@ -83,7 +83,7 @@ class OverlaySnapshotter implements Snapshotter {
   async commit(id: SnapshotId, alongside?: () => void): Promise<void> {
     const work = path.join(this.#ownDir(id), 'work');
     const isOverNothing = this.#index.require(id).parents.length === 0;
-    if (isOverNothing && existsSync(work)) clearNewDirectories(path.join(this.#ownDir(id), 'fs'));
+    if (isOverNothing && existsSync(work)) clearRootDirectories(path.join(this.#ownDir(id), 'fs'));
     this.#index.commit(id, alongside);
     rmSync(work, { recursive: true, force: true });
   }
@@ -328,10 +328,10 @@ function ownerOf(layer: string): SnapshotId {
 }
 
 /**
- * The kernel marks each directory that is made in the root of an overlay as opaque, which over nothing says nothing, and would have to be
- * undone in a copy of the layer wherever it is laid over a tree with the same directory.
+ * The kernel marks a directory that is moved into the root of an overlay as opaque (and older ones each that is made there), which over
+ * nothing says nothing, and would have to be undone in a copy of the layer wherever it is laid over a tree with the same directory.
  */
-function clearNewDirectories(layer: string): void {
+function clearRootDirectories(layer: string): void {
   for (const entry of readdirSync(layer, { withFileTypes: true, encoding: 'latin1' })) {
     if (entry.isDirectory()) clearOpaque(pathBuffer(`${bytePath(layer)}/${entry.name}`));
   }
