@@ -6,6 +6,7 @@ import { authService } from '../session/services/auth-service.ts';
 import { contentService } from '../session/services/content-service.ts';
 import { type ClientSink, fileSendService } from '../session/services/file-send-service.ts';
 import { fileSyncService } from '../session/services/file-sync-service.ts';
+import { healthService } from '../session/services/health-service.ts';
 import { secretsService } from '../session/services/secrets-service.ts';
 import { sourcePolicyService } from '../session/services/source-policy-service.ts';
 import { openSshService } from '../session/services/ssh-service.ts';
@@ -34,7 +35,7 @@ export async function openSessionHost(request: SolveRequest): Promise<SessionHos
   const files: FileOutput[] = [];
   const sinks = await openSinks(request, (file) => files.push(opened.use(file)));
 
-  const services: Service[] = [authService({ tls: request.registryTls })];
+  const services: Service[] = [healthService(), authService({ tls: request.registryTls })];
   if (request.locals.size > 0) services.push(fileSyncService(request.locals, { pool }));
   if (request.uploads.size > 0) services.push(uploadService(request.uploads));
   if (request.secrets.length > 0) services.push(secretsService(request.secrets));
