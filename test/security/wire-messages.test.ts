@@ -6,44 +6,17 @@ import { createClient } from '@connectrpc/connect';
 import { parseAddress, socketOptions } from '../../src/api/address.ts';
 import { Debug } from '../../src/api/gen/kiln_debug_pb.js';
 import { mapLimit } from '../../src/base/lifetime.ts';
+import { fuzz } from '../../src/base/testing/fuzz.ts';
 import { Random } from '../../src/base/testing/random.ts';
 import { connectDaemon } from '../../src/client/connect-daemon.ts';
-import { files, scratch, toDefinition } from '../../src/llb/llb.ts';
 import { connectionWith, type Header, hostileConnection } from '../fuzz/wire/hostile-connection.ts';
-import type { Vocabulary } from '../fuzz/wire/random-message.ts';
+import { vocabulary } from '../fuzz/wire/vocabulary.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 
-/** KILN_FUZZ_MESSAGES: how many, over all tests here; KILN_FUZZ_SEED: the first seed, which alone decides what is sent. */
-const count = Number(process.env.KILN_FUZZ_MESSAGES ?? 3000);
+/** KILN_FUZZ_MESSAGES: how many, in each test here; KILN_FUZZ_SEED: the first seed, which alone decides what is sent. */
+const count = Number(process.env.KILN_FUZZ_MESSAGES ?? 1500);
 const firstSeed = Number(process.env.KILN_FUZZ_SEED ?? 1);
-
-const file = scratch().file(files().mkfile('/file', 0o644, 'text'));
-const vocabulary: Vocabulary = {
-  texts: [
-    'dockerfile.v0',
-    'context',
-    'local://context',
-    'https://127.0.0.1:1/file',
-    'https://127.0.0.1:1/repository.git',
-    'oci-layout://store@sha256:0000000000000000000000000000000000000000000000000000000000000000',
-    'local',
-    'tar',
-    'oci',
-    'image',
-    'name',
-    'platform',
-    'linux/amd64',
-    'linux/__proto__',
-    'build-arg:X',
-    'requestid',
-    'frontend.outline',
-    'network.host',
-    'ref',
-    '/file',
-  ],
-  bytes: toDefinition(file).ops,
-};
 
 /** Writes `bytes` to the daemon as a new connection, reads what comes, and leaves soon after that has stopped. */
 async function connection(daemon: Daemon, bytes: Uint8Array): Promise<void> {
@@ -148,3 +121,25 @@ test(`a daemon outlives ${count} random and damaged messages in random and damag
   }
   await assertSound(daemon, before);
 });
+
+const others: Readonly<Record<string, { readonly task: string; readonly messagesInOne: number }>> = {
+  'the engine outlives clients whose services answer with random and damaged messages': {
+    task: 'hostile-client',
+    messagesInOne: 10,
+  },
+  'kiln outlives daemons that answer and ask with random and damaged messages': {
+    task: 'hostile-daemon',
+    messagesInOne: 10,
+  },
+};
+
+for (const [name, { task, messagesInOne }] of Object.entries(others)) {
+  test(`${name}, ${count} of them`, async () => {
+    const failure = await fuzz({
+      firstSeed,
+      count: Math.ceil(count / messagesInOne),
+      task: new URL(`../fuzz/wire/${task}.task.ts`, import.meta.url),
+    });
+    if (failure) assert.fail(`seed ${failure.seed} (KILN_FUZZ_SEED=${failure.seed}): ${failure.report}`);
+  });
+}

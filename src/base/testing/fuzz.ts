@@ -1,4 +1,5 @@
 import { setTimeout as timeout } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { ThreadPool } from '../thread-pool.ts';
 import type { FuzzChunk, FuzzFailure } from './run-seeds.ts';
 
@@ -33,7 +34,11 @@ export async function fuzz({
       const current = new Int32Array(new SharedArrayBuffer(4));
       const chunk: FuzzChunk = { firstSeed: first, count: next - first, current };
       const over = new AbortController();
-      const ran = pool.run<FuzzChunk, FuzzFailure | undefined>(task, chunk).finally(() => over.abort());
+      const ran = pool
+        .run<FuzzChunk, FuzzFailure | undefined>(task, chunk)
+        // What nobody caught ended the thread.
+        .catch((error) => ({ seed: Atomics.load(current, 0), report: inspect(error) }))
+        .finally(() => over.abort());
       const stuck = timeout(patience, undefined, { signal: over.signal }).then(
         () => ({ seed: Atomics.load(current, 0), report: `it has not ended after ${patience / 1000} s` }),
         () => ran,
