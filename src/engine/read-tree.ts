@@ -47,7 +47,16 @@ export async function readTreeDir(
     const names = (await fs.readdir(directory)).filter(
       (each) => !includePattern || matchGlob(includePattern, each),
     );
-    return await Promise.all(names.sort().map((each) => statOf(path.join(directory, each), each)));
+    const stats = names.sort().map(async (each) => {
+      try {
+        return [await statOf(path.join(directory, each), each)];
+      } catch (error) {
+        // An overlay lists a deletion as a name in a directory that only one of its layers has.
+        if (errnoOf(error) === 'ENOENT') return [];
+        throw error;
+      }
+    });
+    return (await Promise.all(stats)).flat();
   });
 }
 

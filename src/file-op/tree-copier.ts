@@ -118,10 +118,13 @@ export class TreeCopier {
           selected,
         );
       } else if (selected) {
+        const stats = entry.isFile() ? 'of a file' : lstatIfThere(source);
+        // An overlay lists a deletion as a name in a directory that only one of its layers has.
+        if (!stats) continue;
         this.#makeParents(level);
         if (level.state === 'merged') this.#clear(target, undefined);
-        if (entry.isFile()) this.#copyFile(source, target);
-        else this.#copyEntry(source, target, lstatOf(source));
+        if (stats === 'of a file') this.#copyFile(source, target);
+        else this.#copyEntry(source, target, stats);
       }
     }
   }
@@ -241,6 +244,10 @@ export class TreeCopier {
     const { timestamp } = this.#options;
     utimens(toSystemPath(target), timestamp ?? stats.atimeNs, timestamp ?? stats.mtimeNs);
   }
+}
+
+function lstatIfThere(file: ByteString): BigIntStats | undefined {
+  return lstatSync(toSystemPath(file), { bigint: true, throwIfNoEntry: false });
 }
 
 function lstatOf(file: ByteString): BigIntStats {

@@ -148,6 +148,16 @@ test('a device 0/0 in a layer deletes in its own image, and nothing of another o
   assert.deepEqual(readdirSync(over).sort(), ['kept', 'victim']);
 });
 
+test("a deletion that hides nothing is in nobody's way", async () => {
+  const d = { name: 'd', type: 'directory', mode: 0o755 } as const;
+  for (const deletion of [{ name: 'd/.wh.gone' }, { ...whiteout, name: 'd/gone' }]) {
+    const name = `gone${deletion.name.length}`;
+    const image = await layout(name, tarOf([{ name: 'a' }]), tarOf([d, deletion, { name: 'd/kept' }]));
+    const copy = scratch().file(files().copy(image.state, '/d', '/out'));
+    assert.deepEqual(readdirSync(path.join(await engine.build(copy, image.request), 'out')), ['kept']);
+  }
+});
+
 test('where trees are plain directories, a device 0/0 is a file that counts, and goes into no archive', async () => {
   await using daemon = await Daemon.start({ args: ['--oci-worker-snapshotter=native'] });
   const context = (script: string) =>
