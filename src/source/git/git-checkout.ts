@@ -53,12 +53,11 @@ export class GitCheckout {
    */
   async writeRepository(origin: RemoteObject, name: string, directory: string): Promise<void> {
     const { mirrors, git, progress, skipSubmodules } = this.#options;
-    const fresh = git.with({ cwd: directory });
-    const here = fresh.with({ config: [['core.logAllRefUpdates', 'false']] });
+    const here = git.with({ cwd: directory });
     await mirrors.use(origin, this.#options, async (mirror) => {
       await emptyDirectory(directory);
-      await fresh.run([
-        ...['init', '--quiet', '--template=', '--initial-branch=master'],
+      await here.run([
+        ...['init', '--quiet', '--initial-branch=master'],
         `--object-format=${objectFormat(origin.object)}`,
       ]);
       await here.run(['remote', 'add', 'origin', origin.shown]);
@@ -80,13 +79,16 @@ export class GitCheckout {
       await withStatus(progress, `checkout ${origin.shown}`, () =>
         here.run(['checkout', '--quiet', '--detach', origin.object]),
       );
+      // Who did it, and when, is nobody's business; git has empty logs after that.
+      await here.run(['reflog', 'expire', '--all', '--expire=now']);
     });
     if (skipSubmodules || !(await hasSubmodules(here))) return;
     await withStatus(progress, `submodules of ${origin.shown}`, async () => {
       const update = ['submodule', '--quiet', 'update', '--init', '--recursive'];
-      const end = await here.try([...update, '--depth=1']);
+      const unlogged = here.with({ config: [['core.logAllRefUpdates', 'false']] });
+      const end = await unlogged.try([...update, '--depth=1']);
       // Some servers have no shallow histories, or not of every commit.
-      if (end.code !== 0) await here.run(update);
+      if (end.code !== 0) await unlogged.run(update);
     });
   }
 

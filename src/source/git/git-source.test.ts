@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
-  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -256,6 +255,8 @@ test('builds that want the same repository at the same time wait for each other'
 test('with its git directory a checkout is a clean repository at the commit', async () => {
   const commit = repository.commit({ a: 'a' });
   repository.git('tag', '--annotate', '--message=x', 'v1');
+  const plain = path.join(dir, 'plain');
+  execFileSync('git', ['init', '--quiet', plain]);
   for (const [name, refs] of [
     ['app.git#main', ['refs/heads/main']],
     ['app.git#v1', ['refs/tags/v1']],
@@ -269,10 +270,16 @@ test('with its git directory a checkout is a clean repository at the commit', as
       gitIn(directory, 'for-each-ref', '--format=%(refname)').split('\n').filter(Boolean),
       refs,
     );
+    const made = readdirSync(path.join(plain, '.git'));
+    const kept = readdirSync(path.join(directory, '.git'));
     assert.deepEqual(
-      ['FETCH_HEAD', 'logs', 'hooks'].filter((file) => existsSync(path.join(directory, '.git', file))),
+      made.filter((file) => !kept.includes(file)),
       [],
     );
+    assert.equal(kept.includes('FETCH_HEAD'), false);
+    // Git empties the logs that it makes: they would tell when and where this was done.
+    const logs = ['HEAD', ...refs.filter((ref) => ref.startsWith('refs/heads/'))];
+    for (const log of logs) assert.equal(readFileSync(path.join(directory, '.git/logs', log), 'utf8'), '');
   }
 });
 
