@@ -36,10 +36,18 @@ export interface PendingAction {
 
 /** File changes to be made in one step, in order: `files().mkdir('/a').mkfile('/a/b', …)`. Immutable. */
 export class FileActions {
-  readonly actions: readonly PendingAction[];
+  readonly #before: FileActions | undefined;
+  readonly #last: PendingAction | undefined;
 
-  constructor(actions: readonly PendingAction[] = []) {
-    this.actions = Object.freeze(actions);
+  constructor(before?: FileActions, last?: PendingAction) {
+    this.#before = before;
+    this.#last = last;
+  }
+
+  get actions(): readonly PendingAction[] {
+    const actions: PendingAction[] = [];
+    for (let at: FileActions | undefined = this; at; at = at.#before) if (at.#last) actions.push(at.#last);
+    return actions.reverse();
   }
 
   /** Copies `src` (a path in `from`, relative to its working directory) to `dest`. */
@@ -134,7 +142,7 @@ export class FileActions {
   }
 
   #with(action: PendingAction): FileActions {
-    return new FileActions([...this.actions, Object.freeze(action)]);
+    return new FileActions(this, Object.freeze(action));
   }
 }
 

@@ -148,18 +148,19 @@ export class State {
 
   /** Changes files of the tree. */
   file(changes: FileActions, options: VertexOptions = {}): State {
-    if (changes.actions.length === 0) {
+    const { actions: pending } = changes;
+    if (pending.length === 0) {
       throw new KilnError('invalid_argument', 'a file op needs at least one change');
     }
     const needs = new Set<Capability>([capabilities.fileBase]);
-    for (const action of changes.actions) for (const need of action.needs) needs.add(need);
-    const sources = changes.actions.map(({ from }) => from?.output);
+    for (const action of pending) for (const need of action.needs) needs.add(need);
+    const sources = pending.map(({ from }) => from?.output);
     const vertex = opVertex([this.output, ...sources], options, needs, (names): Op => {
       const inputs = new InputList(names);
       const base = inputs.add(this.output);
       const from = sources.map((output) => inputs.add(output));
-      const last = changes.actions.length - 1;
-      const actions = changes.actions.map(
+      const last = pending.length - 1;
+      const actions = pending.map(
         (action, at): FileAction => ({
           input: at === 0 ? base : inputs.list.length + at - 1,
           secondaryInput: action.from ? from[at]! : noIndex,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Digest, digestOf } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
 import { hostPlatform, type Platform } from '../base/platform.ts';
 import { capabilities } from './capabilities.ts';
 import { marshalOp, marshalTerminal } from './marshal.ts';
@@ -23,11 +24,15 @@ export function toDefinition(state: State, options: DefinitionOptions = {}): Def
   return writer.write(state.output);
 }
 
+/** Bytes of all ops: each has the variables that were set before it, so that a megabyte of lines could ask for many gigabytes. */
+const largestDefinition = 256 * 1024 * 1024;
+
 type Location = { readonly file: number; readonly ranges: SourceLocation['ranges'] };
 
 class DefinitionWriter implements InputNames {
   readonly platform: Platform;
   readonly localUniqueId: string;
+  #size = 0;
   readonly #names = new Map<Vertex, Digest>();
   readonly #ops = new Map<Digest, Uint8Array>();
   readonly #metadata = new Map<Digest, OpMetadata>();
@@ -78,6 +83,13 @@ class DefinitionWriter implements InputNames {
 
   #addOp(vertex: Vertex & { kind: 'op' }): void {
     const bytes = marshalOp(vertex.build(this));
+    this.#size += bytes.length;
+    if (this.#size > largestDefinition) {
+      throw new KilnError(
+        'resource_exhausted',
+        `the definition of the build is larger than ${largestDefinition} bytes: its steps have too much in their environment`,
+      );
+    }
     const digest = digestOf(bytes);
     this.#names.set(vertex, digest);
     this.#ops.set(digest, bytes);

@@ -92,6 +92,8 @@ export function opVertex(
 export class InputList {
   readonly #names: InputNames;
   readonly #inputs: Input[] = [];
+  /** By digest and index. */
+  readonly #numbers = new Map<string, number>();
 
   constructor(names: InputNames) {
     this.#names = names;
@@ -101,10 +103,10 @@ export class InputList {
   add(output: Output | undefined): number {
     const input = this.#names.input(output);
     if (!input) return -1;
-    const known = this.#inputs.findIndex(
-      ({ digest, index }) => digest === input.digest && index === input.index,
-    );
-    return known >= 0 ? known : this.#inputs.push(input) - 1;
+    const key = `${input.digest} ${input.index}`;
+    const number = this.#numbers.get(key) ?? this.#inputs.push(input) - 1;
+    this.#numbers.set(key, number);
+    return number;
   }
 
   get list(): readonly Input[] {

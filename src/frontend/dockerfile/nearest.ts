@@ -1,3 +1,6 @@
+/** More are not compared: there may be as many texts as candidates. */
+const mostCandidates = 1_000;
+
 /**
  * The candidate that `text` was probably meant to be: at most two edits away. Undefined when none is near, or when one
  * is equal (what is wrong then is something else). With `ignoreCase` the answer takes the case `text` has.
@@ -13,7 +16,9 @@ export function nearest(
   if (text.length > 200) return undefined;
   let best: string | undefined;
   let bestDistance = 3;
+  let looked = 0;
   for (const candidate of candidates) {
+    if (++looked > mostCandidates) break;
     const folded = fold(candidate);
     if (folded === wanted) return undefined;
     const distance = editDistance(wanted, folded, bestDistance);

@@ -292,8 +292,9 @@ class Expander {
       this.#at++;
       return first;
     }
-    const rest = this.#source.slice(this.#at);
-    const name = /^(?:\p{Nd}+|[\p{L}_][\p{L}\p{Nd}_]*)/u.exec(rest)?.[0] ?? '';
+    const form = /(?:\p{Nd}+|[\p{L}_][\p{L}\p{Nd}_]*)/uy;
+    form.lastIndex = this.#at;
+    const name = form.exec(this.#source)?.[0] ?? '';
     this.#at += name.length;
     return name;
   }

@@ -30,6 +30,7 @@ export function replacePattern(value: string, pattern: string, text: string, all
     const end = glob.endOfMatch(characters, at, true)!;
     // Nothing is not found again where a match has just ended.
     if (end > at || at !== copied || copied === 0) {
+      if (result.length > longestResult) throw tooLong();
       result += textOf(characters.slice(copied, at)) + text;
       copied = end;
       if (!all) break;
@@ -37,6 +38,13 @@ export function replacePattern(value: string, pattern: string, text: string, all
     at = begins.indexOf(true, end > at ? end : at + 1);
   }
   return result + textOf(characters.slice(copied));
+}
+
+/** Characters: every one of many can be replaced by many. */
+const longestResult = 16 * 1024 * 1024;
+
+function tooLong(): KilnError {
+  return new KilnError('resource_exhausted', `a substitution makes more than ${longestResult} characters`);
 }
 
 function codesOf(text: string): number[] {

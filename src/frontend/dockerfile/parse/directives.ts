@@ -31,16 +31,17 @@ export class DirectiveReader {
     this.#line++;
     if (this.#done) return undefined;
     const match = line.startsWith(this.#prefix)
-      ? /^\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/.exec(line.slice(this.#prefix.length))
+      ? /^\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)$/.exec(line.slice(this.#prefix.length))
       : null;
     const name = match?.[1]?.toLowerCase();
-    if (name === undefined || !isDirectiveName(name)) {
+    const value = match?.[2]?.trim();
+    if (name === undefined || !value || !isDirectiveName(name)) {
       this.#done = true;
       return undefined;
     }
     if (this.#seen.has(name)) return { repeated: name };
     this.#seen.add(name);
-    return { name, value: match![2]!, line: this.#line };
+    return { name, value, line: this.#line };
   }
 }
 

@@ -66,6 +66,7 @@ export function parseFlags<Table extends FlagTable>(
   fail: (message: string, word: Word) => Error,
 ): Flags<Table> {
   const values: Record<string, boolean | string | readonly string[]> = {};
+  const lists = new Map<string, string[]>();
   for (const word of words) {
     const equals = word.text.indexOf('=');
     const flag = equals < 0 ? word.text : word.text.slice(0, equals);
@@ -80,7 +81,10 @@ export function parseFlags<Table extends FlagTable>(
     }
     if (value === undefined) throw fail(`missing a value on flag: ${flag}`, word);
     if (spec.type === 'list') {
-      values[name] = [...((values[name] as readonly string[] | undefined) ?? []), value];
+      const list = lists.get(name) ?? [];
+      lists.set(name, list);
+      list.push(value);
+      values[name] = list;
       continue;
     }
     if (spec.values && !spec.values.includes(value)) {

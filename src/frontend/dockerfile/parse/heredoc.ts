@@ -9,9 +9,9 @@ export interface HeredocMark {
 
 /** Undefined when the word does not announce a heredoc. */
 export function parseHeredocMark(word: string): HeredocMark | undefined {
-  const match = /^\d*<<(-?)\s*([^<]*)$/.exec(word);
-  const written = match?.[2];
-  if (!written) return undefined;
+  const match = /^\d*<<(-?)([^<]*)$/.exec(word);
+  const written = match?.[2]?.trimStart();
+  if (!match || !written) return undefined;
   let name: readonly string[];
   let quoted: readonly string[];
   try {

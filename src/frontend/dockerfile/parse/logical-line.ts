@@ -1,4 +1,5 @@
 import type { Position, Range } from '../../../base/errors.ts';
+import { trimEnd } from '../../../base/trim-end.ts';
 
 /** Where a piece of a logical line comes from: its text from `offset` on starts at `line` (from 1), `character` (from 0). */
 interface Segment {
@@ -35,11 +36,14 @@ export class LogicalLine {
   }
 
   position(offset: number): Position {
-    let segment = this.#segments[0]!;
-    for (const next of this.#segments) {
-      if (next.offset > offset) break;
-      segment = next;
+    let low = 0;
+    let high = this.#segments.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.#segments[middle]!.offset > offset) high = middle;
+      else low = middle;
     }
+    const segment = this.#segments[low]!;
     return { line: segment.line, character: segment.character + offset - segment.offset };
   }
 
@@ -56,16 +60,14 @@ export class LogicalLine {
 /** Reads a Dockerfile's text line by line: logical lines, and raw ones for the content of heredocs. */
 export class LineReader {
   readonly #lines: readonly string[];
-  readonly #continued: RegExp;
+  readonly #mark: string;
   #next = 0;
   #comments: string[] = [];
 
   /** `escapeMark` at its end continues a line. */
   constructor(lines: readonly string[], escapeMark: string) {
     this.#lines = lines;
-    // The mark continues a line when it is the last character but for blanks, and not itself preceded by one.
-    const mark = escapeMark === '\\' ? '\\\\' : escapeMark;
-    this.#continued = new RegExp(`([^${mark}])${mark}[ \\t]*$|^${mark}[ \\t]*$`);
+    this.#mark = escapeMark;
   }
 
   /** How many lines have been read. */
@@ -134,10 +136,11 @@ export class LineReader {
     });
   }
 
+  /** The mark continues a line when it is the last character but for blanks, and not itself preceded by one. */
   #trimContinuation(line: string): { readonly text: string; readonly continued: boolean } {
-    const match = this.#continued.exec(line);
-    if (!match) return { text: line, continued: false };
-    return { text: line.slice(0, match.index) + (match[1] ?? ''), continued: true };
+    const end = trimEnd(line, ' \t').length;
+    const continued = line[end - 1] === this.#mark && line[end - 2] !== this.#mark;
+    return continued ? { text: line.slice(0, end - 1), continued } : { text: line, continued };
   }
 }
 
@@ -147,7 +150,7 @@ export function splitLines(text: string): string[] {
 }
 
 export function withoutEnd(line: string): string {
-  return line.replace(/[\r\n]+$/, '');
+  return trimEnd(line, '\r\n');
 }
 
 function isComment(line: string): boolean {

@@ -161,10 +161,12 @@ export function parseInstruction(
 }
 
 function flagRangesOf(flags: readonly Word[], line: LogicalLine): InstructionHead['flagRanges'] {
-  const ranges = new Map<string, readonly Range[]>();
+  const ranges = new Map<string, Range[]>();
   for (const { text, start, end } of flags) {
     const name = text.slice(2).split('=', 1)[0]!;
-    ranges.set(name, [...(ranges.get(name) ?? []), line.range(start, end)]);
+    const known = ranges.get(name) ?? [];
+    ranges.set(name, known);
+    known.push(line.range(start, end));
   }
   return ranges;
 }
@@ -220,23 +222,30 @@ function wordsOrArray(parts: Parts): readonly string[] {
 function parseArg(parts: Parts): Instruction {
   const words = splitQuoted(parts.rest, parts.escape);
   if (words.length === 0) throw atLeastOne(parts);
+  const descriptions = descriptionsIn(parts.head.comments);
   const args = words.map((word) => {
     const equals = word.indexOf('=');
     if (equals === 0) throw parts.fail('ARG names can not be blank');
     const name = equals < 0 ? word : word.slice(0, equals);
+    const description = descriptions.get(name);
     return {
       name,
       ...(equals > 0 && { value: word.slice(equals + 1) }),
-      ...described(parts.head.comments, name),
+      ...(description !== undefined && { description }),
     };
   });
   return { ...parts.head, kind: 'arg', args };
 }
 
-/** What a comment `# name description` says of the name. */
-function described(comments: readonly string[], name: string): { readonly description?: string } {
-  const comment = comments.find((line) => line.startsWith(`${name} `));
-  return comment === undefined ? {} : { description: comment.slice(name.length + 1) };
+/** What comments `# name description` say, by name. */
+function descriptionsIn(comments: readonly string[]): ReadonlyMap<string, string> {
+  const descriptions = new Map<string, string>();
+  for (const comment of comments) {
+    const space = comment.indexOf(' ');
+    const name = comment.slice(0, Math.max(space, 0));
+    if (space >= 0 && !descriptions.has(name)) descriptions.set(name, comment.slice(space + 1));
+  }
+  return descriptions;
 }
 
 function keyValues(parts: Parts): readonly KeyValue[] {
@@ -274,6 +283,7 @@ function copyArguments(parts: Parts) {
   }
   const dest = words.at(-1)!;
   if (parseHeredocMark(dest)) throw parts.fail(`${parts.name} cannot accept a heredoc as a destination`);
+  const heredocs = new Map(parts.heredocs.map((heredoc) => [heredoc.name, heredoc]));
   const sources: string[] = [];
   const documents: CopiedDocument[] = [];
   for (const word of words.slice(0, -1)) {
@@ -283,7 +293,7 @@ function copyArguments(parts: Parts) {
       continue;
     }
     const { name, expand, chomp } = mark;
-    const { content = '', bytes } = parts.heredocs.findLast((heredoc) => heredoc.name === name) ?? {};
+    const { content = '', bytes } = heredocs.get(name) ?? {};
     const text = chomp ? chompTabs(content) : content;
     if (expand) documents.push({ name, expand, data: text });
     else documents.push({ name, expand, data: bytes ? documentBytes(bytes, chomp) : text });
@@ -305,6 +315,7 @@ function parseFrom(parts: Parts): FromInstruction {
       name,
     );
   }
+  const description = lower === undefined ? undefined : descriptionsIn(parts.head.comments).get(lower);
   return {
     ...parts.head,
     kind: 'from',
@@ -313,7 +324,7 @@ function parseFrom(parts: Parts): FromInstruction {
     ...(lower !== undefined && {
       name: lower,
       as: { keyword: as!.text, name: name!.text },
-      ...described(parts.head.comments, lower),
+      ...(description !== undefined && { description }),
     }),
   };
 }

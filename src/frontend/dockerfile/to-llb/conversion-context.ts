@@ -3,6 +3,7 @@ import type { Platform } from '../../../base/platform.ts';
 import type { SourceFile, State } from '../../../llb/llb.ts';
 import type { ProxyEnv } from '../../../llb/op.ts';
 import type { Variables } from '../expand/expand-word.ts';
+import type { GrowthLimit } from '../expand/growth-limit.ts';
 import type { Linter } from '../lint/linter.ts';
 import type { RequestOptions } from './request-options.ts';
 
@@ -19,6 +20,7 @@ export interface ConversionContext {
   /** `SOURCE_DATE_EPOCH` in seconds. */
   readonly epoch: number | undefined;
   readonly proxyEnv: ProxyEnv | undefined;
+  readonly growth: GrowthLimit;
   readonly linter: Linter;
   /** The build context, reduced to the paths that are used when the definition is made. */
   readonly buildContext: State;

@@ -5,6 +5,7 @@ import { type Definition, State, toDefinition } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';
 import { atSource } from '../dockerfile-error.ts';
 import { expandWord, type Variables } from '../expand/expand-word.ts';
+import { GrowthLimit } from '../expand/growth-limit.ts';
 import { checkTree } from '../lint/check-tree.ts';
 import { Linter, type LintFinding } from '../lint/linter.ts';
 import { lintSettingsOf } from '../lint/parse-checked.ts';
@@ -80,6 +81,7 @@ function converterFor(request: ConversionRequest): DockerfileConverter {
 class DockerfileConverter {
   #request: ConversionRequest;
   readonly #linter: Linter;
+  readonly #growth = new GrowthLimit();
   readonly #dockerfile: Dockerfile;
   readonly #targetPlatform: Platform;
   readonly #globalArgs: Map<string, string>;
@@ -168,6 +170,7 @@ class DockerfileConverter {
       targetPlatform: this.#targetPlatform,
       epoch,
       proxyEnv: proxyEnvOf(options.buildArgs),
+      growth: this.#growth,
       linter: this.#linter,
       buildContext: State.late(() => this.#mainContext!),
       contextPaths: new PathSet(),
@@ -308,8 +311,8 @@ class DockerfileConverter {
 
   #finalImage(stage: StageBuilder): ImageDraft {
     const { options, targetPlatform } = this.#request;
-    const labels = { ...stage.image.config.Labels, ...options.labels };
-    const image = withConfig(stage.image, { Labels: labels });
+    const { draft } = stage.image;
+    const image = withConfig(draft, { Labels: { ...draft.config.Labels, ...options.labels } });
     if (!targetPlatform) return image;
     const same =
       image.platform.os === targetPlatform.os && image.platform.architecture === targetPlatform.architecture;
@@ -323,7 +326,7 @@ class DockerfileConverter {
   }
 
   #expandFrom(word: string, from: FromInstruction) {
-    const variables = variablesOf(this.#globalArgs);
+    const variables = this.#growth.count(variablesOf(this.#globalArgs));
     const linter = this.#linter.for(from.comments);
     const expansion = (() => {
       try {

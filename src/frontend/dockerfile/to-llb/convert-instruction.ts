@@ -63,15 +63,15 @@ export function convertInstruction(stage: StageBuilder, command: Command, treeOf
       convertStopSignal(stage, instruction, linter);
       break;
     case 'shell':
-      stage.configure({ Shell: instruction.shell });
+      stage.image.configure({ Shell: instruction.shell });
       stage.commit(`SHELL ${goList(instruction.shell)}`, false);
       break;
     case 'maintainer':
-      stage.image = { ...stage.image, author: instruction.author };
+      stage.image.setAuthor(instruction.author);
       stage.commit(`MAINTAINER ${instruction.author}`, false);
       break;
     case 'onbuild':
-      stage.configure({ OnBuild: [...(stage.image.config.OnBuild ?? []), instruction.expression] });
+      stage.image.addTrigger(instruction.expression);
       break;
   }
 }
@@ -85,8 +85,8 @@ function convertArg(stage: StageBuilder, instruction: Of<'arg'>, linter: Linter)
     const value =
       given ?? (arg.value === undefined ? inherited : stage.expand(arg.value, instruction, linter).text);
     declareArg(stage, { ...arg, value }, instruction, inherited !== undefined);
-    if (value !== undefined && !frontendArgs.has(arg.name)) stage.state = stage.state.env(arg.name, value);
-    stage.args.push({ ...arg, value });
+    if (value !== undefined && !frontendArgs.has(arg.name)) stage.setEnv(arg.name, value);
+    stage.addArg({ ...arg, value });
     return value === undefined ? arg.name : `${arg.name}=${value}`;
   });
   stage.commit(`ARG ${committed.join(' ')}`, false);
@@ -123,22 +123,17 @@ function expandPairs(
 
 function convertEnv(stage: StageBuilder, instruction: Of<'env'>, linter: Linter): void {
   const pairs = expandPairs(stage, instruction, linter);
-  const env = [...(stage.image.config.Env ?? [])];
   for (const { key, value } of pairs) {
     checkSecret('ENV', key, instruction, linter);
-    const at = env.findIndex((entry) => entry.startsWith(key) && (entry[key.length] ?? '=') === '=');
-    if (at >= 0) env[at] = `${key}=${value}`;
-    else env.push(`${key}=${value}`);
+    stage.image.setEnv(key, value);
+    stage.setEnv(key, value);
   }
-  stage.state = stage.state.envs(pairs.map(({ key, value }) => [key, value]));
-  stage.configure({ Env: env });
   stage.commit(`ENV ${pairs.map(({ key, value }) => `${key}=${value}`).join(' ')}`, false);
 }
 
 function convertLabel(stage: StageBuilder, instruction: Of<'label'>, linter: Linter): void {
   const pairs = expandPairs(stage, instruction, linter);
-  const labels = Object.fromEntries(pairs.map(({ key, value }) => [key, value]));
-  stage.configure({ Labels: { ...stage.image.config.Labels, ...labels } });
+  for (const { key, value } of pairs) stage.image.setLabel(key, value);
   stage.commit(`LABEL ${pairs.map(({ key, value }) => `${key}=${value}`).join(' ')}`, false);
 }
 
@@ -177,7 +172,7 @@ function convertWorkdir(
 function convertUser(stage: StageBuilder, instruction: Of<'user'>, linter: Linter): void {
   const user = stage.expand(instruction.user, instruction, linter).text;
   stage.state = stage.state.user(user);
-  stage.configure({ User: user });
+  stage.image.configure({ User: user });
   stage.commit(`USER ${user}`, false);
 }
 
@@ -197,12 +192,12 @@ function convertCommandLine(
   }
   const args = commandArgs(stage, command);
   if (kind === 'cmd') {
-    stage.configure({ Cmd: args, ArgsEscaped: true });
+    stage.image.configure({ Cmd: args, ArgsEscaped: true });
     stage.commit(`CMD ${goQuotedList(args)}`, false);
     return;
   }
   // A command that the base image brought is not one for this entrypoint.
-  stage.configure({ Entrypoint: args, ...(!stage.lastOf.has('cmd') && { Cmd: undefined }) });
+  stage.image.configure({ Entrypoint: args, ...(!stage.lastOf.has('cmd') && { Cmd: undefined }) });
   stage.commit(`ENTRYPOINT ${goQuotedList(args)}`, false);
 }
 
@@ -231,15 +226,14 @@ function convertExpose(stage: StageBuilder, instruction: Of<'expose'>, linter: L
       }
       return parsed.ports;
     });
-  const exposed = Object.fromEntries(ports.map((port) => [port, {}]));
-  stage.configure({ ExposedPorts: { ...stage.image.config.ExposedPorts, ...exposed } });
+  stage.image.addPorts(ports);
   stage.commit(`EXPOSE ${goList(ports)}`, false);
 }
 
 function convertHealthcheck(stage: StageBuilder, instruction: Of<'healthcheck'>, linter: Linter): void {
   checkUsedOnce(stage, instruction, linter);
   const { test, interval, timeout, startPeriod, startInterval, retries } = instruction;
-  stage.configure({
+  stage.image.configure({
     Healthcheck: {
       Test: test,
       Interval: interval,
@@ -265,8 +259,7 @@ function convertVolume(stage: StageBuilder, instruction: Of<'volume'>, linter: L
   if (paths.includes('')) {
     throw new KilnError('invalid_argument', 'VOLUME specified can not be an empty string');
   }
-  const volumes = Object.fromEntries(paths.map((path) => [path, {}]));
-  stage.configure({ Volumes: { ...stage.image.config.Volumes, ...volumes } });
+  stage.image.addVolumes(paths);
   stage.commit(`VOLUME ${goList(paths)}`, false);
 }
 
@@ -277,7 +270,7 @@ function convertStopSignal(stage: StageBuilder, instruction: Of<'stopsignal'>, l
       hint: 'write it as a name, SIGTERM, or as a number',
     });
   }
-  stage.configure({ StopSignal: signal });
+  stage.image.configure({ StopSignal: signal });
   stage.commit(`STOPSIGNAL ${signal}`, false);
 }
 

@@ -48,7 +48,7 @@ export function convertRun(
     displayName(stage, instruction.code + script.summary, { keep: true, variables }),
     command,
   );
-  let state = stage.state;
+  let state = stage.stateToRun;
   for (const { host, ip } of options.extraHosts) state = state.extraHost(host, ip);
   for (const { name: limit, soft, hard } of options.ulimits) state = state.ulimit(limit, soft, hard);
   if (options.cgroupParent) state = state.cgroupParent(options.cgroupParent);

@@ -3,6 +3,7 @@ import { formatPlatform, type Platform } from '../../../base/platform.ts';
 import type { ProxyEnv } from '../../../llb/op.ts';
 import { atSource } from '../dockerfile-error.ts';
 import { expandWord, type Variables } from '../expand/expand-word.ts';
+import { GrowthLimit } from '../expand/growth-limit.ts';
 import type { Dockerfile } from '../parse/instruction-tree.ts';
 
 /** The arguments that are there without being declared, before any given by the client. */
@@ -56,6 +57,7 @@ export function globalArgs(
   onDeclared: (arg: DeclaredArg) => void = () => {},
 ): Map<string, string> {
   const args = new Map(predefined);
+  const growth = new GrowthLimit();
   const usesOf = new Map<string, ReadonlySet<string>>();
   for (const { args: declared, range } of dockerfile.globalArgs) {
     for (const { name, value, description } of declared) {
@@ -64,7 +66,9 @@ export function globalArgs(
       if (own !== undefined) args.set(name, own);
       else if (value !== undefined) {
         try {
-          const { text, matched } = expandWord(value, variablesOf(args), { escape: dockerfile.escape });
+          const { text, matched } = expandWord(value, growth.count(variablesOf(args)), {
+            escape: dockerfile.escape,
+          });
           args.set(name, text);
           uses = matched;
           // A default that adds to the one before is made of what that was made of.

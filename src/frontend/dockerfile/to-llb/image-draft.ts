@@ -40,20 +40,14 @@ export function withConfig(image: ImageDraft, config: ContainerConfig): ImageDra
   return { ...image, config: { ...image.config, ...config } };
 }
 
-/** One more line of history, marked as this frontend's. `epoch` in seconds since 1970. */
-export function withHistory(
-  image: ImageDraft,
-  createdBy: string,
-  layer: boolean,
-  epoch: number | undefined,
-): ImageDraft {
-  const entry: HistoryEntry = {
+/** A line of history, marked as this frontend's. `epoch` in seconds since 1970. */
+export function historyEntry(createdBy: string, layer: boolean, epoch: number | undefined): HistoryEntry {
+  return {
     ...(epoch !== undefined && { created: goTime(epoch) }),
     created_by: createdBy,
     comment: 'buildkit.dockerfile.v0',
     ...(!layer && { empty_layer: true }),
   };
-  return { ...image, history: [...image.history, entry] };
 }
 
 /** The document, its fields in the order in which Docker writes them, empty ones left out. */

@@ -3,7 +3,6 @@ import type { Variables } from '../expand/expand-word.ts';
 import type { Linter } from '../lint/linter.ts';
 import { lintRules } from '../lint/rules.ts';
 import { nearest } from '../nearest.ts';
-import type { ArgDefinition } from '../parse/instruction-tree.ts';
 
 /** Arguments that say something to the frontend, and are not given to processes. */
 export const frontendArgs: ReadonlySet<string> = new Set([
@@ -14,13 +13,13 @@ export const frontendArgs: ReadonlySet<string> = new Set([
 /** Warns of variables that were used, but that no `ARG` or `ENV` defines. */
 export function reportUndefined(
   unmatched: ReadonlySet<string>,
-  args: readonly ArgDefinition[],
+  args: ReadonlySet<string>,
   variables: Variables,
   range: Range,
   linter: Linter,
 ): void {
   for (const name of unmatched) {
-    if (frontendArgs.has(name) || args.some((arg) => arg.name === name)) continue;
+    if (frontendArgs.has(name) || args.has(name)) continue;
     const match = nearest(name, variables.names());
     const hint = match === undefined ? '' : ` (did you mean $${match}?)`;
     linter.report(lintRules.undefinedVar, range, `Usage of undefined variable '$${name}'${hint}`);

@@ -1,13 +1,13 @@
 import type { Platform } from '../../../base/platform.ts';
 import { formatPlatform, normalizePlatform, parsePlatform } from '../../../base/platform.ts';
 import type { State, VertexOptions } from '../../../llb/llb.ts';
-import type { ContainerConfig } from '../../../oci/image-config.ts';
 import { linesOf } from '../dockerfile-error.ts';
 import { type ExpandOptions, type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
 import type { Linter } from '../lint/linter.ts';
 import type { ArgDefinition, Instruction } from '../parse/instruction-tree.ts';
 import type { ConversionContext, PathSet } from './conversion-context.ts';
-import { type ImageDraft, withConfig, withDefaultPath, withHistory } from './image-draft.ts';
+import { GrowingImage } from './growing-image.ts';
+import { type ImageDraft, withConfig, withDefaultPath } from './image-draft.ts';
 import { reportUndefined } from './report-undefined.ts';
 import type { Command, TreeNode } from './stage-graph.ts';
 import { StageParameters } from './stage-parameters.ts';
@@ -31,10 +31,16 @@ export class StageBuilder {
   readonly platform: Platform;
   readonly paths: PathSet;
   readonly noCache: boolean;
+  /** Its files, and settings other than variables, which `stateToRun` has. */
   state: State;
-  image: ImageDraft;
+  readonly image: GrowingImage;
   /** `ARG`s with their values, in order. */
   readonly args: ArgDefinition[];
+  readonly #argNames: Set<string>;
+  /** What instructions and steps see, in the order of the last assignment. */
+  readonly #env: Map<string, string>;
+  /** Whether the state's variables are those of `#env`. */
+  #isCurrent = true;
   workdirSet: boolean;
   /** Where the last `CMD`, `ENTRYPOINT` and `HEALTHCHECK` of this stage are. */
   readonly lastOf = new Map<Instruction['kind'], Instruction['range']>();
@@ -55,6 +61,7 @@ export class StageBuilder {
     this.platform = start.platform;
     this.paths = start.paths;
     this.args = [...start.args];
+    this.#argNames = new Set(start.args.map(({ name }) => name));
     this.workdirSet = start.workdirSet;
     const { noCache } = context.options;
     this.noCache = noCache === 'all' || noCache.has(node.stage?.from.name ?? '');
@@ -62,14 +69,35 @@ export class StageBuilder {
     this.#displayName = display.name;
     this.#steps = display.steps;
     this.#step = display.step;
-    this.image = withDefaultPath(start.image);
-    this.state = this.#initialState(start.tree);
+    const image = withDefaultPath(start.image);
+    this.image = new GrowingImage(image);
+    this.state = this.#initialState(start.tree, image);
+    this.#env = new Map(this.state.settings.env);
+  }
+
+  /** The state with its variables, which are put in when they are needed: a state has a list of its own. */
+  get stateToRun(): State {
+    if (!this.#isCurrent) this.state = this.state.envs(this.#env);
+    this.#isCurrent = true;
+    return this.state;
+  }
+
+  setEnv(name: string, value: string): void {
+    this.#env.delete(name);
+    this.#env.set(name, value);
+    this.#isCurrent = false;
+  }
+
+  addArg(arg: ArgDefinition): void {
+    this.args.push(arg);
+    this.#argNames.add(arg.name);
   }
 
   /** What a stage that starts from this one begins with. Triggers do not carry over. */
   get result(): StageStart {
-    const { state: tree, platform, paths, args, workdirSet } = this;
-    return { tree, platform, paths, args, workdirSet, image: withConfig(this.image, { OnBuild: undefined }) };
+    const { stateToRun: tree, platform, paths, args, workdirSet } = this;
+    const image = withConfig(this.image.draft, { OnBuild: undefined });
+    return { tree, platform, paths, args, workdirSet, image };
   }
 
   get os(): string {
@@ -78,8 +106,10 @@ export class StageBuilder {
 
   /** Variables that instructions see: `ENV`s and `ARG`s. */
   get variables(): Variables {
-    const { env } = this.state.settings;
-    return { get: (name) => env.get(name), names: () => env.keys() };
+    return this.context.growth.count({
+      get: (name) => this.#env.get(name),
+      names: () => this.#env.keys(),
+    });
   }
 
   /** Expands a word of `instruction`, reporting variables that nothing defines. */
@@ -89,17 +119,14 @@ export class StageBuilder {
     try {
       return expandWord(word, this.variables, { escape: this.context.escape, onUnset, ...options });
     } finally {
-      if (unset.size > 0) reportUndefined(unset, this.args, this.variables, instruction.range, linter);
+      if (unset.size > 0) reportUndefined(unset, this.#argNames, this.variables, instruction.range, linter);
     }
-  }
-
-  configure(config: ContainerConfig): void {
-    this.image = withConfig(this.image, config);
   }
 
   /** Adds to the image's history. `layer`: the instruction changed files. */
   commit(createdBy: string, layer: boolean): void {
-    this.image = withHistory(this.image, createdBy, layer, this.context.epoch);
+    this.context.growth.spend(createdBy.length);
+    this.image.addHistory(createdBy, layer, this.context.epoch);
   }
 
   /** `[stage 2/4] RUN …`: counts one step on. */
@@ -121,13 +148,13 @@ export class StageBuilder {
 
   setWorkdir(path: string): void {
     const workdir = resolveWorkdir(this.image.config.WorkingDir ?? '', path, this.os);
-    this.configure({ WorkingDir: workdir });
+    this.image.configure({ WorkingDir: workdir });
     this.state = this.state.dir(toSlash(workdir, this.os));
   }
 
-  #initialState(tree: State): State {
+  #initialState(tree: State, image: ImageDraft): State {
     const { hostname, network } = this.context.options;
-    const { Env = [], WorkingDir, User } = this.image.config;
+    const { Env = [], WorkingDir, User } = image.config;
     const env = Env.map((entry) => {
       const equals = entry.indexOf('=');
       return equals < 0
@@ -138,7 +165,7 @@ export class StageBuilder {
     if (hostname) state = state.hostname(hostname);
     if (WorkingDir) {
       const workdir = resolveWorkdir(WorkingDir, WorkingDir, this.os);
-      this.configure({ WorkingDir: workdir });
+      this.image.configure({ WorkingDir: workdir });
       state = state.dir(toSlash(workdir, this.os));
     }
     if (User) state = state.user(User);
