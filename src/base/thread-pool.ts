@@ -48,18 +48,24 @@ export function fromWireError({ code, message, hint, details, stack }: WireError
 
 /** What a task's caller and its thread tell each other, in shared memory. */
 export type TaskState = Int32Array & { readonly __state: true };
-/** Places in it that are 1 when the caller has given up, and when the thread has loaded what it needs. */
-export const taskState = { cancelled: 0, loaded: 1, size: 2 } as const;
+/** Places in it: 1 when the caller has given up; when the thread has loaded what it needs; when it has begun, 2 when it is not to. */
+export const taskState = { cancelled: 0, loaded: 1, begun: 2, size: 3 } as const;
+
+export function newTaskState(): TaskState {
+  return new Int32Array(new SharedArrayBuffer(4 * taskState.size)) as TaskState;
+}
 
 export type ToWorker =
   | { kind: 'run'; id: number; module: string; input: unknown; state: TaskState }
   | { kind: 'abort'; id: number }
   | { kind: 'answer'; id: number; question: number; answer: { output: unknown } | { error: WireError } }
+  /** Make ready for tasks of this module. */
+  | { kind: 'load'; module: string }
   /** Run this module's default export, about which nobody wants to hear. */
   | { kind: 'tidy'; module: string }
   /** End when the task that runs, if any, has ended. */
   | { kind: 'stop' };
-type RunMessage = Extract<ToWorker, { kind: 'run' }>;
+export type RunMessage = Extract<ToWorker, { kind: 'run' }>;
 export type FromWorker =
   | { id: number; kind: 'event'; event: unknown }
   | { id: number; kind: 'ask'; number: number; question: unknown }
@@ -77,6 +83,12 @@ interface Job {
   readonly onAsk?: (question: unknown) => Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+}
+
+export interface ThreadPoolOptions {
+  readonly size?: number;
+  readonly niceness?: number;
+  readonly patience?: number;
 }
 
 /** Milliseconds that an aborted task gets to notice it. Longer than any one call of the system should take. */
@@ -102,9 +114,7 @@ export class ThreadPool implements AsyncDisposable {
    * `size`: how many tasks run at once; by default one a core, and at least two. `niceness`: how far the threads stand back for others,
    * as in setpriority(2); by default not at all. `patience`: milliseconds that an aborted task gets to end by itself.
    */
-  constructor(
-    options: { readonly size?: number; readonly niceness?: number; readonly patience?: number } = {},
-  ) {
+  constructor(options: ThreadPoolOptions = {}) {
     this.#size = options.size ?? Math.max(2, availableParallelism());
     this.#niceness = options.niceness ?? 0;
     this.#patience = options.patience ?? defaultPatience;
@@ -126,7 +136,7 @@ export class ThreadPool implements AsyncDisposable {
     const { signal } = options;
     if (this.#closed) return Promise.reject(new KilnError('unavailable', 'the thread pool is closed'));
     if (signal?.aborted) return Promise.reject(abortError(signal));
-    const state = new Int32Array(new SharedArrayBuffer(4 * taskState.size)) as TaskState;
+    const state = newTaskState();
     return new Promise<Output>((resolve, reject) => {
       const id = this.#nextId++;
       const stop = () => this.#abort(job, abortError(signal!));
@@ -200,10 +210,7 @@ export class ThreadPool implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./thread-pool.worker.ts', import.meta.url), {
-      stdin: false,
-      workerData: { niceness: this.#niceness } satisfies WorkerOptions,
-    });
+    const worker = startWorker({ niceness: this.#niceness });
     worker.on('message', (message: FromWorker) => {
       const job = this.#running.get(worker);
       if (!job || job.message.id !== message.id) return;
@@ -255,13 +262,26 @@ export class ThreadPool implements AsyncDisposable {
   }
 }
 
+/** `megabytes`: how much its heap may hold before it is ended. */
+export function startWorker(options: WorkerOptions, megabytes?: number): Worker {
+  return new Worker(new URL('./thread-pool.worker.ts', import.meta.url), {
+    stdin: false,
+    workerData: options,
+    ...(megabytes !== undefined && { resourceLimits: { maxOldGenerationSizeMb: megabytes } }),
+  });
+}
+
 /** Sends what a task asked for back to it. An answer that cannot be sent is an error, too. */
-async function answer(worker: Worker, { message, onAsk }: Job, number: number, question: unknown) {
-  const { id } = message;
+export async function answer(
+  worker: Worker,
+  { message: { id, module }, onAsk }: Pick<Job, 'message' | 'onAsk'>,
+  number: number,
+  question: unknown,
+): Promise<void> {
   const post = (given: Extract<ToWorker, { kind: 'answer' }>['answer']) =>
     worker.postMessage({ kind: 'answer', id, question: number, answer: given } satisfies ToWorker);
   try {
-    if (!onAsk) throw new KilnError('internal', `nobody answers what ${message.module} asks`);
+    if (!onAsk) throw new KilnError('internal', `nobody answers what ${module} asks`);
     post({ output: await onAsk(question) });
   } catch (error) {
     post({ error: toWireError(error) });
@@ -272,7 +292,7 @@ async function answer(worker: Worker, { message, onAsk }: Job, number: number, q
 const patience = 2_000;
 
 /** A thread that is ended while it loads a native module takes the whole process with it, so it is asked first. */
-async function stopWorker(worker: Worker): Promise<void> {
+export async function stopWorker(worker: Worker): Promise<void> {
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   worker.ref();
   worker.postMessage({ kind: 'stop' } satisfies ToWorker);

@@ -20,15 +20,14 @@ const port = parentPort!;
 const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>
   port.postMessage(message, transfer as Transferable[]);
 
-/** The task that runs; there is one at a time. */
+/** A task that runs. */
 interface Running {
-  readonly id: number;
   readonly stop: AbortController;
   /** Questions that have not been answered, by number. */
   readonly open: Map<number, Deferred<unknown>>;
 }
 
-let running: Running | undefined;
+const running = new Map<number, Running>();
 
 port.on('message', (message: ToWorker) => {
   switch (message.kind) {
@@ -36,16 +35,19 @@ port.on('message', (message: ToWorker) => {
       void run(message);
       return;
     case 'abort':
-      if (running?.id === message.id) running.stop.abort(new KilnError('canceled', 'canceled'));
+      running.get(message.id)?.stop.abort(new KilnError('canceled', 'canceled'));
       return;
     case 'answer': {
-      if (running?.id !== message.id) return;
-      const asked = running.open.get(message.question);
-      running.open.delete(message.question);
+      const open = running.get(message.id)?.open;
+      const asked = open?.get(message.question);
+      open?.delete(message.question);
       if ('error' in message.answer) asked?.reject(fromWireError(message.answer.error));
       else asked?.resolve(message.answer.output);
       return;
     }
+    case 'load':
+      void import(message.module);
+      return;
     case 'tidy':
       void import(message.module).then(({ default: tidy }: { default: () => void }) => tidy());
       return;
@@ -55,8 +57,9 @@ port.on('message', (message: ToWorker) => {
 });
 
 async function run({ id, module, input, state }: Extract<ToWorker, { kind: 'run' }>): Promise<void> {
-  const current: Running = { id, stop: new AbortController(), open: new Map() };
-  running = current;
+  if (Atomics.compareExchange(state, taskState.begun, 0, 1) !== 0) return;
+  const current: Running = { stop: new AbortController(), open: new Map() };
+  running.set(id, current);
   let questions = 0;
   try {
     const { default: task } = (await import(module)) as {
@@ -80,5 +83,7 @@ async function run({ id, module, input, state }: Extract<ToWorker, { kind: 'run'
     post({ id, kind: 'done', output });
   } catch (cause) {
     post({ id, kind: 'failed', error: toWireError(cause) });
+  } finally {
+    running.delete(id);
   }
 }

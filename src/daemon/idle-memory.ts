@@ -14,11 +14,11 @@ const shrinkHeapTask = new URL('../linux/shrink-heap.task.ts', import.meta.url);
  * build.
  */
 export class IdleMemory implements Disposable {
-  readonly #pools: readonly ThreadPool[];
+  readonly #pools: readonly Pick<ThreadPool, 'tidy'>[];
   readonly #isIdle: () => boolean;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(pools: readonly ThreadPool[], isIdle: () => boolean) {
+  constructor(pools: readonly Pick<ThreadPool, 'tidy'>[], isIdle: () => boolean) {
     this.#pools = pools;
     this.#isIdle = isIdle;
   }

@@ -13,6 +13,7 @@ import { TraceService } from '../api/gen/trace_pb.js';
 import { DiskReserve } from '../base/disk-reserve.ts';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
+import { SharedThreads } from '../base/shared-threads.ts';
 import { ThreadPool } from '../base/thread-pool.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
 import type { BuildContext } from '../engine/build-context.ts';
@@ -29,7 +30,8 @@ import { createImageStore } from '../exporter/image-store.ts';
 import { createLocalExporter } from '../exporter/local-exporter.ts';
 import { createTarExporter } from '../exporter/tar-exporter.ts';
 import { createFileOps } from '../file-op/thread-file-ops.ts';
-import { createDockerfileFrontend } from '../frontend/dockerfile/dockerfile-frontend.ts';
+import { dockerfileFrontend } from '../frontend/dockerfile/frontend-name.ts';
+import { createThreadedFrontend } from '../frontend/threaded-frontend.ts';
 import { SqliteKeyStore } from '../key-store/sqlite-key-store.ts';
 import { createContentChecksums } from '../layer/content-checksums.ts';
 import { openContentEntries } from '../layer/content-entries.ts';
@@ -86,6 +88,8 @@ export interface OpenEngine extends AsyncDisposable {
 /** The sticky bit, as of /tmp. */
 const sharedDirectory = 0o1000;
 
+const dockerfileTask = new URL('../frontend/dockerfile/dockerfile.task.ts', import.meta.url);
+
 /** Milliseconds after which the kernel has brought most of what was written to the disk by itself. */
 const writebackTime = 60_000;
 
@@ -117,6 +121,8 @@ export async function openEngine(
   const housekeeping = resources.use(new ThreadPool({ size: 1, niceness: 10 }));
   // Each transfer holds a thread as long as its client takes.
   const transfers = resources.use(new ThreadPool({ size: 8 }));
+  // Whatever a Dockerfile is, it must not take the daemon's memory.
+  const frontendThreads = resources.use(new SharedThreads({ megabytes: 1024 }));
   const devices = new DeviceRegistry({
     directories: config.devices.enabled ? config.devices.directories : [],
     autoAllowed: config.devices.autoAllowed,
@@ -249,7 +255,9 @@ export async function openEngine(
     createTarExporter({ output, pool: files }),
     createLocalExporter({ output, pool: files }),
   ];
-  const frontends = config.frontends.dockerfile ? [createDockerfileFrontend()] : [];
+  const frontends = config.frontends.dockerfile
+    ? [createThreadedFrontend({ name: dockerfileFrontend, module: dockerfileTask, threads: frontendThreads })]
+    : [];
   const parts: EngineParts = {
     refStore,
     checksums,
@@ -306,7 +314,9 @@ export async function openEngine(
     if (Date.now() - ledger.restingSince > writebackTime) void flusher.flush();
     else flusher.schedule();
   }
-  const memory = resources.use(new IdleMemory([files, compression, transfers, housekeeping], isIdle));
+  const memory = resources.use(
+    new IdleMemory([files, compression, transfers, housekeeping, frontendThreads], isIdle),
+  );
 
   const control = controlService({
     engine,

@@ -7,6 +7,8 @@ export type EchoInput =
   | { readonly kind: 'spin' }
   /** Never ends, and never looks whether it should. */
   | { readonly kind: 'spin-for-good' }
+  /** Takes memory until there is none. */
+  | { readonly kind: 'eat' }
   /** Waits until it should end. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'ask'; readonly question: string }
@@ -26,6 +28,8 @@ const echo: Task<EchoInput, string, string, string, string> = async (input, cont
     case 'spin-for-good':
       context.emit('spinning');
       for (;;);
+    case 'eat':
+      for (const eaten: number[][] = []; ; ) eaten.push(new Array<number>(100_000).fill(1.5));
     case 'wait':
       context.emit('waiting');
       await new Promise((resolve) => context.signal.addEventListener('abort', resolve));

@@ -5,6 +5,7 @@ import { platformToJson } from '../../oci/platform-json.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
 import { atSource, linesOf } from './dockerfile-error.ts';
+import { dockerfileFrontend } from './frontend-name.ts';
 import type { LintFinding } from './lint/linter.ts';
 import { parseChecked } from './lint/parse-checked.ts';
 import { detectSyntax } from './parse/directives.ts';
@@ -16,10 +17,10 @@ import { writeImage } from './to-llb/image-draft.ts';
 import { ImageResolver } from './to-llb/image-resolver.ts';
 import { parseRequestOptions, type RequestOptions } from './to-llb/request-options.ts';
 
-/** The frontend that builds Dockerfiles inside the engine, as clients name it: `dockerfile.v0`. */
+/** The frontend that builds Dockerfiles, in the thread that it is called in. */
 export function createDockerfileFrontend(): Frontend {
   return {
-    name: 'dockerfile.v0',
+    name: dockerfileFrontend,
     solve: (bridge, request, signal) => new DockerfileBuild(bridge, request, signal).solve(),
   };
 }

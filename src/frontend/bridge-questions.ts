@@ -1,0 +1,73 @@
+import type { Digest } from '../base/digest.ts';
+import type { WarningEvent } from '../base/progress.ts';
+import type { Definition, SourceOp } from '../llb/op.ts';
+import type {
+  BridgeSolve,
+  FileStat,
+  FrontendRequest,
+  ResolvedImage,
+  ResolveImageOptions,
+  WorkerInfo,
+} from './frontend.ts';
+
+/**
+ * What a frontend in a thread and the bridge outside of it tell each other. Trees stay outside; the thread has numbers for them.
+ */
+
+export interface ThreadRequest extends FrontendRequest {
+  readonly workers: readonly WorkerInfo[];
+}
+
+/** What each question asks with, and what it is answered with. */
+export interface Questions {
+  resolveImageConfig: {
+    asks: { readonly ref: string; readonly options: ResolveImageOptions };
+    answer: ResolvedImage;
+  };
+  sourceTime: {
+    asks: { readonly source: SourceOp; readonly logName: string };
+    answer: Date | undefined;
+  };
+  solve: { asks: { readonly request: BridgeSolve }; answer: NumberedResult };
+  evaluate: { asks: { readonly tree: number }; answer: undefined };
+  readFile: {
+    asks: {
+      readonly tree: number;
+      readonly path: string;
+      readonly range: { readonly offset: number; readonly length: number } | undefined;
+    };
+    answer: Uint8Array;
+  };
+  readDir: {
+    asks: { readonly tree: number; readonly path: string; readonly includePattern: string | undefined };
+    answer: readonly FileStat[];
+  };
+  statFile: { asks: { readonly tree: number; readonly path: string }; answer: FileStat };
+}
+
+export type Question = {
+  [Kind in keyof Questions]: { readonly kind: Kind } & Questions[Kind]['asks'];
+}[keyof Questions];
+
+export interface NumberedResult {
+  readonly refs: ReadonlyMap<string, NumberedTree | undefined>;
+  readonly metadata: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface NumberedTree {
+  readonly number: number;
+  readonly id: string;
+  /** `asked`: the one that it was asked for with. */
+  readonly definition: Definition | 'asked' | undefined;
+}
+
+/** A frontend's result: numbers of trees. */
+export interface ThreadResult {
+  readonly refs: ReadonlyMap<string, number | undefined>;
+  readonly metadata: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface ThreadWarning {
+  readonly vertex: Digest;
+  readonly warning: WarningEvent;
+}

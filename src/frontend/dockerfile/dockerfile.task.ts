@@ -1,0 +1,9 @@
+import type { Task } from '../../base/thread-pool.ts';
+import type { Question, ThreadRequest, ThreadResult, ThreadWarning } from '../bridge-questions.ts';
+import { runInThisThread } from '../thread-bridge.ts';
+import { createDockerfileFrontend } from './dockerfile-frontend.ts';
+
+const solve: Task<ThreadRequest, ThreadResult, ThreadWarning, Question, unknown> = (request, context) =>
+  runInThisThread(createDockerfileFrontend(), request, context);
+
+export default solve;

@@ -1,0 +1,2 @@
+/** As clients name the frontend that builds Dockerfiles. */
+export const dockerfileFrontend = 'dockerfile.v0';
