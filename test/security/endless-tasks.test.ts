@@ -1,0 +1,35 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are variables of Dockerfiles.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Daemon } from '../rig/daemon.ts';
+import { WorkDirectory } from '../rig/work-directory.ts';
+
+let work: WorkDirectory;
+before(() => {
+  work = new WorkDirectory();
+});
+after(() => work[Symbol.dispose]());
+
+/** Is read in time linear in its text, but that times its patterns: hours. */
+const endless = [
+  'FROM base',
+  `ENV X=${'a'.repeat(400_000)}`,
+  ...Array.from({ length: 500 }, () => `ENV Y=\${X##${'a*'.repeat(50_000)}b}`),
+  '',
+].join('\n');
+
+test('other builds do not wait for a Dockerfile that takes hours, nor does the end of the daemon', async () => {
+  const daemon = await Daemon.start();
+  const hours = daemon.kiln.start(work.tree({ Dockerfile: endless }), ['--progress', 'plain']);
+  await hours.said('load .dockerignore');
+  for (let round = 0; round < 2; round++) {
+    const text = `round ${round}`;
+    const context = work.tree({ Dockerfile: `FROM base\nRUN echo ${text} > /said\n` });
+    assert.equal(await daemon.kiln.textOf('said', context), `${text}\n`);
+  }
+  assert.equal(hours.hasEnded(), false);
+  await daemon[Symbol.asyncDispose]();
+  const { code, stderr } = await hours.finished;
+  assert.notEqual(code, 0);
+  assert.match(stderr, /the daemon is shutting down|canceled|unavailable/i);
+});
