@@ -32,6 +32,7 @@ async function main(): Promise<void> {
   });
   try {
     await listen(server, config, log);
+    engine.warm();
     await stop;
     setTimeout(() => {
       log.error(`not stopped after ${lastResort / 1000} seconds: ending as it is`);

@@ -81,6 +81,8 @@ export interface OpenEngine extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
   readonly sessions: SessionRegistry;
   readonly builds: BuildRegistry;
+  /** Loads what the first build needs, which has to wait for less then. */
+  warm(): void;
   /** Brings what was built to the disk, so that a crash of the machine cannot take it. Engines that live on do so by themselves. */
   flush(): Promise<void>;
 }
@@ -348,6 +350,9 @@ export async function openEngine(
     },
     sessions,
     builds,
+    warm: () => {
+      if (config.frontends.dockerfile) frontendThreads.prepare(dockerfileTask);
+    },
     flush: () => flusher.flush(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
