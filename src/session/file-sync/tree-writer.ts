@@ -5,7 +5,6 @@ import {
   constants,
   fchmodSync,
   fchownSync,
-  fstatSync,
   lchownSync,
   linkSync,
   lstatSync,
@@ -19,7 +18,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
-import { copyData } from '../../linux/copy-data.ts';
+import { SourceFile } from '../../linux/copy-file.ts';
 import { isMachineAttribute } from '../../linux/machine-attributes.ts';
 import { makeDevice, mknod } from '../../linux/mknod.ts';
 import { isWhiteoutNumber } from '../../linux/overlay-marks.ts';
@@ -45,7 +44,7 @@ interface OpenFile {
   received: number;
 }
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
 /**
  * Makes the files of a tree below one directory, synchronously: for threads. Paths must have passed an OrderValidator, and
@@ -94,15 +93,14 @@ export class TreeWriter implements Disposable {
     }
   }
 
-  /** Makes the file with the data that it has in another tree. */
+  /** Makes the file like the one that was made of the same entry in another tree. */
   copyFrom(otherRoot: string, entry: EntryOf<'file'>): void {
-    const from = openSync(fsPath(`${byteString(otherRoot)}/${entry.path}`), O_RDONLY | O_NOFOLLOW);
-    try {
-      copyData(from, this.#create(entry).fd, fstatSync(from).size);
-    } finally {
-      closeSync(from);
-    }
-    this.close(entry);
+    using file = new SourceFile(fsPath(`${byteString(otherRoot)}/${entry.path}`));
+    file.copyTo(
+      this.#at(entry.path),
+      { owner: this.#owner(entry), timestamp: entry.mtime },
+      isMachineAttribute,
+    );
   }
 
   /** The next data of a regular file; the first call makes the file. */
