@@ -28,6 +28,10 @@ export function matchGlob(pattern: string, name: string): boolean {
 /** `matchGlob` for many names. */
 export function compileGlob(pattern: string): (name: string) => boolean {
   const tokens = parse(pattern, false);
+  return nameTest(tokens);
+}
+
+function nameTest(tokens: readonly Token[]): (name: string) => boolean {
   const literal = literalOf(tokens);
   if (literal !== undefined) return (name) => name === literal;
   const glob = new Glob(stepsOf(tokens));
@@ -197,10 +201,10 @@ function reachOf(tokens: readonly Token[]): (dir: readonly string[]) => boolean 
     else segments.at(-1)!.push(token);
   }
   if (open) segments.pop();
-  const globs = segments.map((segment) => new Glob(stepsOf(segment)));
+  const tests = segments.map(nameTest);
   return (dir) =>
-    (open || globs.length > dir.length) &&
-    globs.every((glob, index) => index >= dir.length || glob.matches(dir[index]!));
+    (open || tests.length > dir.length) &&
+    tests.every((test, index) => index >= dir.length || test(dir[index]!));
 }
 
 function plainTextOf(tokens: readonly Token[]): string | undefined {

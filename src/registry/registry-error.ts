@@ -78,7 +78,7 @@ function registryWords(body: string): string | undefined {
     // Not JSON: proxies answer with HTML or plain text.
   }
   const text = body
-    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/<[^<>]*>/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim();
   return text === '' ? undefined : text.slice(0, 200);

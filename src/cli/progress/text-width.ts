@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { trimEnd } from '../../base/trim-end.ts';
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const ascii = /^[\x20-\x7e]*$/;
@@ -36,7 +37,7 @@ export function clipText(text: string, width: number): string {
 
 /** A line of a program's output as a terminal would end up showing it: no escape sequences, tabs expanded, overwritten text gone. */
 export function printableText(line: string): string {
-  const overwritten = line.replace(/\r+$/, '');
+  const overwritten = trimEnd(line, '\r');
   const visible = stripVTControlCharacters(overwritten.slice(overwritten.lastIndexOf('\r') + 1));
   let column = 0;
   return visible

@@ -20,7 +20,8 @@ export class FetchProgress {
   }
 
   read(line: string): void {
-    const [, amount, unit] = /Receiving objects:.*, ([\d.]+) (bytes|[KMG]iB)/.exec(line) ?? [];
+    const [, amount, unit] =
+      /^(?:remote: )?Receiving objects:.*, ([\d.]+) (bytes|[KMG]iB)/.exec(line.slice(0, 1_000)) ?? [];
     if (amount !== undefined && unit !== undefined) {
       this.#current = Math.round(Number(amount) * units[unit]!);
       this.#progress.status({ ...this.#line, current: this.#current });

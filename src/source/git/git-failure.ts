@@ -27,7 +27,7 @@ const reasons: readonly Reason[] = [
     hint: "the server's key is not among the known hosts that the build was given",
   },
   {
-    pattern: /repository '.*' not found|[Rr]epository not found|does not appear to be a git repository/,
+    pattern: /repository '[^'\n]*' not found|[Rr]epository not found|does not appear to be a git repository/,
     code: 'not_found',
     hint: `check the address; if the repository is private, ${token}`,
   },
@@ -43,7 +43,7 @@ const reasons: readonly Reason[] = [
     hint: 'free disk space, or run `kiln prune`',
   },
   {
-    pattern: /transport '.*' not allowed/,
+    pattern: /transport '[^'\n]*' not allowed/,
     code: 'permission_denied',
     hint: 'repositories can be reached by http, https, ssh and git',
   },

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { trimEnd } from '../../base/trim-end.ts';
 import { parseGitUrl } from '../../llb/git-url.ts';
 import type { Git } from './git.ts';
 import { withoutCredentials } from './git-request.ts';
@@ -37,12 +38,12 @@ export async function listSubmodules(
     module[field as 'path' | 'url' | 'update'] = value;
   }
   const wanted = [...urls.values()].filter(({ path, update }) => path !== undefined && update !== 'none');
-  const paths = wanted.map(({ path }) => path!.replace(/\/+$/, '')).filter(isInside);
+  const paths = wanted.map(({ path }) => trimEnd(path!, '/')).filter(isInside);
   const entries = paths.length === 0 ? [] : await listTree(git, commit, paths);
   return entries
     .filter(({ type }) => type === 'commit')
     .map(({ path, object }) => {
-      const url = wanted.find((module) => module.path!.replace(/\/+$/, '') === path)?.url;
+      const url = wanted.find((module) => trimEnd(module.path!, '/') === path)?.url;
       return { path, commit: object, remote: submoduleRemote(path, url, remote) };
     });
 }
@@ -94,7 +95,7 @@ function submoduleRemote(path: string, url: string | undefined, parent: string):
 /** A `./` or `../` URL counts from the repository that it is written in. */
 export function resolveSubmoduleUrl(url: string, parent: string): string {
   if (!/^\.\.?\//.test(url)) return url;
-  let base = parent.replace(/\/+$/, '');
+  let base = trimEnd(parent, '/');
   let rest = url;
   let separator = '/';
   for (;;) {
@@ -104,7 +105,7 @@ export function resolveSubmoduleUrl(url: string, parent: string): string {
       const cut = Math.max(base.lastIndexOf('/'), base.lastIndexOf(':'));
       separator = base[cut] ?? '/';
       base = base.slice(0, Math.max(cut, 0));
-    } else return base + separator + rest.replace(/\/+$/, '');
+    } else return base + separator + trimEnd(rest, '/');
   }
 }
 
