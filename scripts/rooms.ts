@@ -61,5 +61,5 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'frontend',
     'engine',
   ],
-  cli: ['base', 'api', 'llb', 'oci', 'client', 'daemon', 'session'],
+  cli: ['base', 'linux', 'api', 'llb', 'oci', 'client', 'daemon', 'session'],
 };

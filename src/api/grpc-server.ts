@@ -40,6 +40,7 @@ export class GrpcServer implements AsyncDisposable {
   readonly #router: ReturnType<typeof connectNodeAdapter>;
   readonly #servers: (http2.Http2Server | http2.Http2SecureServer)[] = [];
   readonly #sessions = new Set<http2.Http2Session>();
+  readonly #sockets = new Set<net.Socket>();
 
   constructor(options: GrpcServerOptions) {
     this.#handlers = options.handlers ?? new Map();
@@ -75,8 +76,12 @@ export class GrpcServer implements AsyncDisposable {
       'stream',
       eachCall((stream, headers, _flags, raw) => this.#serve(stream, headers, raw)),
     );
-    // A peer whose machine or network is gone says nothing: the kernel finds out.
-    server.on('connection', (socket: net.Socket) => socket.setKeepAlive(true, keepAliveDelay));
+    server.on('connection', (socket: net.Socket) => {
+      // A peer whose machine or network is gone says nothing: the kernel finds out.
+      socket.setKeepAlive(true, keepAliveDelay);
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
     // A peer that speaks something else, or a broken connection, concerns that peer alone.
     server.on('sessionError', () => {});
     await new Promise<void>((resolve, reject) => {
@@ -113,6 +118,8 @@ export class GrpcServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.drain();
     for (const session of this.#sessions) session.destroy();
+    // A session that is destroyed still waits for its peer to go; one that stands still does not.
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 

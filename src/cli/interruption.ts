@@ -1,16 +1,27 @@
 import { KilnError } from '../base/errors.ts';
 
+/** Milliseconds after the first signal until the process ends in whatever state it is. */
+const lastResort = 30_000;
+
 /** The exit code of a program ended by Ctrl-C. */
 export const interruptedExitCode = 130;
 
 /** SIGHUP comes when the terminal is closed: an engine in this process has containers and mounts to take down then, too. */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** The first signal to end aborts `signal`, so that the command can end in order; the second ends the process at once. */
+/**
+ * The first signal to end aborts `signal`, so that the command can end in order; the second ends the process at once, and so does
+ * time.
+ */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
+  #limit: NodeJS.Timeout | undefined;
   readonly #onSignal = () => {
-    if (this.signal.aborted) process.exit(interruptedExitCode);
+    if (this.signal.aborted) {
+      void endNow();
+      return;
+    }
+    this.#limit = setTimeout(endNow, lastResort).unref();
     this.#controller.abort(new KilnError('canceled', 'canceled'));
   };
 
@@ -23,6 +34,13 @@ export class Interruption implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#limit);
     for (const name of signals) process.off(name, this.#onSignal);
   }
+}
+
+async function endNow(): Promise<void> {
+  // Most commands have no need of it.
+  const { exitNow } = await import('../linux/exit-now.ts');
+  exitNow(interruptedExitCode);
 }

@@ -7,6 +7,7 @@ import { type ClientTls, GrpcConnection } from '../api/grpc-connection.ts';
 import { sessionOptions } from '../api/http2-settings.ts';
 import type { OpenCall } from '../api/message-stream.ts';
 import { withKilnErrors } from '../api/with-kiln-errors.ts';
+import { awakeTimeout } from '../base/awake-timeout.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/lifetime.ts';
 import { serveSession } from '../session/tunnel.ts';
@@ -59,7 +60,8 @@ async function connectRaw(address: string, options: ConnectOptions): Promise<Grp
   const timeout = options.timeout ?? defaultTimeout;
   for (;;) {
     throwIfAborted(options.signal);
-    const attempt = AbortSignal.timeout(timeout);
+    using limit = awakeTimeout(timeout);
+    const attempt = limit.signal;
     const signal = options.signal ? AbortSignal.any([options.signal, attempt]) : attempt;
     try {
       return await GrpcConnection.connect(target, { tls: options.tls, signal });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient } from '@connectrpc/connect';
 import { Control } from '../api/gen/control_pb.js';
+import { type AwakeTimeout, awakeTimeout } from '../base/awake-timeout.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { abortable, throwIfAborted } from '../base/lifetime.ts';
 import { encodeDefinition } from '../llb/definition-wire.ts';
@@ -144,32 +145,32 @@ async function* progressOf(
   result: Promise<SolveResult>,
 ): AsyncGenerator<SolveStatus> {
   const stop = new AbortController();
-  let lastEvent = Date.now();
   let settled = false;
-  const watch = async () => {
-    await result.catch(() => {});
-    settled = true;
-    lastEvent = Date.now();
-    while (!stop.signal.aborted) {
-      const rest = lastEvent + finalSilence - Date.now();
-      if (rest <= 0) stop.abort();
-      else await sleep(rest, undefined, { signal: stop.signal }).catch(() => {});
-    }
+  let quiet: AwakeTimeout | undefined;
+  /** What is left of the progress comes soon after the result, or not at all. */
+  const awaitMore = () => {
+    quiet?.[Symbol.dispose]();
+    quiet = awakeTimeout(finalSilence);
+    quiet.signal.addEventListener('abort', () => stop.abort(), { once: true });
   };
-  const watching = watch();
+  const settle = () => {
+    settled = true;
+    if (!stop.signal.aborted) awaitMore();
+  };
+  result.then(settle, settle);
   try {
     for await (const response of control.status({ ref }, { signal: stop.signal })) {
-      lastEvent = Date.now();
+      if (settled) awaitMore();
       yield solveStatusFromWire(response);
     }
   } catch (error) {
     // A build that ends before its first event has no status; and what ended it is the result's to tell.
     if (settled || stop.signal.aborted) return;
-    const grace = AbortSignal.timeout(finalSilence);
-    await abortable(result, grace).catch(() => {});
+    using grace = awakeTimeout(finalSilence);
+    await abortable(result, grace.signal).catch(() => {});
     if (!settled) throw asKilnError(error).wrap('the progress of the build is lost');
   } finally {
     stop.abort();
-    if (settled) await watching;
+    quiet?.[Symbol.dispose]();
   }
 }

@@ -1,3 +1,4 @@
+import { awakeTimeout } from '../base/awake-timeout.ts';
 import { KilnError } from '../base/errors.ts';
 import { abortable, type Deferred, deferred } from '../base/lifetime.ts';
 import type { Build } from '../engine/engine.ts';
@@ -129,11 +130,11 @@ export class BuildRegistry {
     if (here()) return;
     const awaited = this.#awaited.get(id) ?? deferred<void>();
     this.#awaited.set(id, awaited);
-    const limit = AbortSignal.timeout(patience);
+    using limit = awakeTimeout(patience);
     try {
-      await abortable(awaited.promise, AbortSignal.any([signal, limit]));
+      await abortable(awaited.promise, AbortSignal.any([signal, limit.signal]));
     } catch (error) {
-      if (!limit.aborted) throw error;
+      if (!limit.signal.aborted) throw error;
       this.#awaited.delete(id);
     }
   }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { formatAddress, parseAddress } from '../api/address.ts';
 import { GrpcServer } from '../api/grpc-server.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
+import { exitNow } from '../linux/exit-now.ts';
 import { sessionHandler, sessionMethod } from '../session/tunnel.ts';
 import { parseCommandLine } from './command-line.ts';
 import { readConfig } from './config-file.ts';
@@ -34,11 +35,6 @@ async function main(): Promise<void> {
     await listen(server, config, log);
     engine.warm();
     await stop;
-    setTimeout(() => {
-      log.error(`not stopped after ${lastResort / 1000} seconds: ending as it is`);
-      // An exit would wait for threads.
-      process.kill(process.pid, 'SIGKILL');
-    }, lastResort).unref();
   } finally {
     engine.builds.refuse(new KilnError('unavailable', 'the daemon is shutting down'));
     await engine.builds.cancelAll();
@@ -70,14 +66,18 @@ async function readTls({ cert, key, ca }: NonNullable<DaemonConfig['tls']>) {
   };
 }
 
-/** Resolves at the first signal to stop; the second one ends the process at once. */
+/** Resolves at the first signal to stop; the second one ends the process at once, and so does time. */
 function stopSignal(log: DaemonLog): Promise<void> {
   return new Promise((resolve) => {
     let stopping = false;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (stopping) process.exit(1);
+      if (stopping) exitNow(1);
       stopping = true;
       log.info(`stopping: ${signal}`);
+      setTimeout(() => {
+        log.error(`not stopped after ${lastResort / 1000} seconds: ending as it is`);
+        exitNow(1);
+      }, lastResort).unref();
       resolve();
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Health } from '../api/gen/health_pb.js';
 import type { OpenCall } from '../api/message-stream.ts';
 import { callUnary } from '../api/unary-call.ts';
+import { awakeTimeout } from '../base/awake-timeout.ts';
 import { asKilnError } from '../base/errors.ts';
 
 /** Times in milliseconds. */
@@ -38,14 +39,14 @@ export async function untilUnresponsive(
   let lastAnswer = 0;
   while (failures < limits.failures) {
     await sleep(limits.interval, undefined, { signal, ref: false });
-    const limit = AbortSignal.timeout(Math.ceil(Math.max(limits.timeout, lastAnswer * 1.5)));
+    using limit = awakeTimeout(Math.max(limits.timeout, lastAnswer * 1.5));
     const asked = Date.now();
     try {
-      await callUnary(open, Health.method.check, {}, { signal: AbortSignal.any([signal, limit]) });
+      await callUnary(open, Health.method.check, {}, { signal: AbortSignal.any([signal, limit.signal]) });
       failures = 0;
     } catch (error) {
       signal.throwIfAborted();
-      if (limit.aborted || asKilnError(error).code !== 'unimplemented') failures++;
+      if (limit.signal.aborted || asKilnError(error).code !== 'unimplemented') failures++;
       else failures = 0;
     }
     lastAnswer = Date.now() - asked;

@@ -1,3 +1,4 @@
+import { awakeTimeout } from '../base/awake-timeout.ts';
 import { isCanceled, KilnError } from '../base/errors.ts';
 import { abortError, throwIfAborted } from '../base/lifetime.ts';
 import type { Session, SessionManager } from './session.ts';
@@ -42,7 +43,7 @@ export class SessionRegistry implements SessionManager {
       const waiting = this.#waiting.get(id) ?? new Set();
       this.#waiting.set(id, waiting);
       const settle = () => {
-        clearTimeout(timer);
+        limit[Symbol.dispose]();
         signal?.removeEventListener('abort', stop);
         waiting.delete(arrived);
         if (waiting.size === 0 && this.#waiting.get(id) === waiting) this.#waiting.delete(id);
@@ -55,14 +56,16 @@ export class SessionRegistry implements SessionManager {
         settle();
         reject(abortError(signal!));
       };
-      const timer = setTimeout(() => {
+      const limit = awakeTimeout(this.#waitLimit);
+      const giveUp = () => {
         settle();
         reject(
           new KilnError('not_found', `no active session ${id}: the client did not open it, or is gone`, {
             hint: 'keep the client running until its build has ended',
           }),
         );
-      }, this.#waitLimit);
+      };
+      limit.signal.addEventListener('abort', giveUp, { once: true });
       waiting.add(arrived);
       signal?.addEventListener('abort', stop, { once: true });
     });

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { Daemon } from '../rig/daemon.ts';
+import { Kiln } from '../rig/kiln.ts';
+import { mustRun, type Running } from '../rig/run-program.ts';
+import { WorkDirectory } from '../rig/work-directory.ts';
+import { whatIsLeft } from './what-is-left.ts';
+
+/** Takes connections, and never says anything. */
+class MuteServer implements AsyncDisposable {
+  readonly #sockets: Socket[] = [];
+  readonly #server = createServer((socket) => {
+    socket.on('error', () => {});
+    this.#sockets.push(socket);
+  });
+
+  async listen(): Promise<string> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Resolves when somebody waits for an answer. */
+  async asked(): Promise<void> {
+    if (this.#sockets.length === 0) await once(this.#server, 'connection');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
+
+/** Builds that wait for what never comes; resolves when all of them do. */
+async function stuckBuilds(
+  kiln: (index: number) => Kiln,
+  work: WorkDirectory,
+  resources: AsyncDisposableStack,
+): Promise<readonly Running[]> {
+  const server = async () => {
+    const mute = resources.use(new MuteServer());
+    return { mute, host: await mute.listen() };
+  };
+  const [registry, http, git] = [await server(), await server(), await server()];
+  await mustRun('mkfifo', [work.at('pipe')]);
+  const steps: readonly (readonly [string, string, readonly string[]])[] = [
+    ["FROM base\nRUN trap '' TERM INT; echo started; while :; do sleep 1000; done\n", ' started\n', []],
+    [`FROM ${registry.host}/x:1\n`, 'metadata for', []],
+    [`FROM scratch\nADD http://${http.host}/file /\n`, 'http://', []],
+    [`FROM scratch\nADD git://${git.host}/x.git /\n`, 'git://', []],
+    [
+      'FROM base\nRUN --mount=type=secret,id=s true\n',
+      'RUN --mount=type=secret',
+      ['--secret', `id=s,src=${work.at('pipe')}`],
+    ],
+  ];
+  const builds = steps.map(([dockerfile, , args], index) =>
+    kiln(index).start(work.tree({ Dockerfile: dockerfile }), args),
+  );
+  await Promise.all(builds.map((build, index) => build.said(steps[index]![1])));
+  await Promise.all([registry.mute.asked(), http.mute.asked(), git.mute.asked()]);
+  return builds;
+}
+
+test('a daemon that is told to end does, whatever its builds and their clients wait for, and leaves nothing', async () => {
+  using work = new WorkDirectory();
+  await using resources = new AsyncDisposableStack();
+  const daemon = await Daemon.start({ root: work.at('root') });
+  const builds = await stuckBuilds(() => daemon.kiln, work, resources);
+  // The client of the last one will not answer any more, not even to go.
+  const silent = builds.at(-1)!;
+  silent.kill('SIGSTOP');
+  const { stderr } = await daemon.stop();
+  assert.doesNotMatch(stderr, /not stopped after/);
+  assert.deepEqual(whatIsLeft(daemon.root), []);
+  silent.kill('SIGCONT');
+  for (const build of builds) assert.notEqual((await build.finished).code, 0);
+  await daemon[Symbol.asyncDispose]().catch(() => {});
+});
+
+test('a build in process that is told to end does, whatever it waits for, and leaves nothing', async () => {
+  using work = new WorkDirectory();
+  await using resources = new AsyncDisposableStack();
+  const root = (index: number) => work.at(`root-${index}`);
+  const builds = await stuckBuilds((index) => new Kiln({ root: root(index) }), work, resources);
+  for (const build of builds) build.kill('SIGTERM');
+  for (const [index, build] of builds.entries()) {
+    const { code, stderr } = await build.finished;
+    assert.equal(code, 130, stderr);
+    assert.match(stderr, /\ncanceled\n$/);
+    assert.deepEqual(whatIsLeft(root(index)), []);
+  }
+});
