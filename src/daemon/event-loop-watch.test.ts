@@ -7,11 +7,12 @@ test('the longest delay since the last question is found, with how much of it wa
   using watch = new EventLoopWatch();
   watch.take();
   await pause(20);
-  const until = performance.now() + 120;
-  while (performance.now() < until);
+  // Measured by itself: others may have the processor for most of any time.
+  const begun = process.threadCpuUsage();
+  while (process.threadCpuUsage(begun).user < 120_000);
   await pause(20);
   const busy = watch.take();
-  assert.ok(busy.duration >= 110 && busy.work > 20, JSON.stringify(busy));
+  assert.ok(busy.duration >= 110 && busy.work > 100, JSON.stringify(busy));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120);
   await pause(20);
   const asleep = watch.take();
