@@ -7,6 +7,9 @@ import type { OciMount } from './oci-mount.ts';
 /** Where the kernel shows itself: who could mount something there could show a process, and its runtime, what is not so. */
 const kernelFiles = ['/proc', '/sys'];
 
+/** No runtime reads what is in `/sys`, and steps that start an init system want a tmpfs in it. */
+const closed = '/proc';
+
 /** Facts about the machine that may be shown differently, the same as runc allows. */
 const replaceable: ReadonlySet<string> = new Set([
   '/proc/cpuinfo',
@@ -22,7 +25,7 @@ const replaceable: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Refuses mounts over the root, /proc or /sys, or in these, wherever links in the tree at `rootfs` or in what was mounted
+ * Refuses mounts over the root, /proc or /sys, or in /proc, wherever links in the tree at `rootfs` or in what was mounted
  * before lead. Runtimes do not agree on it: crun mounts there. Throws `invalid_argument`, or `failed_precondition` for a tree in
  * which a link is in the place of these directories.
  */
@@ -36,7 +39,7 @@ export function refuseOverKernelFiles(rootfs: string, mounts: readonly OciMount[
   }
   for (const [index, { destination }] of mounts.entries()) {
     const place = placeOf(destination, rootfs, mounts.slice(0, index));
-    if (place !== '/' && !kernelFiles.some((directory) => isIn(place, directory))) continue;
+    if (place !== '/' && !kernelFiles.includes(place) && !isIn(place, closed)) continue;
     if (replaceable.has(place)) continue;
     const through = place === destination ? '' : `, where ${destination} leads`;
     throw new KilnError('invalid_argument', `cannot mount over ${place}${through}`, {

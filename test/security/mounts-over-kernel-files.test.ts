@@ -22,11 +22,10 @@ const refused: Readonly<Record<string, string>> = {
   '/proc/kcore': '/proc/kcore',
   '/proc/self/root/x': '/proc/self/root/x',
   '/sys': '/sys',
-  '/sys/firmware': '/sys/firmware',
-  '/sys/fs/cgroup': '/sys/fs/cgroup',
+  '/sys/': '/sys',
   '/link': '/proc',
   '/link/acpi': '/proc/acpi',
-  '/deep': '/sys/kernel',
+  '/deep': '/proc/sys',
   '/up': '/',
   '/mounted/link': '/proc',
 };
@@ -54,7 +53,7 @@ for (const runtime of ['crun', 'runc']) {
       });
       rig = await ExecutorRig.create({ runtime, devices: registry });
       symlinkSync('/proc', path.join(rig.base, 'link'));
-      symlinkSync('up/tmp/../sys/kernel', path.join(rig.base, 'deep'));
+      symlinkSync('up/tmp/../proc/sys', path.join(rig.base, 'deep'));
       symlinkSync('tmp/../../..', path.join(rig.base, 'up'));
       mkdirSync(path.join(rig.base, 'mounted'));
       tree = work.tree({ 'dir/file': 'mine' });
@@ -106,7 +105,7 @@ for (const runtime of ['crun', 'runc']) {
 
     test('may have mounts beside it, and over the few files about the machine that mean nothing to the kernel', async () => {
       const source = { kind: 'bind', source: tree, readonly: false } as const;
-      for (const dest of ['/process', '/system/proc', '/mounted/dir/new', '/tmp/sys']) {
+      for (const dest of ['/process', '/system/proc', '/mounted/dir/new', '/tmp/sys', '/sys/kernel']) {
         await run([first, { kind: 'tmpfs', dest, size: 0 }]);
       }
       await run([
