@@ -25,14 +25,22 @@ export interface Differ {
   /** Recompresses a layer. */
   convert(blob: Descriptor, store: ContentStore, options: DiffOptions): Promise<DiffResult>;
   /**
-   * Unpacks a layer blob of `store` into `dir`; `form` says whether whiteouts are kept as overlayfs marks or applied.
-   * Nothing is ever written outside `dir`, whatever the names and links in the archive say.
+   * Unpacks a layer blob of `store`. Nothing is ever written outside the target, whatever the names and links in the archive say.
    * Answers the digest of the uncompressed tar.
    */
   apply(
     blob: Descriptor,
     store: ContentStore,
-    target: { readonly dir: string; readonly form: 'overlay' | 'tree' },
+    target: LayerTarget,
     signal?: AbortSignal,
   ): Promise<{ readonly diffId: Digest; readonly size: number }>;
+}
+
+/** Where a layer is unpacked. */
+export interface LayerTarget {
+  readonly dir: string;
+  /** Whether whiteouts are kept as overlayfs marks, or applied to what is in the directory. */
+  readonly form: 'overlay' | 'tree';
+  /** In an overlay: the directories of the layers below, topmost first. Parents that the layer does not name are like theirs. */
+  readonly below?: readonly string[];
 }

@@ -10,6 +10,7 @@ export interface ExtractLayerInput {
   readonly source: string;
   readonly dir: string;
   readonly form: Exclude<ExtractionForm, 'archive'>;
+  readonly below: readonly string[];
 }
 
 export interface ExtractedLayer {
@@ -22,7 +23,7 @@ export interface ExtractedLayer {
 const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, context) => {
   const digester = new Digester();
   let size = 0;
-  using extractor = new LayerExtractor(input.dir, input.form);
+  using extractor = new LayerExtractor(input.dir, input.form, input.below);
   const parser = new TarParser(extractor);
   for await (const chunk of readLayerTar(input.source)) {
     context.throwIfAborted();

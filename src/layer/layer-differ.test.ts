@@ -30,6 +30,8 @@ import { ThreadPool } from '../base/thread-pool.ts';
 import { type ContentStore, writeBlob } from '../content/content.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
+import { unmount } from '../linux/mount.ts';
+import { mountOverlay } from '../linux/overlay.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import { type Compression, type Descriptor, mediaTypes } from '../oci/descriptor.ts';
@@ -645,6 +647,81 @@ test('whiteouts delete in a tree and become marks in an overlay', async () => {
     'parent/child',
     'reborn opaque',
   ]);
+});
+
+test('parents that a layer does not name stay as they are below', async () => {
+  using here = await place();
+  const fill = (dir: string) => {
+    for (const name of ['tmp/inner', 'gone', 'hidden/inner', 'emptied/inner']) {
+      mkdirSync(join(dir, name), { recursive: true });
+      writeFileSync(join(dir, name, 'old'), 'old');
+    }
+    chownSync(join(dir, 'tmp/inner'), 3, 4);
+    setXattr(join(dir, 'tmp/inner'), 'user.note', Buffer.from('kept'));
+    for (const name of ['tmp', 'gone', 'hidden/inner', 'emptied/inner']) chmodSync(join(dir, name), 0o1777);
+  };
+  const layer = makeTar([
+    { name: 'tmp/inner/new', data: 'x' },
+    { name: '.wh.gone' },
+    { name: 'gone/new', data: 'x' },
+    { name: 'hidden/.wh..wh..opq' },
+    { name: 'hidden/inner/new', data: 'x' },
+    { name: 'emptied/inner/new', data: 'x' },
+    { name: 'emptied/.wh..wh..opq' },
+  ]);
+  const [tree, below, own] = [here.dir('tree'), here.dir('below'), here.dir('own')];
+  fill(tree);
+  await unpack(layer, here, tree, 'tree');
+  fill(below);
+  await differ.apply(await putBlob(here.store, layer), here.store, {
+    dir: own,
+    form: 'overlay',
+    below: [here.dir('nothing'), below],
+  });
+  const merged = here.dir('merged');
+  mountOverlay({ lowerDirs: [own, below] }, merged);
+  try {
+    assert.deepEqual(withoutTimes(describe(merged)), withoutTimes(describe(tree)));
+    const { 'tmp/inner': inner, tmp, gone, 'hidden/inner': hidden } = modes(merged);
+    assert.deepEqual(
+      { tmp, inner, gone, hidden },
+      { tmp: '1777 0:0', inner: '755 3:4', gone: '755 0:0', hidden: '755 0:0' },
+    );
+    assert.deepEqual(readdirSync(join(merged, 'emptied/inner')), ['new']);
+    assert.equal(lstatSync(join(own, 'tmp')).mtimeMs, lstatSync(join(below, 'tmp')).mtimeMs);
+  } finally {
+    unmount(merged);
+  }
+});
+
+function withoutTimes(described: Record<string, string>): readonly string[] {
+  return Object.entries(described).map(([name, text]) => `${name} ${text.replace(/ \d{16,} /, ' ')}`);
+}
+
+function modes(dir: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(dir, { recursive: true, encoding: 'utf8' }).map((name) => {
+      const { mode, uid, gid } = lstatSync(join(dir, name));
+      return [name, `${(mode & 0o7777).toString(8)} ${uid}:${gid}`];
+    }),
+  );
+}
+
+test('a hard link cannot take the place of the directory that its file lies in', async () => {
+  for (const form of ['overlay', 'tree'] as const) {
+    using here = await place();
+    const out = here.dir('out');
+    const layer = makeTar([
+      { name: 'dir/inner/file', data: 'x' },
+      { name: 'dir', type: 'hardlink', linkName: 'dir/inner/file' },
+    ]);
+    await assert.rejects(unpack(layer, here, out, form), {
+      code: 'invalid_argument',
+      message:
+        'layer entry "dir" is a hard link to "dir/inner/file", which lies in the directory that it would replace',
+    });
+    assert.equal(readFileSync(join(out, 'dir/inner/file'), 'utf8'), 'x');
+  }
 });
 
 test('an entry replaces what was there, but a directory keeps what is in it', async () => {

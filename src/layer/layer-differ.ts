@@ -11,7 +11,7 @@ import type { WrittenBlob } from './blob-writer.ts';
 import { blockFormat } from './block-codec.ts';
 import { BlockRing, type SharedBlockRing } from './block-ring.ts';
 import type { ConvertLayerInput } from './convert-layer.task.ts';
-import type { Differ, DiffOptions, DiffResult } from './differ.ts';
+import type { Differ, DiffOptions, DiffResult, LayerTarget } from './differ.ts';
 import type { ExtractedLayer, ExtractLayerInput } from './extract-layer.task.ts';
 import type { WriteLayerInput } from './write-layer.task.ts';
 
@@ -46,12 +46,12 @@ class LayerDiffer implements Differ {
   async apply(
     blob: Descriptor,
     store: ContentStore,
-    target: { readonly dir: string; readonly form: 'overlay' | 'tree' },
+    target: LayerTarget,
     signal?: AbortSignal,
   ): Promise<ExtractedLayer> {
     return await this.#pool.run<ExtractLayerInput, ExtractedLayer>(
       tasks.extract,
-      { source: blobPath(store, blob.digest), ...target },
+      { source: blobPath(store, blob.digest), below: [], ...target },
       { signal },
     );
   }

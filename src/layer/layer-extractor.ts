@@ -23,6 +23,8 @@ import { makeDevice, mknod } from '../linux/mknod.ts';
 import { isWhiteout, isWhiteoutNumber, makeOpaque, makeWhiteout } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { setXattr } from '../linux/xattr.ts';
+import { EntryCopier } from '../snapshot/entry-copier.ts';
+import { type MergedDirectory, type MergedEntry, treeBelow } from '../snapshot/merged-directory.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from './byte-path.ts';
 import { opaqueWhiteout, whiteoutPrefix } from './layer-tar.ts';
 import { namesOf } from './resolve-merged.ts';
@@ -61,16 +63,19 @@ export type ExtractionForm = 'overlay' | 'tree' | 'archive';
  * - `archive`: what is unpacked is no layer, and no name in it stands for a deletion.
  *
  * Names are resolved inside the directory: `..` stops at its root, symbolic links on the way are followed as if it were
- * the root, the last name is never followed. Missing parents are made (0755, root). Files are created exclusively,
- * whatever was there is removed first, but a directory keeps its content when another takes its place.
+ * the root, the last name is never followed. Parents that the layer does not name stay as they are below, or are made (0755, root).
+ * Files are created exclusively, whatever was there is removed first, but a directory keeps its content when another takes its place.
  * Synchronous: for threads.
  */
 export class LayerExtractor implements TarHandler, Disposable {
   readonly #root: ByteString;
   readonly #form: ExtractionForm;
+  /** What the layer's directory shows on those below (overlay form). */
+  readonly #shown: MergedDirectory;
+  readonly #copier = new EntryCopier();
   /** Parents known to be directories: where each resolved to. Forgotten when anything is removed. */
   readonly #resolved = new Map<ByteString, ByteString>();
-  /** Paths this layer brought; needed to tell them from the layers below (tree form). */
+  /** Paths this layer brought, and those on the way to them; needed to tell them from the layers below (tree form). */
   readonly #brought = new Set<ByteString>();
   /** Directories in which only what this layer brought is left (tree form). */
   readonly #emptied = new Set<ByteString>();
@@ -78,9 +83,11 @@ export class LayerExtractor implements TarHandler, Disposable {
   readonly #madeDirectories: MadeDirectory = { inside: new Map() };
   #file: OpenFile | undefined;
 
-  constructor(dir: string, form: ExtractionForm) {
+  /** `below`: the directories of the layers below, topmost first; of use for the overlay form. */
+  constructor(dir: string, form: ExtractionForm, below: readonly string[] = []) {
     this.#root = toByteString(dir).replace(/\/+$/, '');
     this.#form = form;
+    this.#shown = treeBelow([this.#root, ...below.map(toByteString)]);
   }
 
   entry(entry: TarEntry): void {
@@ -183,6 +190,9 @@ export class LayerExtractor implements TarHandler, Disposable {
       case 'hardlink': {
         const target = this.#linkTarget(entry);
         if (target === path) return;
+        if (target.startsWith(`${path}/`)) {
+          throw this.#impossibleLink(entry, 'which lies in the directory that it would replace');
+        }
         this.#replacing(path, () => linkSync(toSystemPath(target), file));
         break;
       }
@@ -335,12 +345,16 @@ export class LayerExtractor implements TarHandler, Disposable {
         : lstatSync(toSystemPath(target), { bigint: true, throwIfNoEntry: false });
     const isThere = stats !== undefined && !(this.#form === 'overlay' && isWhiteout(stats));
     if (target === undefined || !isThere || stats.isDirectory()) {
-      throw new KilnError(
-        'invalid_argument',
-        `${this.#what} entry ${JSON.stringify(fromByteString(entry.name))} is a hard link to ${JSON.stringify(fromByteString(entry.linkName))}, which is ${isThere ? 'a directory' : 'not there'}`,
-      );
+      throw this.#impossibleLink(entry, `which is ${isThere ? 'a directory' : 'not there'}`);
     }
     return target;
+  }
+
+  #impossibleLink({ name, linkName }: TarEntry, why: string): KilnError {
+    return new KilnError(
+      'invalid_argument',
+      `${this.#what} entry ${JSON.stringify(fromByteString(name))} is a hard link to ${JSON.stringify(fromByteString(linkName))}, ${why}`,
+    );
   }
 
   /** The directory these names lead to from the root, made where it is missing. */
@@ -378,7 +392,7 @@ export class LayerExtractor implements TarHandler, Disposable {
         pending.push(...namesOf(target).reverse());
         continue;
       }
-      if (!stats) this.#makeParent(path);
+      if (!stats) this.#makeParent(path, this.#entryBelow([...passed, name]));
       else if (this.#form === 'overlay' && isWhiteout(stats)) {
         this.#remove(path);
         this.#makeParent(path);
@@ -388,7 +402,7 @@ export class LayerExtractor implements TarHandler, Disposable {
           'invalid_argument',
           `${this.#what} has entries below ${JSON.stringify(fromByteString([...passed, name].join('/')))}, which is not a directory`,
         );
-      }
+      } else if (this.#form === 'tree') this.#brought.add(path);
       passed.push(name);
     }
     return [this.#root, ...passed].join('/');
@@ -406,10 +420,27 @@ export class LayerExtractor implements TarHandler, Disposable {
     return Object.assign(new Error(`${what}: ${message}`, { cause: error }), { code: errno });
   }
 
-  #makeParent(path: ByteString): void {
+  #makeParent(path: ByteString, below?: MergedEntry): void {
+    if (below?.directory) {
+      this.#copier.copyDirectory(below.path, below.stats, path);
+      this.#madeDirectory(path).mtime = below.stats.mtimeNs;
+      return;
+    }
     mkdirSync(toSystemPath(path));
     chmodSync(toSystemPath(path), parentMode);
     if (this.#form === 'tree') this.#brought.add(path);
+  }
+
+  /** What the layers below show at a path that this layer has nothing at. */
+  #entryBelow(names: readonly ByteString[]): MergedEntry | undefined {
+    if (this.#form !== 'overlay') return undefined;
+    let directory: MergedDirectory | undefined = this.#shown;
+    let entry: MergedEntry | undefined;
+    for (const name of names) {
+      entry = directory?.lookup(name);
+      directory = entry?.directory;
+    }
+    return entry;
   }
 }
 

@@ -195,7 +195,12 @@ export class LazyLayers {
     await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));
     try {
       const target = await this.#snapshotter.writableLayerDir(id);
-      const { diffId } = await this.#differ.apply(descriptor, this.#content, target, signal);
+      const dirs =
+        parent === undefined
+          ? []
+          : await this.#snapshotter.layerDirs(snapshotOf(this.#records.require(parent)));
+      const below = dirs.toReversed();
+      const { diffId } = await this.#differ.apply(descriptor, this.#content, { ...target, below }, signal);
       this.verify(record, descriptor, diffId);
       await this.#snapshotter.commit(id);
       this.#records.confirm(record);

@@ -161,10 +161,7 @@ function unpack(layer: string, random: Random): void {
       extractor.entry(randomEntry(random));
       extractor.entryEnd();
     } catch (error) {
-      // A hard link in place of the directory that its target is in: nobody can make that.
-      const isImpossible =
-        error instanceof KilnError ? error.code === 'invalid_argument' : errnoOf(error) === 'ENOENT';
-      if (!isImpossible) throw error;
+      if (!(error instanceof KilnError) || error.code !== 'invalid_argument') throw error;
     }
   }
   extractor.finish();
