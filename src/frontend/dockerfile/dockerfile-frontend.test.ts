@@ -350,10 +350,11 @@ test('100 stages with 2,000 lines are converted in well under a second', async (
     (_, at) =>
       `FROM ${at === 0 ? 'busybox' : `s${at - 1}`} AS s${at}\n${'ENV a=$a\nRUN echo $a\n'.repeat(9)}COPY f${at} /\n`,
   );
-  const start = performance.now();
+  const start = process.cpuUsage();
   const result = await run(stages.join(''));
   assert.ok(graphOf(result).vertices.size > 1000);
-  assert.ok(performance.now() - start < 2000);
+  // Of its own: others may have the processor for most of any time.
+  assert.ok(process.cpuUsage(start).user < 2_000_000);
 });
 
 test('an error of several lines names each of them, and what the file was read from', async () => {
