@@ -56,6 +56,18 @@ test('a task does not wait for another that computes for good', async () => {
   await assert.rejects(endless, { code: 'canceled' });
 });
 
+test('nor does one that is given to a thread before that has started', async () => {
+  await using threads = new SharedThreads({ patience: 50 });
+  const stop = new AbortController();
+  const endless = run(threads, { kind: 'spin-for-good' }, { signal: stop.signal });
+  assert.equal(
+    await run(threads, { kind: 'answer', value: 'x' }, { signal: AbortSignal.timeout(20_000) }),
+    'x',
+  );
+  stop.abort();
+  await assert.rejects(endless, { code: 'canceled' });
+});
+
 test('a task begins anew when its thread is ended for the sake of another', async () => {
   await using threads = new SharedThreads({ size: 1, patience: 50 });
   const stop = new AbortController();

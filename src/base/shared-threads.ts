@@ -142,7 +142,13 @@ export class SharedThreads implements AsyncDisposable {
       job.reject(error);
       return;
     }
-    if (thread.alone || !thread.online) return;
+    if (thread.online) this.#watch(thread, job);
+  }
+
+  /** Gives the task to another thread if this one, which has started, does not begin it. */
+  #watch(thread: Thread, job: Job): void {
+    if (thread.alone) return;
+    const { id, state } = job.message;
     setTimeout(() => {
       if (thread.jobs.get(id) !== job || !takeBack(state)) return;
       thread.blocked = true;
@@ -167,6 +173,7 @@ export class SharedThreads implements AsyncDisposable {
     this.#threads.add(thread);
     worker.on('online', () => {
       thread.online = true;
+      for (const job of thread.jobs.values()) this.#watch(thread, job);
     });
     worker.on('message', (message: FromWorker) => this.#heard(thread, message));
     worker.on('error', (error) => this.#lost(thread, error));
