@@ -23,10 +23,12 @@ const largestRemembered = 128;
 interface State {
   readonly places: readonly number[];
   readonly accepts: boolean;
-  /** Where the next character leads, as far as that is known; those below 128 in the array. */
-  readonly near: (State | undefined)[];
-  readonly far: Map<number, State>;
+  /** Where the next character leads, as far as that is known. A state that is not remembered has none. */
+  readonly next?: { readonly near: (State | undefined)[]; readonly far: Map<number, State> };
 }
+
+/** Below this the next states are in the array. */
+const nearCharacters = 128;
 
 /**
  * Steps that a text is compared with. All ways to match are followed at once, so that the time is at worst that of the text times the
@@ -90,7 +92,7 @@ export class Glob {
   }
 
   #after(state: State, character: number): State {
-    const known = character < 128 ? state.near[character] : state.far.get(character);
+    const known = character < nearCharacters ? state.next?.near[character] : state.next?.far.get(character);
     if (known) return known;
     const next: number[] = [];
     for (const place of state.places) {
@@ -99,9 +101,10 @@ export class Glob {
       next.push(step.kind === 'one' ? place + 1 : place);
     }
     const after = this.#stateAt(next);
-    if (character < 128) state.near[character] = after;
-    else state.far.set(character, after);
-    this.#remembered++;
+    if (!state.next || !after.next) return after;
+    if (character < nearCharacters) state.next.near[character] = after;
+    else state.next.far.set(character, after);
+    this.#remember(1);
     return after;
   }
 
@@ -122,23 +125,25 @@ export class Glob {
       }
     }
     const accepts = this.#reachedIn[this.#steps.length] === turn;
-    if (reached.length > largestRemembered) return { places: reached, accepts, near: [], far: new Map() };
+    if (reached.length > largestRemembered) return { places: reached, accepts };
     const sorted = reached.sort((a, b) => a - b);
     const key = sorted.join();
     const known = this.#states.get(key);
     if (known) return known;
-    this.#remembered += sorted.length + stateSize;
-    if (this.#remembered > memoryLimit && this.#states.size > 0) this.#forget();
-    const state: State = { places: sorted, accepts, near: [], far: new Map() };
+    this.#remember(sorted.length + stateSize);
+    const state: State = { places: sorted, accepts, next: { near: [], far: new Map() } };
     this.#states.set(key, state);
     return state;
   }
 
-  #forget(): void {
+  /** Counts what is going to be remembered. When it is too much, all that was is forgotten. */
+  #remember(words: number): void {
+    this.#remembered += words;
+    if (this.#remembered <= memoryLimit || this.#states.size === 0) return;
     this.#states = new Map();
     this.#remembered = 0;
-    const { places, accepts } = this.#start;
-    this.#start = { places, accepts, near: [], far: new Map() };
-    this.#states.set(places.join(), this.#start);
+    const { places, accepts, next } = this.#start;
+    this.#start = { places, accepts, ...(next && { next: { near: [], far: new Map() } }) };
+    if (next) this.#states.set(places.join(), this.#start);
   }
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { KilnError } from './errors.ts';
 import { hasWildcard, matchGlob, PatternMatcher } from './pattern.ts';
 
@@ -84,6 +86,14 @@ test('patterns that can match in more ways than there is time for are matched at
       assert.equal(new PatternMatcher([pattern]).matches(name), false);
     }
   }
+});
+
+test('little is remembered of a pattern that can be in very many places', async () => {
+  const matching = `import(${JSON.stringify(new URL('./pattern.ts', import.meta.url))})
+    .then(({ compileGlob }) => compileGlob('*a'.repeat(4_000) + 'b')('a'.repeat(4_000)));`;
+  // All that was looked at would be 180 MB.
+  const thread = new Worker(matching, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } });
+  assert.deepEqual(await once(thread, 'exit'), [0]);
 });
 
 test('a path with very many parents is looked at once', () => {
