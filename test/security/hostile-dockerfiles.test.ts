@@ -12,7 +12,7 @@ const files: Readonly<Record<string, string>> = {
   'lines that end in many carriage returns': `FROM a\nRUN x${'\r'.repeat(400_000)}y\n`,
   'very many flags of one instruction': `FROM a\nRUN ${'--mount=type=tmpfs,target=/x '.repeat(30_000)}true\n`,
   'very many flags, each on its line': `FROM a\nRUN ${'--mount=type=tmpfs,target=/x \\\n'.repeat(30_000)}true\n`,
-  'a directive with very many blanks': `# check=skip=A${' '.repeat(400_000)};\nFROM a\n`,
+  'a directive with very many blanks': `# check=skip=A${' '.repeat(400_000)},B\nFROM a\n`,
   'a heredoc mark with very many blanks': `FROM a\nRUN <<${' '.repeat(400_000)}<<E\n`,
   'very many heredocs of one instruction': `FROM a\nCOPY ${many(30_000, (at) => `<<A${at} `)}/\n${many(30_000, (at) => `A${at}\n`)}`,
   'very many comments above very many arguments': `FROM a\n${many(30_000, (at) => `# A${at} x\n`)}ARG${many(30_000, (at) => ` B${at}`)}\n`,
