@@ -15,13 +15,13 @@ export function frameMessage(message: Uint8Array): Buffer {
   return frame;
 }
 
-/** Cuts a byte stream into messages. A message that lies within one chunk is a view of it; others are copied once. */
+/** Cuts a byte stream into messages. A message that lies within one chunk is a view of it; others are copied. */
 export class FrameSplitter {
   /** What came of an incomplete header. */
   readonly #header = Buffer.allocUnsafe(headerSize);
   #headerFilled = 0;
-  /** The message that is being put together: it takes the memory that has come, not what was announced. */
-  #partial: { readonly parts: Buffer[]; missing: number } | undefined;
+  /** The message that is being put together. Its memory grows with what has come: what was announced may never come. */
+  #partial: { bytes: Buffer; filled: number; readonly size: number } | undefined;
 
   /** The messages that `chunk` completes. Throws `unimplemented` for a compressed one, `resource_exhausted` for a huge one. */
   push(chunk: Buffer): Buffer[] {
@@ -29,13 +29,19 @@ export class FrameSplitter {
     let at = 0;
     while (at < chunk.length) {
       if (this.#partial) {
-        const { parts } = this.#partial;
-        const part = Math.min(this.#partial.missing, chunk.length - at);
-        parts.push(chunk.subarray(at, at + part));
-        this.#partial.missing -= part;
+        const partial = this.#partial;
+        const part = Math.min(partial.size - partial.filled, chunk.length - at);
+        const filled = partial.filled + part;
+        if (filled > partial.bytes.length) {
+          const bytes = Buffer.allocUnsafeSlow(Math.min(partial.size, 2 * filled));
+          partial.bytes.copy(bytes, 0, 0, partial.filled);
+          partial.bytes = bytes;
+        }
+        chunk.copy(partial.bytes, partial.filled, at, at + part);
+        partial.filled = filled;
         at += part;
-        if (this.#partial.missing > 0) break;
-        messages.push(Buffer.concat(parts));
+        if (filled < partial.size) break;
+        messages.push(partial.bytes);
         this.#partial = undefined;
         continue;
       }
@@ -55,7 +61,7 @@ export class FrameSplitter {
       if (chunk.length - at >= size) {
         messages.push(chunk.subarray(at, at + size));
         at += size;
-      } else this.#partial = { parts: [], missing: size };
+      } else this.#partial = { bytes: Buffer.alloc(0), filled: 0, size };
     }
     return messages;
   }
