@@ -118,13 +118,14 @@ export class TreeCopier {
           selected,
         );
       } else if (selected) {
-        const stats = entry.isFile() ? 'of a file' : lstatIfThere(source);
+        // Those of a file are read when it is open.
+        const stats = entry.isFile() ? undefined : lstatIfThere(source);
         // An overlay lists a deletion as a name in a directory that only one of its layers has.
-        if (!stats) continue;
+        if (!stats && !entry.isFile()) continue;
         this.#makeParents(level);
         if (level.state === 'merged') this.#clear(target, undefined);
-        if (stats === 'of a file') this.#copyFile(source, target);
-        else this.#copyEntry(source, target, stats);
+        if (stats) this.#copyEntry(source, target, stats);
+        else this.#copyFile(source, target);
       }
     }
   }
