@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { errnoOf } from '../base/errors.ts';
 import { SourceFile } from '../linux/copy-file.ts';
+import { isSecurityLabel } from '../linux/machine-attributes.ts';
 import { mknod } from '../linux/mknod.ts';
 import { isOverlayMark } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
@@ -34,6 +35,7 @@ export class EntryCopier {
     if (stats.isFile()) {
       using file = new SourceFile(pathBuffer(source));
       file.copyTo(path, {}, isOverlayMark);
+      removeInherited(path, pathBuffer(source));
       return;
     }
     if (stats.isSymbolicLink()) {
@@ -62,11 +64,19 @@ export function copyTimes(stats: BigIntStats, target: BytePath): void {
 function copyOwnerAndMode(source: BytePath, stats: BigIntStats, target: BytePath): void {
   const [from, to] = [pathBuffer(source), pathBuffer(target)];
   lchownSync(to, Number(stats.uid), Number(stats.gid));
-  if (stats.isDirectory()) {
-    const names = new Set(listXattrs(from));
-    for (const name of listXattrs(to)) if (!names.has(name) || isOverlayMark(name)) removeXattr(to, name);
-  }
+  removeInherited(to, from);
   copyXattrs(from, to, isOverlayMark);
   // After an access control list, which has a mode in it.
   if (!stats.isSymbolicLink()) chmodSync(to, Number(stats.mode & 0o7777n));
+}
+
+/** Takes away what the copy has and its source has not: a directory gives its default access list to what is made in it. */
+function removeInherited(copy: Buffer, source: Buffer): void {
+  const present = listXattrs(copy);
+  if (present.length === 0) return;
+  const names = new Set(listXattrs(source));
+  for (const name of present) {
+    const belongs = isSecurityLabel(name) || (names.has(name) && !isOverlayMark(name));
+    if (!belongs) removeXattr(copy, name);
+  }
 }

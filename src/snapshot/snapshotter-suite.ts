@@ -28,10 +28,16 @@ import { ThreadPool } from '../base/thread-pool.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { unmount } from '../linux/mount.ts';
 import { utimens } from '../linux/utimens.ts';
-import { getXattr, setXattr } from '../linux/xattr.ts';
+import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import { mountSnapshot } from './mount-snapshot.ts';
 import { type SnapshotId, type Snapshotter, snapshotId } from './snapshot.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
+
+/** `user::rw-, user:1000:rw-, group::r--, mask::rw-, other::---`, as the kernel keeps it. */
+const accessList = Buffer.from(
+  '0200000001000600ffffffff02000600e803000004000400ffffffff10000600ffffffff20000000ffffffff',
+  'hex',
+);
 
 /** What every snapshotter must do, on real files and real mounts. */
 export function snapshotterSuite(name: string, open: (options: SnapshotterOptions) => Snapshotter): void {
@@ -166,6 +172,9 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         chmodSync(inRoot(root, 'setuid'), 0o6751);
         mkdirSync(inRoot(root, 'sticky'));
         chmodSync(inRoot(root, 'sticky'), 0o1777);
+        mkdirSync(inRoot(root, 'shared'));
+        writeFileSync(inRoot(root, 'shared/file'), '');
+        setXattr(inRoot(root, 'shared'), 'system.posix_acl_default', accessList);
         mknod(inRoot(root, 'device'), 0o020640, makeDevice(5, 300));
         mknod(inRoot(root, 'block'), 0o060600, makeDevice(7, 1));
         mknod(inRoot(root, 'fifo'), 0o010644);
@@ -196,6 +205,8 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
         assert.equal(getXattr(inRoot(root, 'setuid'), 'security.capability')?.length, 20);
         assert.equal(stat('sticky').mode & 0o7777n, 0o1777n);
         assert.equal(getXattr(inRoot(root, 'sticky'), 'user.dir')?.toString(), 'd');
+        assert.deepEqual(listXattrs(inRoot(root, 'shared')), ['system.posix_acl_default']);
+        assert.deepEqual(listXattrs(inRoot(root, 'shared/file')), []);
         assert.deepEqual(
           [stat('device').mode, stat('device').rdev],
           [0o020640n & ~0o022n, makeDevice(5, 300)],
