@@ -18,8 +18,6 @@ export class DiskReserve {
 
   /** Spends the reserve when the disk is full, sets it aside again when it is not any more. */
   adjust(): void {
-    // An earlier release had one file.
-    if (statSync(this.#dir, { throwIfNoEntry: false })?.isFile()) rmSync(this.#dir);
     const { bavail, bsize, files, ffree } = statfsSync(path.dirname(this.#dir));
     // Some file systems have as many files as fit.
     const free = Math.min((bavail * bsize) / fileSize, files === 0 ? Number.POSITIVE_INFINITY : ffree);

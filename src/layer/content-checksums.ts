@@ -138,8 +138,6 @@ class FileDigestTable {
   constructor(database: DatabaseSync) {
     database.exec(`
       CREATE TABLE IF NOT EXISTS layer_file_contents (dir TEXT PRIMARY KEY, packed BLOB NOT NULL) STRICT;
-      -- Of an earlier version, to which fewer attributes were content.
-      DROP TABLE IF EXISTS layer_file_digests;
     `);
     this.#get = database.prepare('SELECT packed FROM layer_file_contents WHERE dir = ?');
     this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_contents (dir, packed) VALUES (?, ?)');
