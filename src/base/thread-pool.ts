@@ -86,8 +86,18 @@ interface Job {
 }
 
 export interface ThreadPoolOptions {
+  /** How many threads there are at most; by default one a core, and at least two. */
   readonly size?: number;
+  /** How many of them stay when they have nothing to do; by default all. */
+  readonly kept?: number;
+  /**
+   * Whether tasks that come when every thread has one begin beside another, instead of waiting. For tasks that mostly wait themselves: what
+   * one of them computes keeps the others of its thread waiting, and they fail when it has to be ended.
+   */
+  readonly shared?: boolean;
+  /** How far the threads stand back for others, as in setpriority(2); by default not at all. */
   readonly niceness?: number;
+  /** Milliseconds that an aborted task gets to end by itself. */
   readonly patience?: number;
 }
 
@@ -100,22 +110,23 @@ const defaultPatience = 5_000;
  */
 export class ThreadPool implements AsyncDisposable {
   readonly #size: number;
+  readonly #kept: number;
+  readonly #shared: boolean;
   readonly #niceness: number;
   readonly #patience: number;
   readonly #idle: Worker[] = [];
-  readonly #running = new Map<Worker, Job>();
+  /** What each thread that is not idle has to do, by number. */
+  readonly #running = new Map<Worker, Map<number, Job>>();
   readonly #queue: Job[] = [];
   /** Those that have run a task since they were last tidied up. */
   readonly #untidy = new Set<Worker>();
   #nextId = 1;
   #closed = false;
 
-  /**
-   * `size`: how many tasks run at once; by default one a core, and at least two. `niceness`: how far the threads stand back for others,
-   * as in setpriority(2); by default not at all. `patience`: milliseconds that an aborted task gets to end by itself.
-   */
   constructor(options: ThreadPoolOptions = {}) {
     this.#size = options.size ?? Math.max(2, availableParallelism());
+    this.#kept = options.kept ?? this.#size;
+    this.#shared = options.shared ?? false;
     this.#niceness = options.niceness ?? 0;
     this.#patience = options.patience ?? defaultPatience;
   }
@@ -170,11 +181,11 @@ export class ThreadPool implements AsyncDisposable {
       job.reject(reason);
       return;
     }
-    const [worker] = [...this.#running].find(([, running]) => running === job) ?? [];
+    const [worker] = [...this.#running].find(([, jobs]) => jobs.has(id)) ?? [];
     if (!worker) return;
     worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
     const end = () => {
-      if (this.#running.get(worker) !== job) return;
+      if (!this.#running.get(worker)?.has(id)) return;
       // A thread that is ended while it loads a native module takes the whole process with it.
       if (Atomics.load(state, taskState.loaded) === 0) setTimeout(end, this.#patience).unref();
       else void worker.terminate();
@@ -191,29 +202,36 @@ export class ThreadPool implements AsyncDisposable {
 
   #dispatch(): void {
     while (this.#queue.length > 0) {
-      let worker = this.#idle.pop();
-      if (!worker) {
-        if (this.#running.size >= this.#size) return;
-        worker = this.#start();
-      }
+      const worker = this.#choose();
+      if (!worker) return;
       const job = this.#queue.shift()!;
-      this.#running.set(worker, job);
+      const jobs = this.#running.get(worker) ?? new Map<number, Job>();
+      this.#running.set(worker, jobs.set(job.message.id, job));
       this.#untidy.add(worker);
       worker.ref();
       try {
         worker.postMessage(job.message, job.transfer as Transferable[]);
       } catch (error) {
-        this.#finish(worker);
+        this.#finish(worker, job);
         job.reject(error);
       }
     }
   }
 
+  #choose(): Worker | undefined {
+    const idle = this.#idle.pop();
+    if (idle) return idle;
+    if (this.#running.size < this.#size) return this.#start();
+    if (!this.#shared) return undefined;
+    const [first, ...others] = this.#running;
+    return others.reduce((least, each) => (each[1].size < least[1].size ? each : least), first!)[0];
+  }
+
   #start(): Worker {
     const worker = startWorker({ niceness: this.#niceness });
     worker.on('message', (message: FromWorker) => {
-      const job = this.#running.get(worker);
-      if (!job || job.message.id !== message.id) return;
+      const job = this.#running.get(worker)?.get(message.id);
+      if (!job) return;
       switch (message.kind) {
         case 'event':
           job.onEvent?.(message.event);
@@ -222,22 +240,24 @@ export class ThreadPool implements AsyncDisposable {
           void answer(worker, job, message.number, message.question);
           return;
         case 'done':
-          this.#finish(worker);
+          this.#finish(worker, job);
           job.resolve(message.output);
           return;
         case 'failed':
-          this.#finish(worker);
+          this.#finish(worker, job);
           job.reject(fromWireError(message.error));
       }
     });
     const lost = (error: unknown) => {
-      const job = this.#running.get(worker);
+      const jobs = [...(this.#running.get(worker)?.values() ?? [])];
       this.#running.delete(worker);
       this.#untidy.delete(worker);
       const index = this.#idle.indexOf(worker);
       if (index >= 0) this.#idle.splice(index, 1);
-      const aborted = job && Atomics.load(job.message.state, taskState.cancelled) !== 0;
-      job?.reject(aborted ? new KilnError('canceled', 'canceled', { cause: error }) : error);
+      for (const job of jobs) {
+        const aborted = Atomics.load(job.message.state, taskState.cancelled) !== 0;
+        job.reject(aborted ? new KilnError('canceled', 'canceled', { cause: error }) : error);
+      }
       if (!this.#closed) this.#dispatch();
     };
     worker.on('error', lost);
@@ -245,19 +265,28 @@ export class ThreadPool implements AsyncDisposable {
     return worker;
   }
 
-  #finish(worker: Worker): void {
+  #finish(worker: Worker, { message }: Job): void {
+    const jobs = this.#running.get(worker);
+    jobs?.delete(message.id);
+    if (jobs && jobs.size > 0) return;
     this.#running.delete(worker);
-    this.#idle.push(worker);
     worker.unref();
-    this.#dispatch();
+    if (this.#idle.length + this.#running.size < this.#kept || this.#queue.length > 0) {
+      this.#idle.push(worker);
+      this.#dispatch();
+      return;
+    }
+    this.#untidy.delete(worker);
+    worker.postMessage({ kind: 'stop' } satisfies ToWorker);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const job of this.#queue.splice(0))
       job.reject(new KilnError('canceled', 'the thread pool is closed'));
-    for (const job of this.#running.values())
-      this.#abort(job, new KilnError('canceled', 'the thread pool is closed'));
+    for (const jobs of this.#running.values())
+      for (const job of jobs.values())
+        this.#abort(job, new KilnError('canceled', 'the thread pool is closed'));
     await Promise.all([...this.#idle.splice(0), ...this.#running.keys()].map(stopWorker));
   }
 }

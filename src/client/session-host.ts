@@ -29,7 +29,7 @@ export interface SessionHost extends AsyncDisposable {
 /** Throws when something that the request offers does not exist, or an output cannot be received. */
 export async function openSessionHost(request: SolveRequest): Promise<SessionHost> {
   await using opened = new AsyncDisposableStack();
-  const pool = opened.use(new ThreadPool());
+  const pool = opened.use(new ThreadPool({ shared: true }));
   await checkInputs(request);
   const cacheImports = await availableImports(request.cacheImports);
   const files: FileOutput[] = [];

@@ -121,8 +121,10 @@ export async function openEngine(
   const compression = resources.use(new ThreadPool({ niceness: 5 }));
   // Deleting must not wait for what fills the disk.
   const housekeeping = resources.use(new ThreadPool({ size: 1, niceness: 10 }));
-  // Each transfer holds a thread as long as its client takes.
-  const transfers = resources.use(new ThreadPool({ size: 8 }));
+  // What takes as long as a client does must not be where others' work is: trees in file sync, which wait for each other's turns, ...
+  const transfers = resources.use(new ThreadPool({ size: 8, shared: true }));
+  // ... and tarballs, each of which holds its thread.
+  const tarballs = resources.use(new ThreadPool({ size: 64, kept: 2 }));
   // Whatever a Dockerfile is, it must not take the daemon's memory.
   const frontendThreads = resources.use(new SharedThreads({ megabytes: 1024 }));
   const devices = new DeviceRegistry({
@@ -195,7 +197,7 @@ export async function openEngine(
 
   const sessions = new SessionRegistry();
   const clients = createClientServices(sessions, { directory: path.join(root, 'sockets') });
-  const output = createClientOutput(sessions, { pool: files });
+  const output = createClientOutput(sessions, { pool: transfers });
   const registry = resources.use(createRegistry({ hosts: config.registries }));
 
   const imageSource = createImageSource({
@@ -254,7 +256,7 @@ export async function openEngine(
     createImageExporter(writer),
     createArchiveExporter('oci', { ...writer, output, sessions }),
     createArchiveExporter('docker', { ...writer, output, sessions }),
-    createTarExporter({ output, pool: files }),
+    createTarExporter({ output, pool: tarballs }),
     createLocalExporter({ output, pool: files }),
   ];
   const frontends = config.frontends.dockerfile
@@ -317,7 +319,7 @@ export async function openEngine(
     else flusher.schedule();
   }
   const memory = resources.use(
-    new IdleMemory([files, compression, transfers, housekeeping, frontendThreads], isIdle),
+    new IdleMemory([files, compression, transfers, tarballs, housekeeping, frontendThreads], isIdle),
   );
 
   const control = controlService({

@@ -23,7 +23,7 @@ export interface LocalSourceOptions {
   /** Told the digests of received files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
   readonly database: DatabaseSync;
-  /** Threads that are each held for a whole transfer: a pool of their own, or slow clients keep other work waiting. */
+  /** Threads that transfers share: a pool of their own, or slow clients keep other work waiting. */
   readonly pool: ThreadPool;
 }
 

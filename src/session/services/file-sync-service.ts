@@ -10,7 +10,7 @@ import type { Service } from '../service-host.ts';
 
 /**
  * Lets the engine read these directories, by name. Files are sent as owned by root: who owns them here means nothing there.
- * Each transfer holds a thread of `pool`.
+ * Transfers are tasks of `pool` that mostly wait.
  */
 export function fileSyncService(
   directories: ReadonlyMap<string, string>,

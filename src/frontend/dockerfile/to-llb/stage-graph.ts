@@ -49,6 +49,7 @@ type MutableNode = { -readonly [Key in keyof TreeNode]: TreeNode[Key] };
 export class StageGraphBuilder {
   readonly #source: DockerfileSource;
   readonly #nodes: MutableNode[] = [];
+  readonly #names: string[] = [];
   /** Later stages of the same name win. */
   readonly #byName = new Map<string, MutableNode>();
   readonly #external = new Map<string, TreeNode>();
@@ -71,7 +72,7 @@ export class StageGraphBuilder {
 
   /** Names that a stage can be referred to by. */
   get names(): readonly string[] {
-    return this.#nodes.map(({ name }) => name);
+    return this.#names;
   }
 
   find(name: string): TreeNode | undefined {
@@ -95,26 +96,29 @@ export class StageGraphBuilder {
 
   checkCycles(): void {
     const done = new Set<TreeNode>();
-    /** From the first stage to the one that is looked at, each with the place where it names the next. */
-    const trail = new Map<TreeNode, Range>();
-    const visit = (node: TreeNode): void => {
-      if (done.has(node)) return;
-      for (const { tree, range } of dependencies(node)) {
-        trail.set(node, range);
-        if (trail.has(tree)) {
-          const circle = [...trail].slice([...trail.keys()].indexOf(tree));
-          throw new KilnError('invalid_argument', `circular dependency detected on stage: ${tree.name}`, {
+    for (const first of this.#nodes) {
+      /** From the first stage to the one that is looked at. Not on the stack: stages may be many. */
+      const trail = [visitOf(first)];
+      const onTrail = new Set<TreeNode>([first]);
+      for (let at = trail.at(-1); at; at = trail.at(-1)) {
+        const next = done.has(at.node) ? undefined : at.next();
+        if (!next) {
+          done.add(at.node);
+          onTrail.delete(at.node);
+          trail.pop();
+        } else if (onTrail.has(next)) {
+          const circle = trail.slice(trail.findIndex(({ node }) => node === next));
+          throw new KilnError('invalid_argument', `circular dependency detected on stage: ${next.name}`, {
             details: [
-              { kind: 'source', ...this.#source, ranges: circle.flatMap(([, place]) => linesOf(place)) },
+              { kind: 'source', ...this.#source, ranges: circle.flatMap(({ place }) => linesOf(place)) },
             ],
           });
+        } else if (!done.has(next)) {
+          trail.push(visitOf(next));
+          onTrail.add(next);
         }
-        visit(tree);
       }
-      trail.delete(node);
-      done.add(node);
-    };
-    for (const node of this.#nodes) visit(node);
+    }
   }
 
   #addStage(stage: Stage, index: number, expand: ExpandFrom, isReplaced: IsReplaced): void {
@@ -153,6 +157,7 @@ export class StageGraphBuilder {
       node.base = undefined;
     }
     this.#nodes.push(node);
+    this.#names.push(node.name);
     if (from.name !== undefined) this.#byName.set(from.name, node);
   }
 
@@ -215,6 +220,31 @@ function* dependencies(node: TreeNode): Generator<{ readonly tree: TreeNode; rea
   for (const { instruction, sources } of node.commands) {
     for (const tree of sources) if (tree) yield { tree, range: instruction.range };
   }
+}
+
+/** A tree while what it needs is gone through. */
+interface Visit {
+  readonly node: TreeNode;
+  /** Where it names what `next` answered last. */
+  readonly place: Range;
+  next(): TreeNode | undefined;
+}
+
+function visitOf(node: TreeNode): Visit {
+  const rest = dependencies(node);
+  let place = node.range;
+  return {
+    node,
+    get place() {
+      return place;
+    },
+    next() {
+      const { value } = rest.next();
+      if (!value) return undefined;
+      place = value.range;
+      return value.tree;
+    },
+  };
 }
 
 /** All that `target` needs, itself included. */
