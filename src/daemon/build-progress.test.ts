@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { toBinary } from '@bufbuild/protobuf';
 import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
-import type { StatusResponse } from '../api/gen/control_pb.js';
+import { type StatusResponse, StatusResponseSchema } from '../api/gen/control_pb.js';
 import { type Digest, digestOf } from '../base/digest.ts';
 import type { VertexEvent } from '../base/progress.ts';
 import { Random } from '../base/testing/random.ts';
@@ -131,4 +132,44 @@ test('a run that ended and the next that began travel in one message, each on it
   progress.end();
   await reading;
   assert.deepEqual(lines, ['1-2', '3-undefined', '3-4']);
+});
+
+test('whatever is told, no message is larger than clients take, and nothing is left out but the source of many warnings', async () => {
+  const progress = new BuildProgress();
+  const digests = Array.from({ length: 30_000 }, (_, index) => digestOf(`${index}`));
+  const source = { filename: 'Dockerfile', data: Buffer.alloc(1024 * 1024, 'x') };
+  const started = new Date();
+  for (const [index, digest] of digests.entries()) {
+    progress.vertex(aVertex(digest, { name: `step ${digest} ${'x'.repeat(500)}`, started }));
+    progress.status(digest, { id: 'part', started });
+    if (index < 40) progress.warning(digest, { level: 1, short: 'a warning', source });
+    progress.vertex(
+      aVertex(digest, { name: `step ${digest} ${'x'.repeat(500)}`, started, completed: started }),
+    );
+  }
+  progress.vertex(
+    aVertex(digestOf('long'), {
+      name: 'n'.repeat(20e6),
+      started,
+      completed: started,
+      error: 'e'.repeat(20e6),
+    }),
+  );
+  progress.end();
+  const completed = new Set<string>();
+  let [statuses, warnings, sources] = [0, 0, 0];
+  const lives = new VertexLives();
+  const ms = (time: Timestamp | undefined) => time && timestampMs(time);
+  for await (const message of progress.stream(AbortSignal.timeout(60_000))) {
+    assert.ok(toBinary(StatusResponseSchema, message).length < 4 * 1024 * 1024);
+    for (const { digest, started, completed: end } of message.vertexes) {
+      lives.vertex({ digest, started: ms(started), completed: ms(end) });
+      if (end) completed.add(digest);
+    }
+    statuses += message.statuses.length;
+    warnings += message.warnings.length;
+    sources += message.warnings.filter(({ info }) => info).length;
+  }
+  lives.assertOver();
+  assert.deepEqual([completed.size, statuses, warnings, sources], [30_001, 30_000, 40, 8]);
 });

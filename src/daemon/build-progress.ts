@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { boundedText } from '../api/bounded-text.ts';
 import {
   type StatusResponse,
   StatusResponseSchema,
@@ -12,6 +13,7 @@ import {
 import type { Digest } from '../base/digest.ts';
 import { deferred } from '../base/lifetime.ts';
 import type { StatusEvent, VertexEvent, WarningEvent } from '../base/progress.ts';
+import { WarningSources } from '../base/warning-sources.ts';
 import type { Explanation } from '../engine/explain/cause.ts';
 import type { BuildEvents } from '../engine/explain/explainer.ts';
 import { causeMessage } from './cause-message.ts';
@@ -19,8 +21,10 @@ import { StepLogLimit } from './step-log-limit.ts';
 
 /** Milliseconds between two messages to one client: what happens meanwhile travels together. */
 const interval = 50;
-/** Clients refuse messages of more than 4 MiB by default. */
-const maxLogBytes = 1024 * 1024;
+/** Bytes in one message, about: clients refuse those of more than 4 MiB by default. */
+const maxMessageBytes = 1024 * 1024;
+/** Characters of a step's name, and of why it failed: one step must fit into a message. */
+const maxTextLength = 256 * 1024;
 
 /** What one subscriber has not been told yet. Of a status, and of each run of a vertex, only its latest state counts. */
 class Pending {
@@ -30,7 +34,6 @@ class Pending {
   #logs: VertexLog[] = [];
   #warnings: VertexWarning[] = [];
   #explanations: VertexExplanation[] = [];
-  #logBytes = 0;
 
   get isEmpty(): boolean {
     return (
@@ -57,7 +60,6 @@ class Pending {
 
   log(log: VertexLog): void {
     this.#logs.push(log);
-    this.#logBytes += log.data.length;
   }
 
   warning(warning: VertexWarning): void {
@@ -72,24 +74,30 @@ class Pending {
     return this.#explanations;
   }
 
-  /** Everything, as messages of a size that clients take. What has ended is told to have when its last line of log is. */
+  /** Everything, as messages of a size that clients take. What has ended is told to have when all that it said is. */
   *drain(): Generator<StatusResponse> {
-    const vertexes = [...this.#vertices.values()];
-    const statuses = [...this.#statuses.values()];
-    const [warnings, explanations] = [this.#warnings, this.#explanations];
-    const parts = this.#logBytes > maxLogBytes ? inParts(this.#logs) : [this.#logs];
+    const vertexes = inParts([...this.#vertices.values()], sizeOfVertex);
+    const statuses = inParts([...this.#statuses.values()], sizeOfStatus);
+    const logs = inParts(this.#logs, ({ data }) => overhead + data.length);
+    const warnings = inParts(this.#warnings, sizeOfWarning);
+    const explanations = inParts(this.#explanations, ({ text }) => overhead + text.length);
     this.#vertices.clear();
     this.#statuses.clear();
+    this.#logs = [];
     this.#warnings = [];
     this.#explanations = [];
-    this.#logs = [];
-    this.#logBytes = 0;
-    const last = parts.pop() ?? [];
-    for (const [index, logs] of parts.entries()) {
-      const begun = index === 0 ? { vertexes: vertexes.map(unended), statuses } : {};
-      yield create(StatusResponseSchema, { ...begun, logs });
+    const kinds = { vertexes, statuses, logs, warnings, explanations };
+    if (Object.values(kinds).reduce((sum, { bytes }) => sum + bytes, 0) <= maxMessageBytes) {
+      const whole = Object.entries(kinds).map(([kind, { parts }]) => [kind, parts[0] ?? []]);
+      yield create(StatusResponseSchema, Object.fromEntries(whole));
+      return;
     }
-    yield create(StatusResponseSchema, { vertexes, statuses, warnings, explanations, logs: last });
+    for (const part of vertexes.parts) yield create(StatusResponseSchema, { vertexes: part.map(unended) });
+    for (const part of statuses.parts) yield create(StatusResponseSchema, { statuses: part });
+    for (const part of logs.parts) yield create(StatusResponseSchema, { logs: part });
+    for (const part of warnings.parts) yield create(StatusResponseSchema, { warnings: part });
+    for (const part of explanations.parts) yield create(StatusResponseSchema, { explanations: part });
+    for (const part of vertexes.parts) yield create(StatusResponseSchema, { vertexes: part });
   }
 
   copyTo(other: Pending): void {
@@ -101,18 +109,39 @@ class Pending {
   }
 }
 
-function inParts(logs: readonly VertexLog[]): VertexLog[][] {
-  const parts: VertexLog[][] = [[]];
-  let bytes = 0;
-  for (const log of logs) {
-    if (bytes + log.data.length > maxLogBytes && bytes > 0) {
+interface Parts<T> {
+  readonly parts: readonly T[][];
+  readonly bytes: number;
+}
+
+function inParts<T>(items: readonly T[], sizeOf: (item: T) => number): Parts<T> {
+  const parts: T[][] = [];
+  let total = 0;
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const size = sizeOf(item);
+    if (bytes + size > maxMessageBytes) {
       parts.push([]);
       bytes = 0;
     }
-    parts.at(-1)!.push(log);
-    bytes += log.data.length;
+    parts.at(-1)!.push(item);
+    bytes += size;
+    total += size;
   }
-  return parts;
+  return { parts, bytes: total };
+}
+
+/** Bytes of what is in every item: digests, times, and what frames them. */
+const overhead = 200;
+
+const sizeOfVertex = ({ name, error, inputs }: Vertex) =>
+  overhead + name.length + error.length + inputs.length * 80;
+
+const sizeOfStatus = ({ id, name }: VertexStatus) => overhead + id.length + name.length;
+
+function sizeOfWarning({ short, detail, url, info, ranges }: VertexWarning): number {
+  const texts = [short, ...detail].reduce((sum, { length }) => sum + length, 0);
+  return overhead + texts + url.length + (info?.data.length ?? 0) + ranges.length * 30;
 }
 
 function unended(vertex: Vertex): Vertex {
@@ -136,6 +165,7 @@ export class BuildProgress implements BuildEvents {
   readonly #all = new Pending();
   readonly #latest = new Map<string, Vertex>();
   readonly #logLimit = new StepLogLimit();
+  readonly #warningSources = new WarningSources();
   readonly #subscribers = new Set<Subscriber>();
   #warnings = 0;
   #ended = false;
@@ -145,11 +175,11 @@ export class BuildProgress implements BuildEvents {
       $typeName: 'moby.buildkit.v1.Vertex',
       digest: event.digest,
       inputs: [...event.inputs],
-      name: event.name,
+      name: boundedText(event.name, maxTextLength),
       cached: event.cached ?? false,
       started: event.started && timestampFromDate(event.started),
       completed: event.completed && timestampFromDate(event.completed),
-      error: event.error ?? '',
+      error: boundedText(event.error ?? '', maxTextLength),
       progressGroup: event.group && { $typeName: 'pb.ProgressGroup', ...event.group },
     } satisfies Vertex;
     this.#latest.set(event.digest, vertex);
@@ -186,7 +216,7 @@ export class BuildProgress implements BuildEvents {
 
   warning(vertex: Digest, event: WarningEvent): void {
     this.#warnings++;
-    const { source } = event;
+    const { source, ranges } = this.#warningSources.admit(event);
     const warning = {
       $typeName: 'moby.buildkit.v1.VertexWarning',
       vertex,
@@ -200,7 +230,7 @@ export class BuildProgress implements BuildEvents {
         data: source.data,
         language: source.language ?? '',
       },
-      ranges: (event.ranges ?? []).map(({ start, end }) => ({
+      ranges: (ranges ?? []).map(({ start, end }) => ({
         $typeName: 'pb.Range',
         start: { $typeName: 'pb.Position', ...start },
         end: { $typeName: 'pb.Position', ...end },

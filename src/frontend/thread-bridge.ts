@@ -1,5 +1,6 @@
 import { abortable } from '../base/lifetime.ts';
 import type { TaskContext } from '../base/thread-pool.ts';
+import { WarningSources } from '../base/warning-sources.ts';
 import type {
   NumberedResult,
   NumberedTree,
@@ -54,11 +55,12 @@ function bridgeFrom(
     metadata,
   });
 
+  const sources = new WarningSources();
   return {
     workers,
     resolveImageConfig: (ref, options) => ask('resolveImageConfig', { ref, options }),
     sourceTime: (source, logName) => ask('sourceTime', { source, logName }),
     solve: async (request) => resultOf(await ask('solve', { request }), request.definition),
-    warn: (vertex, warning) => context.emit({ vertex, warning }),
+    warn: (vertex, warning) => context.emit({ vertex, warning: sources.admit(warning) }),
   };
 }

@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are variables of Dockerfiles.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { KilnError } from '../../src/base/errors.ts';
 import { runFrontend } from '../../src/frontend/dockerfile/bridge-rig.ts';
 
 const anyImage = { os: 'linux', architecture: 'amd64', config: {}, rootfs: { type: 'layers', diff_ids: [] } };
@@ -24,6 +25,10 @@ const files: Readonly<Record<string, string>> = {
   'very many downloads of one instruction': `FROM a\nADD${many(20_000, (at) => ` http://h/${at}`)} b/\n`,
   'very many variables that are not set': `FROM a\nARG${many(30_000, (at) => ` A${at}`)}\nUSER x${many(30_000, (at) => `$V${at}`)}\n`,
   'a pattern with very many stars': `FROM a\nENV X=${'a'.repeat(2_000)}\nENV Y=\${X##${'a*'.repeat(1_000)}b}\n`,
+  'very many stages, each from the one before': many(
+    8_000,
+    (at) => `FROM ${at === 0 ? 'a' : `s${at - 1}`} AS s${at}\n`,
+  ),
   'a pattern in .dockerignore with very many stars': `FROM a\nCOPY ${'a'.repeat(2_000)} b\n`,
 };
 
@@ -39,6 +44,18 @@ describe('a Dockerfile is read in a moment, even with', () => {
       assert.equal(graphs.size, 1);
     });
   }
+});
+
+test('very many stages that read from each other in a circle are refused', { timeout: 60_000 }, async () => {
+  const last = 20_000;
+  const dockerfile = many(last, (at) => `FROM scratch AS s${at}\nCOPY --from=s${(at + 1) % last} a /\n`);
+  await assert.rejects(runFrontend({ dockerfile }), (error: KilnError) => {
+    assert.deepEqual(
+      [error.code, error.message],
+      ['invalid_argument', 'circular dependency detected on stage: s0'],
+    );
+    return true;
+  });
 });
 
 describe('a Dockerfile that would fill the memory is refused:', () => {
