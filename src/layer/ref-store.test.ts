@@ -245,6 +245,25 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       assert.equal((await store.merge([], { description: 'none' })).layers().length, 0);
     });
 
+    test('a merge has as many trees as are named in it, and a limited number of those that merges in it have', async () => {
+      // Thousands of records, and no test of crashes.
+      database.exec('PRAGMA synchronous = OFF');
+      const { provider } = await remoteLayers([{ b: '2' }]);
+      const trees = await Promise.all(
+        Array.from({ length: 4_100 }, (_, index) => {
+          const digest = digestOf(String(index));
+          const descriptor = { mediaType: mediaTypes.ociLayerGzip, digest, size: 1 };
+          return store.fromBlobs([{ descriptor, diffId: digest }], provider, { description: 'image' });
+        }),
+      );
+      const all = await store.merge(trees, { description: 'all' });
+      assert.equal(all.layers().length, trees.length);
+      await assert.rejects(store.merge([await make({ a: '1' }), all], { description: 'one more' }), {
+        code: 'resource_exhausted',
+        message: 'a merge of merges has 4101 trees, more than 4096: one more',
+      });
+    });
+
     test('a diff against an ancestor has the layers between', async () => {
       const base = await make({ a: '1' });
       const middle = await make({ b: '2' }, base);

@@ -74,7 +74,7 @@ export interface RefStoreOptions {
 
 const noImages: KeptImages = { list: async () => [], delete: async () => {}, holds: () => false };
 
-/** Trees in one merge, far more than can be mounted: each merge of merges has a record of all. */
+/** Trees that a merge may get from merges in it: each has a record of all that are in those below, so a chain grows with its square. */
 const maxMerged = 4_096;
 
 /** Opens the store, and drops what a killed process left half-made, and blobs that nothing names. */
@@ -261,10 +261,10 @@ class LocalRefStore implements RefStore, RefOperations {
     const parents = joinLayers(
       records.map(({ id, origin }) => (origin.kind === 'merge' ? origin.parents : [id])),
     ) as RefId[];
-    if (parents.length > maxMerged) {
+    if (parents.length > Math.max(maxMerged, refs.length)) {
       throw new KilnError(
         'resource_exhausted',
-        `a merge of ${parents.length} trees has more than ${maxMerged}: ${options.description}`,
+        `a merge of merges has ${parents.length} trees, more than ${maxMerged}: ${options.description}`,
         { hint: 'copy some of them into one' },
       );
     }
