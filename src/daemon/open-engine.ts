@@ -164,7 +164,8 @@ export async function openEngine(
   const images = createImageStore(database);
   const keyStore = new SqliteKeyStore(database);
   const entries = resources.use(
-    await openContentEntries({ directory: path.join(root, 'explain'), pool: housekeeping }),
+    // Builds wait for what they keep in there: it is not to stand behind the deletion of a large tree.
+    await openContentEntries({ directory: path.join(root, 'explain'), pool: files }),
   );
   const checksums = createContentChecksums({ database, pool: files, entries });
   const localTrees = new LocalTrees(database);
