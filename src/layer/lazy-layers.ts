@@ -4,6 +4,7 @@ import { withStatus } from '../base/progress.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
+import { BlobProviders } from './blob-providers.ts';
 import type { Differ } from './differ.ts';
 import { ObservedWork, type WorkContext } from './observed-work.ts';
 import type { BlobProvider, UnlazyContext } from './ref.ts';
@@ -17,6 +18,8 @@ export interface LazyLayersOptions {
   readonly differ: Differ;
   /** Waited for before a layer is unpacked. */
   readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
+  /** Milliseconds after which one who brings little of a blob is not waited for alone; 10,000 by default. */
+  readonly patience?: number;
   /** Told of each record whose files have come into being. */
   readonly onMade: (record: RefRecord) => void;
 }
@@ -29,11 +32,20 @@ export class LazyLayers {
   readonly #differ: Differ;
   readonly #makeRoom: LazyLayersOptions['makeRoom'];
   readonly #onMade: (record: RefRecord) => void;
-  readonly #providers = new Map<Digest, BlobProvider>();
+  readonly #providers: BlobProviders;
   readonly #fetching = new ObservedWork<void>();
   readonly #making = new ObservedWork<void>();
 
-  constructor({ records, snapshotter, content, differ, makeRoom, onMade }: LazyLayersOptions) {
+  constructor({
+    records,
+    snapshotter,
+    content,
+    differ,
+    makeRoom,
+    patience = 10_000,
+    onMade,
+  }: LazyLayersOptions) {
+    this.#providers = new BlobProviders(patience);
     this.#records = records;
     this.#snapshotter = snapshotter;
     this.#content = content;
@@ -42,13 +54,12 @@ export class LazyLayers {
     this.#onMade = onMade;
   }
 
-  /** The provider named last for a blob is the one asked. */
-  setProvider(digest: Digest, provider: BlobProvider): void {
-    this.#providers.set(digest, provider);
+  addProvider(digest: Digest, provider: BlobProvider): void {
+    this.#providers.add(digest, provider);
   }
 
-  forgetProvider(digest: Digest): void {
-    this.#providers.delete(digest);
+  forgetProviders(digest: Digest): void {
+    this.#providers.forget(digest);
   }
 
   async hasSnapshot(record: RefRecord): Promise<boolean> {
@@ -97,13 +108,7 @@ export class LazyLayers {
   /** Brings a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
   async fetch(descriptor: Descriptor, context: UnlazyContext = {}): Promise<void> {
     if (await this.#content.stat(descriptor.digest)) return;
-    const provider = this.#providers.get(descriptor.digest);
-    if (!provider) {
-      throw new KilnError('not_found', `blob ${descriptor.digest} is not in the content store any more`, {
-        hint: 'build again without the cache to make it afresh',
-      });
-    }
-    const work = (workContext: WorkContext) => provider.fetch(descriptor, workContext);
+    const work = (workContext: WorkContext) => this.#providers.fetch(descriptor, workContext);
     await this.#fetching.run(descriptor.digest, work, context);
   }
 
@@ -144,10 +149,7 @@ export class LazyLayers {
     for (const { descriptor } of record.blobs) {
       if (await this.#content.stat(descriptor.digest)) return descriptor;
     }
-    return record.blobs.find(({ descriptor }) => {
-      const provider = this.#providers.get(descriptor.digest);
-      return provider !== undefined && !provider.isGone?.();
-    })?.descriptor;
+    return record.blobs.find(({ descriptor }) => this.#providers.has(descriptor.digest))?.descriptor;
   }
 
   async #fetchLayer(record: RefRecord, context: UnlazyContext): Promise<Descriptor> {

@@ -63,6 +63,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
         content,
         differ,
         pool,
+        patience: 50,
         onRemoved: (id) => removed.push(id),
         images: {
           list: async () => images,
@@ -376,6 +377,23 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       gate.resolve();
       assert.equal(await two, ref.id);
       assert.deepEqual(await contents(ref), { a: '1' });
+    });
+
+    test('a layer comes from another who has it when the one named last stalls, or brings something else', {
+      timeout: 60_000,
+    }, async () => {
+      const { blobs, provider } = await remoteLayers([{ a: '1' }, { b: '2' }]);
+      const hostile: BlobProvider = {
+        async fetch({ digest }, { signal }) {
+          if (digest === blobs[0]!.descriptor.digest)
+            await new Promise((_, reject) => signal.addEventListener('abort', reject));
+          else await writeBlob(content, Buffer.from('something else'), { digest });
+        },
+      };
+      const ref = await store.fromBlobs(blobs, provider, { description: 'image' });
+      const claimed = await store.fromBlobs(blobs, hostile, { description: 'the same blobs' });
+      assert.deepEqual(await contents(ref), { a: '1', b: '2' });
+      assert.equal(claimed.id, ref.id);
     });
 
     test('a layer that nobody waits for any more is not brought, and can be brought later', async () => {

@@ -68,6 +68,8 @@ export interface RefStoreOptions {
   readonly onPruned?: () => void;
   /** Waited for before something is written, so that there can be room for it. */
   readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
+  /** Milliseconds after which one who brings little of a blob is not waited for alone. */
+  readonly patience?: number;
   /** Whether nothing is being built; by default whether no ref is held. */
   readonly isIdle?: () => boolean;
 }
@@ -130,6 +132,7 @@ class LocalRefStore implements RefStore, RefOperations {
       content,
       differ,
       makeRoom: options.makeRoom,
+      patience: options.patience,
       onMade: (record) => this.#sizes.note(record),
     });
     this.#layerBlobs = new LayerBlobs({
@@ -216,7 +219,7 @@ class LocalRefStore implements RefStore, RefOperations {
     const made = this.#records.createAll(created).at(-1) ?? parent;
     for (const { descriptor } of layers) {
       if (this.#records.ownsBlob(descriptor.digest))
-        this.#lazyLayers.setProvider(descriptor.digest, provider);
+        this.#lazyLayers.addProvider(descriptor.digest, provider);
     }
     return made ? this.hold(made) : await this.scratch();
   }
@@ -366,7 +369,7 @@ class LocalRefStore implements RefStore, RefOperations {
 
   #onRemoved(record: RefRecord): void {
     for (const { descriptor } of record.blobs) {
-      if (!this.#records.ownsBlob(descriptor.digest)) this.#lazyLayers.forgetProvider(descriptor.digest);
+      if (!this.#records.ownsBlob(descriptor.digest)) this.#lazyLayers.forgetProviders(descriptor.digest);
     }
     this.#tellRemoved?.(publicId(record));
   }

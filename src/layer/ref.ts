@@ -35,12 +35,16 @@ export interface LayerBlob {
 
 /** Brings blobs of lazy layers into the content store; asked at most once at a time per blob. */
 export interface BlobProvider {
+  /** Where it gets them from. */
+  readonly origin?: string;
   fetch(
     descriptor: Descriptor,
     context: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
   ): Promise<void>;
   /** Whether whoever had the blobs is gone, so that there is no use in asking; by default nobody ever is. */
   isGone?(): boolean;
+  /** Whether no build is left on whose behalf it was named; by default one always is. */
+  isIdle?(): boolean;
 }
 
 /**

@@ -77,6 +77,7 @@ const reportInterval = 100;
 
 function layerProvider(origin: ImageOrigin, content: ContentStore, context: SourceContext): BlobProvider {
   return {
+    origin: origin.name,
     async fetch(descriptor, { signal, progress }) {
       if (await content.stat(descriptor.digest)) return;
       const report = layerProgress(descriptor, progress);
@@ -89,6 +90,7 @@ function layerProvider(origin: ImageOrigin, content: ContentStore, context: Sour
       report.complete();
     },
     isGone: () => origin.isGone?.(context.sessions()) ?? false,
+    isIdle: () => context.sessions().length === 0,
   };
 }
 
