@@ -70,6 +70,18 @@ test('a task that does not look whether it was aborted is ended, and its place i
   }
 });
 
+test('a task in a shared thread is not ended because another there cannot notice that it was aborted', async () => {
+  await using pool = new ThreadPool({ size: 1, shared: true, patience: 200 });
+  const stop = new AbortController();
+  const waiting = Promise.withResolvers<void>();
+  const aborted = run(pool, { kind: 'wait' }, { signal: stop.signal, onEvent: () => waiting.resolve() });
+  await waiting.promise;
+  const computing = { kind: 'compute', milliseconds: 600 } as const;
+  const other = run(pool, computing, { onEvent: () => stop.abort() });
+  await assert.rejects(aborted, { code: 'canceled' });
+  assert.equal(await other, 'computed');
+});
+
 test('a pool is closed while a task spins that nobody can stop', async () => {
   const pool = new ThreadPool({ size: 1 });
   const started = Promise.withResolvers<void>();

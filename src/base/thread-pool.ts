@@ -103,6 +103,8 @@ export interface ThreadPoolOptions {
 
 /** Milliseconds that an aborted task gets to notice it. Longer than any one call of the system should take. */
 const defaultPatience = 5_000;
+/** How many times as long it gets where others are in its thread: what they do may be what keeps it from noticing, and they would fail. */
+const forbearance = 12;
 
 /**
  * Threads for loops that are heavy on the CPU or on files. Threads start when first needed and stay; idle ones do not keep the process alive.
@@ -184,10 +186,14 @@ export class ThreadPool implements AsyncDisposable {
     const [worker] = [...this.#running].find(([, jobs]) => jobs.has(id)) ?? [];
     if (!worker) return;
     worker.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    let waited = 0;
     const end = () => {
-      if (!this.#running.get(worker)?.has(id)) return;
+      const jobs = this.#running.get(worker);
+      if (!jobs?.has(id)) return;
+      waited++;
       // A thread that is ended while it loads a native module takes the whole process with it.
-      if (Atomics.load(state, taskState.loaded) === 0) setTimeout(end, this.#patience).unref();
+      const isLoading = Atomics.load(state, taskState.loaded) === 0;
+      if (isLoading || (jobs.size > 1 && waited < forbearance)) setTimeout(end, this.#patience).unref();
       else void worker.terminate();
     };
     setTimeout(end, this.#patience).unref();

@@ -7,6 +7,8 @@ export type EchoInput =
   | { readonly kind: 'spin' }
   /** Never ends, and never looks whether it should. */
   | { readonly kind: 'spin-for-good' }
+  /** Computes for so many milliseconds, and never looks whether it should end. */
+  | { readonly kind: 'compute'; readonly milliseconds: number }
   /** Takes memory until there is none. */
   | { readonly kind: 'eat' }
   /** Waits until it should end. */
@@ -28,6 +30,12 @@ const echo: Task<EchoInput, string, string, string, string> = async (input, cont
     case 'spin-for-good':
       context.emit('spinning');
       for (;;);
+    case 'compute': {
+      context.emit('computing');
+      const until = performance.now() + input.milliseconds;
+      while (performance.now() < until);
+      return 'computed';
+    }
     case 'eat':
       for (const eaten: number[][] = []; ; ) eaten.push(new Array<number>(100_000).fill(1.5));
     case 'wait':
