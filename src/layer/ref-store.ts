@@ -1,17 +1,16 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/lifetime.ts';
 import type { ThreadPool } from '../base/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
-import { layerIdentity, layerPublication } from '../oci/layer-identity.ts';
 import { chainIds } from '../oci/manifest.ts';
 import { joinLayers } from '../snapshot/layer-list.ts';
 import type { SnapshotId, SnapshotMount, Snapshotter } from '../snapshot/snapshot.ts';
 import type { Differ } from './differ.ts';
 import { ImmutableHandle } from './immutable-handle.ts';
+import { knownLayers } from './known-layers.ts';
 import { LayerBlobs } from './layer-blobs.ts';
 import { LazyLayers } from './lazy-layers.ts';
 import { MutableHandle } from './mutable-handle.ts';
@@ -39,14 +38,7 @@ import type {
 } from './ref.ts';
 import { RefMounts } from './ref-mounts.ts';
 import type { RefOperations } from './ref-operations.ts';
-import {
-  newRefId,
-  parentsOf,
-  publicId,
-  type RecordOrigin,
-  type RefRecord,
-  snapshotOf,
-} from './ref-record.ts';
+import { newRefId, publicId, type RecordOrigin, type RefRecord, snapshotOf } from './ref-record.ts';
 import { type NewRecord, RefRecords, scratchId } from './ref-records.ts';
 import { UnrecordedBlobs } from './unrecorded-blobs.ts';
 
@@ -195,17 +187,12 @@ class LocalRefStore implements RefStore, RefOperations {
     options: RecordOptions,
   ): Promise<ImmutableRef> {
     const chain = chainIds(layers.map(({ diffId }) => diffId));
-    let { parent, next } = this.#unpacked(layers, chain);
-    for (; next < layers.length; next++) {
-      const existing = this.#claimed(chain[next]!, layers[next]!, parent);
-      if (!existing) break;
-      parent = existing;
-    }
+    const known = knownLayers(layers, chain, this.#records);
     const created: (NewRecord & { readonly id: RefId })[] = [];
-    for (const [index, blob] of layers.entries().drop(next)) {
+    for (const [index, blob] of layers.entries().drop(known.count)) {
       created.push({
         id: newRefId(),
-        origin: layerOrigin(created.at(-1)?.id ?? parent?.id),
+        origin: layerOrigin(created.at(-1)?.id ?? known.top?.id),
         state: 'committed',
         chainId: chain[index]!,
         type: options.type,
@@ -216,47 +203,12 @@ class LocalRefStore implements RefStore, RefOperations {
         blobs: [blob],
       });
     }
-    const made = this.#records.createAll(created).at(-1) ?? parent;
+    const made = this.#records.createAll(created).at(-1) ?? known.top;
     for (const { descriptor } of layers) {
       if (this.#records.ownsBlob(descriptor.digest))
         this.#lazyLayers.addProvider(descriptor.digest, provider);
     }
     return made ? this.hold(made) : await this.scratch();
-  }
-
-  /** The longest part of an image that is here unpacked, whatever blobs it came in, and the index of the layer after it. */
-  #unpacked(
-    layers: readonly LayerBlob[],
-    chain: readonly Digest[],
-  ): { readonly parent: RefRecord | undefined; readonly next: number } {
-    for (let index = layers.length - 1; index >= 0; index--) {
-      const stack = layers.slice(0, index + 1);
-      const parent = [...this.#records.byChain(chain[index]!)]
-        .filter((record) => record.claim === 'unpacked' && this.#standsFor(record, stack))
-        .sort((a, b) => Number(hasBlob(b, layers[index]!)) - Number(hasBlob(a, layers[index]!)))[0];
-      if (parent) return { parent, next: index + 1 };
-    }
-    return { parent: undefined, next: 0 };
-  }
-
-  /** Whether an image of this record's layers says of each what the image of these layers says of it. */
-  #standsFor(record: RefRecord, layers: readonly LayerBlob[]): boolean {
-    const own = [record, ...this.#records.ancestors(record)].reverse();
-    return own.every(({ blobs }, index) => {
-      const { descriptor } = layers[index]!;
-      return blobs.some((blob) =>
-        blob.descriptor.digest === descriptor.digest
-          ? layerIdentity(blob.descriptor) === layerIdentity(descriptor)
-          : layerPublication(blob.descriptor) === layerPublication(descriptor),
-      );
-    });
-  }
-
-  /** The record of this very blob on that parent: an image can claim what it likes of its layers, but not of their blobs. */
-  #claimed(chainId: Digest, blob: LayerBlob, parent: RefRecord | undefined): RefRecord | undefined {
-    return [...this.#records.byChain(chainId)].find(
-      (record) => parentsOf(record.origin)[0] === parent?.id && hasBlob(record, blob),
-    );
   }
 
   async merge(refs: readonly ImmutableRef[], options: RecordOptions): Promise<ImmutableRef> {
@@ -518,11 +470,6 @@ class LocalRefStore implements RefStore, RefOperations {
 /** How the names of a key's trees begin that were made on a parent. */
 function keyOnParent(key: string): string {
   return `${key} on `;
-}
-
-function hasBlob(record: RefRecord, { descriptor }: LayerBlob): boolean {
-  const identity = layerIdentity(descriptor);
-  return record.blobs.some((blob) => layerIdentity(blob.descriptor) === identity);
 }
 
 function layerOrigin(parent: RefId | undefined): { readonly kind: 'layer'; readonly parent?: RefId } {
