@@ -23,8 +23,8 @@ import { StepLogLimit } from './step-log-limit.ts';
 const interval = 50;
 /** Bytes in one message, about: clients refuse those of more than 4 MiB by default. */
 const maxMessageBytes = 1024 * 1024;
-/** Characters of a step's name, and of why it failed: one step must fit into a message. */
-const maxTextLength = 256 * 1024;
+/** Bytes of a step's name, and of why it failed: one step must fit into a message. */
+const maxTextBytes = 256 * 1024;
 
 /** What one subscriber has not been told yet. Of a status, and of each run of a vertex, only its latest state counts. */
 class Pending {
@@ -175,11 +175,11 @@ export class BuildProgress implements BuildEvents {
       $typeName: 'moby.buildkit.v1.Vertex',
       digest: event.digest,
       inputs: [...event.inputs],
-      name: boundedText(event.name, maxTextLength),
+      name: boundedText(event.name, maxTextBytes),
       cached: event.cached ?? false,
       started: event.started && timestampFromDate(event.started),
       completed: event.completed && timestampFromDate(event.completed),
-      error: boundedText(event.error ?? '', maxTextLength),
+      error: boundedText(event.error ?? '', maxTextBytes),
       progressGroup: event.group && { $typeName: 'pb.ProgressGroup', ...event.group },
     } satisfies Vertex;
     this.#latest.set(event.digest, vertex);
