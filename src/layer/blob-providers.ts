@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { abortable, abortError, deferred, throwIfAborted } from '../base/lifetime.ts';
+import { firstAnswer } from '../base/first-answer.ts';
 import type { ProgressWriter } from '../base/progress.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { WorkContext } from './observed-work.ts';
@@ -72,11 +72,6 @@ async function fetchFromAny(
   { signal, progress }: WorkContext,
   patience: number,
 ): Promise<void> {
-  throwIfAborted(signal);
-  const end = new AbortController();
-  const { promise, resolve, reject } = deferred<void>();
-  const failures = new Map<BlobProvider, unknown>();
-  let asked = 0;
   /** The most that one of them has brought, and had brought when that was looked at last. */
   let arrived = 0;
   let seen = 0;
@@ -87,26 +82,15 @@ async function fetchFromAny(
       progress.status(event);
     },
   };
-  const askNext = (): void => {
-    const provider = providers[asked++];
-    if (!provider) {
-      if (failures.size === providers.length) reject(failures.get(providers[0]!));
-      return;
-    }
-    provider.fetch(descriptor, { signal: end.signal, progress: watched }).then(resolve, (error) => {
-      failures.set(provider, error);
-      if (!end.signal.aborted) askNext();
-    });
-  };
-  const timer = setInterval(() => {
-    if (arrived - seen < expectedBytes) askNext();
+  const isLate = () => {
+    const since = arrived - seen;
     seen = arrived;
-  }, patience);
-  try {
-    askNext();
-    await abortable(promise, signal);
-  } finally {
-    clearInterval(timer);
-    end.abort(signal.aborted ? abortError(signal) : undefined);
-  }
+    return since < expectedBytes;
+  };
+  const answer = await firstAnswer(
+    providers,
+    (provider, own) => provider.fetch(descriptor, { signal: own, progress: watched }),
+    { signal, patience, isLate },
+  );
+  if (answer.kind === 'failed') throw answer.failures[0];
 }

@@ -7,7 +7,7 @@ import { Secrets } from '../api/gen/session_secrets_pb.js';
 import { SSH } from '../api/gen/session_ssh_pb.js';
 import { callUnary, methodPath } from '../api/unary-call.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { throwIfAborted } from '../base/lifetime.ts';
+import { firstAnswer } from '../base/first-answer.ts';
 import { forwardSocket } from './forward-socket.ts';
 import type { ClientServices, Session, SessionManager, SshAgentRequest } from './session.ts';
 
@@ -19,6 +19,9 @@ export const defaultSshId = 'default';
 /** Milliseconds that a client has for an answer about credentials: it may have to ask a helper, or its user. */
 const authLimit = 60_000;
 
+/** Milliseconds that a client is waited for alone, when others want the same. */
+const patience = 3_000;
+
 /** The services of clients, called through their sessions. `directory`, created when missing, is for sockets. */
 export function createClientServices(
   sessions: SessionManager,
@@ -26,9 +29,9 @@ export function createClientServices(
 ): ClientServices {
   return {
     async secret(ids, id, signal) {
-      const answer = await ask(sessions, ids, signal, async (session) => {
+      const answer = await ask(sessions, ids, signal, async (session, own) => {
         const open = session.open.bind(session);
-        return await callUnary(open, Secrets.method.getSecret, { id }, { signal });
+        return await callUnary(open, Secrets.method.getSecret, { id }, { signal: own });
       });
       if (answer) return answer.data;
       throw new KilnError('not_found', `the client has no secret ${JSON.stringify(id)}`, {
@@ -37,10 +40,9 @@ export function createClientServices(
     },
 
     async credentials(ids, host, signal) {
-      const limited = withLimit(signal);
-      const answer = await ask(sessions, ids, signal, async (session) => {
+      const answer = await ask(sessions, ids, signal, async (session, own) => {
         const open = session.open.bind(session);
-        return await callUnary(open, Auth.method.credentials, { host }, { signal: limited });
+        return await callUnary(open, Auth.method.credentials, { host }, { signal: withLimit(own) });
       });
       return answer && (answer.username !== '' || answer.secret !== '')
         ? { username: answer.username, secret: answer.secret }
@@ -48,12 +50,11 @@ export function createClientServices(
     },
 
     async token(ids, request, signal) {
-      const limited = withLimit(signal);
-      const answer = await ask(sessions, ids, signal, async (session) => {
+      const answer = await ask(sessions, ids, signal, async (session, own) => {
         const open = session.open.bind(session);
         const { clientId, host, realm, service, scopes } = request;
         const message = { clientId, host, realm, service, scopes: [...scopes] };
-        return await callUnary(open, Auth.method.fetchToken, message, { signal: limited });
+        return await callUnary(open, Auth.method.fetchToken, message, { signal: withLimit(own) });
       });
       if (!answer || answer.token === '') return undefined;
       const issuedAt = Number(answer.issuedAt);
@@ -66,8 +67,8 @@ export function createClientServices(
 
     async sshAgent(ids, request, signal) {
       const id = request.id === '' ? defaultSshId : request.id;
-      const session = await ask(sessions, ids, signal, async (candidate) => {
-        await callUnary(candidate.open.bind(candidate), SSH.method.checkAgent, { id }, { signal });
+      const session = await ask(sessions, ids, signal, async (candidate, own) => {
+        await callUnary(candidate.open.bind(candidate), SSH.method.checkAgent, { id }, { signal: own });
         return candidate;
       });
       if (session) return await listenForAgent(session, { ...request, id }, directory);
@@ -84,25 +85,22 @@ async function ask<T>(
   sessions: SessionManager,
   ids: readonly string[],
   signal: AbortSignal | undefined,
-  question: (session: Session) => Promise<T>,
+  question: (session: Session, signal: AbortSignal) => Promise<T>,
 ): Promise<T | undefined> {
-  let failure: KilnError | undefined;
-  for (const id of ids) {
-    try {
-      return await question(await sessions.get(id, signal));
-    } catch (error) {
-      throwIfAborted(signal);
-      const { code } = asKilnError(error);
-      if (code !== 'not_found' && code !== 'unimplemented') failure ??= asKilnError(error);
-    }
-  }
+  const answer = await firstAnswer(ids, async (id, own) => question(await sessions.get(id, own), own), {
+    signal,
+    patience,
+  });
+  if (answer.kind === 'answered') return answer.value;
+  const failure = answer.failures
+    .map(asKilnError)
+    .find(({ code }) => code !== 'not_found' && code !== 'unimplemented');
   if (failure) throw failure;
   return undefined;
 }
 
-function withLimit(signal: AbortSignal | undefined): AbortSignal {
-  const limit = AbortSignal.timeout(authLimit);
-  return signal ? AbortSignal.any([signal, limit]) : limit;
+function withLimit(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(authLimit)]);
 }
 
 /** Each connection to the socket becomes a call of the client's. */

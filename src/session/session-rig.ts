@@ -13,6 +13,8 @@ import { serveSession, sessionHandler, sessionMethod } from './tunnel.ts';
 export interface SessionRig extends AsyncDisposable {
   readonly sessions: SessionRegistry;
   readonly session: Session;
+  /** Another client comes: the id of its session. */
+  join(services: readonly Service[]): Promise<string>;
   /** A directory that goes with the rig. */
   readonly dir: string;
   /** The client goes away. */
@@ -28,22 +30,29 @@ export async function openSessionRig(
   const server = new GrpcServer({ handlers: new Map([[sessionMethod, sessionHandler(sessions)]]) });
   const address = await server.listen({ kind: 'unix', path: path.join(dir, 'engine.sock') });
   const connection = await GrpcConnection.connect(address);
-  const announcement = {
-    id: randomBytes(8).toString('hex'),
-    name: 'a test',
-    sharedKey: options.sharedKey ?? 'key',
+  const others = new AsyncDisposableStack();
+  const serve = async (own: readonly Service[]) => {
+    const id = randomBytes(8).toString('hex');
+    const served = await serveSession(
+      (...call) => connection.open(...call),
+      { id, name: 'a test', sharedKey: options.sharedKey ?? 'key' },
+      createServiceHost(own),
+    );
+    return { id, served };
   };
-  const served = await serveSession(
-    (...call) => connection.open(...call),
-    announcement,
-    createServiceHost(services),
-  );
+  const { id, served } = await serve(services);
   return {
     sessions,
     dir,
-    session: await sessions.get(announcement.id),
+    session: await sessions.get(id),
+    async join(own) {
+      const other = await serve(own);
+      others.use(other.served);
+      return other.id;
+    },
     leave: async () => await served[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
+      await others.disposeAsync();
       await served[Symbol.asyncDispose]();
       await connection[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();

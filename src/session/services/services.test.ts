@@ -19,6 +19,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
+import { Auth } from '../../api/gen/session_auth_pb.js';
+import { Secrets } from '../../api/gen/session_secrets_pb.js';
+import { methodPath } from '../../api/unary-call.ts';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { ThreadPool } from '../../base/thread-pool.ts';
@@ -104,6 +107,36 @@ test('a secret that never ends is refused when it is too large', async () => {
       return true;
     });
   }
+});
+
+test('a client that does not answer is not waited for when another has the secret, or the login', {
+  timeout: 60_000,
+}, async () => {
+  const silent = async ({ signal }: { readonly signal: AbortSignal }) => {
+    await once(signal, 'abort');
+  };
+  await using rig = await openSessionRig([
+    { [methodPath(Secrets.method.getSecret)]: silent, [methodPath(Auth.method.credentials)]: silent },
+  ]);
+  const config = newDir();
+  const login = Buffer.from('me:pass').toString('base64');
+  writeFileSync(
+    path.join(config, 'config.json'),
+    JSON.stringify({ auths: { 'a.example': { auth: login } } }),
+  );
+  writeFileSync(path.join(config, 'secret'), 'word');
+  const other = await rig.join([
+    secretsService([{ id: 's', kind: 'file', path: path.join(config, 'secret') }]),
+    authService({ configDirectory: config }),
+  ]);
+  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  const ids = [rig.session.id, other];
+  const [secret, credentials] = await Promise.all([
+    clients.secret(ids, 's'),
+    clients.credentials(ids, 'a.example'),
+  ]);
+  assert.equal(Buffer.from(secret).toString(), 'word');
+  assert.deepEqual(credentials, { username: 'me', secret: 'pass' });
 });
 
 test('logins come from config.json, by host, and Docker Hub by its other name', async () => {
