@@ -169,6 +169,33 @@ test('a message larger than BuildKit takes is refused, and the next one answered
   sessions.abort();
 });
 
+test('who sends a message on a raw call that is too large is told so', async () => {
+  await using rig = await startServer({
+    '/x.Y/Count': async ({ stream }) => {
+      await stream.send(Buffer.from(`${(await collect(stream)).length}`));
+    },
+  });
+  const size = 17 * 1024 * 1024;
+  for (const other of [new Uint8Array(1024), new Uint8Array(2 * 1024 * 1024)]) {
+    await using call = await rig.connection.open('/x.Y/Count', {});
+    await call.send(other);
+    // The call may end while more of it is on its way.
+    const sending = (async () => {
+      await call.send(new Uint8Array(size));
+      await call.send(other);
+      await call.closeSend();
+    })();
+    sending.catch(() => {});
+    await assert.rejects(collect(call), {
+      code: 'resource_exhausted',
+      message: `a gRPC message of ${size} bytes is over the limit of ${16 * 1024 * 1024}`,
+    });
+  }
+  await using call = await rig.connection.open('/x.Y/Count', {});
+  await call.closeSend();
+  assert.deepEqual((await collect(call)).map(String), ['0']);
+});
+
 test('a build fails with the codes that BuildKit has, and Kiln learns its own', async () => {
   const fails = (code: ErrorCode) => new KilnError(code, 'it broke', { details });
   let thrown = fails('not_found');

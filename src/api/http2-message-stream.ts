@@ -28,6 +28,7 @@ export type CallStatus =
 /** A MessageStream over an HTTP/2 stream, plain `node:http2` underneath: bulk data takes this path. */
 export class Http2MessageStream implements MessageStream {
   readonly #stream: Http2Stream;
+  readonly #isCaller: boolean;
   readonly #splitter = new FrameSplitter();
   readonly #queue: Buffer[] = [];
   #queuedBytes = 0;
@@ -41,6 +42,7 @@ export class Http2MessageStream implements MessageStream {
    */
   constructor(stream: Http2Stream, statusAtEnd?: () => CallStatus) {
     this.#stream = stream;
+    this.#isCaller = statusAtEnd !== undefined;
     const { session } = stream;
     const failed = (cause?: unknown) => this.#fail(closeError(stream, session, cause));
     const isBroken = () =>
@@ -51,7 +53,7 @@ export class Http2MessageStream implements MessageStream {
       const end = () => {
         const status = statusAtEnd?.() ?? { kind: isBroken() ? 'missing' : 'ok' };
         if (status.kind === 'missing' && isBroken()) failed();
-        else this.#end(status, statusAtEnd !== undefined);
+        else this.#end(status);
       };
       setImmediate(contained(end, failed));
     });
@@ -107,7 +109,9 @@ export class Http2MessageStream implements MessageStream {
         this.#queuedBytes += message.length;
       }
     } catch (error) {
-      this.cancel(asKilnError(error));
+      // The side that serves the call says why in its status.
+      if (this.#isCaller) this.cancel(asKilnError(error));
+      else this.#fail(asKilnError(error));
       return;
     }
     if (this.#queuedBytes > receiveLimit) this.#stream.pause();
@@ -131,11 +135,11 @@ export class Http2MessageStream implements MessageStream {
     }
   }
 
-  #end(status: CallStatus, isCaller: boolean): void {
+  #end(status: CallStatus): void {
     if (this.#reading.kind === 'ended') return;
     this.#reading = { kind: 'ended', error: this.#errorOf(status) };
     this.#wakeReader();
-    if (isCaller && !this.#stream.writableEnded) this.#stream.close(NGHTTP2_NO_ERROR);
+    if (this.#isCaller && !this.#stream.writableEnded) this.#stream.close(NGHTTP2_NO_ERROR);
     this.#wakeSender();
   }
 
