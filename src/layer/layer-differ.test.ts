@@ -694,6 +694,36 @@ test('parents that a layer does not name stay as they are below', async () => {
   }
 });
 
+test('a deletion in a directory that no layer below has leaves no name', async () => {
+  using here = await place();
+  const [below, own, merged] = [here.dir('below'), here.dir('own'), here.dir('merged')];
+  for (const name of ['both', 'opaque']) {
+    mkdirSync(join(below, name));
+    writeFileSync(join(below, name, 'old'), 'old');
+  }
+  const layer = makeTar([
+    { name: 'new/.wh.old' },
+    { name: 'new/kept', data: 'x' },
+    { name: 'both/.wh.old' },
+    { name: 'opaque/.wh.old' },
+    { name: 'opaque/.wh..wh..opq' },
+    { name: '.wh.nothing' },
+  ]);
+  const blob = await putBlob(here.store, layer);
+  await differ.apply(blob, here.store, { dir: own, form: 'overlay', below: [below] });
+  mountOverlay({ lowerDirs: [own, below] }, merged);
+  try {
+    assert.deepEqual(readdirSync(merged, { recursive: true }).toSorted(), [
+      'both',
+      'new',
+      'new/kept',
+      'opaque',
+    ]);
+  } finally {
+    unmount(merged);
+  }
+});
+
 function withoutTimes(described: Record<string, string>): readonly string[] {
   return Object.entries(described).map(([name, text]) => `${name} ${text.replace(/ \d{16,} /, ' ')}`);
 }

@@ -77,6 +77,9 @@ export class LayerExtractor implements TarHandler, Disposable {
   readonly #resolved = new Map<ByteString, ByteString>();
   /** Paths this layer brought, and those on the way to them; needed to tell them from the layers below (tree form). */
   readonly #brought = new Set<ByteString>();
+  /** Marks of deletions (overlay form). */
+  readonly #whiteouts = new Set<ByteString>();
+  readonly #isOnLayers: boolean;
   /** Directories in which only what this layer brought is left (tree form). */
   readonly #emptied = new Set<ByteString>();
   /** Directories get their times when nothing is put into them any more. */
@@ -87,6 +90,7 @@ export class LayerExtractor implements TarHandler, Disposable {
   constructor(dir: string, form: ExtractionForm, below: readonly string[] = []) {
     this.#root = toByteString(dir).replace(/\/+$/, '');
     this.#form = form;
+    this.#isOnLayers = below.length > 0;
     this.#shown = treeBelow([this.#root, ...below.map(toByteString)]);
   }
 
@@ -161,6 +165,7 @@ export class LayerExtractor implements TarHandler, Disposable {
 
   /** Call after the last entry. */
   finish(): void {
+    if (this.#isOnLayers) this.#removeIdleWhiteouts();
     const pending = [{ path: this.#root, made: this.#madeDirectories }];
     for (let next = pending.pop(); next; next = pending.pop()) {
       const { path, made } = next;
@@ -294,8 +299,10 @@ export class LayerExtractor implements TarHandler, Disposable {
       return;
     }
     const existing = lstatSync(toSystemPath(path), { bigint: true, throwIfNoEntry: false });
-    if (!existing) makeWhiteout(toSystemPath(path));
-    else if (existing.isDirectory()) makeOpaque(toSystemPath(path));
+    if (!existing) {
+      makeWhiteout(toSystemPath(path));
+      this.#whiteouts.add(path);
+    } else if (existing.isDirectory()) makeOpaque(toSystemPath(path));
   }
 
   /** `.wh..wh..opq`: nothing of the layers below shows in this directory. */
@@ -429,6 +436,19 @@ export class LayerExtractor implements TarHandler, Disposable {
     mkdirSync(toSystemPath(path));
     chmodSync(toSystemPath(path), parentMode);
     if (this.#form === 'tree') this.#brought.add(path);
+  }
+
+  /** Where no layer below has the directory, there is nothing to delete, and overlayfs would list the name without being able to open it. */
+  #removeIdleWhiteouts(): void {
+    for (const path of this.#whiteouts) {
+      const file = toSystemPath(path);
+      const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+      if (!stats || !isWhiteout(stats)) continue;
+      let directory: MergedDirectory | undefined = this.#shown;
+      for (const name of this.#namesBelowRoot(path).slice(0, -1))
+        directory = directory?.lookup(name)?.directory;
+      if (!directory?.isMerged) unlinkSync(file);
+    }
   }
 
   /** What the layers below show at a path that this layer has nothing at. */

@@ -41,6 +41,11 @@ export class MergedDirectory {
     return this.#parts.length === 0;
   }
 
+  /** Several layers have it: a mount puts together what is in them. */
+  get isMerged(): boolean {
+    return this.#parts.length > 1;
+  }
+
   /** Whether both are made of the same directories. */
   hasPartsOf(other: MergedDirectory): boolean {
     return (
