@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import { nearestName } from '../base/nearest-name.ts';
-import { PatternMatcher } from '../base/pattern.ts';
+import { hasWildcard, PatternMatcher } from '../base/pattern.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from '../layer/byte-path.ts';
 import type { FileCopy } from '../llb/op.ts';
@@ -74,7 +74,8 @@ export function findSources(root: string, copy: FileCopy): Match[] {
   }
   const present = matches.filter(({ file }) => lstatSync(toSystemPath(file), { throwIfNoEntry: false }));
   if (present.length === 0) {
-    if (copy.allowEmptyWildcard) return [];
+    // What has no wildcard names one file, which has to be there.
+    if (copy.allowEmptyWildcard && hasWildcard(pattern)) return [];
     throw missing(root, copy.src);
   }
   return copy.followSymlink ? present.map((match) => followed(root, match)) : present;

@@ -325,9 +325,12 @@ describe('copy', () => {
         return true;
       },
     );
-    await assert.rejects(rig.copy({ src: '/pakage.json', dest: '/', allowWildcard: true }), {
-      hint: 'did you mean /package.json?',
-    });
+    for (const allowEmptyWildcard of [false, true]) {
+      await assert.rejects(
+        rig.copy({ src: '/pakage.json', dest: '/', allowWildcard: true, allowEmptyWildcard }),
+        { code: 'not_found', hint: 'did you mean /package.json?' },
+      );
+    }
     await assert.rejects(rig.copy({ src: '/src', dest: '/x/y/z', createDestPath: false }), {
       code: 'not_found',
     });
