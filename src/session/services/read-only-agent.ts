@@ -15,6 +15,9 @@ const maximumLength = 256 * 1024;
 export class ReadOnlyAgent extends Duplex {
   readonly #socket: Socket;
   #rest = Buffer.alloc(0);
+  /** Whether more was answered than anybody has read yet, and the write that waits for that. */
+  #full = false;
+  #waiting: (() => void) | undefined;
 
   constructor(socket: Socket) {
     super();
@@ -28,6 +31,9 @@ export class ReadOnlyAgent extends Duplex {
   }
 
   override _read(): void {
+    this.#full = false;
+    this.#waiting?.();
+    this.#waiting = undefined;
     this.#socket.resume();
   }
 
@@ -44,11 +50,15 @@ export class ReadOnlyAgent extends Duplex {
       const number = this.#rest[lengthBytes];
       if (number === requestIdentities || number === signRequest) {
         allowed.push(this.#rest.subarray(0, lengthBytes + length));
-      } else this.push(failure);
+      } else this.#full = !this.push(failure);
       this.#rest = this.#rest.subarray(lengthBytes + length);
     }
-    if (allowed.length === 0) callback();
-    else this.#socket.write(Buffer.concat(allowed), callback);
+    const done = (error?: Error | null) => {
+      if (this.#full && !error) this.#waiting = callback;
+      else callback(error);
+    };
+    if (allowed.length === 0) done();
+    else this.#socket.write(Buffer.concat(allowed), done);
   }
 
   override _final(callback: (error?: Error | null) => void): void {
