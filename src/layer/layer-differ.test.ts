@@ -32,6 +32,7 @@ import { openLocalContentStore } from '../content/local-content-store.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { unmount } from '../linux/mount.ts';
 import { mountOverlay } from '../linux/overlay.ts';
+import { makeWhiteout } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import { type Compression, type Descriptor, mediaTypes } from '../oci/descriptor.ts';
@@ -736,6 +737,23 @@ function modes(dir: string): Record<string, string> {
     }),
   );
 }
+
+test('what takes the place of a directory with a deletion in it keeps what it is, and leads nowhere', async () => {
+  using here = await place();
+  const outside = here.dir('outside');
+  makeWhiteout(join(outside, 'gone'));
+  const own = here.dir('own');
+  const layer = makeTar([
+    { name: 'link/.wh.gone' },
+    { name: 'link', type: 'symlink', linkName: outside },
+    { name: 'file/.wh.gone' },
+    { name: 'file', data: 'x' },
+  ]);
+  const target = { dir: own, form: 'overlay', below: [here.dir('below')] } as const;
+  await differ.apply(await putBlob(here.store, layer), here.store, target);
+  assert.equal(readFileSync(join(own, 'file'), 'utf8'), 'x');
+  assert.deepEqual(readdirSync(outside), ['gone']);
+});
 
 test('a hard link cannot take the place of the directory that its file lies in', async () => {
   for (const form of ['overlay', 'tree'] as const) {

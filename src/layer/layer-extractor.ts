@@ -441,13 +441,14 @@ export class LayerExtractor implements TarHandler, Disposable {
   /** Where no layer below has the directory, there is nothing to delete, and overlayfs would list the name without being able to open it. */
   #removeIdleWhiteouts(): void {
     for (const path of this.#whiteouts) {
-      const file = toSystemPath(path);
-      const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
-      if (!stats || !isWhiteout(stats)) continue;
       let directory: MergedDirectory | undefined = this.#shown;
       for (const name of this.#namesBelowRoot(path).slice(0, -1))
         directory = directory?.lookup(name)?.directory;
-      if (!directory?.isMerged) unlinkSync(file);
+      // Something else may be in the place of the directory by now: a file, or a link that leads elsewhere.
+      if (!directory || directory.isMerged) continue;
+      const file = toSystemPath(path);
+      const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+      if (stats && isWhiteout(stats)) unlinkSync(file);
     }
   }
 
