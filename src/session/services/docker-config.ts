@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { ownValue } from '../../base/own-value.ts';
+import { trimEnd } from '../../base/trim-end.ts';
 
 /** What Docker's `config.json` and its credential helpers know about a registry. */
 export interface RegistryLogin {
@@ -81,7 +82,7 @@ function loginOf(entry: JsonObject): RegistryLogin {
   return {
     username: stringAt(entry, 'username') ?? user,
     // Docker pads with zero bytes.
-    password: stringAt(entry, 'password') ?? secret.replace(/\0+$/, ''),
+    password: stringAt(entry, 'password') ?? trimEnd(secret, '\0'),
     identityToken: stringAt(entry, 'identitytoken') ?? '',
     registryToken: stringAt(entry, 'registrytoken') ?? '',
   };
