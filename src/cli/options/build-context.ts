@@ -44,8 +44,7 @@ export async function openBuildContext(
   const options = new Map<string, string>(remote ? [['context', path]] : []);
   const locals = new Map<string, string>(remote ? [] : [['context', path]]);
   if (file === '-' || (file !== undefined && (await isPipe(file)))) {
-    const dockerfile =
-      file === '-' ? await readDockerfile(stdin) : await readBounded(file, maximumDockerfile);
+    const dockerfile = file === '-' ? await readDockerfile(stdin) : await readPipedDockerfile(file);
     return temporaryContext(dockerfile, (root) => ({
       options: new Map([...options, ['filename', 'Dockerfile'], ['dockerfilekey', 'dockerfile']]),
       locals: new Map([...locals, ['dockerfile', join(root, 'dockerfile')]]),
@@ -64,6 +63,16 @@ export async function openBuildContext(
   locals.set('dockerfile', dirname(dockerfile));
   await checkDockerfile(dockerfile, path, file);
   return { options, locals, ...nothingElse };
+}
+
+async function readPipedDockerfile(file: string): Promise<Buffer> {
+  const dockerfile = await readBounded(file, maximumDockerfile + 1);
+  if (dockerfile.length <= maximumDockerfile) return dockerfile;
+  throw new KilnError(
+    'invalid_argument',
+    `the Dockerfile from ${file} has more than ${maximumDockerfile >> 20} MiB`,
+    { hint: 'write it to a file, if it is one' },
+  );
 }
 
 const nothingElse = { uploads: new Map(), async [Symbol.asyncDispose]() {} };
