@@ -16,7 +16,7 @@ import type { ProcessMount, ProcessSpec } from './executor.ts';
 import { hostsFile } from './hosts-file.ts';
 import { refuseOverKernelFiles } from './kernel-files.ts';
 import { type MountPoint, MountStubs } from './mount-stubs.ts';
-import type { OciMount } from './oci-mount.ts';
+import { fromPathUp, type OciMount } from './oci-mount.ts';
 import type { OpenFileLimits } from './open-file-limits.ts';
 import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
@@ -48,12 +48,16 @@ export class ContainerBundle implements AsyncDisposable {
   readonly rootfs: string;
   readonly #mounted: string[] = [];
   readonly #mounts: OciMount[] = [];
+  /** Those that every container has, and its own: of several in one place the last. */
+  readonly #byDestination: Map<string, OciMount>;
   readonly #spec: ProcessSpec;
   #stubs: MountStubs | undefined;
 
   private constructor(dir: string, spec: ProcessSpec) {
     this.dir = dir;
     this.#spec = spec;
+    const system = systemMounts(spec.security === 'insecure');
+    this.#byDestination = new Map(system.map((each) => [each.destination, each]));
     this.rootfs =
       spec.rootfs.kind === 'bind' && !spec.rootfs.readonly ? spec.rootfs.source : path.join(dir, 'rootfs');
   }
@@ -98,10 +102,10 @@ export class ContainerBundle implements AsyncDisposable {
       ...['/proc', '/dev', '/sys'].map((dest): MountPoint => ({ dest, kind: 'directory', keep: true })),
       ...['/etc/resolv.conf', '/etc/hosts'].map((dest): MountPoint => ({ dest, kind: 'file' })),
     ];
-    this.#mounts.push(...options.edits.mounts.map(deviceMount));
+    this.#addMounts(options.edits.mounts.map(deviceMount));
     const own = spec.mounts.map((processMount, index) => {
       const prepared = this.#prepare(processMount, index);
-      this.#mounts.push(prepared);
+      this.#addMounts([prepared]);
       return prepared;
     });
     refuseOverKernelFiles(this.rootfs, this.#mounts);
@@ -184,9 +188,7 @@ export class ContainerBundle implements AsyncDisposable {
 
   /** The mode of what a tmpfs is mounted over, as runc gives it (crun takes the kernel's); that of `/tmp` where nothing is. */
   #tmpfsMode(destination: string): number {
-    const below = [...systemMounts(this.#spec.security === 'insecure'), ...this.#mounts]
-      .filter((each) => each.destination !== destination && isBelow(destination, each.destination))
-      .sort((a, b) => b.destination.length - a.destination.length)[0];
+    const below = this.#mountAbove(destination);
     const name = destination.slice(below?.destination.length ?? 0);
     // What is below a mount that begins empty is made by the runtime. The kernel's own trees are the host's.
     const file =
@@ -199,6 +201,21 @@ export class ContainerBundle implements AsyncDisposable {
             : destination;
     const existing = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
     return existing?.isDirectory() ? existing.mode & 0o7777 : freeForAll;
+  }
+
+  /** The mount in which a place lies that is mounted over itself. */
+  #mountAbove(destination: string): OciMount | undefined {
+    for (const directory of fromPathUp(destination)) {
+      if (directory === destination) continue;
+      const found = this.#byDestination.get(directory);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #addMounts(mounts: readonly OciMount[]): void {
+    this.#mounts.push(...mounts);
+    for (const mount of mounts) this.#byDestination.set(mount.destination, mount);
   }
 
   /** Answers a directory that shows the tree. */

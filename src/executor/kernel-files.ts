@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
-import { errnoOf, KilnError } from '../base/errors.ts';
+import { KilnError } from '../base/errors.ts';
 import { followLinks } from '../base/rooted-path.ts';
 import type { OciMount } from './oci-mount.ts';
 
@@ -37,8 +37,11 @@ export function refuseOverKernelFiles(rootfs: string, mounts: readonly OciMount[
       });
     }
   }
-  for (const [index, { destination }] of mounts.entries()) {
-    const place = placeOf(destination, rootfs, mounts.slice(0, index));
+  const before = new Map<string, MountInOrder>();
+  for (const [index, mount] of mounts.entries()) {
+    const { destination } = mount;
+    const place = placeOf(destination, rootfs, before);
+    before.set(destination, { mount, index });
     if (place !== '/' && !kernelFiles.includes(place) && !isIn(place, closed)) continue;
     if (replaceable.has(place)) continue;
     const through = place === destination ? '' : `, where ${destination} leads`;
@@ -48,11 +51,16 @@ export function refuseOverKernelFiles(rootfs: string, mounts: readonly OciMount[
   }
 }
 
-/** Where a path leads in a container that has these mounts. */
-function placeOf(name: string, rootfs: string, mounts: readonly OciMount[]): string {
+interface MountInOrder {
+  readonly mount: OciMount;
+  readonly index: number;
+}
+
+/** Where a path leads in a container that has these mounts, by destination. */
+function placeOf(name: string, rootfs: string, mounts: ReadonlyMap<string, MountInOrder>): string {
   const parts = followLinks(name, (names) => {
     const at = `/${names.join('/')}`;
-    const over = mounts.findLast(({ destination }) => isIn(at, destination));
+    const over = lastOver(names, mounts);
     if (!over) return linkAt(path.join(rootfs, at));
     return over.type === 'bind'
       ? linkAt(path.join(over.source, at.slice(over.destination.length)))
@@ -61,15 +69,24 @@ function placeOf(name: string, rootfs: string, mounts: readonly OciMount[]): str
   return `/${parts.join('/')}`;
 }
 
+/** The mount that shows what is at a path: of those on the way to it the last. */
+function lastOver(names: readonly string[], mounts: ReadonlyMap<string, MountInOrder>): OciMount | undefined {
+  let last: MountInOrder | undefined;
+  let at = '';
+  for (const name of names) {
+    at += `/${name}`;
+    const found = mounts.get(at);
+    if (found && (!last || found.index > last.index)) last = found;
+  }
+  return last?.mount;
+}
+
 function isIn(name: string, directory: string): boolean {
   return name === directory || name.startsWith(`${directory}/`);
 }
 
 function linkAt(file: string): string | undefined {
-  try {
-    return readlinkSync(file);
-  } catch (error) {
-    if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
-    throw error;
-  }
+  // No error is made for what is missing: that would take most of the time.
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  return stats?.isSymbolicLink() ? readlinkSync(file) : undefined;
 }

@@ -14,6 +14,7 @@ import { resolveInRoot } from '../base/rooted-path.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { utimens } from '../linux/utimens.ts';
 import type { CompleteNode } from './cdi/complete-node.ts';
+import { fromPathUp } from './oci-mount.ts';
 
 /** A place where something will be mounted: absolute in the container. */
 export interface MountPoint {
@@ -51,12 +52,12 @@ export class MountStubs {
 
   /** Makes what is missing of `points`. A point below another one lies in what is mounted there and is left to the runtime. */
   make(points: readonly MountPoint[]): void {
-    const all = points.map(({ dest }) => path.posix.resolve('/', dest));
+    const all = new Set(points.map(({ dest }) => path.posix.resolve('/', dest)));
+    const parents = new Set([...all].flatMap(directoriesAbove));
     for (const { dest, kind, mode, keep = false } of points) {
       const wanted = path.posix.resolve('/', dest);
-      if (all.some((other) => other !== wanted && wanted.startsWith(other === '/' ? '/' : `${other}/`)))
-        continue;
-      const isParent = all.some((other) => other.startsWith(`${wanted}/`));
+      if (directoriesAbove(wanted).some((directory) => all.has(directory))) continue;
+      const isParent = parents.has(wanted);
       const file = resolveInRoot(this.#root, wanted);
       if (this.#makeOne(file, kind, keep && !isParent) && mode !== undefined) chmodSync(file, mode);
     }
@@ -121,6 +122,10 @@ export class MountStubs {
       }
     }
   }
+}
+
+function directoriesAbove(name: string): string[] {
+  return ['/', ...fromPathUp(name)].filter((directory) => directory !== name);
 }
 
 /** Whatever the umask. */

@@ -5,3 +5,8 @@ export interface OciMount {
   readonly source: string;
   readonly options: readonly string[];
 }
+
+/** Every directory above an absolute path, without the root, the deepest first; after the path itself. */
+export function* fromPathUp(name: string): Generator<string> {
+  for (let at = name; at.length > 1; at = at.slice(0, at.lastIndexOf('/'))) yield at;
+}
