@@ -61,7 +61,7 @@ async function whileBuilding(kiln: Kiln, work: WorkDirectory, look: () => Promis
 
 /** Below these are the files of trees, which have the modes that steps gave them. */
 const trees =
-  /\/(snapshots\/[^/]+\/(empty\/|(s|f)\/[^/]+\/)|executor\/[^/]+\/(rootfs|upper)|executor\/state\/|refs\/mounts\/)/;
+  /\/(snapshots\/[^/]+\/(empty\/|(s|f|t)\/[^/]+\/)|executor\/[^/]+\/(rootfs|upper)|executor\/state\/|refs\/mounts\/)/;
 /** What containers see of the bundle. */
 const supplied = /\/executor\/[^/]+\/(hosts|resolv\.conf)$/;
 
