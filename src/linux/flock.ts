@@ -1,4 +1,12 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants as fsConstants,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -49,15 +57,15 @@ export async function waitForRoot(
 function tryLock(root: string): { readonly lock: Disposable } | { readonly holder: string | undefined } {
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const file = path.join(root, 'lock');
-  const fd = openSync(file, 'a+', 0o600);
+  const fd = openSync(file, fsConstants.O_RDWR | fsConstants.O_CREAT, 0o600);
   if (flock(fd, exclusive | nonBlocking) === -1) {
     const errno = lastErrno();
-    const holder = readFileSync(file, 'utf8').trim().split('\n').at(-1);
+    const holder = readFileSync(file, 'utf8').split('\n')[0];
     closeSync(fd);
     if (errno !== constants.errno.EWOULDBLOCK) throw new SystemError('flock', errno, file);
     return { holder: holder || undefined };
   }
-  ftruncateSync(fd);
-  writeSync(fd, `${process.pid}\n`);
+  // Written over what is there: on a full disk a block that was given back is not to be had again.
+  ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
   return { lock: { [Symbol.dispose]: () => closeSync(fd) } };
 }
