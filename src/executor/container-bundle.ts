@@ -78,9 +78,7 @@ export class ContainerBundle implements AsyncDisposable {
   /** Where the container's `name` lies on the host: in the tree, or in what is bound over it. */
   locate(name: string): string {
     const wanted = path.posix.resolve('/', name);
-    const over = this.#mounts
-      .filter(({ type, destination }) => type === 'bind' && isBelow(wanted, destination))
-      .sort((a, b) => b.destination.length - a.destination.length)[0];
+    const over = this.#mountAt([...fromPathUp(wanted)], ({ type }) => type === 'bind');
     return over
       ? resolveInRoot(over.source, wanted.slice(over.destination.length))
       : resolveInRoot(this.rootfs, wanted);
@@ -188,7 +186,8 @@ export class ContainerBundle implements AsyncDisposable {
 
   /** The mode of what a tmpfs is mounted over, as runc gives it (crun takes the kernel's); that of `/tmp` where nothing is. */
   #tmpfsMode(destination: string): number {
-    const below = this.#mountAbove(destination);
+    const [, ...above] = fromPathUp(destination);
+    const below = this.#mountAt(above);
     const name = destination.slice(below?.destination.length ?? 0);
     // What is below a mount that begins empty is made by the runtime. The kernel's own trees are the host's.
     const file =
@@ -203,12 +202,14 @@ export class ContainerBundle implements AsyncDisposable {
     return existing?.isDirectory() ? existing.mode & 0o7777 : freeForAll;
   }
 
-  /** The mount in which a place lies that is mounted over itself. */
-  #mountAbove(destination: string): OciMount | undefined {
-    for (const directory of fromPathUp(destination)) {
-      if (directory === destination) continue;
-      const found = this.#byDestination.get(directory);
-      if (found) return found;
+  /** The mount at the first of these places that has one. */
+  #mountAt(
+    places: readonly string[],
+    isWanted: (mount: OciMount) => boolean = () => true,
+  ): OciMount | undefined {
+    for (const place of places) {
+      const found = this.#byDestination.get(place);
+      if (found && isWanted(found)) return found;
     }
     return undefined;
   }

@@ -1,13 +1,13 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
-import { KilnError } from '../base/errors.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import { followLinks } from '../base/rooted-path.ts';
 import type { OciMount } from './oci-mount.ts';
 
 /** Where the kernel shows itself: who could mount something there could show a process, and its runtime, what is not so. */
 const kernelFiles = ['/proc', '/sys'];
 
-/** No runtime reads what is in `/sys`, and steps that start an init system want a tmpfs in it. */
+/** The one of them in which nothing is mounted, either. Runtimes read nothing in `/sys`, and some steps need a tmpfs there. */
 const closed = '/proc';
 
 /** Facts about the machine that may be shown differently, the same as runc allows. */
@@ -86,7 +86,13 @@ function isIn(name: string, directory: string): boolean {
 }
 
 function linkAt(file: string): string | undefined {
-  // No error is made for what is missing: that would take most of the time.
-  const stats = lstatSync(file, { throwIfNoEntry: false });
-  return stats?.isSymbolicLink() ? readlinkSync(file) : undefined;
+  // Most paths are no links, and an error for each would take most of the time.
+  if (!lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) return undefined;
+  try {
+    return readlinkSync(file);
+  } catch (error) {
+    // Another step may change a shared mount meanwhile.
+    if (['EINVAL', 'ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
 }

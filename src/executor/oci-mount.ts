@@ -6,7 +6,7 @@ export interface OciMount {
   readonly options: readonly string[];
 }
 
-/** Every directory above an absolute path, without the root, the deepest first; after the path itself. */
+/** An absolute path, then every directory above it, the deepest first. The root is left out. */
 export function* fromPathUp(name: string): Generator<string> {
   for (let at = name; at.length > 1; at = at.slice(0, at.lastIndexOf('/'))) yield at;
 }

@@ -226,3 +226,18 @@ test('what a source file was read from goes over the wire with it', () => {
   );
   assert.deepEqual([...source!.locations.values()], [[{ file: 0, ranges: [range] }]]);
 });
+
+test('a step whose working directory or mount target no system call would take is refused', () => {
+  const long = `/${'a/'.repeat(100_000)}`;
+  const base = image('base');
+  const read = (state: State) => unmarshalDefinition(toDefinition(state));
+  for (const state of [
+    base.dir(long).run(['true']).root,
+    base.run(['true'], { mounts: [{ dest: long, type: { kind: 'tmpfs', size: 0 } }] }).root,
+  ]) {
+    assert.throws(() => read(state), {
+      code: 'invalid_argument',
+      message: /has 200001 characters, more than 4096/,
+    });
+  }
+});

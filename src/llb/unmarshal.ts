@@ -17,6 +17,9 @@ import type { ExecMount, ExecOp, FileAction, FileChange, Input, Op, OpAction, Ow
 import { noIndex } from './op.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
 
+/** PATH_MAX of Linux, in characters. */
+const longestPath = 4096;
+
 /** What the bytes of an op can hold: a vertex, or the terminal op of a definition, which has no action. */
 export type UnmarshalledOp =
   | { readonly kind: 'op'; readonly op: Op }
@@ -125,11 +128,19 @@ class ActionReader {
     }
   }
 
+  /** Work on paths takes more than linear time in places; no system call takes one that is longer. */
+  #checkPath(path: string, what: string): void {
+    if (path.length <= longestPath) return;
+    throw this.#invalid(`${what} has ${path.length} characters, more than ${longestPath}`);
+  }
+
   #exec(message: ExecMessage): ExecOp {
     const { meta } = message;
     if (!meta || meta.args.length === 0) throw this.#invalid('it runs no command');
     if (!message.mounts.some(({ dest }) => dest === '/')) throw this.#invalid('it has no root file system');
+    this.#checkPath(meta.cwd, 'the working directory');
     for (const { dest, type } of message.mounts) {
+      this.#checkPath(dest, 'a mount target');
       const isRoot = posix.resolve('/', meta.cwd, dest) === '/';
       if (isRoot && (dest !== '/' || type !== MountType.BIND)) {
         throw this.#invalid(`its mount target ${JSON.stringify(dest)} is the root`);
