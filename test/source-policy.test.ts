@@ -10,7 +10,7 @@ import { type InProcessEngine, openInProcessEngine } from '../src/daemon/in-proc
 import { HttpRig } from '../src/http/http-rig.ts';
 import { files, local, scratch, toDefinition } from '../src/llb/llb.ts';
 import { type RegistryRig, startRegistry } from '../src/registry/registry-rig.ts';
-import type { SourceCheck, SourceVerdict } from '../src/session/source-verifier.ts';
+import type { SourceCheck, SourceVerdict } from '../src/session/requests/source-verifier.ts';
 import { GitRepository, GitServer } from '../src/source/git/git-rig.ts';
 import { baseLayout } from './rig/base-layout.ts';
 import { Daemon } from './rig/daemon.ts';

@@ -1,7 +1,7 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
+import { type Deferred, deferred } from '../base/async/lifetime.ts';
 import { contained } from '../base/contained.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { type Deferred, deferred } from '../base/lifetime.ts';
 import { FrameSplitter, frameMessage } from './grpc-framing.ts';
 import {
   NGHTTP2_CANCEL,

@@ -1,5 +1,5 @@
 import type { Range } from '../base/errors.ts';
-import { sourceExcerpt } from '../base/source-excerpt.ts';
+import { sourceExcerpt } from '../base/text/source-excerpt.ts';
 import type { Call } from './options/parse-call.ts';
 
 export interface AnswerText {

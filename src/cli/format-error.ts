@@ -1,5 +1,5 @@
 import { asKilnError } from '../base/errors.ts';
-import { sourceExcerpt } from '../base/source-excerpt.ts';
+import { sourceExcerpt } from '../base/text/source-excerpt.ts';
 
 /** A failure for people: the lines it comes from, what went wrong, and what to do about it. `debug` adds where it was thrown. */
 export function formatError(thrown: unknown, options: { readonly debug: boolean }): string {

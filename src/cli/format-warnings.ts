@@ -1,4 +1,4 @@
-import { sourceExcerpt } from '../base/source-excerpt.ts';
+import { sourceExcerpt } from '../base/text/source-excerpt.ts';
 import type { WarningUpdate } from '../client/solve-status.ts';
 
 /** The warnings of a build for the end of its output; '' without any. `detailed` adds what each means and where it comes from. */

@@ -7,9 +7,9 @@ import { type ClientTls, GrpcConnection } from '../api/grpc-connection.ts';
 import { sessionOptions } from '../api/http2-settings.ts';
 import type { OpenCall } from '../api/message-stream.ts';
 import { withKilnErrors } from '../api/with-kiln-errors.ts';
-import { awakeTimeout } from '../base/awake-timeout.ts';
+import { awakeTimeout } from '../base/async/awake-timeout.ts';
+import { throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { throwIfAborted } from '../base/lifetime.ts';
 import { serveSession } from '../session/tunnel.ts';
 import type { Connection } from './connection.ts';
 

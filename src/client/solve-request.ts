@@ -1,10 +1,10 @@
 import type { Policy } from '../api/gen/policy_pb.js';
+import type { TokenTls } from '../client-services/fetch-token.ts';
+import type { SecretSource } from '../client-services/secrets-service.ts';
+import type { DecideSource } from '../client-services/source-policy-service.ts';
+import type { SshSource } from '../client-services/ssh-service.ts';
+import type { Uploads } from '../client-services/upload-service.ts';
 import type { Definition } from '../llb/op.ts';
-import type { TokenTls } from '../session/services/fetch-token.ts';
-import type { SecretSource } from '../session/services/secrets-service.ts';
-import type { DecideSource } from '../session/services/source-policy-service.ts';
-import type { SshSource } from '../session/services/ssh-service.ts';
-import type { Uploads } from '../session/services/upload-service.ts';
 
 /** Options of an exporter or a remote cache, as its documentation names them. */
 export type Attributes = Readonly<Record<string, string>>;

@@ -5,11 +5,11 @@ import { GrpcServer } from '../api/grpc-server.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { exitNow } from '../linux/exit-now.ts';
 import { sessionHandler, sessionMethod } from '../session/tunnel.ts';
-import { parseCommandLine } from './command-line.ts';
-import { readConfig } from './config-file.ts';
-import type { DaemonConfig } from './daemon-config.ts';
+import { parseCommandLine } from './config/command-line.ts';
+import { readConfig } from './config/config-file.ts';
+import type { DaemonConfig } from './config/daemon-config.ts';
+import { groupId } from './config/group-id.ts';
 import { createDaemonLog, type DaemonLog } from './daemon-log.ts';
-import { groupId } from './group-id.ts';
 import { openEngine } from './open-engine.ts';
 import { version } from './version.ts';
 

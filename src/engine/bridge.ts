@@ -9,8 +9,8 @@ import type {
   ResolveImageOptions,
   WorkerInfo,
 } from '../frontend/frontend.ts';
-import type { ImmutableRef } from '../layer/ref.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';

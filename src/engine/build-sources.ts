@@ -1,20 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
-import { canonicalDigest } from '../base/canonical.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
-import type { ImmutableRef } from '../layer/ref.ts';
+import { canonicalDigest } from '../base/text/canonical.ts';
+import type { GitMetadata } from '../llb/git-metadata-message.ts';
 import { unmarshalInTurns } from '../llb/graph.ts';
+import type { ChecksumQuestion, HttpMetadata } from '../llb/http-metadata-message.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
 import { replaceSources } from '../llb/replace-sources.ts';
-import type { GitMetadata } from '../session/git-metadata-message.ts';
-import type { ChecksumQuestion, HttpMetadata } from '../session/http-metadata-message.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
-import { parseResolveMode } from '../source/image-source.ts';
+import { parseResolveMode } from '../source/image/image-source.ts';
 import type { ImageMetadataOptions, ImageResolver, SourceContext } from '../source/source.ts';
 import { type BuildContext, sourceContext } from './build-context.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { schemeOf } from './source-operation.ts';
+import { schemeOf } from './operations/source-operation.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import { withSource } from './with-source.ts';
 

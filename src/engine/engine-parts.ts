@@ -1,14 +1,14 @@
 import type { Platform } from '../base/platform.ts';
+import type { ContentChecksums } from '../content-hash/checksum.ts';
 import type { DeviceSource } from '../executor/cdi/device-registry.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ExporterType } from '../exporter/exporter.ts';
 import type { FileOps } from '../file-op/file-op.ts';
 import type { Frontend } from '../frontend/frontend.ts';
-import type { ContentChecksums } from '../layer/checksum.ts';
-import type { ImmutableRef, RefStore } from '../layer/ref.ts';
-import type { ClientExporters } from '../session/client-exporters.ts';
+import type { ImmutableRef, RefStore } from '../ref/ref.ts';
+import type { ClientExporters } from '../session/requests/client-exporters.ts';
+import type { SourceVerifier } from '../session/requests/source-verifier.ts';
 import type { ClientServices } from '../session/session.ts';
-import type { SourceVerifier } from '../session/source-verifier.ts';
 import type { Operation, Solver } from '../solver/solver.ts';
 import type { CommitResolver, FileResolver, ImageResolver, Source } from '../source/source.ts';
 import type { BuildContext } from './build-context.ts';

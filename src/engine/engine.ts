@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { canonicalDigest } from '../base/canonical.ts';
+import { abortable, deferred, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { abortable, deferred, throwIfAborted } from '../base/lifetime.ts';
 import type { Platform } from '../base/platform.ts';
+import { canonicalDigest } from '../base/text/canonical.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
-import { responseDescriptor } from '../exporter/image-response.ts';
+import { responseDescriptor } from '../exporter/image/image-response.ts';
 import type { BridgeSolve, FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';

@@ -1,18 +1,18 @@
+import { inTurns, type Steps } from '../base/async/in-turns.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { inTurns, type Steps } from '../base/in-turns.ts';
-import type { ImmutableRef } from '../layer/ref.ts';
 import { type OpGraph, type OpVertex, unmarshalInTurns } from '../llb/graph.ts';
 import type { Definition, Op } from '../llb/op.ts';
 import { vertexName } from '../llb/op-name.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
-import { dropCacheMounts } from './cache-mount.ts';
 import { grantedDevices } from './device-grants.ts';
 import type { WorkerParts } from './engine-parts.ts';
 import type { Entitlement, Entitlements } from './entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
-import { operationOf } from './operations.ts';
+import { dropCacheMounts } from './operations/cache-mount.ts';
+import { operationOf } from './operations/operations.ts';
 
 export type BuildEdge = Edge<ImmutableRef, BuildContext>;
 

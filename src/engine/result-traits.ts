@@ -1,4 +1,4 @@
-import type { ImmutableRef, RefId, RefStore } from '../layer/ref.ts';
+import type { ImmutableRef, RefId, RefStore } from '../ref/ref.ts';
 import type { ResultStore, ResultTraits } from '../solver/solver.ts';
 
 export const refTraits: ResultTraits<ImmutableRef> = {

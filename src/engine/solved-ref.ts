@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { abortable } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
-import { abortable } from '../base/lifetime.ts';
 import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
-import type { ImmutableRef } from '../layer/ref.ts';
 import type { Definition } from '../llb/op.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildEdge } from './load-graph.ts';

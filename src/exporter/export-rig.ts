@@ -4,14 +4,14 @@ import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import { parsePlatform } from '../base/platform.ts';
 import { silentProgress } from '../base/progress.ts';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
-import { createLayerDiffer } from '../layer/layer-differ.ts';
-import type { ImmutableRef, RefId } from '../layer/ref.ts';
+import { createLayerDiffer } from '../layer-blob/layer-differ.ts';
+import type { ImmutableRef, RefId } from '../ref/ref.ts';
 import type { ClientOutput, OutputTree } from './client-output.ts';
 import type { ExportContext, ExportInput, PlatformResult } from './exporter.ts';
-import type { LayerSource } from './image-writer.ts';
+import type { LayerSource } from './image/image-writer.ts';
 
 /**
  * What exporters work on, for tests: a content store and layers made by the real differ, of trees that are plain directories,

@@ -1,6 +1,6 @@
 import type { Platform } from '../base/platform.ts';
 import type { ProgressWriter } from '../base/progress.ts';
-import type { ImmutableRef } from '../layer/ref.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 
 /** What a build gives to its exporters. Refs are borrowed; undefined is the empty tree. */
 export interface ExportInput {

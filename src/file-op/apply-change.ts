@@ -11,7 +11,7 @@ import {
 import path from 'node:path';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
-import { toSystemPath } from '../layer/byte-path.ts';
+import { toSystemPath } from '../base/text/byte-string.ts';
 import { utimens } from '../linux/utimens.ts';
 import type { FileChange, FileMkdir, FileMkfile, FileRm, FileSymlink } from '../llb/op.ts';
 import { applyCopy } from './apply-copy.ts';

@@ -1,10 +1,10 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import { nearestName } from '../base/nearest-name.ts';
-import { hasWildcard, PatternMatcher } from '../base/pattern.ts';
+import { hasWildcard, PatternMatcher } from '../base/pattern/pattern.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
-import { type ByteString, fromByteString, toByteString, toSystemPath } from '../layer/byte-path.ts';
+import { type ByteString, fromByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { nearestName } from '../base/text/nearest-name.ts';
 import type { FileCopy } from '../llb/op.ts';
 import { isArchive, unpackArchive } from './archive.ts';
 import type { PreparedAction } from './file-op.ts';

@@ -5,7 +5,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 
 import path from 'node:path';
 import { test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
-import { paxMember, rawMember, rawTar } from '../layer/tar-rig.ts';
+import { paxMember, rawMember, rawTar } from '../layer-blob/tar/tar-rig.ts';
 import { getXattr } from '../linux/xattr.ts';
 import { FileOpRig } from './file-op-rig.ts';
 

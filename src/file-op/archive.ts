@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
-import { type ByteString, fromByteString, toSystemPath } from '../layer/byte-path.ts';
-import { isWhiteoutEntry, LayerExtractor } from '../layer/layer-extractor.ts';
-import { readLayerTar } from '../layer/layer-stream.ts';
-import type { TarEntry } from '../layer/tar-entry.ts';
-import { type TarHandler, TarParser } from '../layer/tar-parser.ts';
+import { type ByteString, fromByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { readLayerTar } from '../layer-blob/compression/layer-stream.ts';
+import { isWhiteoutEntry, LayerExtractor } from '../layer-blob/layer-extractor.ts';
+import type { TarEntry } from '../layer-blob/tar/tar-entry.ts';
+import { type TarHandler, TarParser } from '../layer-blob/tar/tar-parser.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 
 interface Decompressor {

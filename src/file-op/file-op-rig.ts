@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { FileChange, FileCopy, FileMkdir, FileMkfile, FileRm, FileSymlink } from '../llb/op.ts';
 import type { FileOps, PreparedAction } from './file-op.ts';
 import { createFileOps } from './thread-file-ops.ts';

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
-import { compileGlob, hasWildcard } from '../base/pattern.ts';
+import { compileGlob, hasWildcard } from '../base/pattern/pattern.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
-import { type ByteString, fromByteString, toByteString, toSystemPath } from '../layer/byte-path.ts';
+import { type ByteString, fromByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
 
 /** A file in a tree. */
 export interface Match {

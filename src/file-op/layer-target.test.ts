@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { unmount } from '../linux/mount.ts';
 import { mountOverlay } from '../linux/overlay.ts';
 import { setXattr } from '../linux/xattr.ts';

@@ -1,12 +1,12 @@
 import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { toByteString, toSystemPath } from '../layer/byte-path.ts';
-import { namesOf } from '../layer/resolve-merged.ts';
-import { isOverlayMark } from '../linux/overlay-marks.ts';
+import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
 import type { FileCopy } from '../llb/op.ts';
-import { type MergedDirectory, type MergedEntry, treeBelow } from '../snapshot/merged-directory.ts';
+import { type MergedDirectory, type MergedEntry, treeBelow } from '../tree/merged-directory.ts';
+import { isOverlayMark } from '../tree/overlay-marks.ts';
+import { namesOf } from '../tree/resolve-merged.ts';
 import { findSources } from './apply-copy.ts';
 import type { PreparedAction } from './file-op.ts';
 import type { Match } from './find-matches.ts';

@@ -1,4 +1,4 @@
-import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { FileOpInput } from './file-op.task.ts';
 import type { FileOps } from './file-op.ts';
 

@@ -12,13 +12,13 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
-import type { PatternMatch, PatternMatcher } from '../base/pattern.ts';
-import { type ByteString, fromByteString, toSystemPath } from '../layer/byte-path.ts';
+import type { PatternMatch, PatternMatcher } from '../base/pattern/pattern.ts';
+import { type ByteString, fromByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { type CopyChanges, SourceFile } from '../linux/copy-file.ts';
 import { mknod } from '../linux/mknod.ts';
-import { isForeignMark, isWhiteout } from '../linux/overlay-marks.ts';
 import { utimens } from '../linux/utimens.ts';
 import { copyXattrs } from '../linux/xattr.ts';
+import { isForeignMark, isWhiteout } from '../tree/overlay-marks.ts';
 import type { ModeChange } from './mode-change.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 

@@ -1,5 +1,5 @@
-import { abortable } from '../base/lifetime.ts';
-import type { TaskContext } from '../base/thread-pool.ts';
+import { abortable } from '../base/async/lifetime.ts';
+import type { TaskContext } from '../base/threads/thread-pool.ts';
 import { WarningSources } from '../base/warning-sources.ts';
 import type {
   NumberedResult,

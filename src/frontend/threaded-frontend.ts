@@ -1,4 +1,4 @@
-import type { SharedThreads } from '../base/shared-threads.ts';
+import type { SharedThreads } from '../base/threads/shared-threads.ts';
 import type {
   NumberedResult,
   Question,

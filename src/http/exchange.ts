@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { abortError, deferred } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { abortError, deferred } from '../base/lifetime.ts';
 import { keepReading, writingBroke } from './keep-reading.ts';
 import { type FailureCode, NetworkFailure } from './network-failure.ts';
 

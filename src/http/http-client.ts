@@ -1,6 +1,6 @@
 import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { abortError, throwIfAborted } from '../base/lifetime.ts';
+import { abortError, throwIfAborted } from '../base/async/lifetime.ts';
 import { type BodySource, exchange, type HttpTimeouts } from './exchange.ts';
 import { isLocalhost } from './is-localhost.ts';
 import { networkCode } from './network-failure.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { abortError } from '../base/async/lifetime.ts';
 import { asKilnError } from '../base/errors.ts';
-import { abortError } from '../base/lifetime.ts';
 
 /** How often something that may pass by itself is tried again. */
 export interface RetryPolicy {

@@ -1,9 +1,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
-import { removeRows } from '../base/remove-rows.ts';
-import { TimeSlice } from '../base/time-slice.ts';
-import { transaction } from '../base/transaction.ts';
+import { TimeSlice } from '../base/async/time-slice.ts';
+import { removeRows } from '../base/database/remove-rows.ts';
+import { transaction } from '../base/database/transaction.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
 import { newestFirst } from './newest-first.ts';
 

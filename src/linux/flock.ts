@@ -10,8 +10,8 @@ import {
 import { constants } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { abortable, throwIfAborted } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
-import { abortable, throwIfAborted } from '../base/lifetime.ts';
 import { bind, lastErrno, SystemError } from './libc.ts';
 
 const flock = bind('int flock(int fd, int operation)');

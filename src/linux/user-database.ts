@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
-import { type GroupEntry, type PasswdEntry, parseGroup, parsePasswd } from '../base/passwd.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
+import { type GroupEntry, type PasswdEntry, parseGroup, parsePasswd } from '../base/text/passwd.ts';
 
 /** Enough for every real file; a tree cannot make Kiln read more. */
 const maxBytes = 10 << 20;

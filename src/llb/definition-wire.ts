@@ -7,9 +7,9 @@ import {
   type SourceMap as SourceMapMessage,
   SourceMapSchema,
 } from '../api/gen/ops_pb.js';
+import { atOnce, inTurns, type Steps } from '../base/async/in-turns.ts';
 import { type Digest, parseDigest } from '../base/digest.ts';
 import { KilnError, type Position } from '../base/errors.ts';
-import { atOnce, inTurns, type Steps } from '../base/in-turns.ts';
 import type { Definition, OpMetadata, SourceMap } from './op.ts';
 import { sortedRecord } from './sorted-record.ts';
 

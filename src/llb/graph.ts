@@ -1,6 +1,6 @@
+import { atOnce, inTurns, type Steps } from '../base/async/in-turns.ts';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { atOnce, inTurns, type Steps } from '../base/in-turns.ts';
 import { emptyMetadata } from './definition-wire.ts';
 import type { Definition, Input, Op, OpMetadata } from './op.ts';
 import { unmarshalOp } from './unmarshal.ts';

@@ -1,4 +1,4 @@
-import { canonicalText } from '../base/canonical.ts';
+import { canonicalText } from '../base/text/canonical.ts';
 import type { Descriptor } from './descriptor.ts';
 import { isDistributable, layerMediaType } from './media-type.ts';
 

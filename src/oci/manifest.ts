@@ -1,7 +1,7 @@
 import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { goJson, sortedMap } from '../base/go-json.ts';
 import { type Platform, platformScore } from '../base/platform.ts';
+import { goJson, sortedMap } from '../base/text/go-json.ts';
 import { type Descriptor, mediaTypes } from './descriptor.ts';
 import { isIndexType, isManifestType } from './media-type.ts';
 import { platformFromJson, platformToJson } from './platform-json.ts';

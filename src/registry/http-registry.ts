@@ -1,6 +1,6 @@
+import { abortError, Semaphore } from '../base/async/lifetime.ts';
 import { digestOf, isDigest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { abortError, Semaphore } from '../base/lifetime.ts';
 import type { BlobWriter, ContentStore } from '../content/content.ts';
 import { locationOf } from '../http/follow-redirects.ts';
 import { isTransient } from '../http/network-failure.ts';

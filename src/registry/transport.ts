@@ -1,5 +1,5 @@
+import { abortError } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
-import { abortError } from '../base/lifetime.ts';
 import type { BodySource } from '../http/exchange.ts';
 import { followRedirects } from '../http/follow-redirects.ts';
 import { type HttpAnswer, HttpClient, type HttpMethod } from '../http/http-client.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.js';
 import type { CallHandler } from '../api/message-stream.ts';
 import { methodPath, unaryHandler } from '../api/unary-call.ts';
-import { deferred } from '../base/lifetime.ts';
+import { deferred } from '../base/async/lifetime.ts';
 import { healthLimits, untilUnresponsive } from './client-health.ts';
 import { openSessionRig } from './session-rig.ts';
 

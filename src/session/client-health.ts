@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Health } from '../api/gen/health_pb.js';
 import type { OpenCall } from '../api/message-stream.ts';
 import { callUnary } from '../api/unary-call.ts';
-import { awakeTimeout } from '../base/awake-timeout.ts';
+import { awakeTimeout } from '../base/async/awake-timeout.ts';
 import { asKilnError } from '../base/errors.ts';
 
 /** Times in milliseconds. */

@@ -1,6 +1,6 @@
 import type { CallHandler, MessageStream, Metadata } from '../api/message-stream.ts';
+import { abortError, type Deferred, deferred, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { abortError, type Deferred, deferred, throwIfAborted } from '../base/lifetime.ts';
 import type { ServiceHost } from './service-host.ts';
 import type { Session, SessionAnnouncement } from './session.ts';
 

@@ -1,6 +1,6 @@
-import { awakeTimeout } from '../base/awake-timeout.ts';
+import { awakeTimeout } from '../base/async/awake-timeout.ts';
+import { abortError, throwIfAborted } from '../base/async/lifetime.ts';
 import { isCanceled, KilnError } from '../base/errors.ts';
-import { abortError, throwIfAborted } from '../base/lifetime.ts';
 import type { Session, SessionManager } from './session.ts';
 
 /** The sessions that are open now. */

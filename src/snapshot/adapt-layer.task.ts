@@ -1,6 +1,6 @@
+import { toByteString } from '../base/text/byte-string.ts';
+import { treeBelow } from '../tree/merged-directory.ts';
 import { adaptLayer, needsAdapting } from './adapt-layer.ts';
-import { bytePath } from './byte-path.ts';
-import { treeBelow } from './merged-directory.ts';
 
 /** See `MovedLayer`. The lists are topmost first. */
 export interface AdaptLayerInput {
@@ -13,11 +13,11 @@ export interface AdaptLayerInput {
 /** Answers whether an adapted copy was needed, and so made. */
 export default function adaptLayerTask({ layer, madeOn, lowers, target }: AdaptLayerInput): boolean {
   const moved = {
-    layer: bytePath(layer),
-    madeOn: treeBelow(madeOn.map(bytePath)),
-    lowers: treeBelow(lowers.map(bytePath)),
+    layer: toByteString(layer),
+    madeOn: treeBelow(madeOn.map(toByteString)),
+    lowers: treeBelow(lowers.map(toByteString)),
   };
   if (!needsAdapting(moved)) return false;
-  adaptLayer(moved, bytePath(target));
+  adaptLayer(moved, toByteString(target));
   return true;
 }

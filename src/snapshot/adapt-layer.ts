@@ -1,9 +1,9 @@
 import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
-import { isOpaque, isWhiteout, makeWhiteout } from '../linux/overlay-marks.ts';
-import { type BytePath, pathBuffer } from './byte-path.ts';
-import { copyTimes, EntryCopier } from './entry-copier.ts';
-import { type MergedDirectory, type MergedEntry, treeBelow } from './merged-directory.ts';
-import { sameEntry } from './same-entry.ts';
+import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { copyTimes, EntryCopier } from '../tree/entry-copier.ts';
+import { type MergedDirectory, type MergedEntry, treeBelow } from '../tree/merged-directory.ts';
+import { isOpaque, isWhiteout, makeWhiteout } from '../tree/overlay-marks.ts';
+import { sameEntry } from '../tree/same-entry.ts';
 
 /**
  * A layer that lies on another tree than the one it was made on.
@@ -13,7 +13,7 @@ import { sameEntry } from './same-entry.ts';
  * up, without a change, would be put over something else.
  */
 export interface MovedLayer {
-  readonly layer: BytePath;
+  readonly layer: ByteString;
   readonly madeOn: MergedDirectory;
   readonly lowers: MergedDirectory;
 }
@@ -28,7 +28,7 @@ export function needsAdapting({ layer, madeOn, lowers }: MovedLayer): boolean {
       continue;
     }
     const inside = { layer: path, ...directoriesIn(before, lowers.lookup(name)) };
-    if (isOpaque(pathBuffer(path))) {
+    if (isOpaque(toSystemPath(path))) {
       if (!inside.lowers.isAbsent && !inside.lowers.hasPartsOf(inside.madeOn)) return true;
     } else if (needsAdapting(inside)) return true;
     if (isUnchanged(before, path) && readKinds(path).length === 0) return true;
@@ -40,26 +40,26 @@ export function needsAdapting({ layer, madeOn, lowers }: MovedLayer): boolean {
  * Makes `target` what the layer changed: without the whiteouts that hide nothing and what was only copied up, and with
  * whiteouts for what an opaque directory replaced instead of its mark.
  */
-export function adaptLayer(moved: MovedLayer, target: BytePath): void {
+export function adaptLayer(moved: MovedLayer, target: ByteString): void {
   const copier = new EntryCopier();
   /** Answers whether anything was changed in the directory; where something was only deleted, it stays as well. */
-  const copyDir = ({ layer, madeOn, lowers }: MovedLayer, replaces: boolean, to: BytePath): boolean => {
-    const stats = lstatSync(pathBuffer(layer), { bigint: true });
+  const copyDir = ({ layer, madeOn, lowers }: MovedLayer, replaces: boolean, to: ByteString): boolean => {
+    const stats = lstatSync(toSystemPath(layer), { bigint: true });
     copier.copyDirectory(layer, stats, to);
-    const own = new Set<BytePath>();
+    const own = new Set<ByteString>();
     let filled = false;
     for (const { name } of readKinds(layer)) {
       own.add(name);
       const path = `${layer}/${name}`;
-      const child = lstatSync(pathBuffer(path), { bigint: true });
+      const child = lstatSync(toSystemPath(path), { bigint: true });
       const before = madeOn.lookup(name);
       if (child.isDirectory()) {
         const inside = { layer: path, ...directoriesIn(before, lowers.lookup(name)) };
-        const needed = copyDir(inside, replaces || isOpaque(pathBuffer(path)), `${to}/${name}`);
+        const needed = copyDir(inside, replaces || isOpaque(toSystemPath(path)), `${to}/${name}`);
         if (needed || !isUnchanged(before, path)) filled = true;
-        else rmdirSync(pathBuffer(`${to}/${name}`));
+        else rmdirSync(toSystemPath(`${to}/${name}`));
       } else if (isWhiteout(child)) {
-        if (lowers.lookup(name)) makeWhiteout(pathBuffer(`${to}/${name}`));
+        if (lowers.lookup(name)) makeWhiteout(toSystemPath(`${to}/${name}`));
         filled = true;
       } else if (!isUnchanged(before, path)) {
         copier.copy(path, child, `${to}/${name}`);
@@ -69,7 +69,7 @@ export function adaptLayer(moved: MovedLayer, target: BytePath): void {
     if (replaces) {
       for (const { name } of madeOn.entries()) {
         if (own.has(name)) continue;
-        if (lowers.lookup(name)) makeWhiteout(pathBuffer(`${to}/${name}`));
+        if (lowers.lookup(name)) makeWhiteout(toSystemPath(`${to}/${name}`));
         filled = true;
       }
     }
@@ -80,11 +80,11 @@ export function adaptLayer(moved: MovedLayer, target: BytePath): void {
 }
 
 /** Whether a layer directory holds any whiteout or opaque directory. */
-export function hasMarks(layer: BytePath): boolean {
+export function hasMarks(layer: ByteString): boolean {
   return readKinds(layer).some(({ name, isDirectory, isCharacterDevice }) => {
     const path = `${layer}/${name}`;
     return isDirectory
-      ? isOpaque(pathBuffer(path)) || hasMarks(path)
+      ? isOpaque(toSystemPath(path)) || hasMarks(path)
       : isCharacterDevice && isWhiteoutAt(path);
   });
 }
@@ -99,19 +99,20 @@ function directoriesIn(
 }
 
 /** Whether it is what was there before, copied up. */
-function isUnchanged(before: MergedEntry | undefined, path: BytePath): boolean {
+function isUnchanged(before: MergedEntry | undefined, path: ByteString): boolean {
   return (
-    before !== undefined && sameEntry(before, { path, stats: lstatSync(pathBuffer(path), { bigint: true }) })
+    before !== undefined &&
+    sameEntry(before, { path, stats: lstatSync(toSystemPath(path), { bigint: true }) })
   );
 }
 
-function isWhiteoutAt(path: BytePath): boolean {
-  return isWhiteout(lstatSync(pathBuffer(path), { bigint: true }));
+function isWhiteoutAt(path: ByteString): boolean {
+  return isWhiteout(lstatSync(toSystemPath(path), { bigint: true }));
 }
 
 /** The kinds come with the names: no look at each file. */
-function readKinds(dir: BytePath) {
-  return readdirSync(pathBuffer(dir), { encoding: 'latin1', withFileTypes: true }).map((entry) => ({
+function readKinds(dir: ByteString) {
+  return readdirSync(toSystemPath(dir), { encoding: 'latin1', withFileTypes: true }).map((entry) => ({
     name: entry.name,
     isDirectory: entry.isDirectory(),
     isCharacterDevice: entry.isCharacterDevice(),

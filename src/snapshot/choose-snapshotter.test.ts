@@ -5,7 +5,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { mount, unmount } from '../linux/mount.ts';
 import { mountOverlay } from '../linux/overlay.ts';
 import { chooseSnapshotter, type SnapshotterKind } from './choose-snapshotter.ts';

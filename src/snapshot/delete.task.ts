@@ -1,28 +1,28 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { errnoOf } from '../base/errors.ts';
-import { type BytePath, bytePath, pathBuffer } from './byte-path.ts';
+import { type ByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
 
 /** Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back. */
 export default function deleteTask(paths: readonly string[]): number[] {
   return paths.map((path) => {
     let freed = 0;
-    const remove = (at: BytePath): void => {
-      const stats = lstatSync(pathBuffer(at), { throwIfNoEntry: false });
+    const remove = (at: ByteString): void => {
+      const stats = lstatSync(toSystemPath(at), { throwIfNoEntry: false });
       if (!stats) return;
       if (stats.isDirectory()) {
-        for (const name of readdirSync(pathBuffer(at), { encoding: 'latin1' })) remove(`${at}/${name}`);
+        for (const name of readdirSync(toSystemPath(at), { encoding: 'latin1' })) remove(`${at}/${name}`);
       }
       try {
-        if (stats.isDirectory()) rmdirSync(pathBuffer(at));
-        else unlinkSync(pathBuffer(at));
+        if (stats.isDirectory()) rmdirSync(toSystemPath(at));
+        else unlinkSync(toSystemPath(at));
       } catch (error) {
         // What does not go (a mount point, an immutable file) stays in the trash for the next start.
         if (errnoOf(error) !== 'ENOENT') return;
       }
       if (stats.isDirectory() || stats.nlink === 1) freed += bytesOnDisk(stats);
     };
-    remove(bytePath(path));
+    remove(toByteString(path));
     return freed;
   });
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { syncFileSystem } from '../linux/sync-file-system.ts';
 import { type DurableSnapshotter, makeDurable } from './durable-snapshotter.ts';
 import { openOverlaySnapshotter } from './overlay-snapshotter.ts';

@@ -1,4 +1,4 @@
-import { FairTurns } from '../base/fair-turns.ts';
+import { FairTurns } from '../base/async/fair-turns.ts';
 import type {
   Removal,
   SnapshotChanges,

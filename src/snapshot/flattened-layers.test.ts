@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { unmount } from '../linux/mount.ts';
 import { mountSnapshot } from './mount-snapshot.ts';
 import { openOverlaySnapshotter } from './overlay-snapshotter.ts';

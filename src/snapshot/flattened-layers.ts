@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { MaterializeInput } from './materialize.task.ts';
 import type { SnapshotId, SnapshotUsage } from './snapshot.ts';
 import type { Trash } from './trash.ts';

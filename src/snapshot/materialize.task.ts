@@ -1,5 +1,5 @@
-import type { TaskContext } from '../base/thread-pool.ts';
-import { bytePath } from './byte-path.ts';
+import { toByteString } from '../base/text/byte-string.ts';
+import type { TaskContext } from '../base/threads/thread-pool.ts';
 import { materialize } from './materialize.ts';
 
 export interface MaterializeInput {
@@ -9,5 +9,5 @@ export interface MaterializeInput {
 }
 
 export default function materializeTask({ dirs, target }: MaterializeInput, context: TaskContext): void {
-  materialize(dirs.map(bytePath), bytePath(target), () => context.throwIfAborted());
+  materialize(dirs.map(toByteString), toByteString(target), () => context.throwIfAborted());
 }

@@ -1,15 +1,15 @@
 import { type BigIntStats, lstatSync } from 'node:fs';
-import { type BytePath, pathBuffer } from './byte-path.ts';
-import { copyTimes, EntryCopier } from './entry-copier.ts';
-import { type MergedDirectory, mergedTree } from './merged-directory.ts';
+import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { copyTimes, EntryCopier } from '../tree/entry-copier.ts';
+import { type MergedDirectory, mergedTree } from '../tree/merged-directory.ts';
 
 /**
  * Makes `target` (a directory, empty or not there) one plain tree that shows what the layers `dirs` (topmost first) show.
  * `onEntry` is called for every entry and may throw to stop.
  */
-export function materialize(dirs: readonly BytePath[], target: BytePath, onEntry: () => void): void {
+export function materialize(dirs: readonly ByteString[], target: ByteString, onEntry: () => void): void {
   const copier = new EntryCopier();
-  const copyEntries = (directory: MergedDirectory, to: BytePath): void => {
+  const copyEntries = (directory: MergedDirectory, to: ByteString): void => {
     for (const entry of directory.entries()) {
       onEntry();
       const path = `${to}/${entry.name}`;
@@ -18,15 +18,15 @@ export function materialize(dirs: readonly BytePath[], target: BytePath, onEntry
     }
   };
   const copyDirectory = (
-    source: BytePath,
+    source: ByteString,
     stats: BigIntStats,
     directory: MergedDirectory,
-    to: BytePath,
+    to: ByteString,
   ): void => {
     copier.copyDirectory(source, stats, to);
     copyEntries(directory, to);
     copyTimes(stats, to);
   };
   const [top] = dirs;
-  copyDirectory(top!, lstatSync(pathBuffer(top!), { bigint: true }), mergedTree(dirs), target);
+  copyDirectory(top!, lstatSync(toSystemPath(top!), { bigint: true }), mergedTree(dirs), target);
 }

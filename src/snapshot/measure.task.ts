@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
-import type { TaskContext } from '../base/thread-pool.ts';
-import { type BytePath, bytePath, pathBuffer } from './byte-path.ts';
+import { type ByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
+import type { TaskContext } from '../base/threads/thread-pool.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
 import type { SnapshotUsage } from './snapshot.ts';
 
@@ -12,7 +12,7 @@ export default function measureTask(
   return dirs.map((dir) => {
     const usage = { size: 0, inodes: 0 };
     const withNames = new Set<number>();
-    const visit = (path: BytePath, stats: Stats): void => {
+    const visit = (path: ByteString, stats: Stats): void => {
       context.throwIfAborted();
       if (stats.nlink > 1 && !stats.isDirectory()) {
         if (withNames.has(stats.ino)) return;
@@ -21,13 +21,13 @@ export default function measureTask(
       usage.size += bytesOnDisk(stats);
       usage.inodes++;
       if (!stats.isDirectory()) return;
-      for (const name of readdirSync(pathBuffer(path), { encoding: 'latin1' })) {
-        const entry = lstatSync(pathBuffer(`${path}/${name}`), { throwIfNoEntry: false });
+      for (const name of readdirSync(toSystemPath(path), { encoding: 'latin1' })) {
+        const entry = lstatSync(toSystemPath(`${path}/${name}`), { throwIfNoEntry: false });
         if (entry) visit(`${path}/${name}`, entry);
       }
     };
-    const root = bytePath(dir);
-    const stats = lstatSync(pathBuffer(root), { throwIfNoEntry: false });
+    const root = toByteString(dir);
+    const stats = lstatSync(toSystemPath(root), { throwIfNoEntry: false });
     if (stats) visit(root, stats);
     return usage;
   });

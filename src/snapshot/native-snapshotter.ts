@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import { joinLayers, layersAbove } from './layer-list.ts';
 import type { MaterializeInput } from './materialize.task.ts';
 import {

@@ -1,11 +1,11 @@
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import type { ThreadPool } from '../base/thread-pool.ts';
-import { clearOpaque } from '../linux/overlay-marks.ts';
+import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import { utimens } from '../linux/utimens.ts';
+import { clearOpaque } from '../tree/overlay-marks.ts';
 import type { AdaptLayerInput } from './adapt-layer.task.ts';
-import { bytePath, pathBuffer } from './byte-path.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
 import type {
@@ -333,7 +333,7 @@ function ownerOf(layer: string): SnapshotId {
  */
 function clearRootDirectories(layer: string): void {
   for (const entry of readdirSync(layer, { withFileTypes: true, encoding: 'latin1' })) {
-    if (entry.isDirectory()) clearOpaque(pathBuffer(`${bytePath(layer)}/${entry.name}`));
+    if (entry.isDirectory()) clearOpaque(toSystemPath(`${toByteString(layer)}/${entry.name}`));
   }
 }
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { removeRows } from '../base/database/remove-rows.ts';
+import { transaction } from '../base/database/transaction.ts';
 import { KilnError } from '../base/errors.ts';
-import { removeRows } from '../base/remove-rows.ts';
-import { transaction } from '../base/transaction.ts';
 import { type SnapshotId, type SnapshotInfo, snapshotId } from './snapshot.ts';
 
 /** What is recorded of one snapshot. */

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 
 /** What a snapshotter of this room works with. It owns none of these but the directory. */
 export interface SnapshotterOptions {

@@ -24,7 +24,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
-import { ThreadPool } from '../base/thread-pool.ts';
+import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { unmount } from '../linux/mount.ts';
 import { utimens } from '../linux/utimens.ts';

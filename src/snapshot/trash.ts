@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
+import { deferred } from '../base/async/lifetime.ts';
 import { errnoOf } from '../base/errors.ts';
-import { deferred } from '../base/lifetime.ts';
-import type { ThreadPool } from '../base/thread-pool.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 
 interface Victim {
   readonly path: string;

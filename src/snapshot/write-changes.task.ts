@@ -1,5 +1,5 @@
-import type { TaskContext } from '../base/thread-pool.ts';
-import { bytePath } from './byte-path.ts';
+import { toByteString } from '../base/text/byte-string.ts';
+import type { TaskContext } from '../base/threads/thread-pool.ts';
 import { type ChangesToWrite, writeChanges } from './write-changes.ts';
 
 /** As `ChangesToWrite`, with paths as text; several steps are written one after the other. */
@@ -8,7 +8,12 @@ export type WriteChangesInput = readonly ChangesToWrite[];
 export default function writeChangesTask(steps: WriteChangesInput, context: TaskContext): void {
   for (const { lower, upper, target, ...rest } of steps) {
     writeChanges(
-      { lower: lower.map(bytePath), upper: upper.map(bytePath), target: bytePath(target), ...rest },
+      {
+        lower: lower.map(toByteString),
+        upper: upper.map(toByteString),
+        target: toByteString(target),
+        ...rest,
+      },
       () => context.throwIfAborted(),
     );
   }

@@ -1,16 +1,16 @@
 import { type BigIntStats, lstatSync, rmSync } from 'node:fs';
-import { isWhiteout, makeOpaque, makeWhiteout } from '../linux/overlay-marks.ts';
-import { type BytePath, pathBuffer } from './byte-path.ts';
-import { copyTimes, EntryCopier } from './entry-copier.ts';
-import { type MergedEntry, mergedTree } from './merged-directory.ts';
-import { treeChanges } from './tree-changes.ts';
+import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { copyTimes, EntryCopier } from '../tree/entry-copier.ts';
+import { type MergedEntry, mergedTree } from '../tree/merged-directory.ts';
+import { isWhiteout, makeOpaque, makeWhiteout } from '../tree/overlay-marks.ts';
+import { treeChanges } from '../tree/tree-changes.ts';
 
 export interface ChangesToWrite {
   /** Topmost first; empty for the empty tree. */
-  readonly lower: readonly BytePath[];
-  readonly upper: readonly BytePath[];
+  readonly lower: readonly ByteString[];
+  readonly upper: readonly ByteString[];
   /** A directory that exists. */
-  readonly target: BytePath;
+  readonly target: ByteString;
   /** `whiteout`: deletions are written as overlayfs marks. `apply`: what is deleted is removed from `target`. */
   readonly deletions: 'whiteout' | 'apply';
 }
@@ -20,17 +20,17 @@ export function writeChanges({ lower, upper, target, deletions }: ChangesToWrite
   const copier = new EntryCopier();
   const after = mergedTree(upper);
   /** Directories made or changed in the target, with the times they get in the end. */
-  const directories = new Map<BytePath, BigIntStats>();
+  const directories = new Map<ByteString, BigIntStats>();
 
-  const putDirectory = (path: BytePath, entry: Pick<MergedEntry, 'path' | 'stats'>): void => {
+  const putDirectory = (path: ByteString, entry: Pick<MergedEntry, 'path' | 'stats'>): void => {
     const to = `${target}/${path}`;
-    const stats = lstatSync(pathBuffer(to), { bigint: true, throwIfNoEntry: false });
-    if (stats && !stats.isDirectory()) rmSync(pathBuffer(to));
+    const stats = lstatSync(toSystemPath(to), { bigint: true, throwIfNoEntry: false });
+    if (stats && !stats.isDirectory()) rmSync(toSystemPath(to));
     copier.copyDirectory(entry.path, entry.stats, to);
     directories.set(path, entry.stats);
   };
 
-  const ensureParents = (path: BytePath): void => {
+  const ensureParents = (path: ByteString): void => {
     let directory = after;
     for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
       const parent = path.slice(0, end);
@@ -41,7 +41,7 @@ export function writeChanges({ lower, upper, target, deletions }: ChangesToWrite
     }
   };
 
-  const root = lstatSync(pathBuffer(upper[0]!), { bigint: true });
+  const root = lstatSync(toSystemPath(upper[0]!), { bigint: true });
   directories.set('', root);
   copier.copyDirectory(upper[0]!, root, target);
   for (const change of treeChanges(mergedTree(lower), after)) {
@@ -50,15 +50,15 @@ export function writeChanges({ lower, upper, target, deletions }: ChangesToWrite
     const to = `${target}/${change.path}`;
     switch (change.kind) {
       case 'deleted':
-        rmSync(pathBuffer(to), { recursive: true, force: true });
-        if (deletions === 'whiteout') makeWhiteout(pathBuffer(to));
+        rmSync(toSystemPath(to), { recursive: true, force: true });
+        if (deletions === 'whiteout') makeWhiteout(toSystemPath(to));
         break;
       case 'written':
         if (change.entry.directory) {
           putDirectory(change.path, change.entry);
-          if (change.replaced && deletions === 'whiteout') makeOpaque(pathBuffer(to));
+          if (change.replaced && deletions === 'whiteout') makeOpaque(toSystemPath(to));
         } else {
-          rmSync(pathBuffer(to), { recursive: true, force: true });
+          rmSync(toSystemPath(to), { recursive: true, force: true });
           if (deletions === 'whiteout' && isWhiteout(change.entry.stats)) break;
           copier.copy(change.entry.path, change.entry.stats, to);
         }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { removeRows } from '../base/remove-rows.ts';
+import { removeRows } from '../base/database/remove-rows.ts';
 import { type SnapshotId, snapshotId } from './snapshot.ts';
 
 /**

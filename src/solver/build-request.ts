@@ -1,4 +1,4 @@
-import { deferred } from '../base/lifetime.ts';
+import { deferred } from '../base/async/lifetime.ts';
 import type { EdgeNode } from './edge-node.ts';
 import type { Waiter } from './edge-state.ts';
 import { level } from './level.ts';

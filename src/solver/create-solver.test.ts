@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { deferred } from '../base/async/lifetime.ts';
 import { digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { deferred } from '../base/lifetime.ts';
 import type { CacheSource } from './solver.ts';
 import type { CountedResult } from './testing/counted-results.ts';
 import { gate } from './testing/gate.ts';

@@ -1,5 +1,5 @@
+import { Semaphore } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
-import { Semaphore } from '../base/lifetime.ts';
 import type { Environment } from './environment.ts';
 import { inspectGraph } from './inspect-graph.ts';
 import type { KeyStore } from './key-store.ts';

@@ -1,4 +1,4 @@
-import type { Semaphore } from '../base/lifetime.ts';
+import type { Semaphore } from '../base/async/lifetime.ts';
 import type { KeyId, KeyStore } from './key-store.ts';
 import type { ReleaseTracker } from './release-tracker.ts';
 import type { RunQueue } from './run-queue.ts';

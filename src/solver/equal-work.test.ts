@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { deferred } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
-import { deferred } from '../base/lifetime.ts';
 import { gate } from './testing/gate.ts';
 import { SolverRig, type StepOptions, type TestVertex, whole } from './testing/solver-rig.ts';
 

@@ -1,6 +1,6 @@
+import { abortError, throwIfAborted } from '../base/async/lifetime.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { abortError, throwIfAborted } from '../base/lifetime.ts';
 import { attachGraph } from './attach-graph.ts';
 import { BuildRequest } from './build-request.ts';
 import type { Environment, Member } from './environment.ts';

@@ -1,4 +1,4 @@
-import type { ImmutableRef, MountedView, MutableRef, RecordOptions, RefStore } from '../layer/ref.ts';
+import type { ImmutableRef, MountedView, MutableRef, RecordOptions, RefStore } from '../ref/ref.ts';
 
 /** A tree that is made only when it turns out to be needed. Disposed without a commit, it is removed. */
 export class NewTree implements AsyncDisposable {

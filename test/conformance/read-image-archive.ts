@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import type { TarEntry } from '../../src/layer/tar-entry.ts';
-import { TarParser } from '../../src/layer/tar-parser.ts';
+import type { TarEntry } from '../../src/layer-blob/tar/tar-entry.ts';
+import { TarParser } from '../../src/layer-blob/tar/tar-parser.ts';
 import { builtTime, type ImageOutcome, isBuildTime, type LayerEntry, type LayerOutcome } from './outcome.ts';
 import { withoutStepNumber } from './without-step-number.ts';
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TarEntry } from '../../src/layer/tar-entry.ts';
-import { TarWriter } from '../../src/layer/tar-writer.ts';
+import type { TarEntry } from '../../src/layer-blob/tar/tar-entry.ts';
+import { TarWriter } from '../../src/layer-blob/tar/tar-writer.ts';
 
 /** A layer as bytes, and what the image says of it. */
 export interface CraftedLayer {

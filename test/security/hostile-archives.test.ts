@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { paxMember, rawMember, rawTar, sparsePieces } from '../../src/layer/tar-rig.ts';
+import { paxMember, rawMember, rawTar, sparsePieces } from '../../src/layer-blob/tar/tar-rig.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { describeTree } from '../rig/file-tree.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';

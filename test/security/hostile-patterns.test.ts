@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { readTreeDir } from '../../src/engine/read-tree.ts';
 import { CompiledPolicies } from '../../src/engine/source-policy/compiled-policies.ts';
-import { parseRecordFilter } from '../../src/layer/record-filter.ts';
-import type { UsageRecord } from '../../src/layer/ref.ts';
-import { followPaths } from '../../src/session/file-sync/follow-paths.ts';
+import { followPaths } from '../../src/file-sync/send/follow-paths.ts';
+import type { UsageRecord } from '../../src/ref/ref.ts';
+import { parseRecordFilter } from '../../src/ref/usage/record-filter.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 

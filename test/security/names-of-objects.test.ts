@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { metadataOfHeaders } from '../../src/api/http2-metadata.ts';
 import { formatPlatform, parsePlatform } from '../../src/base/platform.ts';
-import { decodeMetadata } from '../../src/session/file-sync/metadata-encoding.ts';
+import { decodeMetadata } from '../../src/file-sync/protocol/metadata-encoding.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 

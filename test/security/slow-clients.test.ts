@@ -8,9 +8,9 @@ import { Control } from '../../src/api/gen/control_pb.js';
 import { FileSend, FileSync } from '../../src/api/gen/session_filesync_pb.js';
 import { methodPath } from '../../src/api/unary-call.ts';
 import { connectDaemon } from '../../src/client/connect-daemon.ts';
+import { healthService } from '../../src/client-services/health-service.ts';
 import { encodeDefinition, files, local, type State, scratch, toDefinition } from '../../src/llb/llb.ts';
 import { createServiceHost } from '../../src/session/service-host.ts';
-import { healthService } from '../../src/session/services/health-service.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createClient } from '@connectrpc/connect';
 import { parseAddress, socketOptions } from '../../src/api/address.ts';
 import { Debug } from '../../src/api/gen/kiln_debug_pb.js';
-import { mapLimit } from '../../src/base/lifetime.ts';
+import { mapLimit } from '../../src/base/async/lifetime.ts';
 import { fuzz } from '../../src/base/testing/fuzz.ts';
 import { Random } from '../../src/base/testing/random.ts';
 import { connectDaemon } from '../../src/client/connect-daemon.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as timeout } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { ThreadPool } from '../thread-pool.ts';
+import { ThreadPool } from '../threads/thread-pool.ts';
 import type { FuzzChunk, FuzzFailure } from './run-seeds.ts';
 
 /** So short that one which takes long is stuck. */

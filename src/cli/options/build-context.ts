@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
 import { looksLikeArchive } from '../../base/looks-like-archive.ts';
 import { readBounded } from '../../base/read-bounded.ts';
-import { type Uploads, uploadUrl } from '../../session/services/upload-service.ts';
+import { type Uploads, uploadUrl } from '../../client-services/upload-service.ts';
 
 /** Where a build's files come from, in the Dockerfile frontend's words. Disposing removes what was made for it. */
 export interface BuildContext extends AsyncDisposable {

@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { TokenTls } from '../../session/services/fetch-token.ts';
+import type { TokenTls } from '../../client-services/fetch-token.ts';
 import { csvAttributes } from './csv-fields.ts';
 import { parseBoolean } from './parse-values.ts';
 

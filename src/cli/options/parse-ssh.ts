@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { SshSource } from '../../session/services/ssh-service.ts';
+import type { SshSource } from '../../client-services/ssh-service.ts';
 import { cutPair } from './csv-fields.ts';
 import { parseBoolean } from './parse-values.ts';
 

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { trimEnd } from '../../base/trim-end.ts';
+import { trimEnd } from '../../base/text/trim-end.ts';
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const ascii = /^[\x20-\x7e]*$/;

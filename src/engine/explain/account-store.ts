@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
-import { transaction } from '../../base/transaction.ts';
+import { transaction } from '../../base/database/transaction.ts';
 import type { StepAccount } from './step-account.ts';
 import type { StepPlace } from './step-place.ts';
 

@@ -1,10 +1,10 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { VertexEvent } from '../../base/progress.ts';
-import type { ContentEntries } from '../../layer/content-entries.ts';
+import type { ContentEntries } from '../../content-hash/content-entries.ts';
 import type { OpGraph, OpVertex } from '../../llb/graph.ts';
 import type { LookupAccount, SolverEvents } from '../../solver/solver.ts';
-import { schemeOf } from '../source-operation.ts';
+import { schemeOf } from '../operations/source-operation.ts';
 import type { AccountStore } from './account-store.ts';
 import type { Cause } from './cause.ts';
 import { causeText } from './cause-text.ts';

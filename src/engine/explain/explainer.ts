@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
-import type { ContentEntries } from '../../layer/content-entries.ts';
+import type { ContentEntries } from '../../content-hash/content-entries.ts';
 import type { LookupAccount, SolverEvents, SolverObserver } from '../../solver/solver.ts';
 import { AccountStore } from './account-store.ts';
 import { BuildExplanations } from './build-explanations.ts';

@@ -1,11 +1,11 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
-import type { ContentSelection } from '../../layer/checksum.ts';
+import type { ContentSelection } from '../../content-hash/checksum.ts';
 import type { OpGraph, OpVertex } from '../../llb/graph.ts';
 import type { LookupAccount } from '../../solver/solver.ts';
-import { inputSelections } from '../input-selections.ts';
-import { schemeOf } from '../source-operation.ts';
-import { vertexDescription } from '../vertex-description.ts';
+import { inputSelections } from '../operations/input-selections.ts';
+import { schemeOf } from '../operations/source-operation.ts';
+import { vertexDescription } from '../operations/vertex-description.ts';
 import { cutText, type StepField, stepFields } from './step-fields.ts';
 import { type StepPlace, stepPlace } from './step-place.ts';
 

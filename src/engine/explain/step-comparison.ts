@@ -1,4 +1,4 @@
-import type { ContentEntries } from '../../layer/content-entries.ts';
+import type { ContentEntries } from '../../content-hash/content-entries.ts';
 import { type Cause, rootOf } from './cause.ts';
 import { compareFields } from './compare-fields.ts';
 import { fileCause, isSameInput, selectionText } from './compare-inputs.ts';

@@ -1,7 +1,7 @@
-import { canonicalText, type Plain } from '../../base/canonical.ts';
 import { digestOf } from '../../base/digest.ts';
 import { ownValue } from '../../base/own-value.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { canonicalText, type Plain } from '../../base/text/canonical.ts';
 import {
   type ExecMount,
   type ExecOp,
@@ -12,7 +12,7 @@ import {
   type Owner,
 } from '../../llb/op.ts';
 import { shortened } from '../../llb/op-name.ts';
-import { actionIdentity } from '../file-operation.ts';
+import { actionIdentity } from '../operations/file-operation.ts';
 
 /** What a field says of its step; the kinds of causes that its change leads to. Compared in this order. */
 export const fieldKinds = ['platform', 'image', 'command', 'variable', 'mount', 'option'] as const;

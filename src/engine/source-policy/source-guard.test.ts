@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SourceOp } from '../../llb/op.ts';
-import type { SourceCheck, SourceVerdict } from '../../session/source-verifier.ts';
+import type { SourceCheck, SourceVerdict } from '../../session/requests/source-verifier.ts';
 import { SourceGuard } from './source-guard.ts';
 import type { SourceRule } from './source-policy.ts';
 

@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
-import type { SourceCheck, SourceQuestion, SourceVerdict } from '../../session/source-verifier.ts';
+import type { SourceCheck, SourceQuestion, SourceVerdict } from '../../session/requests/source-verifier.ts';
 import { CompiledPolicies } from './compiled-policies.ts';
 import type { SourcePolicy } from './source-policy.ts';
 

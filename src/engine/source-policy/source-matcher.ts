@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
-import { GoRegexp, quoteMeta } from '../../base/go-regexp.ts';
 import { ownValue } from '../../base/own-value.ts';
+import { GoRegexp, quoteMeta } from '../../base/pattern/go-regexp.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { expandTemplate } from './expand-template.ts';
 import type { AttributeConstraint, SourceSelector } from './source-policy.ts';

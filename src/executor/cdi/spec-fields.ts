@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { nearestName } from '../../base/nearest-name.ts';
+import { nearestName } from '../../base/text/nearest-name.ts';
 
 /**
  * The fields of one object of a CDI file; `where` names it in errors. Each is taken once by its type, and what nobody

@@ -1,5 +1,5 @@
+import { mapLimit } from '../../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
-import { mapLimit } from '../../base/lifetime.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
 import { parseReference } from '../../oci/reference.ts';

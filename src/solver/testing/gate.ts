@@ -1,4 +1,4 @@
-import { deferred } from '../../base/lifetime.ts';
+import { deferred } from '../../base/async/lifetime.ts';
 import type { TestContext } from './solver-rig.ts';
 
 /** A gate that a vertex's execution waits at, until opened or cancelled. */

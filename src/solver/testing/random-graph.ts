@@ -1,5 +1,5 @@
+import { abortable } from '../../base/async/lifetime.ts';
 import { KilnError } from '../../base/errors.ts';
-import { abortable } from '../../base/lifetime.ts';
 import type { Random } from '../../base/testing/random.ts';
 import { type ContentModel, see } from './content-model.ts';
 import type { ExecutionLog } from './execution-log.ts';

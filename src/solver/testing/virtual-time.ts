@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { deferred } from '../../base/lifetime.ts';
+import { deferred } from '../../base/async/lifetime.ts';
 
 interface Sleeper {
   readonly due: number;

@@ -1,5 +1,5 @@
 import { readdir, rm } from 'node:fs/promises';
-import { toByteString, toSystemPath } from '../../layer/byte-path.ts';
+import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 
 /** Removes what is in a directory, and leaves the directory. */
 export async function emptyDirectory(directory: string): Promise<void> {

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
-import { toByteString, toSystemPath } from '../../layer/byte-path.ts';
+import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { emptyDirectory } from './empty-directory.ts';
 import type { Git } from './git.ts';
 import {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { silentProgress } from '../../base/progress.ts';
-import { openRefStoreRig } from '../../layer/ref-store-rig.ts';
+import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
 import { Git } from './git.ts';
 import { GitMirrors } from './git-mirrors.ts';
 import { GitRepository, GitServer } from './git-rig.ts';

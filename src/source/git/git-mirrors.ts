@@ -4,7 +4,7 @@ import path from 'node:path';
 import { digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { ProgressWriter } from '../../base/progress.ts';
-import type { MountedView, NamedMutable, RefStore } from '../../layer/ref.ts';
+import type { MountedView, NamedMutable, RefStore } from '../../ref/ref.ts';
 import { emptyDirectory } from './empty-directory.ts';
 import { FetchProgress } from './fetch-progress.ts';
 import type { Git } from './git.ts';

@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
-import { canonicalDigest } from '../../base/canonical.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
-import type { ThreadPool } from '../../base/thread-pool.ts';
-import type { ImmutableRef, RefStore } from '../../layer/ref.ts';
-import type { GitMetadata } from '../../session/git-metadata-message.ts';
+import { canonicalDigest } from '../../base/text/canonical.ts';
+import type { ThreadPool } from '../../base/threads/thread-pool.ts';
+import type { GitMetadata } from '../../llb/git-metadata-message.ts';
+import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
+import { ResolutionCache } from '../image/resolution-cache.ts';
 import { NewTree } from '../new-tree.ts';
-import { ResolutionCache } from '../resolution-cache.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { describeObject } from './describe-object.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';

@@ -1,5 +1,5 @@
+import { abortError, throwIfAborted } from '../../base/async/lifetime.ts';
 import { KilnError } from '../../base/errors.ts';
-import { abortError, throwIfAborted } from '../../base/lifetime.ts';
 import { OutputPipe } from '../../linux/output-pipe.ts';
 import { spawnProcess } from '../../linux/spawn-process.ts';
 import { gitFailure } from './git-failure.ts';

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
-import type { Task } from '../../base/thread-pool.ts';
-import { toByteString, toSystemPath } from '../../layer/byte-path.ts';
+import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import type { Task } from '../../base/threads/thread-pool.ts';
 import { utimens } from '../../linux/utimens.ts';
 
 export interface SetTimesInput {

@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { trimEnd } from '../../base/trim-end.ts';
+import { trimEnd } from '../../base/text/trim-end.ts';
 import { parseGitUrl } from '../../llb/git-url.ts';
 import type { Git } from './git.ts';
 import { withoutCredentials } from './git-request.ts';

@@ -1,6 +1,6 @@
 import type { Random } from '../../../src/base/testing/random.ts';
-import { byteString } from '../../../src/session/file-sync/file-stat.ts';
-import { type Packet, PacketEncoder } from '../../../src/session/file-sync/packet.ts';
+import { byteString } from '../../../src/file-sync/protocol/file-stat.ts';
+import { type Packet, PacketEncoder } from '../../../src/file-sync/protocol/packet.ts';
 import { hostileTexts, mutateMessage } from './mutate-message.ts';
 
 const names = ['a', 'b', 'dir', 'dir/a', 'dir/link', 'z', '../out', '/abs'];

@@ -1,5 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
-import { Glob, type GlobStep, literalStep } from '../../../base/glob.ts';
+import { Glob, type GlobStep, literalStep } from '../../../base/pattern/glob.ts';
 
 /** `${value#pattern}`: without the shortest (or longest) match of the pattern at its start. */
 export function removePrefix(value: string, pattern: string, longest: boolean): string {

@@ -1,5 +1,5 @@
 import type { Position, Range } from '../../../base/errors.ts';
-import { trimEnd } from '../../../base/trim-end.ts';
+import { trimEnd } from '../../../base/text/trim-end.ts';
 
 /** Where a piece of a logical line comes from: its text from `offset` on starts at `line` (from 1), `character` (from 0). */
 interface Segment {

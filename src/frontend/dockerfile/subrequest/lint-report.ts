@@ -1,5 +1,5 @@
 import type { KilnError, Range } from '../../../base/errors.ts';
-import { sourceExcerpt } from '../../../base/source-excerpt.ts';
+import { sourceExcerpt } from '../../../base/text/source-excerpt.ts';
 import type { DockerfileSource } from '../dockerfile-error.ts';
 import type { LintFinding } from '../lint/linter.ts';
 import type { Answer } from './answer.ts';

@@ -1,4 +1,4 @@
-import type { PatternMatcher } from '../../../base/pattern.ts';
+import type { PatternMatcher } from '../../../base/pattern/pattern.ts';
 import type { Platform } from '../../../base/platform.ts';
 import type { SourceFile, State } from '../../../llb/llb.ts';
 import type { ProxyEnv } from '../../../llb/op.ts';

@@ -1,5 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
-import { PatternMatcher } from '../../../base/pattern.ts';
+import { PatternMatcher } from '../../../base/pattern/pattern.ts';
 import { type Platform, parsePlatform } from '../../../base/platform.ts';
 import { type Definition, State, toDefinition } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { parseCsv } from '../../../base/csv.ts';
+import { parseCsv } from '../../../base/text/csv.ts';
 import { parseChmod } from './chmod.ts';
 import { parseExposedPort } from './expose-ports.ts';
 import { parseGitRef } from './git-ref.ts';

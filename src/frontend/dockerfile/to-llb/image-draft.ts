@@ -1,5 +1,5 @@
-import { goJson, sortedMap } from '../../../base/go-json.ts';
 import type { Platform } from '../../../base/platform.ts';
+import { goJson, sortedMap } from '../../../base/text/go-json.ts';
 import {
   type ContainerConfig,
   type HistoryEntry,

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
-import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { ownValue } from '../../../base/own-value.ts';
 import { normalizePlatform, type Platform, parsePlatform } from '../../../base/platform.ts';
+import { parseCsv } from '../../../base/text/csv.ts';
 import type { LinuxResources, NetworkMode } from '../../../llb/llb.ts';
 import type { BridgeSolve } from '../../frontend.ts';
 import { type LintSettings, parseLintSettings, parseTruth } from '../lint/linter.ts';

@@ -1,5 +1,5 @@
-import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
+import { parseCsv } from '../../../base/text/csv.ts';
 import { parseTruth } from '../lint/linter.ts';
 import { didYouMean } from '../nearest.ts';
 

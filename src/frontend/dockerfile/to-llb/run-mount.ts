@@ -1,6 +1,6 @@
-import { parseCsv } from '../../../base/csv.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { ownValue } from '../../../base/own-value.ts';
+import { parseCsv } from '../../../base/text/csv.ts';
 import type { CacheSharing } from '../../../llb/llb.ts';
 import { parseTruth } from '../lint/linter.ts';
 import { didYouMean } from '../nearest.ts';

@@ -1,0 +1,64 @@
+import type { Digest } from '../base/digest.ts';
+import { toByteString } from '../base/text/byte-string.ts';
+import type { Task } from '../base/threads/thread-pool.ts';
+import { type MergedEntry, mergedTree } from '../tree/merged-directory.ts';
+import type { ContentSelection } from './checksum.ts';
+import { checksumTree, readFileContent } from './checksum-tree.ts';
+import { FileDigests } from './file-digests.ts';
+
+export interface ChecksumTreeInput {
+  /** Topmost first. */
+  readonly layers: readonly LayerDigests[];
+  readonly selection: ContentSelection;
+  /** Answer with what was hashed, too. */
+  readonly withEntries: boolean;
+}
+
+/** A layer directory with what is known of its files, packed (see `FileDigests`). */
+export interface LayerDigests {
+  readonly dir: string;
+  readonly known: Uint8Array | undefined;
+}
+
+export interface ChecksumTreeOutput {
+  readonly digest: Digest;
+  /** The layers of which more is known now. */
+  readonly learned: readonly { readonly dir: string; readonly packed: Uint8Array }[];
+  readonly entries?: Uint8Array;
+}
+
+const checksumTreeTask: Task<ChecksumTreeInput, ChecksumTreeOutput> = (
+  { layers, selection, withEntries },
+  context,
+) => {
+  const states = layers.map(({ dir, known }) => ({
+    dir,
+    prefixLength: toByteString(dir).length + 1,
+    digests: new FileDigests(known),
+  }));
+  const readContent = (entry: MergedEntry) => {
+    context.throwIfAborted();
+    const { digests, prefixLength } = states[entry.layer]!;
+    const path = entry.path.slice(prefixLength);
+    const known = digests.get(path, entry.stats);
+    if (known) return known;
+    const content = readFileContent(entry.path, entry.stats.size, () => context.throwIfAborted());
+    digests.set(path, entry.stats, content);
+    return content;
+  };
+  const hashed: Buffer[] = [];
+  const digest = checksumTree(
+    mergedTree(layers.map((layer) => toByteString(layer.dir))),
+    selection,
+    readContent,
+    withEntries ? (bytes) => hashed.push(bytes) : undefined,
+  );
+  const sawAll =
+    selection.path === '/' && selection.includePatterns.length + selection.excludePatterns.length === 0;
+  const learned = states
+    .filter(({ digests }) => digests.hasChanged)
+    .map(({ dir, digests }) => ({ dir, packed: digests.pack(sawAll) }));
+  return { digest, learned, entries: withEntries ? Buffer.concat(hashed) : undefined };
+};
+
+export default checksumTreeTask;

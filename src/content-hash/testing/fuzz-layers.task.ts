@@ -1,0 +1,8 @@
+import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../base/testing/run-seeds.ts';
+import type { Task } from '../../base/threads/thread-pool.ts';
+import { fuzzLayers } from './fuzz-layers.ts';
+
+/** Answers the first failure. */
+const fuzzLayersTask: Task<FuzzChunk, FuzzFailure | undefined> = (chunk) => runSeeds(chunk, fuzzLayers);
+
+export default fuzzLayersTask;

@@ -1,0 +1,197 @@
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { fromStatus } from '../../api/error.ts';
+import { type LLBBridge, PongResponseSchema, type Result, ResultSchema } from '../../api/gen/gateway_pb.js';
+import type { Platform as PlatformMessage } from '../../api/gen/ops_pb.js';
+import { platformFromMessage } from '../../api/platform-message.ts';
+import { parseDigest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
+import { decodeInTurns, encodeDefinition } from '../../llb/definition-wire.ts';
+import { gitMetadataToMessage } from '../../llb/git-metadata-message.ts';
+import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/http-metadata-message.ts';
+import { parseResolveMode } from '../../source/image/image-source.ts';
+import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
+import { frontendCapabilities, llbCapabilities } from './capabilities.ts';
+import { definitionsByName } from './definitions-by-name.ts';
+import { policyFromMessage } from './source-policy-message.ts';
+import { rangeFromMessage } from './source-range.ts';
+import { statToMessage } from './stat-message.ts';
+import type { WorkerDescription } from './worker-description.ts';
+
+/** Names the build that a call on the control socket belongs to. */
+const buildHeader = 'buildkit-controlapi-buildid';
+
+/** `LLBBridge`: what a client that drives its build itself asks of the engine. */
+export function gatewayService(
+  builds: BuildRegistry,
+  worker: WorkerDescription,
+): Partial<ServiceImpl<typeof LLBBridge>> {
+  const buildOf = (context: HandlerContext): Promise<ActiveBuild> => {
+    const id = context.requestHeader.get(buildHeader);
+    if (!id)
+      throw new KilnError('invalid_argument', `no buildid found in context: the call lacks ${buildHeader}`);
+    return builds.get(id, context.signal);
+  };
+
+  const platformOf = ({ platform }: { readonly platform?: PlatformMessage }): Platform =>
+    platform ? platformFromMessage(platform) : worker.platforms[0]!;
+
+  return {
+    async ping(_request, context) {
+      await buildOf(context);
+      return create(PongResponseSchema, {
+        frontendCaps: frontendCapabilities,
+        llbCaps: llbCapabilities,
+        workers: [worker.record()],
+      });
+    },
+
+    async resolveImageConfig(request, context) {
+      const { build } = await buildOf(context);
+      const { sessionId, storeId } = request;
+      const { ref, digest, config } = await build.bridge
+        .withPolicies(request.sourcePolicies.map(policyFromMessage))
+        .resolveImageConfig(request.ref, {
+          platform: platformOf(request),
+          resolveMode: parseResolveMode(request.resolveMode),
+          logName: request.logName || undefined,
+          ociLayout: request.resolverType === 1 ? { sessionId, storeId } : undefined,
+        });
+      return { ref, digest, config };
+    },
+
+    async resolveSourceMeta(request, context) {
+      const { build } = await buildOf(context);
+      if (!request.source) throw new KilnError('invalid_argument', 'no source to resolve');
+      const { identifier, attrs } = request.source;
+      const { source, image, http, git } = await build.bridge
+        .withPolicies(request.sourcePolicies.map(policyFromMessage))
+        .resolveSource(
+          { identifier, attrs },
+          {
+            platform: platformOf(request),
+            resolveMode: parseResolveMode(request.resolveMode || attrs['image.resolvemode']),
+            logName: request.logName || undefined,
+            checksum: checksumQuestionOf(request.http),
+            gitObjects: request.git?.returnObject ?? false,
+          },
+        );
+      return {
+        source: { identifier: source.identifier, attrs: { ...source.attrs } },
+        image: image && { ...image, config: request.image?.noConfig ? new Uint8Array() : image.config },
+        http: http && httpMetadataToMessage(http),
+        git: git && gitMetadataToMessage(git),
+      };
+    },
+
+    async solve(request, context) {
+      const { build, refs } = await buildOf(context);
+      const bridge = build.bridge.withPolicies(request.sourcePolicies.map(policyFromMessage));
+      const result = await bridge.solve({
+        definition: request.definition && (await decodeInTurns(request.definition)),
+        frontend: request.frontend || undefined,
+        options: request.frontendOptions,
+        inputs: await definitionsByName(request.frontendInputs),
+        cacheImports: request.cacheImports,
+        evaluate: request.evaluate,
+      });
+      const single = result.refs.get('');
+      if (!request.allowResultReturn) return { oldRef: single ? refs.add(single) : '' };
+      return { result: resultToMessage(result, (ref) => refs.add(ref)) };
+    },
+
+    async evaluate({ ref }, context) {
+      const { refs } = await buildOf(context);
+      await refs.get(ref).evaluate(context.signal);
+      return {};
+    },
+
+    async readFile({ ref, path, range }, context) {
+      const { refs } = await buildOf(context);
+      const part = range && { offset: Number(range.offset), length: Number(range.length) };
+      return { data: await refs.get(ref).readFile(path, part, context.signal) };
+    },
+
+    async readDir({ ref, path, includePattern }, context) {
+      const { refs } = await buildOf(context);
+      const entries = await refs.get(ref).readDir(path, includePattern || undefined, context.signal);
+      return { entries: entries.map(statToMessage) };
+    },
+
+    async statFile({ ref, path }, context) {
+      const { refs } = await buildOf(context);
+      return { stat: statToMessage(await refs.get(ref).statFile(path, context.signal)) };
+    },
+
+    async return({ result, error }, context) {
+      const { build, refs } = await buildOf(context);
+      if (error && error.code !== 0) build.fail(fromStatus(error));
+      else build.return(resultFromMessage(result ?? create(ResultSchema), (id) => refs.get(id)));
+      return {};
+    },
+
+    async inputs(_request, context) {
+      const { inputs } = await buildOf(context);
+      return {
+        definitions: Object.fromEntries([...inputs].map(([name, input]) => [name, encodeDefinition(input)])),
+      };
+    },
+
+    async warn(request, context) {
+      const { build } = await buildOf(context);
+      const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
+      build.bridge.warn(parseDigest(request.digest), {
+        level: Number(request.level),
+        short: text(request.short),
+        detail: request.detail.map(text),
+        url: request.url || undefined,
+        source: request.info,
+        ranges: request.ranges.map(rangeFromMessage),
+      });
+      return {};
+    },
+  };
+}
+
+function resultToMessage({ refs, metadata }: FrontendResult, idOf: (ref: SolvedRef) => string): Result {
+  const message = (ref: SolvedRef | undefined) => ({
+    id: ref ? idOf(ref) : '',
+    definition: ref?.definition && encodeDefinition(ref.definition),
+  });
+  const single = refs.size === 1 && refs.has('');
+  return create(ResultSchema, {
+    result: single
+      ? { case: 'ref', value: message(refs.get('')) }
+      : {
+          case: 'refs',
+          value: { refs: Object.fromEntries([...refs].map(([key, ref]) => [key, message(ref)])) },
+        },
+    metadata: Object.fromEntries(metadata),
+  });
+}
+
+/** Old clients send bare ids. An empty id is the empty tree. */
+function resultFromMessage(message: Result, refOf: (id: string) => SolvedRef): FrontendResult {
+  const known = (id: string) => (id === '' ? undefined : refOf(id));
+  const entries = ((): readonly (readonly [string, string])[] => {
+    const { result } = message;
+    switch (result.case) {
+      case 'ref':
+        return [['', result.value.id]];
+      case 'refs':
+        return Object.entries(result.value.refs).map(([key, ref]) => [key, ref.id]);
+      case 'oldRef':
+        return [['', result.value]];
+      case 'oldRefs':
+        return Object.entries(result.value.refs);
+      case undefined:
+        return [['', '']];
+    }
+  })();
+  return {
+    refs: new Map(entries.map(([key, id]) => [key, known(id)])),
+    metadata: new Map(Object.entries(message.metadata)),
+  };
+}

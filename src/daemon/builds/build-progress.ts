@@ -1,0 +1,317 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { boundedText } from '../../api/bounded-text.ts';
+import {
+  type StatusResponse,
+  StatusResponseSchema,
+  type Vertex,
+  type VertexExplanation,
+  type VertexLog,
+  type VertexStatus,
+  type VertexWarning,
+} from '../../api/gen/control_pb.js';
+import { deferred } from '../../base/async/lifetime.ts';
+import type { Digest } from '../../base/digest.ts';
+import type { StatusEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
+import { WarningSources } from '../../base/warning-sources.ts';
+import type { Explanation } from '../../engine/explain/cause.ts';
+import type { BuildEvents } from '../../engine/explain/explainer.ts';
+import { causeMessage } from './cause-message.ts';
+import { StepLogLimit } from './step-log-limit.ts';
+
+/** Milliseconds between two messages to one client: what happens meanwhile travels together. */
+const interval = 50;
+/** Bytes in one message, about: clients refuse those of more than 4 MiB by default. */
+const maxMessageBytes = 1024 * 1024;
+/** Bytes of a step's name, and of why it failed: one step must fit into a message. */
+const maxTextBytes = 256 * 1024;
+
+/** What one subscriber has not been told yet. Of a status, and of each run of a vertex, only its latest state counts. */
+class Pending {
+  /** By digest and start: clients wait for the end of every run that they know of. */
+  readonly #vertices = new Map<string, Vertex>();
+  readonly #statuses = new Map<string, VertexStatus>();
+  #logs: VertexLog[] = [];
+  #warnings: VertexWarning[] = [];
+  #explanations: VertexExplanation[] = [];
+
+  get isEmpty(): boolean {
+    return (
+      this.#vertices.size === 0 &&
+      this.#statuses.size === 0 &&
+      this.#logs.length === 0 &&
+      this.#warnings.length === 0 &&
+      this.#explanations.length === 0
+    );
+  }
+
+  vertex(vertex: Vertex): void {
+    const { digest, started } = vertex;
+    const announcement = `${digest} `;
+    const run = started ? `${announcement}${started.seconds}.${started.nanos}` : announcement;
+    this.#vertices.delete(announcement);
+    this.#vertices.delete(run);
+    this.#vertices.set(run, vertex);
+  }
+
+  status(status: VertexStatus): void {
+    this.#statuses.set(`${status.vertex} ${status.id}`, status);
+  }
+
+  log(log: VertexLog): void {
+    this.#logs.push(log);
+  }
+
+  warning(warning: VertexWarning): void {
+    this.#warnings.push(warning);
+  }
+
+  explanation(explanation: VertexExplanation): void {
+    this.#explanations.push(explanation);
+  }
+
+  get explanations(): readonly VertexExplanation[] {
+    return this.#explanations;
+  }
+
+  /** Everything, as messages of a size that clients take. What has ended is told to have when all that it said is. */
+  *drain(): Generator<StatusResponse> {
+    const vertexes = inParts([...this.#vertices.values()], sizeOfVertex);
+    const statuses = inParts([...this.#statuses.values()], sizeOfStatus);
+    const logs = inParts(this.#logs, ({ data }) => overhead + data.length);
+    const warnings = inParts(this.#warnings, sizeOfWarning);
+    const explanations = inParts(this.#explanations, ({ text }) => overhead + text.length);
+    this.#vertices.clear();
+    this.#statuses.clear();
+    this.#logs = [];
+    this.#warnings = [];
+    this.#explanations = [];
+    const kinds = { vertexes, statuses, logs, warnings, explanations };
+    if (Object.values(kinds).reduce((sum, { bytes }) => sum + bytes, 0) <= maxMessageBytes) {
+      const whole = Object.entries(kinds).map(([kind, { parts }]) => [kind, parts[0] ?? []]);
+      yield create(StatusResponseSchema, Object.fromEntries(whole));
+      return;
+    }
+    for (const part of vertexes.parts) yield create(StatusResponseSchema, { vertexes: part.map(unended) });
+    for (const part of statuses.parts) yield create(StatusResponseSchema, { statuses: part });
+    for (const part of logs.parts) yield create(StatusResponseSchema, { logs: part });
+    for (const part of warnings.parts) yield create(StatusResponseSchema, { warnings: part });
+    for (const part of explanations.parts) yield create(StatusResponseSchema, { explanations: part });
+    for (const part of vertexes.parts) yield create(StatusResponseSchema, { vertexes: part });
+  }
+
+  copyTo(other: Pending): void {
+    for (const vertex of this.#vertices.values()) other.vertex(vertex);
+    for (const status of this.#statuses.values()) other.status(status);
+    for (const log of this.#logs) other.log(log);
+    for (const warning of this.#warnings) other.warning(warning);
+    for (const explanation of this.#explanations) other.explanation(explanation);
+  }
+}
+
+interface Parts<T> {
+  readonly parts: readonly T[][];
+  readonly bytes: number;
+}
+
+function inParts<T>(items: readonly T[], sizeOf: (item: T) => number): Parts<T> {
+  const parts: T[][] = [];
+  let total = 0;
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const size = sizeOf(item);
+    if (bytes + size > maxMessageBytes) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(item);
+    bytes += size;
+    total += size;
+  }
+  return { parts, bytes: total };
+}
+
+/** Bytes of what is in every item: digests, times, and what frames them. */
+const overhead = 200;
+
+const sizeOfVertex = ({ name, error, inputs }: Vertex) =>
+  overhead + name.length + error.length + inputs.length * 80;
+
+const sizeOfStatus = ({ id, name }: VertexStatus) => overhead + id.length + name.length;
+
+function sizeOfWarning({ short, detail, url, info, ranges }: VertexWarning): number {
+  const texts = [short, ...detail].reduce((sum, { length }) => sum + length, 0);
+  return overhead + texts + url.length + (info?.data.length ?? 0) + ranges.length * 30;
+}
+
+function unended(vertex: Vertex): Vertex {
+  return { ...vertex, completed: undefined, cached: false, error: '' };
+}
+
+interface Subscriber {
+  readonly pending: Pending;
+  wake(): void;
+}
+
+export interface StepCounts {
+  readonly total: number;
+  readonly completed: number;
+  readonly cached: number;
+  readonly warnings: number;
+}
+
+/** The account of one build as clients see it: kept whole, so that whoever looks later sees all of it. */
+export class BuildProgress implements BuildEvents {
+  readonly #all = new Pending();
+  readonly #latest = new Map<string, Vertex>();
+  readonly #logLimit = new StepLogLimit();
+  readonly #warningSources = new WarningSources();
+  readonly #subscribers = new Set<Subscriber>();
+  #warnings = 0;
+  #ended = false;
+
+  vertex(event: VertexEvent): void {
+    const vertex = {
+      $typeName: 'moby.buildkit.v1.Vertex',
+      digest: event.digest,
+      inputs: [...event.inputs],
+      name: boundedText(event.name, maxTextBytes),
+      cached: event.cached ?? false,
+      started: event.started && timestampFromDate(event.started),
+      completed: event.completed && timestampFromDate(event.completed),
+      error: boundedText(event.error ?? '', maxTextBytes),
+      progressGroup: event.group && { $typeName: 'pb.ProgressGroup', ...event.group },
+    } satisfies Vertex;
+    this.#latest.set(event.digest, vertex);
+    this.#tell((pending) => pending.vertex(vertex));
+  }
+
+  status(vertex: Digest, event: StatusEvent): void {
+    const status = {
+      $typeName: 'moby.buildkit.v1.VertexStatus',
+      id: event.id,
+      vertex,
+      name: event.name ?? '',
+      current: BigInt(event.current ?? 0),
+      total: BigInt(event.total ?? 0),
+      timestamp: timestampFromDate(new Date()),
+      started: event.started && timestampFromDate(event.started),
+      completed: event.completed && timestampFromDate(event.completed),
+    } satisfies VertexStatus;
+    this.#tell((pending) => pending.status(status));
+  }
+
+  log(vertex: Digest, stream: 1 | 2, data: Uint8Array, time: Date): void {
+    const allowed = this.#logLimit.admit(vertex, data);
+    if (allowed.length === 0) return;
+    const log = {
+      $typeName: 'moby.buildkit.v1.VertexLog',
+      vertex,
+      timestamp: timestampFromDate(time),
+      stream: BigInt(stream),
+      data: allowed,
+    } satisfies VertexLog;
+    this.#tell((pending) => pending.log(log));
+  }
+
+  warning(vertex: Digest, event: WarningEvent): void {
+    this.#warnings++;
+    const { source, ranges } = this.#warningSources.admit(event);
+    const warning = {
+      $typeName: 'moby.buildkit.v1.VertexWarning',
+      vertex,
+      level: BigInt(event.level),
+      short: Buffer.from(event.short),
+      detail: (event.detail ?? []).map((line) => Buffer.from(line)),
+      url: event.url ?? '',
+      info: source && {
+        $typeName: 'pb.SourceInfo',
+        filename: source.filename,
+        data: source.data,
+        language: source.language ?? '',
+      },
+      ranges: (ranges ?? []).map(({ start, end }) => ({
+        $typeName: 'pb.Range',
+        start: { $typeName: 'pb.Position', ...start },
+        end: { $typeName: 'pb.Position', ...end },
+      })),
+    } satisfies VertexWarning;
+    this.#tell((pending) => pending.warning(warning));
+  }
+
+  explanation(vertex: Digest, { cause, text }: Explanation): void {
+    const explanation = {
+      $typeName: 'moby.buildkit.v1.VertexExplanation',
+      vertex,
+      text,
+      cause: causeMessage(cause),
+    } satisfies VertexExplanation;
+    this.#tell((pending) => pending.explanation(explanation));
+  }
+
+  /** What was told so far. */
+  get explanations(): readonly VertexExplanation[] {
+    return this.#all.explanations;
+  }
+
+  counts(): StepCounts {
+    const vertices = [...this.#latest.values()];
+    return {
+      total: vertices.length,
+      completed: vertices.filter(({ completed }) => completed).length,
+      cached: vertices.filter(({ cached }) => cached).length,
+      warnings: this.#warnings,
+    };
+  }
+
+  /** No more events: streams end when they have told everything. */
+  end(): void {
+    this.#ended = true;
+    for (const subscriber of this.#subscribers) subscriber.wake();
+  }
+
+  /** Everything so far, then what comes, until the build ends or the reader leaves. */
+  async *stream(signal: AbortSignal): AsyncGenerator<StatusResponse> {
+    const pending = new Pending();
+    this.#all.copyTo(pending);
+    let turn = deferred<void>();
+    const subscriber: Subscriber = { pending, wake: () => turn.resolve() };
+    const leave = () => subscriber.wake();
+    signal.addEventListener('abort', leave, { once: true });
+    this.#subscribers.add(subscriber);
+    try {
+      while (!signal.aborted) {
+        if (!pending.isEmpty) {
+          yield* pending.drain();
+          if (!this.#ended) await this.#pause();
+          continue;
+        }
+        if (this.#ended) return;
+        turn = deferred();
+        await turn.promise;
+      }
+    } finally {
+      signal.removeEventListener('abort', leave);
+      this.#subscribers.delete(subscriber);
+    }
+  }
+
+  /** Lets events gather, but not past the end of the build. */
+  async #pause(): Promise<void> {
+    const over = deferred<void>();
+    const timer = setTimeout(() => over.resolve(), interval);
+    const waiter: Subscriber = { pending: new Pending(), wake: () => this.#ended && over.resolve() };
+    this.#subscribers.add(waiter);
+    await over.promise;
+    this.#subscribers.delete(waiter);
+    clearTimeout(timer);
+  }
+
+  #tell(add: (pending: Pending) => void): void {
+    add(this.#all);
+    for (const subscriber of this.#subscribers) {
+      add(subscriber.pending);
+      subscriber.wake();
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import type { RegistryHosts } from '../../registry/host-config.ts';
+import type { LogFormat, LogLevel } from '../daemon-log.ts';
+import type { GcPolicy } from './gc-policy.ts';
+
+/** Bytes, or a share of the disk. */
+export type DiskSpace =
+  | { readonly kind: 'bytes'; readonly bytes: number }
+  | { readonly kind: 'percentage'; readonly percentage: number };
+
+/** How the daemon runs: the command line over the configuration file over the defaults. */
+export interface DaemonConfig {
+  readonly root: string;
+  readonly addresses: readonly string[];
+  /** Group of the unix sockets, by name or number. */
+  readonly group?: string;
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat };
+  readonly entitlements: readonly string[];
+  readonly dns?: {
+    readonly nameservers: readonly string[];
+    readonly options: readonly string[];
+    readonly searchDomains: readonly string[];
+  };
+  readonly registries: RegistryHosts;
+  /** The Container Device Interface. */
+  readonly devices: DevicesConfig;
+  readonly frontends: { readonly dockerfile: boolean };
+  readonly worker: WorkerConfig;
+}
+
+export interface DevicesConfig {
+  readonly enabled: boolean;
+  /** Where CDI files are; later ones count more. */
+  readonly directories: readonly string[];
+  /** Devices and kinds that builds need not be allowed to use. */
+  readonly autoAllowed: readonly string[];
+}
+
+export interface WorkerConfig {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly platforms: readonly string[];
+  readonly snapshotter: 'auto' | 'overlayfs' | 'native';
+  /** Name or path of the OCI runtime; undefined chooses. */
+  readonly runtime?: string;
+  readonly network: 'host' | 'none';
+  readonly cgroupParent?: string;
+  /** 0: no limit. */
+  readonly maxParallelism: number;
+  readonly gc: GcConfig;
+}
+
+export interface GcConfig {
+  readonly enabled: boolean;
+  readonly reservedSpace?: DiskSpace;
+  readonly maxUsedSpace?: DiskSpace;
+  readonly minFreeSpace?: DiskSpace;
+  /** Replaces the default rules. */
+  readonly policies?: readonly GcRule[];
+}
+
+/** A rule whose sizes may be shares of the disk. */
+export interface GcRule extends Pick<GcPolicy, 'all' | 'filters' | 'keepDuration'> {
+  readonly reservedSpace?: DiskSpace;
+  readonly maxUsedSpace?: DiskSpace;
+  readonly minFreeSpace?: DiskSpace;
+}
+
+export const defaultConfig: DaemonConfig = {
+  root: '/var/lib/kiln',
+  addresses: ['unix:///run/kiln/kilnd.sock'],
+  log: { level: 'info', format: 'text' },
+  entitlements: [],
+  registries: {},
+  devices: {
+    enabled: true,
+    directories: ['/etc/cdi', '/var/run/cdi', '/etc/buildkit/cdi'],
+    autoAllowed: [],
+  },
+  frontends: { dockerfile: true },
+  worker: {
+    labels: {},
+    platforms: [],
+    snapshotter: 'auto',
+    network: 'host',
+    maxParallelism: 0,
+    gc: { enabled: true },
+  },
+};

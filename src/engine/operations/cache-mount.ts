@@ -1,0 +1,43 @@
+import type { CacheSharing, ExecMount, ExecOp } from '../../llb/op.ts';
+import { noIndex } from '../../llb/op.ts';
+import type { ImmutableRef, NamedMutable, RefStore } from '../../ref/ref.ts';
+import type { OperationContext } from '../../solver/solver.ts';
+import type { BuildContext } from '../build-context.ts';
+import { absoluteMounts } from './absolute-mounts.ts';
+
+type CacheType = ExecMount['type'] & { readonly kind: 'cache' };
+
+/** The name of a cache mount's tree, counted together with the tree it started from. */
+export function cacheMountKey({ id }: CacheType, { dest }: ExecMount): string {
+  return `cache:${JSON.stringify(id || dest)}`;
+}
+
+/** The tree of a cache mount, kept between builds under its id and the tree it started from. */
+export async function acquireCacheMount(
+  cache: { readonly key: string; readonly sharing: CacheSharing; readonly command: string },
+  mount: ExecMount,
+  base: ImmutableRef | undefined,
+  refStore: RefStore,
+  context: OperationContext<BuildContext>,
+): Promise<NamedMutable> {
+  const { key, sharing, command } = cache;
+  const from = base ? ` with base ${base.id}` : '';
+  const id = key.slice('cache:'.length);
+  using _ = context.waitsFor(
+    `the cache mount ${id}${sharing === 'locked' ? ', which one step at a time may use' : ''}`,
+  );
+  return await refStore.acquireNamed(key, base, {
+    type: 'exec.cachemount',
+    description: `cached mount ${mount.dest} from exec ${command} with id ${id}${from}`,
+    sharing,
+    signal: context.signal,
+  });
+}
+
+/** A step whose cache is to be ignored starts with empty cache mounts, too, and so do all that use them after it. */
+export async function dropCacheMounts(op: ExecOp, refStore: RefStore): Promise<void> {
+  for (const mount of absoluteMounts(op)) {
+    if (mount.type.kind !== 'cache') continue;
+    await refStore.dropNamed(cacheMountKey(mount.type, mount), { withParent: mount.input !== noIndex });
+  }
+}

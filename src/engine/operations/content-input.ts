@@ -1,0 +1,70 @@
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import { hasWildcard } from '../../base/pattern/pattern.ts';
+import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
+import type { ContentChecksums, ContentSelection } from '../../content-hash/checksum.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import type { CacheInput, OperationContext } from '../../solver/solver.ts';
+import type { BuildContext } from '../build-context.ts';
+
+/** Which path of a tree one that does not exist was probably meant to be, if that can be found out. */
+export type NearestPath = (
+  path: string,
+  context: OperationContext<BuildContext>,
+) => Promise<string | undefined>;
+
+/** An input that is read only at `selections`: by definition they are the selector, by content what is found there counts. */
+export function contentInput(
+  checksums: ContentChecksums,
+  selections: readonly ContentSelection[],
+  nearestPath: NearestPath | undefined,
+): CacheInput<ImmutableRef, BuildContext> {
+  const distinct = distinctSelections(selections);
+  return {
+    selector: canonicalDigest('selector', distinct as unknown as Plain),
+    async contentKey(ref, context) {
+      try {
+        return await checksums.combined(ref, distinct, context);
+      } catch (error) {
+        const known = asKilnError(error);
+        if (known.code !== 'not_found') throw known;
+        const better = nearestPath && (await missingPath(distinct, nearestPath, context));
+        throw withoutKey(better ?? known, ref);
+      }
+    },
+  };
+}
+
+/** That a file is missing is said in BuildKit's words, and with its status, for which programs look. */
+function withoutKey(error: KilnError, { id }: ImmutableRef): KilnError {
+  return new KilnError(
+    'unknown',
+    `failed to compute cache key: failed to calculate checksum of ref ${id}: ${error.message}`,
+    { cause: error, hint: error.hint, details: error.details },
+  );
+}
+
+/** The error of the first path that is not there but nearly; undefined when none is. */
+async function missingPath(
+  selections: readonly ContentSelection[],
+  nearestPath: NearestPath,
+  context: OperationContext<BuildContext>,
+): Promise<KilnError | undefined> {
+  for (const { path, wildcard } of selections) {
+    if (wildcard && hasWildcard(path)) continue;
+    // What cannot be found out must not hide what is known.
+    const near = await nearestPath(path, context).catch(() => undefined);
+    if (near === undefined) continue;
+    return new KilnError(
+      'not_found',
+      `${JSON.stringify(path)}: not found (did you mean ${JSON.stringify(near)}?)`,
+    );
+  }
+  return undefined;
+}
+
+/** Each selection once, in the order in which their digests are combined. */
+export function distinctSelections(selections: readonly ContentSelection[]): readonly ContentSelection[] {
+  return [...new Map(selections.map((each) => [JSON.stringify(each), each])).entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, each]) => each);
+}

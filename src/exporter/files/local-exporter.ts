@@ -1,0 +1,105 @@
+import { KilnError } from '../../base/errors.ts';
+import type { ProgressWriter } from '../../base/progress.ts';
+import type { ThreadPool } from '../../base/threads/thread-pool.ts';
+import { booleanAttribute } from '../attributes.ts';
+import type { ClientOutput, OutputTree } from '../client-output.ts';
+import { parseEpoch } from '../epoch.ts';
+import type { ExporterType } from '../exporter.ts';
+import { isMultiPlatform } from '../image/image-writer.ts';
+import type { NamedTree, Overlap } from './find-overlap.task.ts';
+import { mountTrees, refuseSameDirectory } from './output-trees.ts';
+
+/** Milliseconds between two reports. */
+const reportInterval = 100;
+
+export interface LocalExporterServices {
+  readonly output: ClientOutput;
+  readonly pool: ThreadPool;
+}
+
+/** `type=local`: the files copied into a directory of the client. */
+export function createLocalExporter({ output, pool }: LocalExporterServices): ExporterType {
+  return {
+    type: 'local',
+    open(attributes) {
+      const epoch = parseEpoch(attributes);
+      const splitOption = booleanAttribute(attributes, 'platform-split');
+      const deleteOthers = parseMode(attributes.mode) === 'delete';
+      return {
+        name: 'exporting to client directory',
+        async export(input, context) {
+          const split = splitOption ?? isMultiPlatform(input);
+          await using mounted = await mountTrees(input, { epoch, split }, context);
+          const { sessionId, index, signal } = context;
+          // A platform that was asked for twice is the same files.
+          const trees = split
+            ? [...new Map(mounted.trees.map((tree) => [tree.name, tree])).values()]
+            : mounted.trees;
+          if (split) refuseSameDirectory(trees);
+          else await refuseOverlap(trees, pool, signal);
+          const transfer = transferStatus(context.progress);
+          try {
+            await output.sendTrees({ sessionId, index }, trees, {
+              signal,
+              deleteOthers,
+              onProgress: transfer.advance,
+            });
+          } finally {
+            transfer.complete();
+          }
+          return {};
+        },
+      };
+    },
+  };
+}
+
+/** Platforms that go into one directory must not have files in common: whose would be there in the end? */
+async function refuseOverlap(
+  trees: readonly OutputTree[],
+  pool: ThreadPool,
+  signal: AbortSignal,
+): Promise<void> {
+  const named = trees.flatMap(({ name, path }) => (path === undefined ? [] : [{ name, path }]));
+  if (named.length < 2) return;
+  const overlap = await pool.run<readonly NamedTree[], Overlap | undefined>(
+    new URL('./find-overlap.task.ts', import.meta.url),
+    named,
+    { signal },
+  );
+  if (!overlap) return;
+  const { file, first, second } = overlap;
+  throw new KilnError(
+    'invalid_argument',
+    `cannot overwrite ${file} from ${first} with ${second} when split option is disabled`,
+    { hint: 'leave out platform-split=false, which gives each platform a directory of its own' },
+  );
+}
+
+function parseMode(text: string | undefined): 'copy' | 'delete' {
+  if (text === undefined || text === '') return 'copy';
+  if (text === 'copy' || text === 'delete') return text;
+  throw new KilnError('invalid_argument', `invalid local exporter mode ${JSON.stringify(text)}`, {
+    hint: 'use copy or delete',
+  });
+}
+
+function transferStatus(progress: ProgressWriter): {
+  readonly advance: (bytes: number) => void;
+  readonly complete: () => void;
+} {
+  const line = { id: 'copying files', name: 'transferring', started: new Date() };
+  let reported = 0;
+  let current = 0;
+  progress.status({ ...line, current });
+  return {
+    advance(bytes) {
+      current = bytes;
+      const now = Date.now();
+      if (now - reported < reportInterval) return;
+      reported = now;
+      progress.status({ ...line, current });
+    },
+    complete: () => progress.status({ ...line, current, completed: new Date() }),
+  };
+}

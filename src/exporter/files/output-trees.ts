@@ -1,0 +1,49 @@
+import { KilnError } from '../../base/errors.ts';
+import { formatPlatform } from '../../base/platform.ts';
+import type { OutputTree } from '../client-output.ts';
+import { type EpochOption, epochFor } from '../epoch.ts';
+import type { ExportContext, ExportInput } from '../exporter.ts';
+
+/** The results' files, readable until disposed. */
+export interface MountedTrees extends AsyncDisposable {
+  readonly trees: readonly OutputTree[];
+}
+
+/** Two results whose files would lie in the same directory. Whose would be there in the end? */
+export function refuseSameDirectory(trees: readonly OutputTree[]): void {
+  const seen = new Set<string>();
+  for (const { prefix, name } of trees) {
+    if (prefix !== '' && seen.has(prefix)) {
+      throw new KilnError('unknown', `duplicate path ${prefix}: file exists`, {
+        hint: `give the platform ${name} once`,
+      });
+    }
+    seen.add(prefix);
+  }
+}
+
+/** Makes every result's files visible; `split` puts each into a directory of its own, `linux_arm64`. */
+export async function mountTrees(
+  input: ExportInput,
+  options: { readonly epoch: EpochOption; readonly split: boolean },
+  { signal, progress }: ExportContext,
+): Promise<MountedTrees> {
+  const mounted = new AsyncDisposableStack();
+  try {
+    const trees: OutputTree[] = [];
+    for (const { key, platform, ref } of input.results) {
+      const name = key === '' ? formatPlatform(platform) : key;
+      const view = ref && mounted.use(await ref.mount({ signal, progress }));
+      trees.push({
+        name,
+        prefix: options.split ? name.replaceAll('/', '_') : '',
+        path: view?.path,
+        epoch: epochFor(options.epoch, input.metadata, name),
+      });
+    }
+    return { trees, [Symbol.asyncDispose]: () => mounted.disposeAsync() };
+  } catch (error) {
+    await mounted.disposeAsync();
+    throw error;
+  }
+}

@@ -1,0 +1,121 @@
+import { type BigIntStats, readSync } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import type { Task, TaskContext } from '../../base/threads/thread-pool.ts';
+import { type ChangedFile, visitLayerChanges } from '../../layer-blob/layer-changes.ts';
+import { LayerTarWriter, type TarSink, wholeSeconds } from '../../layer-blob/layer-tar.ts';
+import { TarWriter } from '../../layer-blob/tar/tar-writer.ts';
+import { readContentXattrs } from '../../tree/layer-xattrs.ts';
+import type { OutputTree } from '../client-output.ts';
+
+export interface TreeTarInput {
+  readonly trees: readonly OutputTree[];
+  /** One number in shared memory: how many more chunks the reader will take. The thread waits while it is zero. */
+  readonly credit: Int32Array;
+}
+
+const chunkSize = 512 * 1024;
+const nanosecondsPerSecond = 1_000_000_000n;
+/** Milliseconds between two looks at whether the work was aborted. */
+const patience = 50;
+
+/** Writes trees as one tar archive, chunk by chunk, no faster than they are taken. */
+const treeTar: Task<TreeTarInput, void, Uint8Array> = ({ trees, credit }, context) => {
+  const sink = new ChunkSink(credit, context);
+  for (const tree of trees) {
+    if (tree.prefix !== '') writePrefix(sink, tree);
+    if (tree.path === undefined) continue;
+    // A writer for each tree: files of different trees may share inode numbers without being the same.
+    const tar = new LayerTarWriter(sink, undefined, readContentXattrs);
+    visitLayerChanges({ kind: 'trees', upper: tree.path }, (change, parents) => {
+      context.throwIfAborted();
+      if (change.kind === 'deleted') return;
+      tar.change(
+        { ...change, ...placed(change, tree) },
+        parents.map((parent) => ({ ...parent, ...placed(parent, tree) })),
+      );
+    });
+  }
+  new TarWriter((chunk) => sink.write(chunk)).end();
+  sink.flush();
+};
+
+export default treeTar;
+
+function writePrefix(sink: TarSink, { prefix, epoch }: OutputTree): void {
+  new TarWriter((chunk) => sink.write(chunk)).header({
+    name: `${prefix}/`,
+    type: 'directory',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime: BigInt(epoch ?? 0) * nanosecondsPerSecond,
+    linkName: '',
+    deviceMajor: 0,
+    deviceMinor: 0,
+  });
+}
+
+function placed(file: ChangedFile, tree: OutputTree): Pick<ChangedFile, 'path' | 'stats'> {
+  const path = tree.prefix === '' ? file.path : `${tree.prefix}/${file.path}`;
+  return { path, stats: withTime(file.stats, tree.epoch) };
+}
+
+/** The epoch, or the file's own time to the nearest second, which is the later one for a time between two. */
+function withTime(stats: BigIntStats, epoch: number | undefined): BigIntStats {
+  const mtimeNs =
+    epoch === undefined
+      ? wholeSeconds(stats.mtimeNs + nanosecondsPerSecond / 2n)
+      : BigInt(epoch) * nanosecondsPerSecond;
+  return Object.assign(Object.create(Object.getPrototypeOf(stats)), stats, { mtimeNs });
+}
+
+/** Gathers small writes into chunks and hands them to the reader while there is credit. */
+class ChunkSink implements TarSink {
+  readonly #credit: Int32Array;
+  readonly #context: TaskContext<Uint8Array>;
+  #chunk = new Uint8Array(chunkSize);
+  #used = 0;
+
+  constructor(credit: Int32Array, context: TaskContext<Uint8Array>) {
+    this.#credit = credit;
+    this.#context = context;
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let start = 0; start < bytes.length; ) {
+      const part = bytes.subarray(start, start + chunkSize - this.#used);
+      this.#chunk.set(part, this.#used);
+      start += part.length;
+      this.#advance(part.length);
+    }
+  }
+
+  copyFrom(file: number, size: number, name: string): void {
+    for (let left = size; left > 0; ) {
+      const read = readSync(file, this.#chunk, this.#used, Math.min(left, chunkSize - this.#used), null);
+      if (read === 0) {
+        throw new KilnError('aborted', `${name} became shorter while it was read`);
+      }
+      left -= read;
+      this.#advance(read);
+    }
+  }
+
+  flush(): void {
+    if (this.#used === 0) return;
+    while (Atomics.load(this.#credit, 0) <= 0) {
+      this.#context.throwIfAborted();
+      Atomics.wait(this.#credit, 0, 0, patience);
+    }
+    Atomics.sub(this.#credit, 0, 1);
+    this.#context.emit(this.#chunk.subarray(0, this.#used), [this.#chunk.buffer]);
+    this.#chunk = new Uint8Array(chunkSize);
+    this.#used = 0;
+  }
+
+  #advance(count: number): void {
+    this.#used += count;
+    if (this.#used === chunkSize) this.flush();
+  }
+}

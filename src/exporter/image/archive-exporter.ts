@@ -1,0 +1,110 @@
+import { KilnError } from '../../base/errors.ts';
+import { formatPlatform } from '../../base/platform.ts';
+import { withStatus } from '../../base/progress.ts';
+import type { ContentStore } from '../../content/content.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
+import { createContentClient } from '../../session/requests/content-client.ts';
+import type { SessionManager } from '../../session/session.ts';
+import { booleanAttribute } from '../attributes.ts';
+import type { ClientOutput } from '../client-output.ts';
+import { epochFor } from '../epoch.ts';
+import type { ExportContext, Exporter, ExporterType } from '../exporter.ts';
+import { withAttributeMetadata } from '../files/attribute-metadata.ts';
+import { sendFile } from '../send-file.ts';
+import { formatTime } from './complete-image-config.ts';
+import { fetchLayers } from './fetch-layers.ts';
+import { imageArchive } from './image-archive.ts';
+import { namesOf, parseImageOptions } from './image-options.ts';
+import { imageResponse } from './image-response.ts';
+import { type ImageWriterServices, isMultiPlatform, type WrittenImage, writeImage } from './image-writer.ts';
+
+export interface ArchiveExporterServices extends ImageWriterServices {
+  readonly output: ClientOutput;
+  readonly sessions: SessionManager;
+}
+
+export type ArchiveFormat = 'oci' | 'docker';
+
+/** `type=oci` and `type=docker`: the image as a tarball, or (`tar=false`) blob by blob into the client's OCI layout. */
+export function createArchiveExporter(
+  format: ArchiveFormat,
+  services: ArchiveExporterServices,
+): ExporterType {
+  return { type: format, open: (attributes) => openArchiveExporter(format, attributes, services) };
+}
+
+function openArchiveExporter(
+  format: ArchiveFormat,
+  attributes: Readonly<Record<string, string>>,
+  services: ArchiveExporterServices,
+): Exporter {
+  const options = parseImageOptions(attributes);
+  const tar = booleanAttribute(attributes, 'tar') ?? true;
+  return {
+    name: `exporting to ${format} image format`,
+
+    async export(given, context) {
+      const input = withAttributeMetadata(given, attributes);
+      if (format === 'docker' && isMultiPlatform(input)) {
+        throw new KilnError(
+          'invalid_argument',
+          'docker exporter does not currently support exporting manifest lists',
+          { hint: 'use type=oci, or build for one platform' },
+        );
+      }
+      const names = namesOf(options, input.metadata).map((name) =>
+        formatReference(withDefaultTag(parseReference(name))),
+      );
+      const image = await writeImage(input, options, services, context);
+      const epoch = epochFor(options.epoch, input.metadata, formatPlatform(input.results[0]!.platform));
+      const root = stamped(image.root.descriptor, epoch);
+      const response = imageResponse(image, root, names);
+      await fetchLayers(image, services.refStore, context);
+      if (tar) {
+        const archive = imageArchive(
+          { image, root, names, dockerManifest: format === 'docker' },
+          services.content,
+        );
+        await withStatus(context.progress, 'sending tarball', () =>
+          sendFile(archive, response, services.output, context),
+        );
+      } else {
+        await sendBlobs(image, services, context);
+      }
+      return response;
+    },
+  };
+}
+
+function stamped(root: Descriptor, epoch: number | undefined): Descriptor {
+  const key = 'org.opencontainers.image.created';
+  const time = epoch === undefined ? new Date() : new Date(epoch * 1000);
+  time.setUTCMilliseconds(0);
+  return { ...root, annotations: { [key]: formatTime(time), ...root.annotations } };
+}
+
+/** Children before parents, so that the client's layout never refers to what it lacks. */
+async function sendBlobs(
+  image: WrittenImage,
+  { content, sessions }: ArchiveExporterServices,
+  { sessionId, signal }: ExportContext,
+): Promise<void> {
+  const client = createContentClient(await sessions.get(sessionId, signal), 'export');
+  const send = (descriptor: Descriptor, store: ContentStore) =>
+    client.write(descriptor, store.read(descriptor.digest), signal);
+  const sent = new Set<string>();
+  const descriptors = [
+    ...image.platforms.flatMap(({ manifest, config, layers }) => [
+      ...layers.map((layer) => layer.descriptor),
+      config.descriptor,
+      manifest.descriptor,
+    ]),
+    image.root.descriptor,
+  ];
+  for (const descriptor of descriptors) {
+    if (sent.has(descriptor.digest)) continue;
+    sent.add(descriptor.digest);
+    await send(descriptor, content);
+  }
+}

@@ -1,0 +1,102 @@
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import { withStatus } from '../../base/progress.ts';
+import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
+import { type ClientCredentials, clientAuth } from '../../registry/client-auth.ts';
+import type { Registry } from '../../registry/registry.ts';
+import { booleanAttribute } from '../attributes.ts';
+import type { Exporter, ExporterType } from '../exporter.ts';
+import { withAttributeMetadata } from '../files/attribute-metadata.ts';
+import { fetchLayers } from './fetch-layers.ts';
+import { namesOf, parseImageOptions } from './image-options.ts';
+import { imageResponse } from './image-response.ts';
+import type { ImageStore } from './image-store.ts';
+import { type ImageWriterServices, type WrittenImage, writeImage } from './image-writer.ts';
+import { pushImage } from './push-image.ts';
+
+export interface ImageExporterServices extends ImageWriterServices {
+  readonly registry: Registry;
+  readonly services: ClientCredentials;
+  readonly images: ImageStore;
+}
+
+/** `type=image`: keeps the image here under its names, and pushes it when asked to. */
+export function createImageExporter(services: ImageExporterServices): ExporterType {
+  return { type: 'image', open: (attributes) => openImageExporter(attributes, services) };
+}
+
+function openImageExporter(
+  attributes: Readonly<Record<string, string>>,
+  services: ImageExporterServices,
+): Exporter {
+  const options = parseImageOptions(attributes);
+  const push = booleanAttribute(attributes, 'push') ?? false;
+  const byDigest = booleanAttribute(attributes, 'push-by-digest') ?? false;
+  const insecure =
+    booleanAttribute(attributes, 'registry.insecure') ?? booleanAttribute(attributes, 'insecure') ?? false;
+  const keep = booleanAttribute(attributes, 'store') ?? true;
+  const unpack = booleanAttribute(attributes, 'unpack') ?? false;
+  const canonicalName = booleanAttribute(attributes, 'name-canonical') ?? false;
+  const danglingPrefix = attributes['dangling-name-prefix'] ?? '';
+  const danglingEmptyOnly = booleanAttribute(attributes, 'danging-name-empty-only') ?? false;
+  if (unpack && options.rewriteTimestamp) {
+    throw new KilnError('invalid_argument', 'exporter option "rewrite-timestamp" conflicts with "unpack"');
+  }
+  if (push && options.name === '' && !danglingPrefix) {
+    throw new KilnError('invalid_argument', 'an image that is to be pushed needs a name', {
+      hint: 'add name=registry/repository:tag to the output',
+    });
+  }
+  if (options.name !== '*') for (const name of options.name.split(',')) if (name !== '') parseReference(name);
+
+  return {
+    name: 'exporting to image',
+
+    async export(given, context) {
+      const input = withAttributeMetadata(given, attributes);
+      const image = await writeImage(input, options, services, context);
+      const { digest } = image.root.descriptor;
+      const asked = namesOf(options, input.metadata);
+      const dangling = danglingPrefix !== '' && (!danglingEmptyOnly || asked.length === 0);
+      const names = dangling ? [...asked, `${danglingPrefix}@${digest}`] : asked;
+
+      if (keep && names.length > 0) {
+        await fetchLayers(image, services.refStore, context);
+        const canonical =
+          canonicalName && asked.length > 0 ? asked.filter((name) => !name.includes('@')) : [];
+        for (const name of [...names, ...canonical.map((each) => `${each}@${digest}`)]) {
+          await withStatus(context.progress, `naming to ${name}`, () =>
+            keepImage(image, name, services.images),
+          );
+        }
+      }
+      if (push) {
+        const auth = clientAuth(services.services, [context.sessionId]);
+        for (const name of names) {
+          await pushImage(image, { name, byDigest, insecure, auth }, services, context).catch(
+            (error: unknown) => {
+              throw asKilnError(error).wrap(`failed to push ${name}`);
+            },
+          );
+        }
+      }
+      return imageResponse(image, image.root.descriptor, names);
+    },
+  };
+}
+
+function keepImage(image: WrittenImage, name: string, images: ImageStore): Promise<void> {
+  const blobs = image.platforms.flatMap(({ manifest, config, layers }) => [
+    manifest.descriptor.digest,
+    config.descriptor.digest,
+    ...layers.map((layer) => layer.descriptor.digest),
+  ]);
+  return images.put({
+    name: canonicalNameOf(name),
+    target: image.root.descriptor,
+    blobs: [image.root.descriptor.digest, ...blobs],
+  });
+}
+
+function canonicalNameOf(name: string): string {
+  return formatReference(withDefaultTag(parseReference(name)));
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { digestOf } from '../../base/digest.ts';
+import { mediaTypes } from '../../oci/descriptor.ts';
+import { createImageStore, type StoredImage } from './image-store.ts';
+
+const image = (name: string, content: string): StoredImage => ({
+  name,
+  target: { mediaType: mediaTypes.ociManifest, digest: digestOf(content), size: 10 },
+  blobs: [digestOf(content), digestOf('shared')],
+});
+
+test('a name means the image that got it last, and blobs are retained while some image needs them', async () => {
+  using database = new DatabaseSync(':memory:');
+  const store = createImageStore(database);
+  await store.put(image('a:1', 'one'));
+  await store.put(image('b:1', 'two'));
+  await store.put(image('a:1', 'three'));
+  assert.equal((await store.get('a:1'))?.digest, digestOf('three'));
+  assert.deepEqual(
+    (await store.list()).map(({ name }) => name),
+    ['a:1', 'b:1'],
+  );
+  const held = () => ['one', 'two', 'three', 'shared'].filter((text) => store.holds(digestOf(text)));
+  assert.deepEqual(held(), ['two', 'three', 'shared']);
+  await store.delete('b:1');
+  await store.delete('b:1');
+  assert.equal(await store.get('b:1'), undefined);
+  assert.deepEqual(held(), ['three', 'shared']);
+});
+
+test('images are still there when the database is opened again', async () => {
+  using database = new DatabaseSync(':memory:');
+  await createImageStore(database).put(image('a:1', 'one'));
+  assert.deepEqual(await createImageStore(database).get('a:1'), image('a:1', 'one').target);
+});

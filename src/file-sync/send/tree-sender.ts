@@ -1,0 +1,181 @@
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type Deferred, deferred } from '../../base/async/lifetime.ts';
+import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
+import { byteString, displayPath, type FileStat, fsPath } from '../protocol/file-stat.ts';
+import { goMode, hasData } from '../protocol/go-mode.ts';
+import { decodePacket, type Packet } from '../protocol/packet.ts';
+import type { SentTree } from './send.ts';
+import { TreeWalk } from './walk-tree.ts';
+
+/** Data bytes in one packet: what fsutil sends, and any receiver takes. */
+const packetBytes = 32 * 1024;
+/** Entries between two looks at what the receiver asks for. */
+const entriesPerTurn = 200;
+
+/** A file may have become another kind since its stat was sent: what is no regular file is not followed and not waited for. */
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+interface RequestedFile {
+  readonly id: number;
+  readonly path: string;
+}
+
+export interface SenderOutlet {
+  send(packet: Packet): void;
+  /** Undefined when there is room; waits otherwise. */
+  ready(): Promise<void> | undefined;
+}
+
+/** The sending end of fsutil's protocol over synchronous file operations, for a thread. */
+export class TreeSender {
+  readonly #trees: readonly SentTree[];
+  readonly #outlet: SenderOutlet;
+  /** Where the data of each file that may be asked for is, by number. */
+  readonly #files = new Map<number, string>();
+  readonly #requests: RequestedFile[] = [];
+  readonly #buffer = Buffer.allocUnsafe(packetBytes);
+  #requested: Deferred<void> | undefined;
+  #receiverDone = false;
+  #stopped: KilnError | undefined;
+
+  constructor(trees: readonly SentTree[], outlet: SenderOutlet) {
+    this.#trees = trees;
+    this.#outlet = outlet;
+  }
+
+  /** The receiver has said that it has all it wants. */
+  get isDone(): boolean {
+    return this.#receiverDone;
+  }
+
+  /** Sends until the receiver is content. Throws what goes wrong on either side. */
+  async run(): Promise<void> {
+    await Promise.all([this.#sendStats(), this.#sendFiles()]);
+    this.#outlet.send({ kind: 'fin' });
+  }
+
+  stop(error: KilnError): void {
+    this.#stopped ??= error;
+    this.#wake();
+  }
+
+  receive(message: Buffer): void {
+    const packet = decodePacket(message);
+    switch (packet.kind) {
+      case 'request':
+        this.#requests.push(this.#take(packet.id));
+        break;
+      case 'fin':
+        this.#receiverDone = true;
+        break;
+      case 'error':
+        throw new KilnError('aborted', `the receiver of the files failed: ${packet.message}`);
+      case 'stat':
+      case 'data':
+        throw new KilnError('invalid_argument', `file sync: the receiver sent a ${packet.kind} packet`);
+    }
+    this.#wake();
+  }
+
+  async #sendStats(): Promise<void> {
+    let number = 0;
+    for (const tree of [...this.#trees].sort((a, b) => ((a.prefix ?? '') < (b.prefix ?? '') ? -1 : 1))) {
+      const prefix = tree.prefix === undefined ? undefined : byteString(tree.prefix);
+      if (prefix !== undefined) {
+        this.#outlet.send({ kind: 'stat', stat: directoryStat(prefix, tree) });
+        number++;
+      }
+      const { dir } = tree;
+      if (dir === undefined) continue;
+      const walk = new TreeWalk({ includePatterns: [], excludePatterns: [], followPaths: [], ...tree, dir });
+      for (const stat of walk.entries()) {
+        if (hasData(stat.mode)) this.#files.set(number, `${byteString(dir)}/${stat.path}`);
+        this.#outlet.send({ kind: 'stat', stat: prefix === undefined ? stat : withPrefix(stat, prefix) });
+        number++;
+        if (number % entriesPerTurn === 0) await this.#pause();
+      }
+    }
+    this.#outlet.send({ kind: 'stat', stat: undefined });
+  }
+
+  async #pause(): Promise<void> {
+    await nextTurn();
+    await this.#outlet.ready();
+    if (this.#stopped) throw this.#stopped;
+  }
+
+  async #sendFiles(): Promise<void> {
+    for (;;) {
+      if (this.#stopped) throw this.#stopped;
+      const file = this.#requests.shift();
+      if (file) {
+        await this.#sendFile(file);
+        continue;
+      }
+      if (this.#receiverDone) return;
+      this.#requested ??= deferred();
+      await this.#requested.promise;
+    }
+  }
+
+  /** Each file once, so that what waits to be sent is bounded by what was announced. */
+  #take(id: number): RequestedFile {
+    const path = this.#files.get(id);
+    if (path === undefined)
+      throw new KilnError('invalid_argument', `file sync: there is no file ${id} to ask for`);
+    this.#files.delete(id);
+    return { id, path };
+  }
+
+  async #sendFile({ id, path }: RequestedFile): Promise<void> {
+    let fd: number | undefined;
+    try {
+      fd = openSync(fsPath(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      for (;;) {
+        const size = readSync(fd, this.#buffer, 0, packetBytes, null);
+        if (size === 0) break;
+        this.#outlet.send({ kind: 'data', id, data: this.#buffer.subarray(0, size) });
+        const room = this.#outlet.ready();
+        if (room) await room;
+      }
+    } catch (error) {
+      // What is gone, a link by now, or a socket, is sent as empty, for the receiver to judge by the stat.
+      if (fd !== undefined || !['ENOENT', 'ENXIO', 'ELOOP'].includes(errnoOf(error) ?? '')) {
+        throw asKilnError(error).wrap(`cannot read ${displayPath(path)}`);
+      }
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+    this.#outlet.send({ kind: 'data', id, data: Buffer.alloc(0) });
+  }
+
+  #wake(): void {
+    this.#requested?.resolve();
+    this.#requested = undefined;
+  }
+}
+
+function directoryStat(path: string, { owner, mtime }: SentTree): FileStat {
+  return {
+    path,
+    mode: (goMode.dir | 0o755) >>> 0,
+    uid: owner?.uid ?? 0,
+    gid: owner?.gid ?? 0,
+    size: 0,
+    mtime: mtime ?? 0n,
+    linkname: '',
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: new Map(),
+  };
+}
+
+/** Hard links stay within their tree; absolute symbolic links do too. */
+function withPrefix(stat: FileStat, prefix: string): FileStat {
+  const isLink = (stat.mode & goMode.symlink) !== 0;
+  let { linkname } = stat;
+  if (linkname !== '' && !isLink) linkname = `${prefix}/${linkname}`;
+  else if (linkname.startsWith('/')) linkname = `/${prefix}${linkname}`;
+  return { ...stat, path: `${prefix}/${stat.path}`, linkname };
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
+import type { ContentStore } from '../content/content.ts';
+import { type Compression, type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import type { SnapshotChanges } from '../snapshot/snapshot.ts';
+import type { WrittenBlob } from './blob-writer.ts';
+import { blockFormat } from './compression/block-codec.ts';
+import { BlockRing, type SharedBlockRing } from './compression/block-ring.ts';
+import type { ConvertLayerInput } from './convert-layer.task.ts';
+import type { Differ, DiffOptions, DiffResult, LayerTarget } from './differ.ts';
+import type { ExtractedLayer, ExtractLayerInput } from './extract-layer.task.ts';
+import type { WriteLayerInput } from './write-layer.task.ts';
+
+const tasks = {
+  write: new URL('./write-layer.task.ts', import.meta.url),
+  convert: new URL('./convert-layer.task.ts', import.meta.url),
+  extract: new URL('./extract-layer.task.ts', import.meta.url),
+  compress: new URL('./compression/compress-blocks.task.ts', import.meta.url),
+};
+
+/** A differ whose loops run in the threads of `pool`. The content store must keep its blobs in local files. */
+export function createLayerDiffer({ pool }: { readonly pool: ThreadPool }): Differ {
+  return new LayerDiffer(pool);
+}
+
+class LayerDiffer implements Differ {
+  readonly #pool: ThreadPool;
+
+  constructor(pool: ThreadPool) {
+    this.#pool = pool;
+  }
+
+  diff(changes: SnapshotChanges, store: ContentStore, options: DiffOptions): Promise<DiffResult> {
+    return this.#writeBlob<WriteLayerInput>(tasks.write, { changes }, store, options);
+  }
+
+  async convert(blob: Descriptor, store: ContentStore, options: DiffOptions): Promise<DiffResult> {
+    const source = blobPath(store, blob.digest);
+    return await this.#writeBlob<ConvertLayerInput>(tasks.convert, { source }, store, options);
+  }
+
+  async apply(
+    blob: Descriptor,
+    store: ContentStore,
+    target: LayerTarget,
+    signal?: AbortSignal,
+  ): Promise<ExtractedLayer> {
+    return await this.#pool.run<ExtractLayerInput, ExtractedLayer>(
+      tasks.extract,
+      { source: blobPath(store, blob.digest), below: [], ...target },
+      { signal },
+    );
+  }
+
+  /** Runs a task that writes a blob to a temporary file, with as many helpers as it asks for, and takes the file over. */
+  async #writeBlob<Input extends BlobTaskInput>(
+    task: URL,
+    input: Omit<Input, keyof BlobTaskInput>,
+    store: ContentStore,
+    options: DiffOptions,
+  ): Promise<DiffResult> {
+    const { compression, level, epoch, signal } = options;
+    const format = compression === 'uncompressed' ? undefined : blockFormat(compression, level);
+    const path = join(store.temporaryDirectory, `layer-${randomUUID()}`);
+    const done = new AbortController();
+    try {
+      const blob = await this.#pool.run<BlobTaskInput, WrittenBlob, SharedBlockRing>(
+        task,
+        { ...input, path, format, epoch, maxHelpers: this.#pool.size - 1 },
+        { signal, onEvent: (ring) => this.#help(ring, done.signal) },
+      );
+      await store.adopt(path, { digest: blob.digest, size: blob.size });
+      return {
+        descriptor: {
+          mediaType: layerMediaType(compression, options.ociMediaTypes),
+          digest: blob.digest,
+          size: blob.size,
+        },
+        diffId: blob.diffId,
+      };
+    } finally {
+      done.abort();
+      await rm(path, { force: true });
+    }
+  }
+
+  /** A helper that ends early may have left a block undone, which its owner would wait for. */
+  #help(ring: SharedBlockRing, signal: AbortSignal): void {
+    this.#pool.run(tasks.compress, ring, { signal }).catch(() => {
+      if (!signal.aborted) new BlockRing(ring).fail();
+    });
+  }
+}
+
+/** What every task that writes a blob is told. */
+type BlobTaskInput = Pick<WriteLayerInput, 'path' | 'format' | 'epoch' | 'maxHelpers'>;
+
+/** The OCI or Docker media type of a layer. */
+export function layerMediaType(compression: Compression, oci: boolean): string {
+  switch (compression) {
+    case 'uncompressed':
+      return oci ? mediaTypes.ociLayer : mediaTypes.dockerLayer;
+    case 'gzip':
+      return oci ? mediaTypes.ociLayerGzip : mediaTypes.dockerLayerGzip;
+    case 'zstd':
+      return oci ? mediaTypes.ociLayerZstd : mediaTypes.dockerLayerZstd;
+  }
+}
+
+function blobPath(store: ContentStore, digest: Digest): string {
+  const path = store.localPath(digest);
+  if (path === undefined) {
+    throw new KilnError('unimplemented', `blob ${digest} is in a store that has no local files to read from`);
+  }
+  return path;
+}

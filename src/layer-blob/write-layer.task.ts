@@ -1,0 +1,36 @@
+import type { Task } from '../base/threads/thread-pool.ts';
+import type { SnapshotChanges } from '../snapshot/snapshot.ts';
+import { LayerBlobWriter, type WrittenBlob } from './blob-writer.ts';
+import type { BlockFormat } from './compression/block-codec.ts';
+import type { SharedBlockRing } from './compression/block-ring.ts';
+import { visitLayerChanges } from './layer-changes.ts';
+import { LayerTarWriter } from './layer-tar.ts';
+
+export interface WriteLayerInput {
+  readonly changes: SnapshotChanges;
+  /** The file to create. */
+  readonly path: string;
+  readonly format: BlockFormat | undefined;
+  /** Seconds since 1970. */
+  readonly epoch: number | undefined;
+  readonly maxHelpers: number;
+}
+
+/** Writes a snapshot's changes as a layer blob. Emits the ring once for each thread that could help compressing. */
+const writeLayer: Task<WriteLayerInput, WrittenBlob, SharedBlockRing> = (input, context) => {
+  using blob = new LayerBlobWriter(input.path, {
+    format: input.format,
+    maxHelpers: input.maxHelpers,
+    callHelper: (ring) => context.emit(ring),
+    throwIfAborted: () => context.throwIfAborted(),
+  });
+  const tar = new LayerTarWriter(blob, input.epoch);
+  visitLayerChanges(input.changes, (change, parents) => {
+    context.throwIfAborted();
+    tar.change(change, parents);
+  });
+  tar.end();
+  return blob.finish();
+};
+
+export default writeLayer;

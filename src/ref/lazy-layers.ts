@@ -1,0 +1,216 @@
+import { ObservedWork, type WorkContext } from '../base/async/observed-work.ts';
+import type { Digest } from '../base/digest.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { withStatus } from '../base/progress.ts';
+import type { ContentStore } from '../content/content.ts';
+import type { Differ } from '../layer-blob/differ.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Snapshotter } from '../snapshot/snapshot.ts';
+import { BlobProviders } from './blob-providers.ts';
+import type { BlobProvider, UnlazyContext } from './ref.ts';
+import { parentsOf, type RefRecord, snapshotOf } from './ref-record.ts';
+import { type RefRecords, scratchId } from './ref-records.ts';
+
+export interface LazyLayersOptions {
+  readonly records: RefRecords;
+  readonly snapshotter: Snapshotter;
+  readonly content: ContentStore;
+  readonly differ: Differ;
+  /** Waited for before a layer is unpacked. */
+  readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
+  /** Milliseconds after which one who brings little of a blob is not waited for alone; 10,000 by default. */
+  readonly patience?: number;
+  /** Told of each record whose files have come into being. */
+  readonly onMade: (record: RefRecord) => void;
+}
+
+/** Brings trees into being when their files are needed: fetches blobs, unpacks layers, merges and diffs; each once, however many ask. */
+export class LazyLayers {
+  readonly #records: RefRecords;
+  readonly #snapshotter: Snapshotter;
+  readonly #content: ContentStore;
+  readonly #differ: Differ;
+  readonly #makeRoom: LazyLayersOptions['makeRoom'];
+  readonly #onMade: (record: RefRecord) => void;
+  readonly #providers: BlobProviders;
+  readonly #fetching = new ObservedWork<void>();
+  readonly #making = new ObservedWork<void>();
+
+  constructor({
+    records,
+    snapshotter,
+    content,
+    differ,
+    makeRoom,
+    patience = 10_000,
+    onMade,
+  }: LazyLayersOptions) {
+    this.#providers = new BlobProviders(patience);
+    this.#records = records;
+    this.#snapshotter = snapshotter;
+    this.#content = content;
+    this.#differ = differ;
+    this.#makeRoom = makeRoom;
+    this.#onMade = onMade;
+  }
+
+  addProvider(digest: Digest, provider: BlobProvider): void {
+    this.#providers.add(digest, provider);
+  }
+
+  forgetProviders(digest: Digest): void {
+    this.#providers.forget(digest);
+  }
+
+  async hasSnapshot(record: RefRecord): Promise<boolean> {
+    const info = await this.#snapshotter.stat(snapshotOf(record));
+    return info !== undefined && (info.state === 'committed' || record.state !== 'committed');
+  }
+
+  /** Whether the record's files are here or can be brought. */
+  async canMake(record: RefRecord): Promise<boolean> {
+    const visited = new Set<RefRecord>();
+    const pending = [record];
+    for (let at = pending.pop(); at; at = pending.pop()) {
+      if (visited.has(at)) continue;
+      visited.add(at);
+      if (at.id === scratchId || (await this.hasSnapshot(at))) continue;
+      if (at.claim === 'refuted') return false;
+      if (at.origin.kind === 'layer' && !(await this.#findBlob(at))) return false;
+      pending.push(...this.#records.parents(at));
+    }
+    return true;
+  }
+
+  /** Makes the record's snapshot, and those it is built on, if they are not there. */
+  async make(record: RefRecord, context: UnlazyContext = {}): Promise<void> {
+    const order = await this.#missing(record);
+    if (order.length === 0) return;
+    const own = new AbortController();
+    const signal = context.signal ? AbortSignal.any([context.signal, own.signal]) : own.signal;
+    const caller = { ...context, signal };
+    const makeInOrder = async () => {
+      for (const each of order) {
+        await this.#making.run(each.id, (workContext) => this.#makeOne(each, workContext), caller);
+        if (each.size === undefined) this.#onMade(each);
+      }
+    };
+    const layers = order.filter(({ origin }) => origin.kind === 'layer');
+    try {
+      // The blobs come in parallel, while the layers are unpacked from the bottom up.
+      await Promise.all([...layers.map((layer) => this.#fetchLayer(layer, caller)), makeInOrder()]);
+    } catch (error) {
+      own.abort(error);
+      throw error;
+    }
+  }
+
+  /** Brings a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
+  async fetch(descriptor: Descriptor, context: UnlazyContext = {}): Promise<void> {
+    if (await this.#content.stat(descriptor.digest)) return;
+    const work = (workContext: WorkContext) => this.#providers.fetch(descriptor, workContext);
+    await this.#fetching.run(descriptor.digest, work, context);
+  }
+
+  /** Compares what came out of a blob that an image brought with what was said of it. Throws `data_loss` when it is not the same. */
+  verify(record: RefRecord, { digest }: Descriptor, diffId: Digest): void {
+    if (record.chainId === undefined) return;
+    const claimed = record.blobs.find(({ descriptor }) => descriptor.digest === digest)?.diffId;
+    if (claimed === undefined || claimed === diffId) return;
+    this.#records.refute(record);
+    throw new KilnError(
+      'data_loss',
+      `layer ${digest} unpacks to ${diffId}, but the image config names ${claimed}`,
+      { hint: `the image is broken or forged (${record.description}): build or pull it anew` },
+    );
+  }
+
+  /** What has no snapshot yet, each after what it is built on. */
+  async #missing(record: RefRecord): Promise<RefRecord[]> {
+    const order: RefRecord[] = [];
+    const visited = new Set<RefRecord>();
+    const pending: { readonly record: RefRecord; readonly ready: boolean }[] = [{ record, ready: false }];
+    for (let at = pending.pop(); at; at = pending.pop()) {
+      if (at.ready) {
+        order.push(at.record);
+        continue;
+      }
+      if (visited.has(at.record)) continue;
+      visited.add(at.record);
+      if (await this.hasSnapshot(at.record)) continue;
+      pending.push({ record: at.record, ready: true });
+      for (const parent of this.#records.parents(at.record)) pending.push({ record: parent, ready: false });
+    }
+    return order;
+  }
+
+  /** A blob of the layer that is here, or that somebody provides. */
+  async #findBlob(record: RefRecord): Promise<Descriptor | undefined> {
+    for (const { descriptor } of record.blobs) {
+      if (await this.#content.stat(descriptor.digest)) return descriptor;
+    }
+    return record.blobs.find(({ descriptor }) => this.#providers.has(descriptor.digest))?.descriptor;
+  }
+
+  async #fetchLayer(record: RefRecord, context: UnlazyContext): Promise<Descriptor> {
+    const descriptor = (await this.#findBlob(record)) ?? record.blobs[0]?.descriptor;
+    if (!descriptor) {
+      throw new KilnError('not_found', `record ${record.id} has neither files nor a layer blob`);
+    }
+    await this.fetch(descriptor, context);
+    return descriptor;
+  }
+
+  async #makeOne(record: RefRecord, { signal, progress }: WorkContext): Promise<void> {
+    if (await this.hasSnapshot(record)) return;
+    const id = snapshotOf(record);
+    const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));
+    switch (record.origin.kind) {
+      case 'merge':
+        await this.#snapshotter.merge(id, parents);
+        return;
+      case 'diff':
+        await this.#snapshotter.diff(
+          id,
+          record.origin.lower === undefined ? undefined : parents[0],
+          parents.at(-1)!,
+        );
+        return;
+      case 'layer': {
+        const descriptor = await this.#fetchLayer(record, { signal, progress });
+        await withStatus(progress, `extracting ${descriptor.digest}`, () =>
+          this.#extract(record, descriptor, signal),
+        );
+        return;
+      }
+      default:
+        record.origin satisfies never;
+    }
+  }
+
+  async #extract(record: RefRecord, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
+    await this.#makeRoom?.(signal);
+    const id = snapshotOf(record);
+    const parent = parentsOf(record.origin)[0];
+    // What an earlier try could not remove.
+    await this.#snapshotter.remove(id);
+    await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));
+    try {
+      const target = await this.#snapshotter.writableLayerDir(id);
+      const dirs =
+        parent === undefined
+          ? []
+          : await this.#snapshotter.layerDirs(snapshotOf(this.#records.require(parent)));
+      const below = dirs.toReversed();
+      const { diffId } = await this.#differ.apply(descriptor, this.#content, { ...target, below }, signal);
+      this.verify(record, descriptor, diffId);
+      await this.#snapshotter.commit(id);
+      this.#records.confirm(record);
+    } catch (error) {
+      await this.#snapshotter.remove(id).catch(() => {
+        // The next try, or the next start, removes it.
+      });
+      throw asKilnError(error);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { type Digest, digestHex, digestOf } from '../../base/digest.ts';
+import type { ContentStore } from '../../content/content.ts';
+import type { KeptImage, KeptImages, RefId, UsageRecord } from '../ref.ts';
+import type { RefRecords } from '../ref-records.ts';
+
+export interface UnrecordedBlobsOptions {
+  readonly records: Pick<RefRecords, 'ownsBlob'>;
+  readonly content: ContentStore;
+  readonly images: KeptImages;
+  /** Whether nothing is being built that may be about to use a blob. */
+  readonly isIdle: () => boolean;
+}
+
+/** Something that holds blobs but is no record. */
+export interface BlobHolder {
+  readonly usage: UsageRecord;
+  /** Answers whether it is gone. */
+  remove(): Promise<boolean>;
+}
+
+/** Blobs in the content store that no record has: those of images kept by name, and documents left from pulls and exports. */
+export class UnrecordedBlobs {
+  readonly #options: UnrecordedBlobsOptions;
+
+  constructor(options: UnrecordedBlobsOptions) {
+    this.#options = options;
+  }
+
+  /** `sizes` of all blobs in the content store. A blob of several images counts for the first. */
+  async list(sizes: ReadonlyMap<Digest, number>): Promise<BlobHolder[]> {
+    const { records, images } = this.#options;
+    const unowned = new Map([...sizes].filter(([digest]) => !records.ownsBlob(digest)));
+    const take = (digests: Iterable<Digest>): number => {
+      let size = 0;
+      for (const digest of digests) {
+        size += unowned.get(digest) ?? 0;
+        unowned.delete(digest);
+      }
+      return size;
+    };
+    const holders = (await images.list()).map((image) => this.#ofImage(image, take(image.blobs)));
+    const documents = [...unowned.keys()];
+    if (documents.length > 0) holders.push(this.#ofDocuments(documents, take(documents)));
+    return holders;
+  }
+
+  /** Deletes what neither a record nor an image has. */
+  async sweep(): Promise<void> {
+    const { records, content, images } = this.#options;
+    for await (const { digest } of content.list()) {
+      if (!records.ownsBlob(digest) && !images.holds(digest)) await content.delete(digest);
+    }
+  }
+
+  #ofImage({ name, createdAt, blobs }: KeptImage, size: number): BlobHolder {
+    return {
+      usage: {
+        id: digestHex(digestOf(`image ${name}`)).slice(0, 25) as RefId,
+        type: 'regular',
+        mutable: false,
+        inUse: false,
+        size,
+        parents: [],
+        createdAt,
+        lastUsedAt: createdAt,
+        usageCount: 1,
+        description: `image ${name}`,
+        shared: false,
+      },
+      remove: async () => {
+        await this.#options.images.delete(name);
+        await this.#delete(blobs);
+        return true;
+      },
+    };
+  }
+
+  #ofDocuments(digests: readonly Digest[], size: number): BlobHolder {
+    const isIdle = this.#options.isIdle();
+    return {
+      usage: {
+        id: 'documents' as RefId,
+        type: 'internal',
+        mutable: false,
+        inUse: !isIdle,
+        size,
+        parents: [],
+        createdAt: new Date(0),
+        usageCount: 0,
+        description: 'manifests and configs of pulled and exported images',
+        shared: false,
+      },
+      remove: async () => {
+        if (!this.#options.isIdle()) return false;
+        await this.#delete(digests);
+        return true;
+      },
+    };
+  }
+
+  async #delete(digests: readonly Digest[]): Promise<void> {
+    const { records, content, images } = this.#options;
+    for (const digest of digests) {
+      if (!records.ownsBlob(digest) && !images.holds(digest)) await content.delete(digest);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  InfoRequestSchema,
+  InfoResponseSchema,
+  ReadContentRequestSchema,
+  ReadContentResponseSchema,
+  WriteAction,
+  WriteContentRequestSchema,
+  WriteContentResponseSchema,
+} from '../../api/gen/content_pb.js';
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import type { Session } from '../session.ts';
+
+const service = '/containerd.services.content.v1.Content';
+const storeHeader = 'buildkit-attachable-store-id';
+/** gRPC servers take messages up to 4 MiB by default. */
+const writeSize = 1024 * 1024;
+
+/** One of the content stores that a client offers: an OCI layout to build from (`oci:<name>`), or to export to (`export`). */
+export interface ContentClient {
+  /** The blob's size in bytes; undefined when the client does not have it. */
+  size(digest: string, signal?: AbortSignal): Promise<number | undefined>;
+  /** Throws `not_found`. */
+  read(digest: string, offset: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Writing a blob that is there already is no error. */
+  write(
+    blob: { readonly digest: string; readonly size: number },
+    chunks: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<void>;
+}
+
+/** Throws `failed_precondition` when the client offers no content at all. */
+export function createContentClient(session: Session, storeId: string): ContentClient {
+  const method = (name: string): string => `${service}/${name}`;
+  if (!session.supports(method('Read'))) {
+    throw new KilnError('failed_precondition', `the client does not offer the content store ${storeId}`, {
+      hint: 'name the OCI layout when starting the build, for example with --oci-layout name=directory',
+    });
+  }
+  const open = (name: string, signal?: AbortSignal) =>
+    session.open(method(name), { [storeHeader]: [storeId] }, signal);
+
+  return {
+    async size(digest, signal) {
+      await using stream = await open('Info', signal);
+      await stream.send(toBinary(InfoRequestSchema, create(InfoRequestSchema, { digest })));
+      await stream.closeSend();
+      try {
+        for await (const message of stream) {
+          const { info } = fromBinary(InfoResponseSchema, message);
+          return info ? Number(info.size) : undefined;
+        }
+      } catch (error) {
+        if (asKilnError(error).code !== 'not_found') throw error;
+      }
+      return undefined;
+    },
+
+    async *read(digest, offset, signal) {
+      await using stream = await open('Read', signal);
+      const request = create(ReadContentRequestSchema, { digest, offset: BigInt(offset) });
+      await stream.send(toBinary(ReadContentRequestSchema, request));
+      await stream.closeSend();
+      for await (const message of stream) yield fromBinary(ReadContentResponseSchema, message).data;
+    },
+
+    async write({ digest, size }, chunks, signal) {
+      await using stream = await open('Write', signal);
+      const answers = stream[Symbol.asyncIterator]();
+      const exchange = async (action: WriteAction, offset: number, data: Uint8Array = new Uint8Array()) => {
+        const request = create(WriteContentRequestSchema, {
+          action,
+          ref: digest,
+          total: BigInt(size),
+          expected: digest,
+          offset: BigInt(offset),
+          data,
+        });
+        await stream.send(toBinary(WriteContentRequestSchema, request));
+        const answer = await answers.next();
+        if (answer.done) throw new KilnError('unavailable', `the client stopped taking blob ${digest}`);
+        return fromBinary(WriteContentResponseSchema, answer.value);
+      };
+      try {
+        // The client may hold a part of it from an earlier try.
+        const held = Number((await exchange(WriteAction.STAT, 0)).offset);
+        let position = 0;
+        for await (const chunk of chunks) {
+          for (let start = 0; start < chunk.length; start += writeSize) {
+            const piece = chunk.subarray(start, start + writeSize);
+            const fresh = piece.subarray(Math.min(piece.length, Math.max(0, held - position)));
+            position += piece.length;
+            if (fresh.length > 0) await exchange(WriteAction.WRITE, position - fresh.length, fresh);
+          }
+        }
+        await exchange(WriteAction.COMMIT, position);
+        await stream.closeSend();
+      } catch (error) {
+        if (asKilnError(error).code !== 'already_exists') throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { pipeline } from 'node:stream/promises';
+import { KilnError } from '../../base/errors.ts';
+import { canonicalDigest } from '../../base/text/canonical.ts';
+import type { ChecksumQuestion, HttpChecksum, HttpMetadata } from '../../llb/http-metadata-message.ts';
+import type { SourceOp } from '../../llb/op.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import { ResolutionCache } from '../image/resolution-cache.ts';
+import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
+import { downloadName } from './download-name.ts';
+import { HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
+import { type FileIdentity, type HttpDownload, HttpDownloads } from './http-downloads.ts';
+import { type HttpOptions, parseHttpOptions, requestDigest } from './http-options.ts';
+
+export interface HttpSourceOptions extends HttpDownloaderOptions {
+  readonly database: DatabaseSync;
+}
+
+/**
+ * `http://` and `https://`: a tree with one file that is downloaded. Its key is the file's digest, name, owner, mode and
+ * time: what the URL names now, unless a checksum says it without asking. `http://buildkit-session/…` is a stream of the client.
+ */
+export function createHttpSource(options: HttpSourceOptions): Source & FileResolver & AsyncDisposable {
+  const downloads = new HttpDownloads(options.database);
+  const downloader = new HttpDownloader(options, downloads);
+  const cache = new ResolutionCache<HttpDownload>();
+  const open = (op: SourceOp) =>
+    new HttpInstance(parseHttpOptions(op), { downloader, downloads, cache, ...options });
+  return {
+    schemes: ['http', 'https'],
+    contentOnly: false,
+    open,
+    resolveFile: (op, checksum, context) => open(op).describe(checksum, context),
+    [Symbol.asyncDispose]: () => downloader[Symbol.asyncDispose](),
+  };
+}
+
+interface HttpParts extends Pick<HttpSourceOptions, 'refStore'> {
+  readonly downloader: HttpDownloader;
+  readonly downloads: HttpDownloads;
+  readonly cache: ResolutionCache<HttpDownload>;
+}
+
+class HttpInstance implements SourceInstance {
+  readonly #http: HttpOptions;
+  readonly #parts: HttpParts;
+  #wanted: FileIdentity | undefined;
+
+  constructor(http: HttpOptions, parts: HttpParts) {
+    this.#http = http;
+    this.#parts = parts;
+  }
+
+  async key(context: SourceContext): Promise<SourceKey> {
+    const { digest, filename, mode, uid, gid, modifiedAt } = await this.#identify(context);
+    return { digest: canonicalDigest('http', [filename, digest, mode, uid, gid, modifiedAt]), pin: digest };
+  }
+
+  /** What the URL names now; a checksum of another kind needs the file. */
+  async describe(question: ChecksumQuestion | undefined, context: SourceContext): Promise<HttpMetadata> {
+    const { digest, filename, modifiedAt } = await this.#identify(context);
+    return {
+      digest,
+      filename,
+      lastModified: modifiedAt ? new Date(modifiedAt) : undefined,
+      checksum: question && (await this.#checksum(question, context)),
+    };
+  }
+
+  async #checksum({ algorithm, suffix }: ChecksumQuestion, context: SourceContext): Promise<HttpChecksum> {
+    const ref = await this.snapshot(context);
+    try {
+      await using view = await ref.mount(context);
+      const [name] = await readdir(view.path);
+      const hash = createHash(algorithm);
+      await pipeline(createReadStream(path.join(view.path, name!)), hash, {
+        end: false,
+        signal: context.signal,
+      });
+      return { digest: `${algorithm}:${hash.update(suffix).digest('hex')}`, suffix };
+    } finally {
+      await ref.release();
+    }
+  }
+
+  /** Also holds the file, if it is here. */
+  async #identify(context: SourceContext): Promise<FileIdentity> {
+    const wanted = await this.#find(context);
+    this.#wanted = wanted;
+    const ref = await this.#existing(wanted);
+    if (ref) context.hold(ref);
+    await ref?.release();
+    return wanted;
+  }
+
+  async #existing(wanted: FileIdentity): Promise<ImmutableRef | undefined> {
+    const known = this.#parts.downloads.find(wanted);
+    return known && (await this.#parts.refStore.get(known.ref));
+  }
+
+  async #find(context: SourceContext): Promise<FileIdentity> {
+    const { url, filename, checksum: digest, mode, uid, gid } = this.#http;
+    if (digest === undefined) {
+      const { downloader, cache } = this.#parts;
+      return await cache.get(requestDigest(this.#http), context, (signal) =>
+        downloader.current(this.#http, { ...context, sessions: () => context.sessions(), signal }),
+      );
+    }
+    return {
+      digest,
+      filename: downloadName(url, filename, undefined),
+      mode,
+      uid,
+      gid,
+      modifiedAt: undefined,
+    };
+  }
+
+  async snapshot(context: SourceContext): Promise<ImmutableRef> {
+    const wanted = this.#wanted;
+    if (!wanted) throw new KilnError('internal', `${this.#http.url}: snapshot before key`);
+    const existing = await this.#existing(wanted);
+    if (existing) return existing;
+    // Never downloaded, or pruned since the key was made.
+    const { downloader } = this.#parts;
+    return (await downloader.fetch({ ...this.#http, checksum: wanted.digest }, context)).ref;
+  }
+}
