@@ -18,7 +18,7 @@ import { readConfig } from '../src/daemon/config/config-file.ts';
 import { parseYaml } from '../src/executor/cdi/parse-yaml.ts';
 import { expandWord, noVariables } from '../src/frontend/dockerfile/expand/expand-word.ts';
 import { parseDockerfile } from '../src/frontend/dockerfile/parse/parse-dockerfile.ts';
-import { parseIgnoreFile } from '../src/frontend/dockerfile/to-llb/ignore-file.ts';
+import { parseIgnoreFile } from '../src/frontend/dockerfile/to-llb/values/ignore-file.ts';
 import { TarParser } from '../src/layer-blob/tar/tar-parser.ts';
 import { decodeDefinition } from '../src/llb/definition-wire.ts';
 import { parseGitUrl } from '../src/llb/git-url.ts';

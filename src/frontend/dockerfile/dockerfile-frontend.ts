@@ -11,11 +11,11 @@ import { parseChecked } from './lint/parse-checked.ts';
 import { detectSyntax } from './parse/directives.ts';
 import type { Dockerfile } from './parse/instruction-tree.ts';
 import { answerSubrequest, type ConversionOf } from './subrequest/answer-subrequest.ts';
-import { BuildInputs, type Entrypoint } from './to-llb/build-inputs.ts';
 import { type Conversion, type ConversionRequest, convertDockerfile } from './to-llb/convert-dockerfile.ts';
-import { writeImage } from './to-llb/image-draft.ts';
-import { ImageResolver } from './to-llb/image-resolver.ts';
-import { parseRequestOptions, type RequestOptions } from './to-llb/request-options.ts';
+import { BuildInputs, type Entrypoint } from './to-llb/plan/build-inputs.ts';
+import { ImageResolver } from './to-llb/plan/image-resolver.ts';
+import { parseRequestOptions, type RequestOptions } from './to-llb/plan/request-options.ts';
+import { writeImage } from './to-llb/values/image-draft.ts';
 
 /** The frontend that builds Dockerfiles, in the thread that it is called in. */
 export function createDockerfileFrontend(): Frontend {

@@ -1,7 +1,7 @@
 import type { Range } from '../../../base/errors.ts';
-import type { DeclaredArg } from '../to-llb/global-args.ts';
-import type { TreeNode } from '../to-llb/stage-graph.ts';
-import type { MountParameter, StageParameters } from '../to-llb/stage-parameters.ts';
+import type { MountParameter, StageParameters } from '../to-llb/emit/stage-parameters.ts';
+import type { DeclaredArg } from '../to-llb/plan/global-args.ts';
+import type { TreeNode } from '../to-llb/plan/stage-graph.ts';
 import type { Answer } from './answer.ts';
 import { locationOf } from './location.ts';
 import { textTable } from './text-table.ts';

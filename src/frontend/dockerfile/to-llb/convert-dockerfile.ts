@@ -14,23 +14,23 @@ import { didYouMean, nearest } from '../nearest.ts';
 import type { Dockerfile, FromInstruction, Instruction } from '../parse/instruction-tree.ts';
 import { parseTrigger } from '../parse/parse-dockerfile.ts';
 import type { OutlineInput } from '../subrequest/outline.ts';
-import { type BaseTree, resolveBaseTree } from './base-tree.ts';
-import type { BuildInputs } from './build-inputs.ts';
-import { type ConversionContext, PathSet } from './conversion-context.ts';
-import { convertInstruction } from './convert-instruction.ts';
-import { type DeclaredArg, globalArgs, predefinedArgs, proxyEnvOf, variablesOf } from './global-args.ts';
-import { type ImageDraft, withConfig } from './image-draft.ts';
-import type { ImageResolver } from './image-resolver.ts';
-import type { RequestOptions } from './request-options.ts';
-import { type EpochContext, epochName, resolveEpoch } from './source-date-epoch.ts';
-import { StageBuilder, type StageStart } from './stage-builder.ts';
+import { convertInstruction } from './emit/convert-instruction.ts';
+import { StageBuilder, type StageStart } from './emit/stage-builder.ts';
+import { type BaseTree, resolveBaseTree } from './plan/base-tree.ts';
+import type { BuildInputs } from './plan/build-inputs.ts';
+import { type ConversionContext, PathSet } from './plan/conversion-context.ts';
+import { type DeclaredArg, globalArgs, predefinedArgs, proxyEnvOf, variablesOf } from './plan/global-args.ts';
+import type { ImageResolver } from './plan/image-resolver.ts';
+import type { RequestOptions } from './plan/request-options.ts';
+import { type EpochContext, epochName, resolveEpoch } from './plan/source-date-epoch.ts';
 import {
   type Command,
   reachableFrom,
   type StageGraph,
   StageGraphBuilder,
   type TreeNode,
-} from './stage-graph.ts';
+} from './plan/stage-graph.ts';
+import { type ImageDraft, withConfig } from './values/image-draft.ts';
 
 export interface ConversionRequest {
   readonly dockerfile: Dockerfile;

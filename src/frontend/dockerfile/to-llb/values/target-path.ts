@@ -1,5 +1,5 @@
-import { KilnError } from '../../../base/errors.ts';
-import { cleanPath, joinPath } from '../../../llb/clean-path.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { cleanPath, joinPath } from '../../../../llb/clean-path.ts';
 
 /**
  * Paths inside the image that is built, by its operating system. Everywhere but in the image config they are written with

@@ -1,5 +1,5 @@
-import type { Range } from '../../../base/errors.ts';
-import type { DeclaredArg } from './global-args.ts';
+import type { Range } from '../../../../base/errors.ts';
+import type { DeclaredArg } from '../plan/global-args.ts';
 
 /** What a stage can be given when it is built: filled in while it is converted. */
 export class StageParameters {

@@ -1,4 +1,4 @@
-import { expandWord, type Variables } from '../expand/expand-word.ts';
+import { expandWord, type Variables } from '../../expand/expand-word.ts';
 import type { StageBuilder } from './stage-builder.ts';
 
 /** How a step is shown: its code with variables filled in where that works, the instruction in upper case. */

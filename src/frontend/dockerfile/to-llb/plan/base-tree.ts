@@ -1,16 +1,16 @@
-import { asKilnError } from '../../../base/errors.ts';
-import { formatPlatform, type Platform } from '../../../base/platform.ts';
-import { image, type State, scratch } from '../../../llb/llb.ts';
-import { formatReference, parseReference, withDefaultTag, withDigest } from '../../../oci/reference.ts';
-import { linesOf } from '../dockerfile-error.ts';
-import { noVariables } from '../expand/expand-word.ts';
-import { lintRules } from '../lint/rules.ts';
-import { didYouMean } from '../nearest.ts';
+import { asKilnError } from '../../../../base/errors.ts';
+import { formatPlatform, type Platform } from '../../../../base/platform.ts';
+import { image, type State, scratch } from '../../../../llb/llb.ts';
+import { formatReference, parseReference, withDefaultTag, withDigest } from '../../../../oci/reference.ts';
+import { linesOf } from '../../dockerfile-error.ts';
+import { noVariables } from '../../expand/expand-word.ts';
+import { lintRules } from '../../lint/rules.ts';
+import { didYouMean } from '../../nearest.ts';
+import { baseImage, emptyImage, type ImageDraft } from '../values/image-draft.ts';
+import { platformPrefix, stepPrefix } from '../values/step-name.ts';
 import type { BuildInputs } from './build-inputs.ts';
 import { type ConversionContext, PathSet } from './conversion-context.ts';
-import { baseImage, emptyImage, type ImageDraft } from './image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
-import { platformPrefix, stepPrefix } from './stage-builder.ts';
 import type { TreeNode } from './stage-graph.ts';
 
 /** What a node that is not based on another one starts from. */

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
-import { KilnError } from '../../../base/errors.ts';
-import { joinPath } from '../../../llb/clean-path.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { joinPath } from '../../../../llb/clean-path.ts';
 import {
   type ExecOptions,
   files,
@@ -9,18 +9,18 @@ import {
   type SshSpec,
   type State,
   scratch,
-} from '../../../llb/llb.ts';
-import { atFlag } from '../dockerfile-error.ts';
-import type { Variables } from '../expand/expand-word.ts';
-import type { Linter } from '../lint/linter.ts';
-import { chompTabs, documentBytes, parseHeredocMark } from '../parse/heredoc.ts';
-import type { Heredoc, RunInstruction } from '../parse/instruction-tree.ts';
+} from '../../../../llb/llb.ts';
+import { atFlag } from '../../dockerfile-error.ts';
+import type { Variables } from '../../expand/expand-word.ts';
+import type { Linter } from '../../lint/linter.ts';
+import { chompTabs, documentBytes, parseHeredocMark } from '../../parse/heredoc.ts';
+import type { Heredoc, RunInstruction } from '../../parse/instruction-tree.ts';
+import type { Command } from '../plan/stage-graph.ts';
+import { parseRunDevice } from '../values/run-device.ts';
+import { parseRunMount, type RunMount } from '../values/run-mount.ts';
 import { displayName } from './display-name.ts';
-import { parseRunDevice } from './run-device.ts';
-import { parseRunMount, type RunMount } from './run-mount.ts';
 import { withShell } from './shell-form.ts';
 import type { StageBuilder } from './stage-builder.ts';
-import type { Command } from './stage-graph.ts';
 import type { TreeState } from './tree-state.ts';
 
 /** `RUN`: a process on the stage's tree. */

@@ -1,7 +1,7 @@
-import { KilnError } from '../../../base/errors.ts';
-import { type GitUrl, parseGitUrl } from '../../../llb/git-url.ts';
-import type { GitOptions } from '../../../llb/llb.ts';
-import { parseTruth } from '../lint/linter.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { type GitUrl, parseGitUrl } from '../../../../llb/git-url.ts';
+import type { GitOptions } from '../../../../llb/llb.ts';
+import { parseTruth } from '../../lint/linter.ts';
 
 /** A repository in a Dockerfile or as a build context. */
 export interface GitRef {

@@ -1,12 +1,12 @@
-import type { Platform } from '../../../base/platform.ts';
-import { goJson, sortedMap } from '../../../base/text/go-json.ts';
+import type { Platform } from '../../../../base/platform.ts';
+import { goJson, sortedMap } from '../../../../base/text/go-json.ts';
 import {
   type ContainerConfig,
   type HistoryEntry,
   type ImageConfig,
   parseImageConfig,
-} from '../../../oci/image-config.ts';
-import { platformToJson } from '../../../oci/platform-json.ts';
+} from '../../../../oci/image-config.ts';
+import { platformToJson } from '../../../../oci/platform-json.ts';
 
 /** An image config as a stage builds it up. Immutable; what may be undefined is inherited or left out. */
 export type ImageDraft = Omit<ImageConfig, 'created' | 'platform'> & { readonly platform: Platform };

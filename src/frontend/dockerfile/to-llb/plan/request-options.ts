@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
-import { KilnError } from '../../../base/errors.ts';
-import { ownValue } from '../../../base/own-value.ts';
-import { normalizePlatform, type Platform, parsePlatform } from '../../../base/platform.ts';
-import { parseCsv } from '../../../base/text/csv.ts';
-import type { LinuxResources, NetworkMode } from '../../../llb/llb.ts';
-import type { BridgeSolve } from '../../frontend.ts';
-import { type LintSettings, parseLintSettings, parseTruth } from '../lint/linter.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { ownValue } from '../../../../base/own-value.ts';
+import { normalizePlatform, type Platform, parsePlatform } from '../../../../base/platform.ts';
+import { parseCsv } from '../../../../base/text/csv.ts';
+import type { LinuxResources, NetworkMode } from '../../../../llb/llb.ts';
+import type { BridgeSolve } from '../../../frontend.ts';
+import { type LintSettings, parseLintSettings, parseTruth } from '../../lint/linter.ts';
 
 /** What a client can ask of the Dockerfile frontend, parsed once. */
 export interface RequestOptions {

@@ -1,5 +1,5 @@
-import { formatPlatform } from '../../../base/platform.ts';
-import type { Bridge, ResolvedImage, ResolveImageOptions } from '../../frontend.ts';
+import { formatPlatform } from '../../../../base/platform.ts';
+import type { Bridge, ResolvedImage, ResolveImageOptions } from '../../../frontend.ts';
 
 /** Image configs for one request: the same image for the same platform is asked for once, however many stages name it. */
 export class ImageResolver {

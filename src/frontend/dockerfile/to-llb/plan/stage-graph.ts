@@ -1,9 +1,9 @@
-import { asKilnError, KilnError, type Range } from '../../../base/errors.ts';
-import { type Platform, parsePlatform } from '../../../base/platform.ts';
-import { atFlag, atSource, type DockerfileSource, dockerfileError, linesOf } from '../dockerfile-error.ts';
-import type { Expansion } from '../expand/expand-word.ts';
-import type { FromInstruction, Instruction, Stage } from '../parse/instruction-tree.ts';
-import { mountFrom } from './run-mount.ts';
+import { asKilnError, KilnError, type Range } from '../../../../base/errors.ts';
+import { type Platform, parsePlatform } from '../../../../base/platform.ts';
+import { atFlag, atSource, type DockerfileSource, dockerfileError, linesOf } from '../../dockerfile-error.ts';
+import type { Expansion } from '../../expand/expand-word.ts';
+import type { FromInstruction, Instruction, Stage } from '../../parse/instruction-tree.ts';
+import { mountFrom } from '../values/run-mount.ts';
 
 /** A tree that steps start from or read: a stage, or an image (or named context) that an instruction names. */
 export interface TreeNode {

@@ -1,6 +1,6 @@
-import type { Platform } from '../../../base/platform.ts';
-import type { ContainerConfig, HistoryEntry } from '../../../oci/image-config.ts';
-import { historyEntry, type ImageDraft } from './image-draft.ts';
+import type { Platform } from '../../../../base/platform.ts';
+import type { ContainerConfig, HistoryEntry } from '../../../../oci/image-config.ts';
+import { historyEntry, type ImageDraft } from '../values/image-draft.ts';
 
 /** Keys of a config that hold as many things as a Dockerfile has lines. */
 type Growing = 'Env' | 'Labels' | 'ExposedPorts' | 'Volumes' | 'OnBuild';

@@ -1,8 +1,8 @@
-import type { Range } from '../../../base/errors.ts';
-import type { Variables } from '../expand/expand-word.ts';
-import type { Linter } from '../lint/linter.ts';
-import { lintRules } from '../lint/rules.ts';
-import { nearest } from '../nearest.ts';
+import type { Range } from '../../../../base/errors.ts';
+import type { Variables } from '../../expand/expand-word.ts';
+import type { Linter } from '../../lint/linter.ts';
+import { lintRules } from '../../lint/rules.ts';
+import { nearest } from '../../nearest.ts';
 
 /** Arguments that say something to the frontend, and are not given to processes. */
 export const frontendArgs: ReadonlySet<string> = new Set([

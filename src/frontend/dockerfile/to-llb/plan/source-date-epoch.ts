@@ -1,17 +1,17 @@
-import { isDigest } from '../../../base/digest.ts';
-import { KilnError } from '../../../base/errors.ts';
-import { looksLikeArchive } from '../../../base/looks-like-archive.ts';
-import type { Platform } from '../../../base/platform.ts';
-import { unmarshalDefinition } from '../../../llb/graph.ts';
-import { files, git, http, type SourceOp, type State, scratch, toDefinition } from '../../../llb/llb.ts';
-import type { Bridge, SolvedRef } from '../../frontend.ts';
-import { atSource } from '../dockerfile-error.ts';
-import { expandWord } from '../expand/expand-word.ts';
-import type { AddInstruction, Dockerfile, Stage } from '../parse/instruction-tree.ts';
+import { isDigest } from '../../../../base/digest.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { looksLikeArchive } from '../../../../base/looks-like-archive.ts';
+import type { Platform } from '../../../../base/platform.ts';
+import { unmarshalDefinition } from '../../../../llb/graph.ts';
+import { files, git, http, type SourceOp, type State, scratch, toDefinition } from '../../../../llb/llb.ts';
+import type { Bridge, SolvedRef } from '../../../frontend.ts';
+import { atSource } from '../../dockerfile-error.ts';
+import { expandWord } from '../../expand/expand-word.ts';
+import type { AddInstruction, Dockerfile, Stage } from '../../parse/instruction-tree.ts';
+import { isHttpUrl, parseGitRef } from '../values/git-ref.ts';
+import { urlFilename } from '../values/url-filename.ts';
 import type { BuildInputs } from './build-inputs.ts';
-import { isHttpUrl, parseGitRef } from './git-ref.ts';
 import { variablesOf } from './global-args.ts';
-import { urlFilename } from './url-filename.ts';
 
 export const epochName = 'SOURCE_DATE_EPOCH';
 

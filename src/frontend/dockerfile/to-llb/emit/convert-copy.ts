@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { isDigest } from '../../../base/digest.ts';
-import { KilnError } from '../../../base/errors.ts';
-import { cleanPath, joinPath } from '../../../llb/clean-path.ts';
+import { isDigest } from '../../../../base/digest.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { cleanPath, joinPath } from '../../../../llb/clean-path.ts';
 import {
   type CopyOptions,
   type FileActions,
@@ -11,19 +11,19 @@ import {
   merge,
   type State,
   scratch,
-} from '../../../llb/llb.ts';
-import { atFlag } from '../dockerfile-error.ts';
-import type { Linter } from '../lint/linter.ts';
-import { lintRules } from '../lint/rules.ts';
-import type { AddInstruction, CopyInstruction } from '../parse/instruction-tree.ts';
-import { parseChmod } from './chmod.ts';
+} from '../../../../llb/llb.ts';
+import { atFlag } from '../../dockerfile-error.ts';
+import type { Linter } from '../../lint/linter.ts';
+import { lintRules } from '../../lint/rules.ts';
+import type { AddInstruction, CopyInstruction } from '../../parse/instruction-tree.ts';
+import type { Command } from '../plan/stage-graph.ts';
+import { parseChmod } from '../values/chmod.ts';
+import { type GitRef, isHttpUrl, parseGitRef } from '../values/git-ref.ts';
+import { resolveTargetPath, toSlash, withoutDrive } from '../values/target-path.ts';
+import { urlFilename } from '../values/url-filename.ts';
 import { displayName } from './display-name.ts';
-import { type GitRef, isHttpUrl, parseGitRef } from './git-ref.ts';
 import type { StageBuilder, VertexName } from './stage-builder.ts';
-import type { Command } from './stage-graph.ts';
-import { resolveTargetPath, toSlash, withoutDrive } from './target-path.ts';
 import type { TreeState } from './tree-state.ts';
-import { urlFilename } from './url-filename.ts';
 
 type CopyOrAdd = CopyInstruction | AddInstruction;
 

@@ -1,4 +1,4 @@
-import { KilnError } from '../../../base/errors.ts';
+import { KilnError } from '../../../../base/errors.ts';
 
 const clause = /^[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+$/;
 

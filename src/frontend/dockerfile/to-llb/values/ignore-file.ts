@@ -1,4 +1,4 @@
-import { cleanPath } from '../../../llb/clean-path.ts';
+import { cleanPath } from '../../../../llb/clean-path.ts';
 
 /** The patterns of a `.dockerignore`: comments and empty lines left out, paths cleaned and relative to the context. */
 export function parseIgnoreFile(data: Uint8Array): string[] {

@@ -1,9 +1,9 @@
-import { KilnError } from '../../../base/errors.ts';
-import { ownValue } from '../../../base/own-value.ts';
-import { parseCsv } from '../../../base/text/csv.ts';
-import type { CacheSharing } from '../../../llb/llb.ts';
-import { parseTruth } from '../lint/linter.ts';
-import { didYouMean } from '../nearest.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { ownValue } from '../../../../base/own-value.ts';
+import { parseCsv } from '../../../../base/text/csv.ts';
+import type { CacheSharing } from '../../../../llb/llb.ts';
+import { parseTruth } from '../../lint/linter.ts';
+import { didYouMean } from '../../nearest.ts';
 
 /** A `RUN --mount` with its variables expanded. `size` in bytes; `mode`, `uid` and `gid` undefined when not given. */
 export interface RunMount {

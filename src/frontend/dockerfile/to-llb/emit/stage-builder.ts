@@ -1,17 +1,17 @@
-import type { Platform } from '../../../base/platform.ts';
-import { formatPlatform, normalizePlatform, parsePlatform } from '../../../base/platform.ts';
-import type { State, VertexOptions } from '../../../llb/llb.ts';
-import { linesOf } from '../dockerfile-error.ts';
-import { type ExpandOptions, type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
-import type { Linter } from '../lint/linter.ts';
-import type { ArgDefinition, Instruction } from '../parse/instruction-tree.ts';
-import type { ConversionContext, PathSet } from './conversion-context.ts';
+import type { Platform } from '../../../../base/platform.ts';
+import type { State, VertexOptions } from '../../../../llb/llb.ts';
+import { linesOf } from '../../dockerfile-error.ts';
+import { type ExpandOptions, type Expansion, expandWord, type Variables } from '../../expand/expand-word.ts';
+import type { Linter } from '../../lint/linter.ts';
+import type { ArgDefinition, Instruction } from '../../parse/instruction-tree.ts';
+import type { ConversionContext, PathSet } from '../plan/conversion-context.ts';
+import type { Command, TreeNode } from '../plan/stage-graph.ts';
+import { type ImageDraft, withConfig, withDefaultPath } from '../values/image-draft.ts';
+import { platformPrefix, stepPrefix } from '../values/step-name.ts';
+import { resolveWorkdir, toSlash } from '../values/target-path.ts';
 import { GrowingImage } from './growing-image.ts';
-import { type ImageDraft, withConfig, withDefaultPath } from './image-draft.ts';
 import { reportUndefined } from './report-undefined.ts';
-import type { Command, TreeNode } from './stage-graph.ts';
 import { StageParameters } from './stage-parameters.ts';
-import { resolveWorkdir, toSlash } from './target-path.ts';
 
 /** What a stage starts from. */
 export interface StageStart {
@@ -179,44 +179,4 @@ export interface VertexName {
   of(options?: VertexOptions): VertexOptions;
   /** The step's name with a word before the instruction. */
   withPrefix(before: string): string;
-}
-
-/** `[linux/arm64 build 2/4] `; nothing for a tree without steps. */
-export function stepPrefix(name: string, step: number, steps: number, platform: string): string {
-  if (steps === 0) return '';
-  const number = String(step).padStart(String(steps).length);
-  return `[${[platform, name, `${number}/${steps}`].filter(Boolean).join(' ')}] `;
-}
-
-/** The platform a step runs on, and what it builds for if that is another: `linux/amd64->arm64`. */
-export function platformPrefix(platform: Platform, variables: Variables): string {
-  return formatPlatform(platform) + targetSuffix(platform, variables);
-}
-
-function targetSuffix(base: Platform, variables: Variables): string {
-  const target = targetOf(base, variables);
-  if (!target || (target.os === base.os && target.architecture === base.architecture)) return '';
-  const shown = formatPlatform(target);
-  return `->${target.os === base.os ? shown.slice(shown.indexOf('/') + 1) : shown}`;
-}
-
-/** The platform that the stage's `TARGET…` arguments name, if it declares any. */
-function targetOf(base: Platform, variables: Variables): Platform | undefined {
-  const whole = variables.get('TARGETPLATFORM');
-  if (whole !== undefined) {
-    try {
-      return parsePlatform(whole);
-    } catch {
-      // An argument can be set to anything.
-    }
-  }
-  const os = variables.get('TARGETOS');
-  const architecture = variables.get('TARGETARCH');
-  const variant = variables.get('TARGETVARIANT');
-  if (os === undefined && architecture === undefined && variant === undefined) return undefined;
-  return normalizePlatform({
-    os: os || base.os,
-    architecture: architecture || base.architecture,
-    ...(variant && { variant }),
-  });
 }

@@ -1,10 +1,10 @@
-import type { Range } from '../../../base/errors.ts';
-import { formatPlatform, type Platform } from '../../../base/platform.ts';
-import type { ProxyEnv } from '../../../llb/op.ts';
-import { atSource } from '../dockerfile-error.ts';
-import { expandWord, type Variables } from '../expand/expand-word.ts';
-import { GrowthLimit } from '../expand/growth-limit.ts';
-import type { Dockerfile } from '../parse/instruction-tree.ts';
+import type { Range } from '../../../../base/errors.ts';
+import { formatPlatform, type Platform } from '../../../../base/platform.ts';
+import type { ProxyEnv } from '../../../../llb/op.ts';
+import { atSource } from '../../dockerfile-error.ts';
+import { expandWord, type Variables } from '../../expand/expand-word.ts';
+import { GrowthLimit } from '../../expand/growth-limit.ts';
+import type { Dockerfile } from '../../parse/instruction-tree.ts';
 
 /** The arguments that are there without being declared, before any given by the client. */
 export function predefinedArgs(

@@ -1,8 +1,8 @@
-import { type Digest, digestOf } from '../../../base/digest.ts';
-import { asKilnError, KilnError } from '../../../base/errors.ts';
-import { looksLikeArchive } from '../../../base/looks-like-archive.ts';
-import { formatPlatform, type Platform } from '../../../base/platform.ts';
-import { unmarshalDefinition } from '../../../llb/graph.ts';
+import { type Digest, digestOf } from '../../../../base/digest.ts';
+import { asKilnError, KilnError } from '../../../../base/errors.ts';
+import { looksLikeArchive } from '../../../../base/looks-like-archive.ts';
+import { formatPlatform, type Platform } from '../../../../base/platform.ts';
+import { unmarshalDefinition } from '../../../../llb/graph.ts';
 import {
   type Definition,
   files,
@@ -15,19 +15,19 @@ import {
   State,
   scratch,
   toDefinition,
-} from '../../../llb/llb.ts';
+} from '../../../../llb/llb.ts';
 import {
   familiarReference,
   formatReference,
   parseReference,
   withDefaultTag,
   withDigest,
-} from '../../../oci/reference.ts';
-import type { Bridge, FrontendRequest, SolvedRef } from '../../frontend.ts';
-import type { DockerfileSource } from '../dockerfile-error.ts';
-import { parseGitRef } from './git-ref.ts';
-import { parseIgnoreFile } from './ignore-file.ts';
-import { baseImage, type ImageDraft } from './image-draft.ts';
+} from '../../../../oci/reference.ts';
+import type { Bridge, FrontendRequest, SolvedRef } from '../../../frontend.ts';
+import type { DockerfileSource } from '../../dockerfile-error.ts';
+import { parseGitRef } from '../values/git-ref.ts';
+import { parseIgnoreFile } from '../values/ignore-file.ts';
+import { baseImage, type ImageDraft } from '../values/image-draft.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import type { RequestOptions } from './request-options.ts';
 

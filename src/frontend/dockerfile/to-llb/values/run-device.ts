@@ -1,7 +1,7 @@
-import { KilnError } from '../../../base/errors.ts';
-import { parseCsv } from '../../../base/text/csv.ts';
-import { parseTruth } from '../lint/linter.ts';
-import { didYouMean } from '../nearest.ts';
+import { KilnError } from '../../../../base/errors.ts';
+import { parseCsv } from '../../../../base/text/csv.ts';
+import { parseTruth } from '../../lint/linter.ts';
+import { didYouMean } from '../../nearest.ts';
 
 /** Reads a `RUN --device`: `vendor/class=name`, `name=…`, with `,required`. Throws `invalid_argument`. */
 export function parseRunDevice(text: string): { readonly name: string; readonly optional: boolean } {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { KilnError } from '../../../base/errors.ts';
+import { KilnError } from '../../../../base/errors.ts';
 
 /** One `EXPOSE` argument: `[[ip:]host:]port[-last][/protocol]`. */
 export interface ExposedPort {

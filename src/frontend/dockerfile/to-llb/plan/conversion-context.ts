@@ -1,10 +1,10 @@
-import type { PatternMatcher } from '../../../base/pattern/pattern.ts';
-import type { Platform } from '../../../base/platform.ts';
-import type { SourceFile, State } from '../../../llb/llb.ts';
-import type { ProxyEnv } from '../../../llb/op.ts';
-import type { Variables } from '../expand/expand-word.ts';
-import type { GrowthLimit } from '../expand/growth-limit.ts';
-import type { Linter } from '../lint/linter.ts';
+import type { PatternMatcher } from '../../../../base/pattern/pattern.ts';
+import type { Platform } from '../../../../base/platform.ts';
+import type { SourceFile, State } from '../../../../llb/llb.ts';
+import type { ProxyEnv } from '../../../../llb/op.ts';
+import type { Variables } from '../../expand/expand-word.ts';
+import type { GrowthLimit } from '../../expand/growth-limit.ts';
+import type { Linter } from '../../lint/linter.ts';
 import type { RequestOptions } from './request-options.ts';
 
 /** What the conversion of every stage shares. */
