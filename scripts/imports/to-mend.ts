@@ -1,0 +1,38 @@
+/**
+ * What breaks a rule today. Nothing may be added. What got better must be lowered, what is mended removed; once all of it is empty,
+ * this file goes.
+ */
+export const toMend = {
+  /** How many files stand in circles, by room. */
+  filesInCircles: {
+    'src/base': 2,
+    'src/content-hash': 4,
+    'src/engine': 16,
+    'src/file-sync': 6,
+    'src/frontend': 2,
+    'src/layer-blob': 2,
+    'src/llb': 3,
+    'src/solver': 14,
+  },
+  /** How many files a folder has that has too many. */
+  filesInFolder: {
+    'src/executor': 26,
+    'src/frontend/dockerfile/to-llb': 31,
+    'src/snapshot': 28,
+    'src/solver': 30,
+    test: 26,
+  },
+  /** Names that files of different meaning share. */
+  sharedNames: {
+    'daemon.ts': 'two meanings',
+    'registry.ts': 'two meanings',
+    'go-json.ts': 'two meanings',
+    'build-context.ts': 'two meanings',
+    'build-request.ts': 'two meanings',
+    'capabilities.ts': 'two meanings',
+    'devices.test.ts': 'two meanings',
+    'client-output.ts': 'two meanings',
+    'manifest.ts': 'two meanings',
+    'llb.test.ts': 'two meanings',
+  },
+};
