@@ -47,6 +47,13 @@ export interface ProgressWriter {
   warn(event: WarningEvent): void;
 }
 
+/** What a caller passes to work that it waits for. */
+export interface WaitContext {
+  /** Ends the wait. Work that others wait for, too, goes on. */
+  readonly signal?: AbortSignal;
+  readonly progress?: ProgressWriter;
+}
+
 export const silentProgress: ProgressWriter = { status() {}, log() {}, warn() {} };
 
 /** Shows `work` as one status line that starts now and completes when the work does (also when it fails). */

@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
-import type { ImmutableRef, UnlazyContext } from '../ref/ref.ts';
+import type { WaitContext } from '../base/progress.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 
 /** What part of a tree a consumer reads: the selection that its cache key must cover, and nothing else. */
 export interface ContentSelection {
@@ -20,11 +21,11 @@ export interface ContentSelection {
  */
 export interface ContentChecksums {
   /** Throws `not_found` when the path (without wildcard) does not exist, naming it. */
-  checksum(ref: ImmutableRef, selection: ContentSelection, context?: UnlazyContext): Promise<Digest>;
+  checksum(ref: ImmutableRef, selection: ContentSelection, context?: WaitContext): Promise<Digest>;
   /** One digest of several selections of a tree (of one: its checksum). */
   combined(
     ref: ImmutableRef,
     selections: readonly ContentSelection[],
-    context?: UnlazyContext,
+    context?: WaitContext,
   ): Promise<Digest>;
 }

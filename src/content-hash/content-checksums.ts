@@ -3,8 +3,9 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { KeyedLock } from '../base/async/lifetime.ts';
 import { removeRows } from '../base/database/remove-rows.ts';
 import { type Digest, digestOf } from '../base/digest.ts';
+import type { WaitContext } from '../base/progress.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
-import type { ImmutableRef, UnlazyContext } from '../ref/ref.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 import type { ContentChecksums, ContentSelection } from './checksum.ts';
 import type { ChecksumTreeInput, ChecksumTreeOutput } from './checksum-tree.task.ts';
 import { combinedContent } from './combined-content.ts';
@@ -68,11 +69,7 @@ class LayerContentChecksums implements PrimableChecksums {
     this.#entries = entries;
   }
 
-  async checksum(
-    ref: ImmutableRef,
-    selection: ContentSelection,
-    context: UnlazyContext = {},
-  ): Promise<Digest> {
+  async checksum(ref: ImmutableRef, selection: ContentSelection, context: WaitContext = {}): Promise<Digest> {
     const question = JSON.stringify([ref.id, selection]);
     const answered = this.#answers.get(question);
     if (answered) return answered;
@@ -85,7 +82,7 @@ class LayerContentChecksums implements PrimableChecksums {
   async combined(
     ref: ImmutableRef,
     selections: readonly ContentSelection[],
-    context: UnlazyContext = {},
+    context: WaitContext = {},
   ): Promise<Digest> {
     const digests = await Promise.all(selections.map((each) => this.checksum(ref, each, context)));
     if (digests.length === 1) return digests[0]!;
@@ -95,7 +92,7 @@ class LayerContentChecksums implements PrimableChecksums {
     return digest;
   }
 
-  async #read(ref: ImmutableRef, selection: ContentSelection, context: UnlazyContext): Promise<Digest> {
+  async #read(ref: ImmutableRef, selection: ContentSelection, context: WaitContext): Promise<Digest> {
     const dirs = [...(await ref.layerDirs(context))].reverse();
     using _lock = await this.#locks.acquire(dirs[0] ?? '', context.signal);
     const layers = dirs.map((dir) => ({ dir, known: this.#table.get(dir) }));

@@ -1,6 +1,7 @@
 import { KilnError } from '../base/errors.ts';
+import type { WaitContext } from '../base/progress.ts';
 import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
-import type { ImmutableRef, LayerInfo, MountedView, RefId, UnlazyContext } from './ref.ts';
+import type { ImmutableRef, LayerInfo, MountedView, RefId } from './ref.ts';
 import type { RefOperations } from './ref-operations.ts';
 import { publicId, type RefRecord, snapshotOf } from './ref-record.ts';
 
@@ -28,7 +29,7 @@ export class ImmutableHandle implements ImmutableRef {
   }
 
   clone(): ImmutableRef {
-    return this.#store.hold(this.record);
+    return this.#store.retain(this.record);
   }
 
   /** Ends this handle without letting go: another one takes its hold over. */
@@ -39,29 +40,29 @@ export class ImmutableHandle implements ImmutableRef {
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
-    this.#store.letGo(this.#record);
+    this.#store.release(this.#record);
   }
 
-  async snapshot(context?: UnlazyContext): Promise<SnapshotId> {
+  async snapshot(context?: WaitContext): Promise<SnapshotId> {
     const { record } = this;
     await this.#store.finalize(record);
     await this.#store.make(record, context);
     return snapshotOf(record);
   }
 
-  async snapshotMount(context?: UnlazyContext): Promise<SnapshotMount> {
+  async snapshotMount(context?: WaitContext): Promise<SnapshotMount> {
     const { record } = this;
     await this.#store.make(record, context);
     return this.#store.snapshotMount(record, { readonly: true });
   }
 
-  async mount(context?: UnlazyContext): Promise<MountedView> {
+  async mount(context?: WaitContext): Promise<MountedView> {
     const { record } = this;
     await this.#store.make(record, context);
     return this.#store.mountReadonly(record);
   }
 
-  async layerDirs(context?: UnlazyContext): Promise<readonly string[]> {
+  async layerDirs(context?: WaitContext): Promise<readonly string[]> {
     const { record } = this;
     await this.#store.make(record, context);
     return this.#store.layerDirs(record);

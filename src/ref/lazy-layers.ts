@@ -1,13 +1,13 @@
 import { ObservedWork, type WorkContext } from '../base/async/observed-work.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { withStatus } from '../base/progress.ts';
+import { type WaitContext, withStatus } from '../base/progress.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
 import { BlobProviders } from './blob-providers.ts';
-import type { BlobProvider, UnlazyContext } from './ref.ts';
+import type { BlobProvider } from './ref.ts';
 import { parentsOf, type RefRecord, snapshotOf } from './ref-record.ts';
 import { type RefRecords, scratchId } from './ref-records.ts';
 
@@ -83,7 +83,7 @@ export class LazyLayers {
   }
 
   /** Makes the record's snapshot, and those it is built on, if they are not there. */
-  async make(record: RefRecord, context: UnlazyContext = {}): Promise<void> {
+  async make(record: RefRecord, context: WaitContext = {}): Promise<void> {
     const order = await this.#missing(record);
     if (order.length === 0) return;
     const own = new AbortController();
@@ -106,7 +106,7 @@ export class LazyLayers {
   }
 
   /** Brings a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
-  async fetch(descriptor: Descriptor, context: UnlazyContext = {}): Promise<void> {
+  async fetch(descriptor: Descriptor, context: WaitContext = {}): Promise<void> {
     if (await this.#content.stat(descriptor.digest)) return;
     const work = (workContext: WorkContext) => this.#providers.fetch(descriptor, workContext);
     await this.#fetching.run(descriptor.digest, work, context);
@@ -152,7 +152,7 @@ export class LazyLayers {
     return record.blobs.find(({ descriptor }) => this.#providers.has(descriptor.digest))?.descriptor;
   }
 
-  async #fetchLayer(record: RefRecord, context: UnlazyContext): Promise<Descriptor> {
+  async #fetchLayer(record: RefRecord, context: WaitContext): Promise<Descriptor> {
     const descriptor = (await this.#findBlob(record)) ?? record.blobs[0]?.descriptor;
     if (!descriptor) {
       throw new KilnError('not_found', `record ${record.id} has neither files nor a layer blob`);

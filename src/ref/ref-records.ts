@@ -5,7 +5,7 @@ import { isDatabaseError, KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import { joinLayers, layersAbove } from '../snapshot/layer-list.ts';
 import type { Removal, Snapshotter } from '../snapshot/snapshot.ts';
-import type { KeptImages, RecordOptions, RefId } from './ref.ts';
+import type { ImageIndex, RecordOptions, RefId } from './ref.ts';
 import {
   newRefId,
   parentsOf,
@@ -31,7 +31,7 @@ export interface RefRecordsOptions {
   readonly database: DatabaseSync;
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
-  readonly images: Pick<KeptImages, 'holds'>;
+  readonly images: Pick<ImageIndex, 'holds'>;
   /** Deletes what other rooms have written of a record, in the transaction in which it goes. */
   readonly deleteRows?: (id: RefId, layerDir: string | undefined) => void;
 }
@@ -56,7 +56,7 @@ export class RefRecords {
   readonly #table: RefTable;
   readonly #snapshotter: Snapshotter;
   readonly #content: ContentStore;
-  readonly #images: Pick<KeptImages, 'holds'>;
+  readonly #images: Pick<ImageIndex, 'holds'>;
   readonly #database: DatabaseSync;
   readonly #deleteRows: (id: RefId, layerDir: string | undefined) => void;
   readonly #records = new Map<RefId, RefRecord>();
@@ -219,7 +219,7 @@ export class RefRecords {
     const record = blankRecord(options.id, options);
     await make(() => this.#write([record]));
     this.#add(record);
-    this.hold(record);
+    this.retain(record);
     return record;
   }
 
@@ -299,11 +299,11 @@ export class RefRecords {
     this.#noteUse(record);
   }
 
-  hold(record: RefRecord): void {
+  retain(record: RefRecord): void {
     record.handles++;
   }
 
-  letGo(record: RefRecord): void {
+  release(record: RefRecord): void {
     record.handles--;
     if (record.handles > 0) return;
     record.lastUsedAt = new Date();

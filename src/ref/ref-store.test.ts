@@ -31,8 +31,8 @@ import type {
   BlobOptions,
   BlobProvider,
   ImmutableRef,
-  KeptImage,
   LayerBlob,
+  NamedImage,
   RefId,
   RefStore,
   UsageRecord,
@@ -48,7 +48,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     let snapshotter: Snapshotter;
     let content: ContentStore;
     let store: RefStore;
-    let images: readonly KeptImage[];
+    let images: readonly NamedImage[];
     const removed: RefId[] = [];
 
     const start = async () => {
@@ -485,8 +485,8 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     test('shared holders see one tree', async () => {
       const options = { description: 'cache', type: 'exec.cachemount', sharing: 'shared' } as const;
       const [one, two] = await Promise.all([
-        store.acquireNamed('key', undefined, options),
-        store.acquireNamed('key', undefined, options),
+        store.acquireCacheDirectory('key', undefined, options),
+        store.acquireCacheDirectory('key', undefined, options),
       ]);
       assert.equal(one.id, two.id);
       assert.deepEqual([one.fresh, two.fresh].sort(), [false, true]);
@@ -500,11 +500,11 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
 
     test('private holders get trees of their own, and later ones find them again', async () => {
       const options = { description: 'cache', type: 'exec.cachemount', sharing: 'private' } as const;
-      const one = await store.acquireNamed('key', undefined, options);
-      const two = await store.acquireNamed('key', undefined, options);
+      const one = await store.acquireCacheDirectory('key', undefined, options);
+      const two = await store.acquireCacheDirectory('key', undefined, options);
       assert.notEqual(one.id, two.id);
       await one.release();
-      const three = await store.acquireNamed('key', undefined, options);
+      const three = await store.acquireCacheDirectory('key', undefined, options);
       assert.deepEqual([three.id, three.fresh], [one.id, false]);
       await two.release();
       await three.release();
@@ -512,11 +512,11 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
 
     test('locked holders come one after the other, and one who gives up is passed over', async () => {
       const options = { description: 'cache', type: 'exec.cachemount', sharing: 'locked' } as const;
-      const one = await store.acquireNamed('key', undefined, options);
+      const one = await store.acquireCacheDirectory('key', undefined, options);
       const impatient = new AbortController();
       const order: string[] = [];
-      const two = store.acquireNamed('key', undefined, { ...options, signal: impatient.signal });
-      const three = store.acquireNamed('key', undefined, options).then((held) => {
+      const two = store.acquireCacheDirectory('key', undefined, { ...options, signal: impatient.signal });
+      const three = store.acquireCacheDirectory('key', undefined, options).then((held) => {
         order.push('three');
         return held;
       });
@@ -533,15 +533,15 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     test('a named tree starts as its parent, counts per parent, and survives a restart', async () => {
       const parent = await make({ seed: '1' });
       const options = { description: 'cache', type: 'exec.cachemount', sharing: 'shared' } as const;
-      const named = await store.acquireNamed('key', parent, options);
+      const named = await store.acquireCacheDirectory('key', parent, options);
       {
         await using view = await named.mount();
         put(view.path, { more: '2' });
       }
-      const without = await store.acquireNamed('key', undefined, options);
+      const without = await store.acquireCacheDirectory('key', undefined, options);
       assert.notEqual(without.id, named.id);
       await restart();
-      const again = await store.acquireNamed('key', (await store.get(parent.id))!, options);
+      const again = await store.acquireCacheDirectory('key', (await store.get(parent.id))!, options);
       assert.deepEqual([again.id, again.fresh], [named.id, false]);
       await using view = await again.mount();
       assert.deepEqual(readdirSync(view.path).sort(), ['more', 'seed']);
@@ -550,10 +550,10 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     test('a dropped name gives a new tree to whoever comes next or waits, and the old one goes with its holder', async () => {
       const options = { description: 'cache', type: 'exec.cachemount', sharing: 'locked' } as const;
       const parent = await make({ seed: '1' });
-      const onParent = await store.acquireNamed('key', parent, options);
-      const old = await store.acquireNamed('key', undefined, options);
-      const waiting = store.acquireNamed('key', undefined, options);
-      await store.dropNamed('key', { withParent: false });
+      const onParent = await store.acquireCacheDirectory('key', parent, options);
+      const old = await store.acquireCacheDirectory('key', undefined, options);
+      const waiting = store.acquireCacheDirectory('key', undefined, options);
+      await store.dropCacheDirectories('key', { withParent: false });
       const next = await waiting;
       assert.notEqual(next.id, old.id);
       assert.equal(next.fresh, true);
@@ -562,14 +562,14 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       await old.release();
       assert.ok(!(await ids()).includes(old.id));
       await next.release();
-      await store.dropNamed('key', { withParent: false });
+      await store.dropCacheDirectories('key', { withParent: false });
       assert.ok(!(await ids()).includes(next.id));
 
       await onParent.release();
-      const kept = await store.acquireNamed('key', parent, options);
+      const kept = await store.acquireCacheDirectory('key', parent, options);
       assert.equal(kept.id, onParent.id);
       await kept.release();
-      await store.dropNamed('key', { withParent: true });
+      await store.dropCacheDirectories('key', { withParent: true });
       assert.ok(!(await ids()).includes(onParent.id));
     });
 

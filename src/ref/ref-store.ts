@@ -3,44 +3,44 @@ import path from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { throwIfAborted } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
+import type { WaitContext } from '../base/progress.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
 import { chainIds } from '../oci/manifest.ts';
 import { joinLayers } from '../snapshot/layer-list.ts';
 import type { SnapshotId, SnapshotMount, Snapshotter } from '../snapshot/snapshot.ts';
+import { CacheDirectoryHandle } from './cache-directory-handle.ts';
+import { CacheDirectoryLocks } from './cache-directory-locks.ts';
 import { ImmutableHandle } from './immutable-handle.ts';
 import { knownLayers } from './known-layers.ts';
 import { LayerBlobs } from './layer-blobs.ts';
 import { LazyLayers } from './lazy-layers.ts';
 import { MutableHandle } from './mutable-handle.ts';
-import { NamedHandle } from './named-handle.ts';
-import { NamedTrees } from './named-trees.ts';
 import type {
   BlobOptions,
   BlobProvider,
+  CacheDirectory,
+  CacheDirectoryOptions,
+  ImageIndex,
   ImmutableRef,
-  KeptImages,
   LayerBlob,
   LayerInfo,
   MountedView,
   MutableRef,
-  NamedMutable,
-  NamedOptions,
   PruneOptions,
   RecordOptions,
   RefId,
   RefStore,
-  UnlazyContext,
   UsageRecord,
 } from './ref.ts';
 import { RefMounts } from './ref-mounts.ts';
 import type { RefOperations } from './ref-operations.ts';
 import { newRefId, publicId, type RecordOrigin, type RefRecord, snapshotOf } from './ref-record.ts';
 import { type NewRecord, RefRecords, scratchId } from './ref-records.ts';
+import { OrphanBlobs } from './usage/orphan-blobs.ts';
 import { RecordSizes } from './usage/record-sizes.ts';
 import { RecordUsage } from './usage/record-usage.ts';
-import { UnrecordedBlobs } from './usage/unrecorded-blobs.ts';
 
 export interface RefStoreOptions {
   /** An absolute path; a directory of the store's own, for mounts, on the file system whose free space counts for `prune`. */
@@ -51,7 +51,7 @@ export interface RefStoreOptions {
   readonly differ: Differ;
   readonly pool: ThreadPool;
   /** None by default. */
-  readonly images?: KeptImages;
+  readonly images?: ImageIndex;
   /** Deletes what other rooms have written of a record, in the transaction in which it goes: its id, and the layer directory it had. */
   readonly deleteRows?: (id: RefId, layerDir: string | undefined) => void;
   /** Told of each record that is gone: the id under which it was known last. */
@@ -66,7 +66,7 @@ export interface RefStoreOptions {
   readonly isIdle?: () => boolean;
 }
 
-const noImages: KeptImages = { list: async () => [], delete: async () => {}, holds: () => false };
+const noImages: ImageIndex = { list: async () => [], delete: async () => {}, holds: () => false };
 
 /** Trees that a merge may get from merges in it: each has a record of all that are in those below, so a chain grows with its square. */
 const maxMerged = 4_096;
@@ -78,14 +78,14 @@ export async function openRefStore(options: RefStoreOptions): Promise<RefStore> 
   const records = new RefRecords({ ...options, images });
   const mounts = new RefMounts(path.join(options.root, 'mounts'));
   await records.recover();
-  const unrecorded = new UnrecordedBlobs({
+  const orphans = new OrphanBlobs({
     records,
     content: options.content,
     images,
     isIdle: options.isIdle ?? (() => records.all().every((record) => record.handles === 0)),
   });
-  await unrecorded.sweep();
-  return new LocalRefStore({ ...options, images }, { records, mounts, unrecorded });
+  await orphans.sweep();
+  return new LocalRefStore({ ...options, images }, { records, mounts, orphans });
 }
 
 class LocalRefStore implements RefStore, RefOperations {
@@ -94,7 +94,7 @@ class LocalRefStore implements RefStore, RefOperations {
   readonly #mounts: RefMounts;
   readonly #lazyLayers: LazyLayers;
   readonly #layerBlobs: LayerBlobs;
-  readonly #named: NamedTrees;
+  readonly #named: CacheDirectoryLocks;
   readonly #sizes: RecordSizes;
   readonly #usage: RecordUsage;
   readonly #tellRemoved: RefStoreOptions['onRemoved'];
@@ -104,12 +104,12 @@ class LocalRefStore implements RefStore, RefOperations {
   readonly #unwanted = new Set<RefRecord>();
 
   constructor(
-    options: RefStoreOptions & { readonly images: KeptImages },
+    options: RefStoreOptions & { readonly images: ImageIndex },
     {
       records,
       mounts,
-      unrecorded,
-    }: { readonly records: RefRecords; readonly mounts: RefMounts; readonly unrecorded: UnrecordedBlobs },
+      orphans,
+    }: { readonly records: RefRecords; readonly mounts: RefMounts; readonly orphans: OrphanBlobs },
   ) {
     const { root, snapshotter, content, differ, pool, images } = options;
     this.#snapshotter = snapshotter;
@@ -135,14 +135,14 @@ class LocalRefStore implements RefStore, RefOperations {
       differ,
       parallelism: pool.size,
     });
-    this.#named = new NamedTrees(records);
+    this.#named = new CacheDirectoryLocks(records);
     this.#usage = new RecordUsage({
       root,
       records,
       sizes: this.#sizes,
       content,
       images,
-      unrecorded,
+      orphans,
       onRemoved: (record) => this.#onRemoved(record),
       onPruned: options.onPruned,
     });
@@ -151,7 +151,7 @@ class LocalRefStore implements RefStore, RefOperations {
   async createMutable(
     parent: ImmutableRef | undefined,
     options: RecordOptions,
-    context?: UnlazyContext,
+    context?: WaitContext,
   ): Promise<MutableRef> {
     return new MutableHandle(await this.#prepare(parent, { ...options, state: 'mutable' }, context), this);
   }
@@ -175,7 +175,7 @@ class LocalRefStore implements RefStore, RefOperations {
     const record = this.#find(id);
     if (!record || record.state === 'mutable') return undefined;
     // Held before the first wait, so that it cannot be pruned, or taken by who wants to write, meanwhile.
-    const ref = this.hold(record);
+    const ref = this.retain(record);
     if (await this.#lazyLayers.canMake(record)) return ref;
     await ref.release();
     return undefined;
@@ -208,7 +208,7 @@ class LocalRefStore implements RefStore, RefOperations {
       if (this.#records.ownsBlob(descriptor.digest))
         this.#lazyLayers.addProvider(descriptor.digest, provider);
     }
-    return made ? this.hold(made) : await this.scratch();
+    return made ? this.retain(made) : await this.scratch();
   }
 
   async merge(refs: readonly ImmutableRef[], options: RecordOptions): Promise<ImmutableRef> {
@@ -225,7 +225,7 @@ class LocalRefStore implements RefStore, RefOperations {
     }
     const [only] = parents;
     if (only === undefined) return this.scratch();
-    if (parents.length === 1) return this.hold(this.#records.require(only));
+    if (parents.length === 1) return this.retain(this.#records.require(only));
     return this.#createJoined({ kind: 'merge', parents }, options);
   }
 
@@ -236,12 +236,12 @@ class LocalRefStore implements RefStore, RefOperations {
   ): Promise<ImmutableRef> {
     const below = lower && (await this.#finalRecordOf(lower));
     const above = upper ? await this.#finalRecordOf(upper) : this.#records.require(scratchId);
-    if (!below || below.id === scratchId) return this.hold(above);
+    if (!below || below.id === scratchId) return this.retain(above);
     return this.#createJoined({ kind: 'diff', lower: below.id, upper: above.id }, options);
   }
 
   async scratch(): Promise<ImmutableRef> {
-    return this.hold(this.#records.require(scratchId));
+    return this.retain(this.#records.require(scratchId));
   }
 
   async blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]> {
@@ -249,15 +249,15 @@ class LocalRefStore implements RefStore, RefOperations {
     return await this.#layerBlobs.ofRecord(await this.#finalRecordOf(ref), options);
   }
 
-  async ensureBlob(_ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void> {
+  async ensureBlob(_ref: ImmutableRef, blob: LayerBlob, context: WaitContext): Promise<void> {
     await this.#lazyLayers.fetch(blob.descriptor, context);
   }
 
-  async acquireNamed(
+  async acquireCacheDirectory(
     key: string,
     parent: ImmutableRef | undefined,
-    options: NamedOptions,
-  ): Promise<NamedMutable> {
+    options: CacheDirectoryOptions,
+  ): Promise<CacheDirectory> {
     const { sharing, signal, progress, ...recordOptions } = options;
     const name = parent ? `${keyOnParent(key)}${parent.id}` : key;
     const { record, fresh } = await this.#named.acquire(
@@ -268,14 +268,14 @@ class LocalRefStore implements RefStore, RefOperations {
     );
     try {
       this.#records.setSize(record, undefined);
-      return new NamedHandle(record, { fresh }, this);
+      return new CacheDirectoryHandle(record, { fresh }, this);
     } catch (error) {
       this.#named.release(record);
       throw error;
     }
   }
 
-  async dropNamed(key: string, { withParent }: { readonly withParent: boolean }): Promise<void> {
+  async dropCacheDirectories(key: string, { withParent }: { readonly withParent: boolean }): Promise<void> {
     const names = withParent
       ? this.#records.names().filter((name) => name.startsWith(keyOnParent(key)))
       : [key];
@@ -335,12 +335,12 @@ class LocalRefStore implements RefStore, RefOperations {
 
   // What handles call.
 
-  hold(record: RefRecord): ImmutableRef {
-    this.#records.hold(record);
+  retain(record: RefRecord): ImmutableRef {
+    this.#records.retain(record);
     return new ImmutableHandle(record, this);
   }
 
-  letGo(record: RefRecord): void {
+  release(record: RefRecord): void {
     this.#named.release(record);
     if (record.handles > 0) return;
     if (record.claim === 'refuted' || this.#unwanted.delete(record)) this.retire(publicId(record));
@@ -357,7 +357,7 @@ class LocalRefStore implements RefStore, RefOperations {
     );
   }
 
-  async make(record: RefRecord, context: UnlazyContext | undefined): Promise<void> {
+  async make(record: RefRecord, context: WaitContext | undefined): Promise<void> {
     throwIfAborted(context?.signal);
     await this.#lazyLayers.make(record, context);
   }
@@ -406,7 +406,7 @@ class LocalRefStore implements RefStore, RefOperations {
   }
 
   async discard(record: RefRecord): Promise<void> {
-    this.#records.letGo(record);
+    this.#records.release(record);
     this.#records.detach(record);
     await this.#records.erase([record]).catch(() => {
       // It stays for the next collection.
@@ -423,7 +423,7 @@ class LocalRefStore implements RefStore, RefOperations {
   async #prepare(
     parent: ImmutableRef | undefined,
     options: Omit<NewRecord, 'origin'>,
-    context: UnlazyContext | undefined,
+    context: WaitContext | undefined,
   ): Promise<RefRecord> {
     const below = parent && (await this.#finalRecordOf(parent));
     const origin = layerOrigin(below?.id === scratchId ? undefined : below?.id);
@@ -440,7 +440,7 @@ class LocalRefStore implements RefStore, RefOperations {
   }
 
   #createJoined(origin: RecordOrigin, options: RecordOptions): ImmutableRef {
-    return this.hold(this.#records.create({ ...options, origin, state: 'committed' }));
+    return this.retain(this.#records.create({ ...options, origin, state: 'committed' }));
   }
 
   #find(id: RefId): RefRecord | undefined {

@@ -1,5 +1,5 @@
 import type { Digest } from '../base/digest.ts';
-import type { ProgressWriter } from '../base/progress.ts';
+import type { ProgressWriter, WaitContext } from '../base/progress.ts';
 import type { Compression, Descriptor } from '../oci/descriptor.ts';
 import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
 
@@ -57,21 +57,16 @@ export interface ImmutableRef {
   clone(): ImmutableRef;
   release(): Promise<void>;
   /** The committed snapshot with the files; pulls and unpacks lazy layers first. */
-  snapshot(context?: UnlazyContext): Promise<SnapshotId>;
+  snapshot(context?: WaitContext): Promise<SnapshotId>;
   /** How to see the files read-only, for the executor, which mounts them itself. */
-  snapshotMount(context?: UnlazyContext): Promise<SnapshotMount>;
+  snapshotMount(context?: WaitContext): Promise<SnapshotMount>;
   /** A read-only view. */
-  mount(context?: UnlazyContext): Promise<MountedView>;
+  mount(context?: WaitContext): Promise<MountedView>;
   /** Directories, bottom first, whose overlay gives the tree: what content checksums and copies read without a mount. */
-  layerDirs(context?: UnlazyContext): Promise<readonly string[]>;
+  layerDirs(context?: WaitContext): Promise<readonly string[]>;
   /** The layers from the bottom up; one entry per layer blob that an image of this ref has. */
   layers(): readonly LayerInfo[];
   readonly description: string;
-}
-
-export interface UnlazyContext {
-  readonly signal?: AbortSignal;
-  readonly progress?: ProgressWriter;
 }
 
 export interface LayerInfo {
@@ -105,7 +100,7 @@ export interface RefStore extends AsyncDisposable {
   createMutable(
     parent: ImmutableRef | undefined,
     options: RecordOptions,
-    context?: UnlazyContext,
+    context?: WaitContext,
   ): Promise<MutableRef>;
   /**
    * The tree of a frozen ref, to be written to in place, if nobody else holds it and nothing is built on it. Then `ref` ends, and
@@ -139,17 +134,21 @@ export interface RefStore extends AsyncDisposable {
    */
   blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]>;
   /** Brings a blob returned by `blobs` into the content store if it is not there yet. */
-  ensureBlob(ref: ImmutableRef, blob: LayerBlob, context: UnlazyContext): Promise<void>;
+  ensureBlob(ref: ImmutableRef, blob: LayerBlob, context: WaitContext): Promise<void>;
   /**
    * A mutable tree that outlives builds under a key (cache mounts); a new one starts as `parent`. A key
    * counts together with its parent: with another one it names other trees.
    */
-  acquireNamed(key: string, parent: ImmutableRef | undefined, options: NamedOptions): Promise<NamedMutable>;
+  acquireCacheDirectory(
+    key: string,
+    parent: ImmutableRef | undefined,
+    options: CacheDirectoryOptions,
+  ): Promise<CacheDirectory>;
   /**
    * Forgets the trees of a key, those that were made on a parent or the one that was not: who acquires the key next gets a new one.
    * Those in use are removed when they are released.
    */
-  dropNamed(key: string, options: { readonly withParent: boolean }): Promise<void>;
+  dropCacheDirectories(key: string, options: { readonly withParent: boolean }): Promise<void>;
   usage(filters?: readonly string[]): Promise<readonly UsageRecord[]>;
   /**
    * Removes records that nothing uses, as far as the options say, and yields each after it is gone. One at a time runs. Sizes are
@@ -163,20 +162,20 @@ export interface RefStore extends AsyncDisposable {
 }
 
 /** What keeps blobs besides records: the images that a daemon has by name. */
-export interface KeptImages {
-  list(): Promise<readonly KeptImage[]>;
+export interface ImageIndex {
+  list(): Promise<readonly NamedImage[]>;
   delete(name: string): Promise<void>;
   /** Whether some image needs the blob. */
   holds(digest: Digest): boolean;
 }
 
-export interface KeptImage {
+export interface NamedImage {
   readonly name: string;
   readonly createdAt: Date;
   readonly blobs: readonly Digest[];
 }
 
-export interface NamedOptions extends RecordOptions {
+export interface CacheDirectoryOptions extends RecordOptions {
   readonly sharing: Sharing;
   /** Ends the wait for a locked tree, and the unpacking of `parent`. */
   readonly signal?: AbortSignal;
@@ -204,7 +203,7 @@ export interface BlobOptions {
 export type Sharing = 'shared' | 'private' | 'locked';
 
 /** A named tree, held. `release` keeps its files for the next build. */
-export interface NamedMutable {
+export interface CacheDirectory {
   readonly id: RefId;
   /** True when the tree was just created (from `parent`, or empty). */
   readonly fresh: boolean;

@@ -359,7 +359,7 @@ for (const kind of ['overlay', 'native'] as const) {
         etag: 'x',
       });
       for (const ref of [base, one, two, merged, diff]) await ref.release();
-      const named = await refs.acquireNamed('cache', undefined, { ...options, sharing: 'locked' });
+      const named = await refs.acquireCacheDirectory('cache', undefined, { ...options, sharing: 'locked' });
       await write(named, 'kept');
       await named.release();
       await refs.usage();
@@ -392,10 +392,12 @@ for (const kind of ['overlay', 'native'] as const) {
         await store.refs.usage();
       },
       'a named tree that is made': async ({ refs }) => {
-        await (await refs.acquireNamed('new', undefined, { ...options, sharing: 'private' })).release();
+        await (
+          await refs.acquireCacheDirectory('new', undefined, { ...options, sharing: 'private' })
+        ).release();
       },
       'a named tree that loses its name': async ({ refs }) => {
-        await refs.dropNamed('cache', { withParent: false });
+        await refs.dropCacheDirectories('cache', { withParent: false });
         await refs.usage();
       },
       'a frozen tree that is built upon': async ({ refs }) => {

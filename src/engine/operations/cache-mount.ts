@@ -1,6 +1,6 @@
 import type { CacheSharing, ExecMount, ExecOp } from '../../llb/op.ts';
 import { noIndex } from '../../llb/op.ts';
-import type { ImmutableRef, NamedMutable, RefStore } from '../../ref/ref.ts';
+import type { CacheDirectory, ImmutableRef, RefStore } from '../../ref/ref.ts';
 import type { OperationContext } from '../../solver/solver.ts';
 import type { BuildContext } from '../build-context.ts';
 import { absoluteMounts } from './absolute-mounts.ts';
@@ -19,14 +19,14 @@ export async function acquireCacheMount(
   base: ImmutableRef | undefined,
   refStore: RefStore,
   context: OperationContext<BuildContext>,
-): Promise<NamedMutable> {
+): Promise<CacheDirectory> {
   const { key, sharing, command } = cache;
   const from = base ? ` with base ${base.id}` : '';
   const id = key.slice('cache:'.length);
   using _ = context.waitsFor(
     `the cache mount ${id}${sharing === 'locked' ? ', which one step at a time may use' : ''}`,
   );
-  return await refStore.acquireNamed(key, base, {
+  return await refStore.acquireCacheDirectory(key, base, {
     type: 'exec.cachemount',
     description: `cached mount ${mount.dest} from exec ${command} with id ${id}${from}`,
     sharing,
@@ -38,6 +38,8 @@ export async function acquireCacheMount(
 export async function dropCacheMounts(op: ExecOp, refStore: RefStore): Promise<void> {
   for (const mount of absoluteMounts(op)) {
     if (mount.type.kind !== 'cache') continue;
-    await refStore.dropNamed(cacheMountKey(mount.type, mount), { withParent: mount.input !== noIndex });
+    await refStore.dropCacheDirectories(cacheMountKey(mount.type, mount), {
+      withParent: mount.input !== noIndex,
+    });
   }
 }

@@ -3,14 +3,14 @@ import { setImmediate } from 'node:timers/promises';
 import { Semaphore, throwIfAborted } from '../../base/async/lifetime.ts';
 import type { Digest } from '../../base/digest.ts';
 import type { ContentStore } from '../../content/content.ts';
-import type { KeptImages, PruneOptions, UsageRecord } from '../ref.ts';
+import type { ImageIndex, PruneOptions, UsageRecord } from '../ref.ts';
 import { parentsOf, type RefRecord } from '../ref-record.ts';
 import type { RefRecords } from '../ref-records.ts';
+import type { OrphanBlobs } from './orphan-blobs.ts';
 import { PriorityQueue } from './priority-queue.ts';
 import { pruneScores } from './prune-order.ts';
 import { parseRecordFilter, type RecordFilter } from './record-filter.ts';
 import type { RecordSizes } from './record-sizes.ts';
-import type { UnrecordedBlobs } from './unrecorded-blobs.ts';
 
 export interface RecordUsageOptions {
   /** A directory on the file system whose free space counts. */
@@ -18,8 +18,8 @@ export interface RecordUsageOptions {
   readonly records: RefRecords;
   readonly sizes: RecordSizes;
   readonly content: ContentStore;
-  readonly images: KeptImages;
-  readonly unrecorded: UnrecordedBlobs;
+  readonly images: ImageIndex;
+  readonly orphans: OrphanBlobs;
   readonly onRemoved: (record: RefRecord) => void;
   readonly onPruned?: () => void;
 }
@@ -40,7 +40,7 @@ export class RecordUsage {
 
   async list(filters: readonly string[] = []): Promise<UsageRecord[]> {
     const matches = parseRecordFilter(filters);
-    const { records, sizes, images, unrecorded } = this.#options;
+    const { records, sizes, images, orphans } = this.#options;
     await sizes.settle(records.all());
     const blobs = await this.#blobSizes();
     const all = [...records.all()];
@@ -58,7 +58,7 @@ export class RecordUsage {
       });
       if (matches(usage)) listed.push(usage);
     }
-    for (const { usage } of await unrecorded.list(blobs)) if (matches(usage)) listed.push(usage);
+    for (const { usage } of await orphans.list(blobs)) if (matches(usage)) listed.push(usage);
     return listed;
   }
 
@@ -93,9 +93,9 @@ export class RecordUsage {
     isLimited: boolean,
     blobs: ReadonlyMap<Digest, number>,
   ): AsyncGenerator<UsageRecord> {
-    const { records, unrecorded, onRemoved, sizes } = this.#options;
+    const { records, orphans, onRemoved, sizes } = this.#options;
     const isWanted = this.#wanted(options, matches);
-    const holders = options.all || isLimited ? await unrecorded.list(blobs) : [];
+    const holders = options.all || isLimited ? await orphans.list(blobs) : [];
     let total = holders.reduce((sum, { usage }) => sum + usage.size, 0);
     const candidates: RefRecord[] = [];
     for (const [index, record] of [...records.all()].entries()) {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { ProgressWriter } from '../../base/progress.ts';
-import type { MountedView, NamedMutable, RefStore } from '../../ref/ref.ts';
+import type { CacheDirectory, MountedView, RefStore } from '../../ref/ref.ts';
 import { emptyDirectory } from './empty-directory.ts';
 import { FetchProgress } from './fetch-progress.ts';
 import type { Git } from './git.ts';
@@ -40,10 +40,13 @@ const defaultCommitLimit = 100;
  * those that are there. Only commits that are asked for are in it, each without its history if the server can do that.
  */
 export class GitMirrors {
-  readonly #refStore: Pick<RefStore, 'acquireNamed'>;
+  readonly #refStore: Pick<RefStore, 'acquireCacheDirectory'>;
   readonly #commitLimit: number;
 
-  constructor(refStore: Pick<RefStore, 'acquireNamed'>, options: { readonly commitLimit?: number } = {}) {
+  constructor(
+    refStore: Pick<RefStore, 'acquireCacheDirectory'>,
+    options: { readonly commitLimit?: number } = {},
+  ) {
     this.#refStore = refStore;
     this.#commitLimit = options.commitLimit ?? defaultCommitLimit;
   }
@@ -59,7 +62,7 @@ export class GitMirrors {
   ): Promise<T> {
     const format = objectFormat(wanted.object);
     const key = `git mirror ${format} ${digestOf(wanted.remote)}`;
-    const tree = await this.#refStore.acquireNamed(key, undefined, {
+    const tree = await this.#refStore.acquireCacheDirectory(key, undefined, {
       description: `shared git repo for ${wanted.shown}`,
       sharing: 'locked',
       signal: context.signal,
@@ -101,7 +104,7 @@ export function objectFormat(object: string): 'sha1' | 'sha256' {
   return object.length === 64 ? 'sha256' : 'sha1';
 }
 
-async function directoryOf(tree: NamedMutable): Promise<MountedView> {
+async function directoryOf(tree: CacheDirectory): Promise<MountedView> {
   const plain = await tree.plainDir();
   return plain === undefined ? await tree.mount() : { path: plain, async [Symbol.asyncDispose]() {} };
 }

@@ -17,7 +17,7 @@ import { checkChecksum, knownRef, type ResolvedRef, resolveRef } from './resolve
 import type { SetTimesInput } from './set-times.task.ts';
 
 export interface GitSourceOptions extends GitAccessOptions {
-  readonly refStore: Pick<RefStore, 'acquireNamed' | 'createMutable'>;
+  readonly refStore: Pick<RefStore, 'acquireCacheDirectory' | 'createMutable'>;
   readonly pool: ThreadPool;
 }
 

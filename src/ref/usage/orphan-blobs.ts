@@ -1,12 +1,12 @@
 import { type Digest, digestHex, digestOf } from '../../base/digest.ts';
 import type { ContentStore } from '../../content/content.ts';
-import type { KeptImage, KeptImages, RefId, UsageRecord } from '../ref.ts';
+import type { ImageIndex, NamedImage, RefId, UsageRecord } from '../ref.ts';
 import type { RefRecords } from '../ref-records.ts';
 
-export interface UnrecordedBlobsOptions {
+export interface OrphanBlobsOptions {
   readonly records: Pick<RefRecords, 'ownsBlob'>;
   readonly content: ContentStore;
-  readonly images: KeptImages;
+  readonly images: ImageIndex;
   /** Whether nothing is being built that may be about to use a blob. */
   readonly isIdle: () => boolean;
 }
@@ -19,10 +19,10 @@ export interface BlobHolder {
 }
 
 /** Blobs in the content store that no record has: those of images kept by name, and documents left from pulls and exports. */
-export class UnrecordedBlobs {
-  readonly #options: UnrecordedBlobsOptions;
+export class OrphanBlobs {
+  readonly #options: OrphanBlobsOptions;
 
-  constructor(options: UnrecordedBlobsOptions) {
+  constructor(options: OrphanBlobsOptions) {
     this.#options = options;
   }
 
@@ -52,7 +52,7 @@ export class UnrecordedBlobs {
     }
   }
 
-  #ofImage({ name, createdAt, blobs }: KeptImage, size: number): BlobHolder {
+  #ofImage({ name, createdAt, blobs }: NamedImage, size: number): BlobHolder {
     return {
       usage: {
         id: digestHex(digestOf(`image ${name}`)).slice(0, 25) as RefId,

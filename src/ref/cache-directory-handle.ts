@@ -1,11 +1,11 @@
 import { KilnError } from '../base/errors.ts';
 import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
-import type { MountedView, NamedMutable, RefId } from './ref.ts';
+import type { CacheDirectory, MountedView, RefId } from './ref.ts';
 import type { RefOperations } from './ref-operations.ts';
 import { type RefRecord, snapshotOf } from './ref-record.ts';
 
 /** One hold of a named tree. */
-export class NamedHandle implements NamedMutable {
+export class CacheDirectoryHandle implements CacheDirectory {
   readonly id: RefId;
   readonly fresh: boolean;
   readonly snapshotId: SnapshotId;
@@ -36,7 +36,7 @@ export class NamedHandle implements NamedMutable {
   async release(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    this.#store.letGo(this.#record);
+    this.#store.release(this.#record);
   }
 
   #live(): RefRecord {

@@ -9,7 +9,7 @@ interface Waiter {
 }
 
 /** Who holds which named tree. A hold is one handle of the record. */
-export class NamedTrees {
+export class CacheDirectoryLocks {
   readonly #records: RefRecords;
   readonly #creating = new KeyedLock();
   /** Held trees that others may join. */
@@ -66,7 +66,7 @@ export class NamedTrees {
 
   /** Gives one hold back; the tree goes to who waits for it longest. */
   release(record: RefRecord): void {
-    this.#records.letGo(record);
+    this.#records.release(record);
     if (record.handles > 0) return;
     this.#shared.delete(record);
     const { name } = record;
@@ -88,7 +88,7 @@ export class NamedTrees {
   }
 
   #hold(record: RefRecord, sharing: Sharing): void {
-    this.#records.hold(record);
+    this.#records.retain(record);
     if (sharing === 'shared') this.#shared.add(record);
   }
 
