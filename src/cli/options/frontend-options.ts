@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, parsePlatform } from '../../base/platform.ts';
+import { cutPair } from '../../base/text/cut-pair.ts';
 import type { BuildFlags } from './build-flags.ts';
-import { cutPair } from './csv-fields.ts';
 import { parsePairs, parseSize } from './parse-values.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

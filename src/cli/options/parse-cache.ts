@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { RemoteCache } from '../../client/solve-request.ts';
-import { csvAttributes } from './csv-fields.ts';
+import { csvAttributes } from './csv-attributes.ts';
 import { parseBoolean } from './parse-values.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

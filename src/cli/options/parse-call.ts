@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
-import { csvFields, cutPair } from './csv-fields.ts';
+import { parseCsv } from '../../base/text/csv.ts';
+import { cutPair } from '../../base/text/cut-pair.ts';
 import { parseBoolean } from './parse-values.ts';
 
 /** A question to ask instead of building. */
@@ -16,7 +17,7 @@ export function parseCall(text: string): Call | undefined {
   let name: string | undefined;
   let format: Call['format'] = 'text';
   let ignoreStatus = false;
-  for (const field of csvFields(text)) {
+  for (const field of parseCsv(text)) {
     const [key, value] = cutPair(field) ?? [];
     if (key === undefined || value === undefined) {
       if (name !== undefined) throw invalid(text, `it names both ${name} and ${field}`);

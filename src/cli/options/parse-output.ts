@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { FileDestination, Output } from '../../client/solve-request.ts';
-import { csvAttributes } from './csv-fields.ts';
+import { csvAttributes } from './csv-attributes.ts';
 import { parseBoolean } from './parse-values.ts';
 
 /** Whether standard output is a terminal: archives are not written to one. */

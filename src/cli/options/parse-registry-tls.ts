@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { TokenTls } from '../../client-services/fetch-token.ts';
-import { csvAttributes } from './csv-fields.ts';
+import { csvAttributes } from './csv-attributes.ts';
 import { parseBoolean } from './parse-values.ts';
 
 /** `--registry-auth-tlscontext host=https://…,ca=…,cert=…,key=…,insecure=…`; several for one host add up. */

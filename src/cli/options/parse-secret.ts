@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { SecretSource } from '../../client-services/secrets-service.ts';
-import { csvAttributes } from './csv-fields.ts';
+import { csvAttributes } from './csv-attributes.ts';
 
 /**
  * `--secret id=name,src=file` or `--secret id=name,env=VARIABLE`. With neither, the variable named like the secret when

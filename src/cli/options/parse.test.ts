@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
 import { buildCommand } from '../build-command.ts';
 import { expandBooleanFlags } from './boolean-flags.ts';
-import { csvFields } from './csv-fields.ts';
 import { formatLayoutReference, parseLayoutReference } from './layout-reference.ts';
 import { parseExportCache, parseImportCache } from './parse-cache.ts';
 import { parseOutput } from './parse-output.ts';
@@ -14,12 +13,6 @@ import { parseDuration, parseMegabytes, parseSize } from './parse-values.ts';
 
 const isInvalid = (error: unknown) => error instanceof KilnError && error.code === 'invalid_argument';
 const piped = { stdoutIsTerminal: false };
-
-test('comma-separated fields may be quoted as a whole', () => {
-  assert.deepEqual(csvFields('type=image,"name=a,b",push=true'), ['type=image', 'name=a,b', 'push=true']);
-  assert.deepEqual(csvFields('"say ""hi""",'), ['say "hi"', '']);
-  for (const text of ['a"b', '"a"b', '"open']) assert.throws(() => csvFields(text), isInvalid, text);
-});
 
 test('an output is a type with attributes, a bare directory, or a dash for a tar archive', () => {
   assert.deepEqual(parseOutput('type=image,"name=a,b",Push=true', piped), {

@@ -1,49 +1,30 @@
 import { KilnError } from '../../base/errors.ts';
+import { parseByteSize } from '../../base/text/byte-size.ts';
+import { parseGoDuration } from '../../base/text/go-duration.ts';
 import type { DiskSpace } from './daemon-config.ts';
 
 /** Values of the configuration, as people write them. `where` names the key or flag in errors. */
 
-const units: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: 1024,
-  m: 1024 ** 2,
-  g: 1024 ** 3,
-  t: 1024 ** 4,
-};
-
 /** `512MB`, `10g`, a number of bytes, or `20%` of the disk. */
 export function parseDiskSpace(value: unknown, where: string): DiskSpace {
   if (typeof value === 'number' && value >= 0) return { kind: 'bytes', bytes: value };
-  const text = typeof value === 'string' ? value.trim().toLowerCase() : '';
+  const text = typeof value === 'string' ? value.trim() : '';
   const percentage = /^(\d+(?:\.\d+)?)%$/.exec(text);
   if (percentage) return { kind: 'percentage', percentage: Number(percentage[1]) };
-  const size = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/.exec(text);
-  if (size) return { kind: 'bytes', bytes: Math.round(Number(size[1]) * units[size[2]!]!) };
+  const size = parseByteSize(text);
+  if (size !== undefined) return { kind: 'bytes', bytes: Math.round(size) };
   throw new KilnError('invalid_argument', `${where}: invalid disk space ${JSON.stringify(value)}`, {
     hint: 'write it as 10GB, 512MB, a number of bytes, or 20% (of the disk)',
   });
 }
-
-const durations: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
 
 /** Go's form, `48h30m`, or a number of seconds. In milliseconds. */
 export function parseDuration(value: unknown, where: string): number {
   if (typeof value === 'number') return value * 1000;
   const text = typeof value === 'string' ? value.trim() : '';
   if (/^\d+$/.test(text)) return Number(text) * 1000;
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
-  if (parts.length > 0 && parts.map(([part]) => part).join('') === text) {
-    return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * durations[unit!]!, 0);
-  }
+  const duration = parseGoDuration(text);
+  if (duration !== undefined && duration >= 0) return duration / 1e6;
   throw new KilnError('invalid_argument', `${where}: invalid duration ${JSON.stringify(value)}`, {
     hint: 'write it as 48h, 90m, 30s, or a number of seconds',
   });

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
+import { parseGoBool } from '../../base/text/go-bool.ts';
 import { DeviceList } from './device-list.ts';
 import { splitDeviceName } from './device-name.ts';
 import type { Device, DeviceSpec } from './device-spec.ts';
@@ -9,8 +10,6 @@ import { parseYaml } from './parse-yaml.ts';
 
 const autoAllowAnnotation = 'org.mobyproject.buildkit.device.autoallow';
 const specFile = /\.(json|ya?ml)$/;
-/** What Go's strconv.ParseBool takes for true. */
-const truths = ['1', 't', 'T', 'true', 'TRUE', 'True'];
 
 export interface DeviceRegistryOptions {
   /** Where CDI files are; a device of a later directory takes the place of the same one of an earlier. Missing ones are empty. */
@@ -120,7 +119,7 @@ export class DeviceRegistry implements DeviceSource {
     return (
       autoAllowed.includes(name) ||
       autoAllowed.includes(splitDeviceName(name).kind) ||
-      truths.includes(annotations[autoAllowAnnotation] ?? '')
+      parseGoBool(annotations[autoAllowAnnotation] ?? '') === true
     );
   }
 

@@ -1,3 +1,5 @@
+import { editDistance } from '../../base/text/edit-distance.ts';
+
 /** More are not compared: there may be as many texts as candidates. */
 const mostCandidates = 1_000;
 
@@ -21,7 +23,8 @@ export function nearest(
     if (++looked > mostCandidates) break;
     const folded = fold(candidate);
     if (folded === wanted) return undefined;
-    const distance = editDistance(wanted, folded, bestDistance);
+    if (Math.abs(wanted.length - folded.length) >= bestDistance) continue;
+    const distance = editDistance(wanted, folded);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
@@ -40,19 +43,4 @@ export function didYouMean(
 ): string {
   const match = nearest(text, candidates, options);
   return match === undefined ? '' : ` (did you mean ${match}?)`;
-}
-
-/** Levenshtein's distance, or `limit` when it is at least that. */
-function editDistance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) >= limit) return limit;
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
-    }
-    previous = current;
-  }
-  return Math.min(limit, previous[b.length]!);
 }

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { parseGoBool } from '../../base/text/go-bool.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { SyncRequest } from '../../session/session.ts';
 
@@ -58,8 +59,8 @@ function parseList(attrs: Attributes, key: string): readonly string[] {
 
 function parseFlag(attrs: Attributes, key: string): boolean {
   const text = attrs[key] ?? 'false';
-  if (/^(1|t|true)$/i.test(text)) return true;
-  if (/^(0|f|false)$/i.test(text)) return false;
+  const flag = parseGoBool(text.toLowerCase());
+  if (flag !== undefined) return flag;
   throw invalid(key, text, 'want true or false');
 }
 

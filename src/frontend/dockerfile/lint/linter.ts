@@ -1,4 +1,5 @@
 import { KilnError, type Range } from '../../../base/errors.ts';
+import { parseGoBool } from '../../../base/text/go-bool.ts';
 import { atSource, type DockerfileSource } from '../dockerfile-error.ts';
 import { DirectiveReader } from '../parse/directives.ts';
 import type { LintRule } from './rules.ts';
@@ -34,18 +35,12 @@ export function parseLintSettings(text: string): LintSettings {
       const rules = value === 'all' ? 'all' : new Set(value.split(',').map((rule) => rule.trim()));
       settings = { ...settings, [name]: rules };
     } else if (name === 'error') {
-      const truth = parseTruth(value);
+      const truth = parseGoBool(value);
       if (truth === undefined) throw invalid(part);
       settings = { ...settings, error: truth };
     } else throw invalid(part);
   }
   return settings;
-}
-
-/** The words for true and false that options take; undefined for any other. */
-export function parseTruth(text: string): boolean | undefined {
-  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
-  return /^(0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
 }
 
 function invalid(part: string): KilnError {

@@ -1,8 +1,8 @@
 import type { KilnError, Range } from '../../../base/errors.ts';
 import { ownValue } from '../../../base/own-value.ts';
+import { parseGoDuration } from '../../../base/text/go-duration.ts';
 import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
 import { didYouMean } from '../nearest.ts';
-import { parseDuration } from './duration.ts';
 import { type Flags, type FlagTable, flagTables, parseFlags } from './flags.ts';
 import { chompTabs, documentBytes, parseHeredocMark } from './heredoc.ts';
 import type {
@@ -361,7 +361,7 @@ function parseHealthcheck(parts: Parts): Instruction {
 
 function healthcheckInterval(parts: Parts, flag: string, value: string | undefined): number {
   if (!value) return 0;
-  const duration = parseDuration(value);
+  const duration = parseGoDuration(value);
   if (duration === undefined) {
     throw parts.fail(
       `invalid duration ${JSON.stringify(value)} for --${flag}`,

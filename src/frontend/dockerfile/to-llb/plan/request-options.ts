@@ -3,9 +3,10 @@ import { KilnError } from '../../../../base/errors.ts';
 import { ownValue } from '../../../../base/own-value.ts';
 import { normalizePlatform, type Platform, parsePlatform } from '../../../../base/platform.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
+import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import type { LinuxResources, NetworkMode } from '../../../../llb/llb.ts';
 import type { BridgeSolve } from '../../../frontend.ts';
-import { type LintSettings, parseLintSettings, parseTruth } from '../../lint/linter.ts';
+import { type LintSettings, parseLintSettings } from '../../lint/linter.ts';
 
 /** What a client can ask of the Dockerfile frontend, parsed once. */
 export interface RequestOptions {
@@ -108,7 +109,7 @@ export function parseRequestOptions(options: Readonly<Record<string, string>>): 
     context: {
       remote: get(contextKey),
       subdir: get('contextsubdir'),
-      keepGitDir: parseTruth(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') ?? false,
+      keepGitDir: parseGoBool(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') ?? false,
       dockerfileName: get('dockerfilekey'),
     },
   };
@@ -151,7 +152,7 @@ function parsePlatforms(value: string | undefined): readonly Platform[] {
 
 function parseMultiPlatform(value: string | undefined, platforms: number): boolean {
   if (!value) return platforms > 1;
-  const wanted = parseTruth(value);
+  const wanted = parseGoBool(value);
   if (wanted === undefined) throw invalid('multi-platform', value, 'it is true or false');
   if (!wanted && platforms > 1) {
     throw new KilnError(

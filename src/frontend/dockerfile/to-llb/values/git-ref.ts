@@ -1,7 +1,7 @@
 import { KilnError } from '../../../../base/errors.ts';
+import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import { type GitUrl, parseGitUrl } from '../../../../llb/git-url.ts';
 import type { GitOptions } from '../../../../llb/llb.ts';
-import { parseTruth } from '../../lint/linter.ts';
 
 /** A repository in a Dockerfile or as a build context. */
 export interface GitRef {
@@ -40,7 +40,7 @@ function queryOptions(url: GitUrl, text: string): GitRef['options'] {
     return value;
   };
   const truth = (name: string, value: string) => {
-    const parsed = value === '' ? true : parseTruth(value);
+    const parsed = value === '' ? true : parseGoBool(value);
     if (parsed === undefined) throw invalid(`${JSON.stringify(value)} for ${name} is neither true nor false`);
     return parsed;
   };

@@ -1,6 +1,6 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
-import { parseTruth } from '../../lint/linter.ts';
+import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import { didYouMean } from '../../nearest.ts';
 
 /** Reads a `RUN --device`: `vendor/class=name`, `name=…`, with `,required`. Throws `invalid_argument`. */
@@ -11,7 +11,7 @@ export function parseRunDevice(text: string): { readonly name: string; readonly 
     const [written = '', value] = field.split(/=(.*)/s);
     const key = written.toLowerCase();
     if (key === 'required') {
-      const truth = parseTruth(value ?? 'true');
+      const truth = parseGoBool(value ?? 'true');
       if (truth === undefined) throw invalid(`invalid value for required: ${value}`);
       required = truth;
     } else if (key === 'name' && value !== undefined) {

@@ -1,8 +1,9 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { ownValue } from '../../../../base/own-value.ts';
+import { parseByteSize } from '../../../../base/text/byte-size.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
+import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import type { CacheSharing } from '../../../../llb/llb.ts';
-import { parseTruth } from '../../lint/linter.ts';
 import { didYouMean } from '../../nearest.ts';
 
 /** A `RUN --mount` with its variables expanded. `size` in bytes; `mode`, `uid` and `gid` undefined when not given. */
@@ -58,7 +59,7 @@ const options: Readonly<Record<string, (mount: Draft, value: string, key: string
   },
   size: (mount, value, key) => {
     only(mount, key, 'tmpfs');
-    mount.size = parseSize(value) ?? fail(`invalid value for ${key}: ${value}`);
+    mount.size = Math.floor(parseByteSize(value) ?? fail(`invalid value for ${key}: ${value}`));
   },
   id: (mount, value) => {
     mount.id = value;
@@ -171,21 +172,13 @@ function oneOf<Value extends string>(what: string, value: string, allowed: reado
 }
 
 function truth(key: string, value: string): boolean {
-  return parseTruth(value) ?? fail(`invalid value for ${key}: ${value}`);
+  return parseGoBool(value) ?? fail(`invalid value for ${key}: ${value}`);
 }
 
 function number(value: string, radix: 8 | 10): number | undefined {
   const digits = radix === 8 ? /^[0-7]+$/ : /^\d+$/;
   const parsed = digits.test(value) ? Number.parseInt(value, radix) : Number.NaN;
   return parsed <= 0xffffffff ? parsed : undefined;
-}
-
-/** `64m`, `1.5GiB`, `100`: bytes with binary units. */
-function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])i?b?|b)?$/i.exec(text);
-  if (!match) return undefined;
-  const power = match[2] ? 'kmgtp'.indexOf(match[2].toLowerCase()) + 1 : 0;
-  return Math.floor(Number(match[1]) * 1024 ** power);
 }
 
 function fail(message: string): never {

@@ -1,4 +1,4 @@
-const units: Readonly<Record<string, number>> = {
+const nanoseconds: Readonly<Record<string, number>> = {
   ns: 1,
   us: 1e3,
   µs: 1e3,
@@ -9,13 +9,16 @@ const units: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-/** A duration as Go writes it (`1h30m`, `1.5s`) in nanoseconds; undefined when it is none. */
-export function parseDuration(text: string): number | undefined {
+/**
+ * The whole nanoseconds of a duration in the notation of Go's `time.ParseDuration` (`1h30m`, `-1.5s`, `0`). Undefined for
+ * anything else.
+ */
+export function parseGoDuration(text: string): number | undefined {
   const match = /^([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0)$/.exec(text);
   if (!match) return undefined;
   let total = 0;
   for (const [, amount, unit] of match[2]!.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
-    total += Number(amount) * units[unit!]!;
+    total += Number(amount) * nanoseconds[unit!]!;
   }
   return Math.trunc(match[1] === '-' ? -total : total);
 }
