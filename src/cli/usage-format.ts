@@ -1,6 +1,6 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { UsageRecord } from '../api/gen/control_pb.js';
-import { formatBytes } from './progress/byte-size.ts';
+import { formatBytes } from './progress/format-bytes.ts';
 import { formatTable } from './table.ts';
 
 const idWidth = 71;

@@ -5,7 +5,7 @@ import { formatPlatform } from '../../base/platform.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { parseFormat } from '../options/parse-format.ts';
-import { formatBytes } from '../progress/byte-size.ts';
+import { formatBytes } from '../progress/format-bytes.ts';
 import { formatTable } from '../table.ts';
 
 export interface WorkersFlags {

@@ -4,7 +4,7 @@ import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { parseFormat } from '../options/parse-format.ts';
 import { parseDuration, parseMegabytes } from '../options/parse-values.ts';
-import { formatBytes } from '../progress/byte-size.ts';
+import { formatBytes } from '../progress/format-bytes.ts';
 import { usageDetails, usageHeader, usageJson, usageRow } from '../usage-format.ts';
 
 export interface PruneFlags {

@@ -1,6 +1,6 @@
 import type { StatusUpdate } from '../../client/solve-status.ts';
-import { formatTransfer } from './byte-size.ts';
 import { failedStepLog } from './failed-step-log.ts';
+import { formatTransfer } from './format-bytes.ts';
 import { coveredSeconds } from './intervals.ts';
 import { formatSeconds } from './log-seconds.ts';
 import { isComplete, type ProgressState, type Step } from './progress-state.ts';

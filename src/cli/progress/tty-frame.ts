@@ -1,6 +1,6 @@
 import type { StatusUpdate } from '../../client/solve-status.ts';
-import { formatTransfer } from './byte-size.ts';
 import { type Colors, paint } from './colors.ts';
+import { formatTransfer } from './format-bytes.ts';
 import { coveredSeconds } from './intervals.ts';
 import { isComplete, type ProgressState, type Step } from './progress-state.ts';
 import { clipText, printableText, textWidth } from './text-width.ts';
