@@ -40,6 +40,7 @@ export interface HttpDownloaderOptions {
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
   readonly services: Pick<ClientServices, 'secret'>;
   readonly sessions: Pick<SessionManager, 'any'>;
+  readonly downloads: HttpDownloads;
   /** Of failures that may pass by themselves. */
   readonly retry?: RetryPolicy;
 }
@@ -83,9 +84,9 @@ export class HttpDownloader implements AsyncDisposable {
   /** Begun, perhaps given up, but not cleaned up yet. */
   readonly #running = new Set<Promise<HttpDownload>>();
 
-  constructor(options: HttpDownloaderOptions, downloads: HttpDownloads) {
+  constructor(options: HttpDownloaderOptions) {
     this.#options = options;
-    this.#downloads = downloads;
+    this.#downloads = options.downloads;
   }
 
   /** What the URL names now: a file that is here, if the server says that it is still the same, or a new download. */

@@ -67,7 +67,7 @@ beforeEach(async () => {
   const checksums = createContentChecksums({ database, pool });
   const retry = { attempts: 3, firstDelay: 1 };
   source = resources.use(
-    createHttpSource({ database, refStore, checksums, services, sessions: client.sessions, retry }),
+    createHttpSource({ downloads, refStore, checksums, services, sessions: client.sessions, retry }),
   );
   server = resources.use(await HttpRig.start());
 });

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
@@ -13,23 +12,17 @@ import { ResolutionCache } from '../image/resolution-cache.ts';
 import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { downloadName } from './download-name.ts';
 import { HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
-import { type FileIdentity, type HttpDownload, HttpDownloads } from './http-downloads.ts';
+import type { FileIdentity, HttpDownload } from './http-downloads.ts';
 import { type HttpOptions, parseHttpOptions, requestDigest } from './http-options.ts';
-
-export interface HttpSourceOptions extends HttpDownloaderOptions {
-  readonly database: DatabaseSync;
-}
 
 /**
  * `http://` and `https://`: a tree with one file that is downloaded. Its key is the file's digest, name, owner, mode and
  * time: what the URL names now, unless a checksum says it without asking. `http://buildkit-session/…` is a stream of the client.
  */
-export function createHttpSource(options: HttpSourceOptions): Source & FileResolver & AsyncDisposable {
-  const downloads = new HttpDownloads(options.database);
-  const downloader = new HttpDownloader(options, downloads);
+export function createHttpSource(options: HttpDownloaderOptions): Source & FileResolver & AsyncDisposable {
+  const downloader = new HttpDownloader(options);
   const cache = new ResolutionCache<HttpDownload>();
-  const open = (op: SourceOp) =>
-    new HttpInstance(parseHttpOptions(op), { downloader, downloads, cache, ...options });
+  const open = (op: SourceOp) => new HttpInstance(parseHttpOptions(op), { ...options, downloader, cache });
   return {
     schemes: ['http', 'https'],
     contentOnly: false,
@@ -39,9 +32,8 @@ export function createHttpSource(options: HttpSourceOptions): Source & FileResol
   };
 }
 
-interface HttpParts extends Pick<HttpSourceOptions, 'refStore'> {
+interface HttpParts extends Pick<HttpDownloaderOptions, 'refStore' | 'downloads'> {
   readonly downloader: HttpDownloader;
-  readonly downloads: HttpDownloads;
   readonly cache: ResolutionCache<HttpDownload>;
 }
 

@@ -29,6 +29,7 @@ import type { ImmutableRef } from '../../ref/ref.ts';
 import { openRefStoreRig, type RefStoreRig } from '../../ref/ref-store-rig.ts';
 import { openSessionRig } from '../../session/session-rig.ts';
 import { createLocalSource } from './local-source.ts';
+import { LocalTrees } from './local-trees.ts';
 
 /** KILN_FUZZ_CONTEXTS: how many; KILN_FUZZ_SEED: the first seed, which alone decides what is edited. */
 const contexts = Number(process.env.KILN_FUZZ_CONTEXTS ?? 6);
@@ -67,7 +68,8 @@ async function syncEdited(
   await using rig = await openSessionRig([fileSyncService(new Map([['context', context]]), { pool })], {
     sharedKey: context,
   });
-  const source = createLocalSource({ sessions: rig.sessions, refStore, checksums, database, pool });
+  const trees = new LocalTrees(database);
+  const source = createLocalSource({ sessions: rig.sessions, refStore, checksums, trees, pool });
   const { session } = rig;
   const sync = async (exclude: string | undefined): Promise<ImmutableRef> => {
     const patterns: Readonly<Record<string, string>> =

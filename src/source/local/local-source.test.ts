@@ -15,6 +15,7 @@ import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
 import { openSessionRig, type SessionRig } from '../../session/session-rig.ts';
 import type { Source } from '../source.ts';
 import { createLocalSource } from './local-source.ts';
+import { LocalTrees } from './local-trees.ts';
 
 let dir: string;
 let context: string;
@@ -41,7 +42,8 @@ async function openRig(options: { readonly name?: string; readonly sharedKey?: s
     [fileSyncService(new Map([[options.name ?? 'context', context]]), { pool })],
     options,
   );
-  const source = createLocalSource({ sessions: rig.sessions, refStore, checksums, database, pool });
+  const trees = new LocalTrees(database);
+  const source = createLocalSource({ sessions: rig.sessions, refStore, checksums, trees, pool });
   return Object.assign(rig, { source });
 }
 
@@ -117,7 +119,7 @@ test('the digests taken while receiving are those that reading the files gives',
   const primed = await checksums.checksum(await snapshot(rig), wholeTree);
   const unprimed = { sessions: rig.sessions, refStore, checksums: { prime: async () => {} }, pool };
   const other = new DatabaseSync(':memory:');
-  const source = createLocalSource({ ...unprimed, database: other });
+  const source = createLocalSource({ ...unprimed, trees: new LocalTrees(other) });
   const ref = await snapshot(Object.assign(rig, { source }));
   assert.equal(await createContentChecksums({ database: other, pool }).checksum(ref, wholeTree), primed);
   other.close();

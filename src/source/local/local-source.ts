@@ -1,4 +1,3 @@
-import type { DatabaseSync } from 'node:sqlite';
 import { KeyedLock, throwIfAborted } from '../../base/async/lifetime.ts';
 import { digestOf, parseDigest } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
@@ -15,14 +14,14 @@ import { reportTransfer } from '../report-transfer.ts';
 import type { Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { LastTree } from './last-tree.ts';
 import { type LocalOptions, localScheme, parseLocalOptions } from './local-options.ts';
-import { type LocalTree, LocalTrees } from './local-trees.ts';
+import type { LocalTree, LocalTrees } from './local-trees.ts';
 
 export interface LocalSourceOptions {
   readonly sessions: SessionManager;
   readonly refStore: Pick<RefStore, 'get' | 'createMutable' | 'retire' | 'thaw'>;
   /** Told the digests of received files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
-  readonly database: DatabaseSync;
+  readonly trees: LocalTrees;
   /** Threads that transfers share: a pool of their own, or slow clients keep other work waiting. */
   readonly pool: ThreadPool;
 }
@@ -33,12 +32,11 @@ export interface LocalSourceOptions {
  * the same is copied. No file is ever part of two trees.
  */
 export function createLocalSource(options: LocalSourceOptions): Source {
-  const trees = new LocalTrees(options.database);
   const locks = new KeyedLock();
   return {
     schemes: [localScheme],
     contentOnly: true,
-    open: (op) => new LocalInstance(parseLocalOptions(op), options, { trees, locks }),
+    open: (op) => new LocalInstance(parseLocalOptions(op), options, locks),
   };
 }
 
@@ -52,14 +50,10 @@ class LocalInstance implements SourceInstance {
   /** By directory: who looks for its last tree while that is being changed waits for what comes of it. */
   readonly #locks: KeyedLock;
 
-  constructor(
-    local: LocalOptions,
-    options: LocalSourceOptions,
-    { trees, locks }: { readonly trees: LocalTrees; readonly locks: KeyedLock },
-  ) {
+  constructor(local: LocalOptions, options: LocalSourceOptions, locks: KeyedLock) {
     this.#local = local;
     this.#options = options;
-    this.#trees = trees;
+    this.#trees = options.trees;
     this.#locks = locks;
   }
 

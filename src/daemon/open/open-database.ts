@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { KilnError } from '../base/errors.ts';
-import { preallocate } from '../linux/preallocate.ts';
+import { KilnError } from '../../base/errors.ts';
+import { preallocate } from '../../linux/preallocate.ts';
 
 /** Raised when a release cannot read the state of an older one. */
 const schemaVersion = 3;

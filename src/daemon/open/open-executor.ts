@@ -1,0 +1,32 @@
+import path from 'node:path';
+import { DeviceRegistry } from '../../executor/cdi/device-registry.ts';
+import type { Executor } from '../../executor/executor.ts';
+import { createOciExecutor } from '../../executor/oci-executor.ts';
+import type { DaemonConfig } from '../config/daemon-config.ts';
+import type { DaemonLog } from '../daemon-log.ts';
+
+/** What runs steps, and the devices that steps can have. */
+export interface Execution {
+  readonly executor: Executor;
+  readonly devices: DeviceRegistry;
+}
+
+/** Ends the containers that a killed process left, and warns about CDI files that cannot be used. */
+export async function openExecutor(config: DaemonConfig, root: string, log: DaemonLog): Promise<Execution> {
+  const devices = new DeviceRegistry({
+    directories: config.devices.enabled ? config.devices.directories : [],
+    autoAllowed: config.devices.autoAllowed,
+    onProblem: (message) => log.warn(message),
+  });
+  await devices.current();
+  const executor = await createOciExecutor({
+    root: path.join(root, 'executor'),
+    runtime: config.worker.runtime,
+    networkMode: config.worker.network,
+    dns: config.dns,
+    cgroupParent: config.worker.cgroupParent,
+    devices,
+  });
+  await executor.recover();
+  return { executor, devices };
+}

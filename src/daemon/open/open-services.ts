@@ -1,0 +1,43 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import { Content } from '../../api/gen/content_pb.js';
+import { Control } from '../../api/gen/control_pb.js';
+import { LLBBridge } from '../../api/gen/gateway_pb.js';
+import { Health, HealthCheckResponse_ServingStatus } from '../../api/gen/health_pb.js';
+import { Debug } from '../../api/gen/kiln_debug_pb.js';
+import { TraceService } from '../../api/gen/trace_pb.js';
+import type { ContentStore } from '../../content/content.ts';
+import { blobService } from '../api/blob-service.ts';
+import { type ControlParts, controlService } from '../api/control-service.ts';
+import { type DebugParts, debugService } from '../api/debug-service.ts';
+import { gatewayService } from '../api/gateway-service.ts';
+import { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
+
+export interface ServicesOptions extends ControlParts {
+  readonly solver: DebugParts['solver'];
+  /** Where clients find what records of builds point to. */
+  readonly blobs: readonly ContentStore[];
+}
+
+/** The API as a router serves it. Disposing it cancels the builds that run. */
+export interface EngineApi extends AsyncDisposable {
+  readonly routes: (router: ConnectRouter) => void;
+}
+
+export function openServices(options: ServicesOptions): EngineApi {
+  const { builds, worker, solver, blobs } = options;
+  const owned = new AsyncDisposableStack();
+  const control = controlService(options);
+  const debug = debugService({ solver, builds, eventLoop: owned.use(new EventLoopWatch()) });
+  owned.defer(() => builds.cancelAll());
+  return {
+    routes(router) {
+      router.service(Control, control);
+      router.service(LLBBridge, gatewayService(builds, worker));
+      router.service(Content, blobService(blobs));
+      router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
+      router.service(Debug, debug);
+      router.service(TraceService, { export: () => ({}) });
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

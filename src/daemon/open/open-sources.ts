@@ -1,0 +1,61 @@
+import path from 'node:path';
+import type { Registry } from '../../registry/registry.ts';
+import { createGitSource } from '../../source/git/git-source.ts';
+import { createHttpSource } from '../../source/http/http-source.ts';
+import { createImageSource } from '../../source/image/image-source.ts';
+import { createOciLayoutSource } from '../../source/image/oci-layout-source.ts';
+import { createLocalSource } from '../../source/local/local-source.ts';
+import type { CommitResolver, FileResolver, ImageResolver, Source } from '../../source/source.ts';
+import type { EngineClients } from './open-clients.ts';
+import type { EngineStorage } from './open-storage.ts';
+import type { EngineThreads } from './open-threads.ts';
+
+/** Where files come from, and who tells what is there without bringing it. */
+export interface EngineSources extends AsyncDisposable {
+  readonly byScheme: ReadonlyMap<string, Source>;
+  readonly images: ImageResolver;
+  readonly layouts: ImageResolver;
+  readonly downloads: FileResolver;
+  readonly repositories: CommitResolver;
+}
+
+export interface SourcesOptions {
+  /** The engine's root. */
+  readonly directory: string;
+  readonly storage: EngineStorage;
+  readonly threads: EngineThreads;
+  readonly clients: EngineClients;
+  readonly registry: Registry;
+}
+
+/** Opens every source there is: a new one is added to the list here. */
+export function openSources(options: SourcesOptions): EngineSources {
+  const { directory, threads, registry, clients } = options;
+  const { sessions, services } = clients;
+  const { content, refStore, checksums, images: localImages, localTrees, downloads } = options.storage;
+  const images = createImageSource({ registry, content, refStore, services, localImages });
+  const layouts = createOciLayoutSource({ sessions, content, refStore });
+  const local = createLocalSource({
+    sessions,
+    refStore,
+    checksums,
+    trees: localTrees,
+    pool: threads.transfers,
+  });
+  const http = createHttpSource({ sessions, services, refStore, checksums, downloads });
+  const git = createGitSource({
+    services,
+    refStore,
+    pool: threads.files,
+    directory: path.join(directory, 'git'),
+  });
+  const all: readonly Source[] = [images, layouts, local, http, git];
+  return {
+    byScheme: new Map(all.flatMap((source) => source.schemes.map((scheme) => [scheme, source]))),
+    images,
+    layouts,
+    downloads: http,
+    repositories: git,
+    [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
+  };
+}
