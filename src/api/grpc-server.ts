@@ -94,14 +94,15 @@ export class GrpcServer implements AsyncDisposable {
           ),
         ),
       );
-      server.listen(socketOptions(address), resolve);
+      if (address.kind === 'unix') privately(() => server.listen(socketOptions(address), resolve));
+      else server.listen(socketOptions(address), resolve);
     });
     // A connection that could not be accepted, for want of descriptors, say, is lost alone.
     server.on('error', () => {});
     this.#servers.push(server);
     if (address.kind === 'unix') {
-      chmodSync(address.path, options.mode ?? 0o660);
       if (options.gid !== undefined) chownSync(address.path, -1, options.gid);
+      chmodSync(address.path, options.mode ?? 0o660);
       return address;
     }
     return { ...address, port: (server.address() as net.AddressInfo).port };
@@ -157,4 +158,14 @@ async function removeDeadSocket(path: string): Promise<void> {
     });
   }
   rmSync(path, { force: true });
+}
+
+/** What `make` makes before it returns is the user's alone, whatever the umask: a socket takes connections before it can get its mode. */
+function privately(make: () => void): void {
+  const before = process.umask(0o177);
+  try {
+    make();
+  } finally {
+    process.umask(before);
+  }
 }

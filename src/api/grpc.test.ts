@@ -5,6 +5,7 @@ import { connect as connectNet, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { fromBinary } from '@bufbuild/protobuf';
 import { Code, type ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
@@ -395,4 +396,35 @@ test('a peer that is no HTTP/2 server is an error, not a hang', async () => {
   await using call = await connection.open('/x.Y/Z');
   await assert.rejects(collect(call), (error: KilnError) => error.code === 'unavailable');
   rude.close();
+});
+
+test('a socket file is open to nobody else from its first moment, whatever the umask', async () => {
+  const paths = Array.from({ length: 100 }, () => newAddress() as Extract<Address, { kind: 'unix' }>);
+  const shared = new Int32Array(new SharedArrayBuffer(8));
+  const watching = `
+    const { workerData: { shared, paths } } = require('node:worker_threads');
+    const { statSync } = require('node:fs');
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
+    for (const path of paths) {
+      let stats;
+      do stats = statSync(path, { throwIfNoEntry: false }); while (!stats && Atomics.load(shared, 0) === 1);
+      if (stats) Atomics.or(shared, 1, stats.mode);
+    }`;
+  const watcher = new Worker(watching, {
+    eval: true,
+    workerData: { shared, paths: paths.map((address) => address.path) },
+  });
+  const ended = once(watcher, 'exit');
+  await Atomics.waitAsync(shared, 0, 0).value;
+  await using server = new GrpcServer({ handlers: new Map() });
+  const before = process.umask(0);
+  try {
+    for (const address of paths) await server.listen(address, { mode: 0o600 });
+  } finally {
+    process.umask(before);
+    Atomics.store(shared, 0, 2);
+  }
+  await ended;
+  assert.equal((shared[1]! & 0o777).toString(8), '600');
 });
