@@ -27,7 +27,7 @@ import { KilnError } from '../base/errors.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { createClientOutput } from '../file-sync/client-output.ts';
 import { type ClientSink, fileSendService } from '../file-sync/file-send-service.ts';
-import { createClientServices } from '../session/requests/client-services.ts';
+import { createClientCredentials } from '../session/requests/client-credentials.ts';
 import { createContentClient } from '../session/requests/content-client.ts';
 import { openSessionRig } from '../session/session-rig.ts';
 import { authService } from './auth-service.ts';
@@ -60,16 +60,16 @@ test('secrets come from files and the environment, and one that is missing is sa
       { id: 'gone', kind: 'file', path: `${file}-gone` },
     ]),
   ]);
-  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
   const ids = [rig.session.id];
-  assert.deepEqual(Buffer.from(await clients.secret(ids, 'file')), Buffer.from([0, 255, 10]));
-  assert.equal(Buffer.from(await clients.secret(ids, 'variable')).toString(), 'from the environment');
-  await assert.rejects(clients.secret(ids, 'other'), (error: KilnError) => {
+  assert.deepEqual(Buffer.from(await credentials.secret(ids, 'file')), Buffer.from([0, 255, 10]));
+  assert.equal(Buffer.from(await credentials.secret(ids, 'variable')).toString(), 'from the environment');
+  await assert.rejects(credentials.secret(ids, 'other'), (error: KilnError) => {
     assert.equal(error.code, 'not_found');
     assert.match(error.message, /"other"/);
     return true;
   });
-  await assert.rejects(clients.secret([], 'file'), hasCode('not_found'));
+  await assert.rejects(credentials.secret([], 'file'), hasCode('not_found'));
 });
 
 /** A pipe with a name, and who writes to it once it is read. */
@@ -88,8 +88,8 @@ test('a secret that can be read only once is there each time, under each of its 
       { id: 'two', kind: 'file', path: pipe },
     ]),
   ]);
-  const clients = createClientServices(rig.sessions, { directory: rig.dir });
-  const text = async (id: string) => Buffer.from(await clients.secret([rig.session.id], id)).toString();
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
+  const text = async (id: string) => Buffer.from(await credentials.secret([rig.session.id], id)).toString();
   assert.deepEqual(await Promise.all([text('one'), text('one')]), ['hush\n', 'hush\n']);
   assert.equal(await text('one'), 'hush\n');
   assert.equal(await text('two'), 'hush\n');
@@ -100,9 +100,9 @@ test('a secret that never ends is refused when it is too large', async () => {
     (file, index) => ({ id: `${index}`, kind: 'file', path: file }) as const,
   );
   await using rig = await openSessionRig([secretsService(sources)]);
-  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
   for (const { id } of sources) {
-    await assert.rejects(clients.secret([rig.session.id], id), (error: KilnError) => {
+    await assert.rejects(credentials.secret([rig.session.id], id), (error: KilnError) => {
       assert.match(error.message, /is larger than 512000 bytes/);
       return true;
     });
@@ -119,24 +119,24 @@ test('a client that does not answer is not waited for when another has the secre
     { [methodPath(Secrets.method.getSecret)]: silent, [methodPath(Auth.method.credentials)]: silent },
   ]);
   const config = newDir();
-  const login = Buffer.from('me:pass').toString('base64');
+  const encoded = Buffer.from('me:pass').toString('base64');
   writeFileSync(
     path.join(config, 'config.json'),
-    JSON.stringify({ auths: { 'a.example': { auth: login } } }),
+    JSON.stringify({ auths: { 'a.example': { auth: encoded } } }),
   );
   writeFileSync(path.join(config, 'secret'), 'word');
   const other = await rig.join([
     secretsService([{ id: 's', kind: 'file', path: path.join(config, 'secret') }]),
     authService({ configDirectory: config }),
   ]);
-  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
   const ids = [rig.session.id, other];
-  const [secret, credentials] = await Promise.all([
-    clients.secret(ids, 's'),
-    clients.credentials(ids, 'a.example'),
+  const [secret, login] = await Promise.all([
+    credentials.secret(ids, 's'),
+    credentials.login(ids, 'a.example'),
   ]);
   assert.equal(Buffer.from(secret).toString(), 'word');
-  assert.deepEqual(credentials, { username: 'me', secret: 'pass' });
+  assert.deepEqual(login, { username: 'me', secret: 'pass' });
 });
 
 test('logins come from config.json, by host, and Docker Hub by its other name', async () => {
@@ -153,8 +153,8 @@ test('logins come from config.json, by host, and Docker Hub by its other name', 
     }),
   );
   await using rig = await openSessionRig([authService({ configDirectory: config })]);
-  const clients = createClientServices(rig.sessions, { directory: rig.dir });
-  const ask = (host: string) => clients.credentials([rig.session.id], host);
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
+  const ask = (host: string) => credentials.login([rig.session.id], host);
   assert.deepEqual(await ask('registry-1.docker.io'), { username: 'hub', secret: 'se:cret' });
   assert.deepEqual(await ask('old.example'), { username: 'old', secret: 'pass' });
   assert.deepEqual(await ask('token.example'), { username: '', secret: 'refresh' });
@@ -177,15 +177,12 @@ test('a credential helper is asked, and one that is missing is named', async () 
       JSON.stringify({ credHelpers: { 'a.example': 'kilntest', 'b.example': 'kiln-missing' } }),
     );
     await using rig = await openSessionRig([authService({ configDirectory: config })]);
-    const clients = createClientServices(rig.sessions, { directory: rig.dir });
-    assert.deepEqual(await clients.credentials([rig.session.id], 'a.example'), {
+    const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
+    assert.deepEqual(await credentials.login([rig.session.id], 'a.example'), {
       username: 'u-a.example',
       secret: 's',
     });
-    await assert.rejects(
-      clients.credentials([rig.session.id], 'b.example'),
-      /docker-credential-kiln-missing/,
-    );
+    await assert.rejects(credentials.login([rig.session.id], 'b.example'), /docker-credential-kiln-missing/);
   } finally {
     process.env.PATH = before;
   }
@@ -215,9 +212,9 @@ test('tokens are fetched by the client: by POST with a login, by GET where that 
   );
   try {
     await using rig = await openSessionRig([authService({ configDirectory: config })]);
-    const clients = createClientServices(rig.sessions, { directory: rig.dir });
+    const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
     const fetchToken = (host: string, realm: string) =>
-      clients.token([rig.session.id], {
+      credentials.token([rig.session.id], {
         host,
         realm: `${base}${realm}`,
         service: 'svc',
@@ -242,10 +239,10 @@ test('tokens are fetched by the client: by POST with a login, by GET where that 
 
 test('a client without logins at all has no credentials and no tokens', async () => {
   await using rig = await openSessionRig([]);
-  const clients = createClientServices(rig.sessions, { directory: rig.dir });
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
   const request = { host: 'h', realm: 'http://127.0.0.1:1/', service: '', clientId: '', scopes: [] };
-  assert.equal(await clients.credentials([rig.session.id], 'h'), undefined);
-  assert.equal(await clients.token([rig.session.id], request), undefined);
+  assert.equal(await credentials.login([rig.session.id], 'h'), undefined);
+  assert.equal(await credentials.token([rig.session.id], request), undefined);
 });
 
 const agentRequest = { uid: 0, gid: 0, mode: 0o600, optional: false };
@@ -265,8 +262,8 @@ test('an ssh agent is reached through a socket of the engine, but only to list k
   try {
     await using ssh = await openSshService([{ id: 'work', paths: [agentPath], raw: false }]);
     await using rig = await openSessionRig([ssh.service]);
-    const clients = createClientServices(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
-    const forwarded = await clients.sshAgent([rig.session.id], { ...agentRequest, id: 'work' });
+    const credentials = createClientCredentials(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
+    const forwarded = await credentials.sshAgent([rig.session.id], { ...agentRequest, id: 'work' });
     assert.ok(forwarded);
     assert.equal(statSync(forwarded.path).mode & 0o777, 0o600);
     const socket = connect({ path: forwarded.path });
@@ -285,8 +282,8 @@ test('an ssh agent is reached through a socket of the engine, but only to list k
     await forwarded[Symbol.asyncDispose]();
     assert.equal(existsSync(forwarded.path), false);
     const missing = { ...agentRequest, id: 'other' };
-    await assert.rejects(clients.sshAgent([rig.session.id], missing), hasCode('not_found'));
-    assert.equal(await clients.sshAgent([rig.session.id], { ...missing, optional: true }), undefined);
+    await assert.rejects(credentials.sshAgent([rig.session.id], missing), hasCode('not_found'));
+    assert.equal(await credentials.sshAgent([rig.session.id], { ...missing, optional: true }), undefined);
   } finally {
     agent.close();
   }
@@ -305,8 +302,8 @@ test('a raw socket is passed through, with half-closing', async () => {
   try {
     await using ssh = await openSshService([{ id: '', paths: [target], raw: true }]);
     await using rig = await openSessionRig([ssh.service]);
-    const clients = createClientServices(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
-    await using forwarded = await clients.sshAgent([rig.session.id], { ...agentRequest, id: 'default' });
+    const credentials = createClientCredentials(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
+    await using forwarded = await credentials.sshAgent([rig.session.id], { ...agentRequest, id: 'default' });
     const socket = connect({ path: forwarded!.path, allowHalfOpen: true });
     socket.end('hello '.repeat(50_000));
     let text = '';
@@ -497,8 +494,8 @@ test('key files are loaded into an agent of their own, or what is missing for th
   for (const file of [key, pipeWith(`cat ${key}`)]) {
     await using ssh = await openSshService([{ id: 'default', paths: [file], raw: false }]);
     await using rig = await openSessionRig([ssh.service]);
-    const clients = createClientServices(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
-    await using forwarded = await clients.sshAgent([rig.session.id], { ...agentRequest, id: 'default' });
+    const credentials = createClientCredentials(rig.sessions, { directory: path.join(rig.dir, 'sockets') });
+    await using forwarded = await credentials.sshAgent([rig.session.id], { ...agentRequest, id: 'default' });
     const env = { ...process.env, SSH_AUTH_SOCK: forwarded!.path };
     const { stdout } = await promisify(execFile)('ssh-add', ['-l'], { env });
     assert.match(stdout, /ED25519/);

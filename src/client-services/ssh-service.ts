@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { SSH } from '../api/gen/session_ssh_pb.js';
 import { methodPath, unaryHandler } from '../api/unary-call.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { defaultSshId, sshIdHeader } from '../session/requests/client-services.ts';
+import { defaultSshId, sshIdHeader } from '../session/requests/client-credentials.ts';
 import { forwardSocket } from '../session/requests/forward-socket.ts';
 import type { Service } from '../session/service-host.ts';
 import { type KeyAgent, startKeyAgent } from './key-agent.ts';

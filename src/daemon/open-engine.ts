@@ -1,9 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
-import type { BuildContext } from '../engine/build-context.ts';
 import { Engine } from '../engine/engine.ts';
 import { entitlementNames, entitlementOf } from '../engine/entitlements.ts';
 import { Explainer } from '../engine/explain/explainer.ts';
+import type { JobContext } from '../engine/job-context.ts';
 import { refResults, refTraits } from '../engine/result-traits.ts';
 import { createFileOps } from '../file-op/thread-file-ops.ts';
 import { lockRoot } from '../linux/flock.ts';
@@ -80,7 +80,7 @@ export async function openEngine(
     config.worker.platforms.length > 0 ? config.worker.platforms.map(parsePlatform) : [hostPlatform()];
   const platform = platforms[0]!;
   const explainer = new Explainer({ database, entries, platform });
-  const solver = createSolver<ImmutableRef, BuildContext>({
+  const solver = createSolver<ImmutableRef, JobContext>({
     traits: refTraits,
     results: refResults(refStore),
     keyStore,
@@ -107,7 +107,7 @@ export async function openEngine(
     devices,
     fileOps: createFileOps({ pool: threads.files }),
     sources: sources.byScheme,
-    clients: clients.services,
+    credentials: clients.credentials,
     platform,
     solver,
     explainer,

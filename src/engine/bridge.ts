@@ -12,12 +12,12 @@ import type {
 import type { Definition, SourceOp } from '../llb/op.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
-import type { BuildContext } from './build-context.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import { commitTime } from './commit-time.ts';
-import type { EngineParts } from './engine-parts.ts';
+import type { EngineServices } from './engine-services.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
+import type { JobContext } from './job-context.ts';
 import { type BuildEdge, loadGraph } from './load-graph.ts';
 import { EdgeRef } from './solved-ref.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
@@ -25,8 +25,8 @@ import type { SourcePolicy } from './source-policy/source-policy.ts';
 import { withSource } from './with-source.ts';
 
 export interface BuildScope {
-  readonly parts: EngineParts;
-  readonly job: Job<ImmutableRef, BuildContext>;
+  readonly services: EngineServices;
+  readonly job: Job<ImmutableRef, JobContext>;
   readonly events: SolverEvents;
   readonly explanations: Pick<BuildExplanations, 'add'>;
   readonly sessionId: string;
@@ -47,7 +47,7 @@ export class BuildBridge implements Bridge {
   constructor(scope: BuildScope) {
     this.#scope = scope;
     this.#sources = new BuildSources(scope);
-    this.workers = [scope.parts.worker];
+    this.workers = [scope.services.worker];
   }
 
   async resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage> {
@@ -65,7 +65,7 @@ export class BuildBridge implements Bridge {
   }
 
   async sourceTime(source: SourceOp, logName: string): Promise<Date | undefined> {
-    const { platform } = this.#scope.parts;
+    const { platform } = this.#scope.services;
     const options = { platform, resolveMode: 'default', logName, gitObjects: true } as const;
     const { http, git } = await this.resolveSource(source, options);
     return http?.lastModified ?? (git?.commitObject && commitTime(git.commitObject));
@@ -92,17 +92,17 @@ export class BuildBridge implements Bridge {
   }
 
   async #runFrontend(name: string, request: BridgeSolve): Promise<FrontendResult> {
-    const { parts, sessionId, signal } = this.#scope;
+    const { services, sessionId, signal } = this.#scope;
     if (request.definition) {
       throw new KilnError(
         'invalid_argument',
         'a solve request names a frontend and has a definition: send one of them',
       );
     }
-    const frontend = parts.frontends.get(name);
+    const frontend = services.frontends.get(name);
     if (!frontend) {
       throw new KilnError('not_found', `invalid frontend: ${name}`, {
-        hint: `this daemon has ${[...parts.frontends.keys()].join(', ')}`,
+        hint: `this daemon has ${[...services.frontends.keys()].join(', ')}`,
       });
     }
     return await frontend.solve(
@@ -121,9 +121,9 @@ export class BuildBridge implements Bridge {
   }
 
   async #loadGraph(definition: Definition): Promise<BuildEdge | undefined> {
-    const { parts, entitlements, explanations } = this.#scope;
+    const { services, entitlements, explanations } = this.#scope;
     try {
-      return await loadGraph(definition, { parts, entitlements, explanations });
+      return await loadGraph(definition, { services, entitlements, explanations });
     } catch (error) {
       throw withSource(error, definition);
     }

@@ -12,15 +12,15 @@ import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
 import { parseResolveMode } from '../source/image/image-source.ts';
 import type { ImageMetadataOptions, ImageResolver, SourceContext } from '../source/source.ts';
-import { type BuildContext, sourceContext } from './build-context.ts';
-import type { EngineParts } from './engine-parts.ts';
+import type { EngineServices } from './engine-services.ts';
+import { type JobContext, sourceContext } from './job-context.ts';
 import { schemeOf } from './operations/source-operation.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import { withSource } from './with-source.ts';
 
 export interface BuildSourcesOptions {
-  readonly parts: Pick<EngineParts, 'images' | 'layouts' | 'downloads' | 'repositories' | 'platform'>;
-  readonly job: Job<ImmutableRef, BuildContext>;
+  readonly services: Pick<EngineServices, 'images' | 'layouts' | 'downloads' | 'repositories' | 'platform'>;
+  readonly job: Job<ImmutableRef, JobContext>;
   readonly guard: SourceGuard;
   readonly signal: AbortSignal;
 }
@@ -49,13 +49,13 @@ type Known = Pick<ResolvedSource, 'image' | 'http' | 'git'>;
 
 /** The sources of one build: looked at only as its policies have it. */
 export class BuildSources {
-  readonly #parts: BuildSourcesOptions['parts'];
-  readonly #job: Job<ImmutableRef, BuildContext>;
+  readonly #services: BuildSourcesOptions['services'];
+  readonly #job: Job<ImmutableRef, JobContext>;
   readonly #guard: SourceGuard;
   readonly #signal: AbortSignal;
 
-  constructor({ parts, job, guard, signal }: BuildSourcesOptions) {
-    this.#parts = parts;
+  constructor({ services, job, guard, signal }: BuildSourcesOptions) {
+    this.#services = services;
     this.#job = job;
     this.#guard = guard;
     this.#signal = signal;
@@ -96,7 +96,7 @@ export class BuildSources {
       platform,
       async (admitted, { platform: wanted, resolveMode, logName, noConfig, checksum, gitObjects }) => {
         const { image, ...found } = await this.#find(admitted, {
-          platform: wanted ?? platform ?? this.#parts.platform,
+          platform: wanted ?? platform ?? this.#services.platform,
           resolveMode: parseResolveMode(resolveMode),
           logName,
           checksum,
@@ -109,7 +109,7 @@ export class BuildSources {
   }
 
   async #find(source: SourceOp, options: ResolveSourceOptions): Promise<Known> {
-    const { images, layouts, downloads, repositories } = this.#parts;
+    const { images, layouts, downloads, repositories } = this.#services;
     const name = nameOf(source);
     switch (schemeOf(source)) {
       case 'docker-image':

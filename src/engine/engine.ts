@@ -9,10 +9,10 @@ import type { BridgeSolve, FrontendResult, SolvedRef } from '../frontend/fronten
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
-import type { BuildContext } from './build-context.ts';
-import type { EngineParts } from './engine-parts.ts';
+import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements.ts';
 import type { BuildEvents } from './explain/explainer.ts';
+import type { JobContext } from './job-context.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result-platforms.ts';
 import { EdgeRef } from './solved-ref.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
@@ -63,29 +63,29 @@ export interface Build {
 
 /** Runs builds: solves, exports, and leaves nothing behind when one ends. */
 export class Engine {
-  readonly #parts: EngineParts;
+  readonly #services: EngineServices;
 
-  constructor(parts: EngineParts) {
-    this.#parts = parts;
+  constructor(services: EngineServices) {
+    this.#services = services;
   }
 
   /** Checks the request (throws `invalid_argument`, `permission_denied`) and starts the build. It ends early when `signal` aborts. */
   start(request: BuildRequest, events: BuildEvents, signal: AbortSignal): Build {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
-    const entitlements = parseEntitlements(request.entitlements, this.#parts.entitlements);
+    const entitlements = parseEntitlements(request.entitlements, this.#services.entitlements);
     const guard = this.#guard(request);
     const ended = new AbortController();
     const alive = AbortSignal.any([signal, ended.signal]);
-    const explanations = this.#parts.explainer.begin(request.id, events);
+    const explanations = this.#services.explainer.begin(request.id, events);
     const owned = new AsyncDisposableStack();
-    const job = this.#parts.solver.createJob(
+    const job = this.#services.solver.createJob(
       request.id,
       { sessionId: request.sessionId, owned },
       explanations.watch(events),
     );
     const bridge = new BuildBridge({
-      parts: this.#parts,
+      services: this.#services,
       job,
       events,
       explanations,
@@ -110,10 +110,10 @@ export class Engine {
         work.kind === 'client' ? returned.promise : bridge.solve(work.request),
         alive,
       );
-      const platforms = resultPlatforms(result, this.#parts.platform);
-      const mismatch = platformMismatch(request.platforms ?? [this.#parts.platform], platforms);
+      const platforms = resultPlatforms(result, this.#services.platform);
+      const mismatch = platformMismatch(request.platforms ?? [this.#services.platform], platforms);
       const input = await this.#exportInput(platforms, result.metadata, alive);
-      const show = <T>(name: string, work: (context: OperationContext<BuildContext>) => Promise<T>) =>
+      const show = <T>(name: string, work: (context: OperationContext<JobContext>) => Promise<T>) =>
         job.inProgress({ digest: canonicalDigest('export', randomUUID()), name }, work);
       if (mismatch !== undefined) {
         await show('Verifying build result', async ({ progress }) =>
@@ -135,7 +135,7 @@ export class Engine {
       );
       const exporterResponse = Object.assign({}, ...responses, frontendResponse(result));
       if (request.showResult) {
-        await this.#parts.clientExporters.finalize(request.sessionId, exporterResponse, alive);
+        await this.#services.clientExporters.finalize(request.sessionId, exporterResponse, alive);
       }
       return { exporterResponse, images: imagesOf(responses) };
     };
@@ -155,7 +155,7 @@ export class Engine {
   }
 
   #guard({ sourcePolicy, policySession }: BuildRequest): SourceGuard {
-    const { sourceVerifier } = this.#parts;
+    const { sourceVerifier } = this.#services;
     return new SourceGuard(
       sourcePolicy ? [sourcePolicy] : [],
       policySession ? (check, signal) => sourceVerifier.check(policySession, check, signal) : undefined,
@@ -163,10 +163,10 @@ export class Engine {
   }
 
   #exporter(type: string, attrs: Readonly<Record<string, string>>): Exporter {
-    const known = this.#parts.exporters.get(type);
+    const known = this.#services.exporters.get(type);
     if (known) return known.open(attrs);
     throw new KilnError('invalid_argument', `exporter ${JSON.stringify(type)} could not be found`, {
-      hint: `this daemon has ${[...this.#parts.exporters.keys()].join(', ')}`,
+      hint: `this daemon has ${[...this.#services.exporters.keys()].join(', ')}`,
     });
   }
 
@@ -179,7 +179,7 @@ export class Engine {
   ): Promise<readonly Exporter[]> {
     if (!showResult) return [];
     const refs = platforms.flatMap(({ ref }) => (ref ? [showResult(ref)] : []));
-    const wanted = await this.#parts.clientExporters.find(sessionId, { metadata, refs }, signal);
+    const wanted = await this.#services.clientExporters.find(sessionId, { metadata, refs }, signal);
     return wanted.map(({ type, attrs }) => this.#exporter(type, attrs));
   }
 

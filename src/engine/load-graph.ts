@@ -6,18 +6,18 @@ import type { Definition, Op } from '../llb/op.ts';
 import { vertexName } from '../llb/op-name.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
-import type { BuildContext } from './build-context.ts';
 import { grantedDevices } from './device-grants.ts';
-import type { WorkerParts } from './engine-parts.ts';
 import type { Entitlement, Entitlements } from './entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
+import type { JobContext } from './job-context.ts';
 import { dropCacheMounts } from './operations/cache-mount.ts';
+import type { OperationServices } from './operations/operation-services.ts';
 import { operationOf } from './operations/operations.ts';
 
-export type BuildEdge = Edge<ImmutableRef, BuildContext>;
+export type BuildEdge = Edge<ImmutableRef, JobContext>;
 
 export interface LoadOptions {
-  readonly parts: WorkerParts;
+  readonly services: OperationServices;
   /** What this build may do. */
   readonly entitlements: Entitlements;
   /** Told what is loaded. */
@@ -33,14 +33,14 @@ export async function loadGraph(
   const edge = await inTurns(load(graph, options));
   for (const { op, metadata } of graph.vertices.values()) {
     if (metadata.ignoreCache && op.action.kind === 'exec')
-      await dropCacheMounts(op.action, options.parts.refStore);
+      await dropCacheMounts(op.action, options.services.refStore);
   }
   return edge;
 }
 
 function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefined> {
   if (!graph.result) return undefined;
-  const loaded = new Map<Digest, Vertex<ImmutableRef, BuildContext>>();
+  const loaded = new Map<Digest, Vertex<ImmutableRef, JobContext>>();
   for (const vertex of graph.vertices.values()) {
     yield;
     checkEntitlements(vertex, options.entitlements.allowed);
@@ -51,7 +51,7 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
       digest: vertex.digest,
       name: vertexName(vertex.op, vertex.metadata, nameOf),
       inputs,
-      operation: operationOf(vertex, inputOps, options.parts),
+      operation: operationOf(vertex, inputOps, options.services),
       ignoreCache: vertex.metadata.ignoreCache,
       group: vertex.metadata.progressGroup,
     });
@@ -61,12 +61,12 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
 }
 
 /** The graph whose steps ask for those devices that they get. */
-async function withDevices(graph: OpGraph, { parts, entitlements }: LoadOptions): Promise<OpGraph> {
+async function withDevices(graph: OpGraph, { services, entitlements }: LoadOptions): Promise<OpGraph> {
   const asking = [...graph.vertices.values()].some(
     ({ op: { action } }) => action.kind === 'exec' && action.devices.length > 0,
   );
   if (!asking) return graph;
-  const list = await parts.devices.current();
+  const list = await services.devices.current();
   const admit = (vertex: OpVertex): OpVertex => {
     const { op, digest } = vertex;
     if (op.action.kind !== 'exec' || op.action.devices.length === 0) return vertex;

@@ -5,7 +5,7 @@ import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
 import type { Definition } from '../llb/op.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
-import type { BuildContext } from './build-context.ts';
+import type { JobContext } from './job-context.ts';
 import type { BuildEdge } from './load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
 import { withSource } from './with-source.ts';
@@ -15,11 +15,11 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
   readonly id = randomUUID();
   readonly definition: Definition;
   readonly #edge: BuildEdge;
-  readonly #job: Job<ImmutableRef, BuildContext>;
+  readonly #job: Job<ImmutableRef, JobContext>;
   readonly #disposed = new AbortController();
   #result: Promise<ImmutableRef> | undefined;
 
-  constructor(definition: Definition, edge: BuildEdge, job: Job<ImmutableRef, BuildContext>) {
+  constructor(definition: Definition, edge: BuildEdge, job: Job<ImmutableRef, JobContext>) {
     this.definition = definition;
     this.#edge = edge;
     this.#job = job;

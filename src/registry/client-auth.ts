@@ -1,8 +1,8 @@
 import type { RegistryAuth } from './registry.ts';
 
-/** What a session's client offers for authentication (`ClientServices` of the session room has it). */
-export interface ClientCredentials {
-  credentials(
+/** What a session's client offers for authentication (`ClientCredentials` of the session room has it). */
+export interface RegistryCredentials {
+  login(
     sessions: readonly string[],
     ...args: Parameters<RegistryAuth['credentials']>
   ): ReturnType<RegistryAuth['credentials']>;
@@ -13,10 +13,10 @@ export interface ClientCredentials {
 }
 
 /** Authentication as the clients of `sessions`, the first one that can. */
-export function clientAuth(services: ClientCredentials, sessions: readonly string[]): RegistryAuth {
+export function clientAuth(credentials: RegistryCredentials, sessions: readonly string[]): RegistryAuth {
   return {
     identity: sessions.join(' '),
-    credentials: (host, signal) => services.credentials(sessions, host, signal),
-    token: (request, signal) => services.token(sessions, request, signal),
+    credentials: (host, signal) => credentials.login(sessions, host, signal),
+    token: (request, signal) => credentials.token(sessions, request, signal),
   };
 }

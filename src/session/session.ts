@@ -35,11 +35,11 @@ export interface SessionManager {
 }
 
 /** What client services give the engine, decoded. Each takes the ids of the sessions to ask, first one first. */
-export interface ClientServices {
+export interface ClientCredentials {
   /** Throws `not_found` when no client has the secret. */
   secret(sessions: readonly string[], id: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** Credentials for a registry host; undefined when no client has any. */
-  credentials(
+  login(
     sessions: readonly string[],
     host: string,
     signal?: AbortSignal,

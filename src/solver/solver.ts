@@ -37,7 +37,7 @@ export interface Operation<R, C> {
   /** Runs it. One result per output (all of them), owned by the caller. Inputs are borrowed. */
   execute(context: OperationContext<C>, inputs: readonly R[]): Promise<readonly R[]>;
   /** Executing vertices hold a slot of `max-parallelism` unless they say that they cost nothing. */
-  readonly weightless?: boolean;
+  readonly bypassesSlots?: boolean;
 }
 
 export interface CacheMap<R, C> {

@@ -285,11 +285,11 @@ export class VertexNode<R, C> implements Runnable {
   execute(inputs: readonly R[]): void {
     if (this.executing) return;
     const { slots } = this.#environment;
-    const weightless = this.vertex.operation.weightless === true || !slots;
-    this.#execution = weightless ? 'running' : 'waiting for a slot';
+    const bypassesSlots = this.vertex.operation.bypassesSlots === true || !slots;
+    this.#execution = bypassesSlots ? 'running' : 'waiting for a slot';
     this.#call({
       work: async (call) => {
-        const permit = weightless ? undefined : await slots.acquire(call.signal);
+        const permit = bypassesSlots ? undefined : await slots.acquire(call.signal);
         try {
           this.#execution = 'running';
           this.progress.started();

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { createClientOutput } from '../../file-sync/client-output.ts';
+import { createClientCredentials } from '../../session/requests/client-credentials.ts';
 import { createClientExporters } from '../../session/requests/client-exporters.ts';
-import { createClientServices } from '../../session/requests/client-services.ts';
 import { createSourceVerifier } from '../../session/requests/source-verifier.ts';
 import { SessionRegistry } from '../../session/session-registry.ts';
 
@@ -14,7 +14,7 @@ export function openClients(directory: string, transfers: ThreadPool) {
   const sessions = new SessionRegistry();
   return {
     sessions,
-    services: createClientServices(sessions, { directory: path.join(directory, 'sockets') }),
+    credentials: createClientCredentials(sessions, { directory: path.join(directory, 'sockets') }),
     output: createClientOutput(sessions, { pool: transfers }),
     sourceVerifier: createSourceVerifier(sessions),
     exporters: createClientExporters(sessions),

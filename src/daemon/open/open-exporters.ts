@@ -19,10 +19,10 @@ export interface ExportersOptions {
 export function openExporters(options: ExportersOptions): ReadonlyMap<string, ExporterType> {
   const { threads, registry } = options;
   const { refStore, content, images } = options.storage;
-  const { sessions, services, output } = options.clients;
+  const { sessions, credentials, output } = options.clients;
   const writer = { refStore, content };
   const all = [
-    createImageExporter({ ...writer, registry, services, images }),
+    createImageExporter({ ...writer, registry, credentials, images }),
     createArchiveExporter('oci', { ...writer, output, sessions }),
     createArchiveExporter('docker', { ...writer, output, sessions }),
     createTarExporter({ output, pool: threads.tarballs }),

@@ -31,9 +31,9 @@ export interface SourcesOptions {
 /** Opens every source there is: a new one is added to the list here. */
 export function openSources(options: SourcesOptions): EngineSources {
   const { directory, threads, registry, clients } = options;
-  const { sessions, services } = clients;
+  const { sessions, credentials } = clients;
   const { content, refStore, checksums, images: localImages, localTrees, downloads } = options.storage;
-  const images = createImageSource({ registry, content, refStore, services, localImages });
+  const images = createImageSource({ registry, content, refStore, credentials, localImages });
   const layouts = createOciLayoutSource({ sessions, content, refStore });
   const local = createLocalSource({
     sessions,
@@ -42,9 +42,9 @@ export function openSources(options: SourcesOptions): EngineSources {
     trees: localTrees,
     pool: threads.transfers,
   });
-  const http = createHttpSource({ sessions, services, refStore, checksums, downloads });
+  const http = createHttpSource({ sessions, credentials, refStore, checksums, downloads });
   const git = createGitSource({
-    services,
+    credentials,
     refStore,
     pool: threads.files,
     directory: path.join(directory, 'git'),

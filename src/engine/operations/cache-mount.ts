@@ -2,7 +2,7 @@ import type { CacheSharing, ExecMount, ExecOp } from '../../llb/op.ts';
 import { noIndex } from '../../llb/op.ts';
 import type { CacheDirectory, ImmutableRef, RefStore } from '../../ref/ref.ts';
 import type { OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
+import type { JobContext } from '../job-context.ts';
 import { absoluteMounts } from './absolute-mounts.ts';
 
 type CacheType = ExecMount['type'] & { readonly kind: 'cache' };
@@ -18,7 +18,7 @@ export async function acquireCacheMount(
   mount: ExecMount,
   base: ImmutableRef | undefined,
   refStore: RefStore,
-  context: OperationContext<BuildContext>,
+  context: OperationContext<JobContext>,
 ): Promise<CacheDirectory> {
   const { key, sharing, command } = cache;
   const from = base ? ` with base ${base.id}` : '';

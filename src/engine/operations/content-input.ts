@@ -4,12 +4,12 @@ import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
 import type { ContentChecksums, ContentSelection } from '../../content-hash/checksum.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheInput, OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
+import type { JobContext } from '../job-context.ts';
 
 /** Which path of a tree one that does not exist was probably meant to be, if that can be found out. */
 export type NearestPath = (
   path: string,
-  context: OperationContext<BuildContext>,
+  context: OperationContext<JobContext>,
 ) => Promise<string | undefined>;
 
 /** An input that is read only at `selections`: by definition they are the selector, by content what is found there counts. */
@@ -17,7 +17,7 @@ export function contentInput(
   checksums: ContentChecksums,
   selections: readonly ContentSelection[],
   nearestPath: NearestPath | undefined,
-): CacheInput<ImmutableRef, BuildContext> {
+): CacheInput<ImmutableRef, JobContext> {
   const distinct = distinctSelections(selections);
   return {
     selector: canonicalDigest('selector', distinct as unknown as Plain),
@@ -47,7 +47,7 @@ function withoutKey(error: KilnError, { id }: ImmutableRef): KilnError {
 async function missingPath(
   selections: readonly ContentSelection[],
   nearestPath: NearestPath,
-  context: OperationContext<BuildContext>,
+  context: OperationContext<JobContext>,
 ): Promise<KilnError | undefined> {
   for (const { path, wildcard } of selections) {
     if (wildcard && hasWildcard(path)) continue;

@@ -5,10 +5,10 @@ import { type CacheSharing, type ExecMount, type ExecOp, noIndex } from '../../l
 import type { ImmutableRef, MutableRef } from '../../ref/ref.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import type { OperationContext } from '../../solver/solver.ts';
-import { type BuildContext, sessionsOf } from '../build-context.ts';
-import type { WorkerParts } from '../engine-parts.ts';
+import { type JobContext, sessionsOf } from '../job-context.ts';
 import { absoluteMounts } from './absolute-mounts.ts';
 import { acquireCacheMount, cacheMountKey } from './cache-mount.ts';
+import type { OperationServices } from './operation-services.ts';
 
 /** What an output of the op becomes: what was written to a mount, or the input of a mount that cannot be written. */
 type Output =
@@ -20,8 +20,8 @@ type Output =
  * are removed.
  */
 export class ExecMounts implements AsyncDisposable {
-  readonly #parts: WorkerParts;
-  readonly #context: OperationContext<BuildContext>;
+  readonly #services: OperationServices;
+  readonly #context: OperationContext<JobContext>;
   readonly #outputs = new Map<number, Output>();
   readonly #held: AsyncDisposable[] = [];
   readonly #others: ProcessMount[] = [];
@@ -30,18 +30,18 @@ export class ExecMounts implements AsyncDisposable {
   #rootfs: SnapshotMount | undefined;
   readonlyRoot = false;
 
-  constructor(parts: WorkerParts, context: OperationContext<BuildContext>) {
-    this.#parts = parts;
+  constructor(services: OperationServices, context: OperationContext<JobContext>) {
+    this.#services = services;
     this.#context = context;
   }
 
   static async prepare(
     op: ExecOp,
     inputs: readonly ImmutableRef[],
-    parts: WorkerParts,
-    context: OperationContext<BuildContext>,
+    services: OperationServices,
+    context: OperationContext<JobContext>,
   ): Promise<ExecMounts> {
-    const prepared = new ExecMounts(parts, context);
+    const prepared = new ExecMounts(services, context);
     const command = op.meta.args.join(' ');
     const mounts = absoluteMounts(op);
     try {
@@ -69,7 +69,7 @@ export class ExecMounts implements AsyncDisposable {
   async secret(id: string, optional: boolean): Promise<Uint8Array | undefined> {
     try {
       using _ = this.#context.waitsFor(`secret ${id} from a client`);
-      return await this.#parts.clients.secret(sessionsOf(this.#context), id, this.#context.signal);
+      return await this.#services.credentials.secret(sessionsOf(this.#context), id, this.#context.signal);
     } catch (cause) {
       const error = asKilnError(cause);
       if (error.code !== 'not_found' && error.code !== 'unavailable' && error.code !== 'unimplemented')
@@ -120,7 +120,7 @@ export class ExecMounts implements AsyncDisposable {
         return;
       }
       case 'ssh': {
-        const agent = await this.#parts.clients.sshAgent(
+        const agent = await this.#services.credentials.sshAgent(
           sessionsOf(this.#context),
           type,
           this.#context.signal,
@@ -151,7 +151,7 @@ export class ExecMounts implements AsyncDisposable {
       { key, sharing, command },
       mount,
       base,
-      this.#parts.refStore,
+      this.#services.refStore,
       this.#context,
     );
     this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });
@@ -163,12 +163,12 @@ export class ExecMounts implements AsyncDisposable {
 
   async #bind(mount: ExecMount, input: ImmutableRef | undefined, command: string): Promise<SnapshotMount> {
     if (mount.readonly) {
-      const ref = input?.clone() ?? (await this.#parts.refStore.scratch());
+      const ref = input?.clone() ?? (await this.#services.refStore.scratch());
       this.#held.push({ [Symbol.asyncDispose]: () => ref.release() });
       if (mount.output !== noIndex) this.#outputs.set(mount.output, { kind: 'input', ref });
       return await ref.snapshotMount(this.#context);
     }
-    const mutable = await this.#parts.refStore.createMutable(
+    const mutable = await this.#services.refStore.createMutable(
       input,
       {
         description:

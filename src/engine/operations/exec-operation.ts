@@ -8,10 +8,11 @@ import type { OpVertex } from '../../llb/graph.ts';
 import { type ExecMeta, type ExecMount, type ExecOp, noIndex } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheInput, CacheMap, OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
-import type { BuildOperation, WorkerParts } from '../engine-parts.ts';
+import type { JobContext } from '../job-context.ts';
+import type { BuildOperation } from './build-operation.ts';
 import { contentInput } from './content-input.ts';
 import { ExecMounts } from './exec-mounts.ts';
+import type { OperationServices } from './operation-services.ts';
 import type { InputFiles } from './source-operation.ts';
 
 const rootDest = '/';
@@ -27,30 +28,31 @@ export class ExecOperation implements BuildOperation {
   readonly #platform: Platform;
   readonly #vertex: OpVertex;
   readonly #inputs: readonly InputFiles[];
-  readonly #parts: WorkerParts;
+  readonly #services: OperationServices;
 
   constructor(
     op: ExecOp,
     platform: Platform,
     vertex: OpVertex,
     inputs: readonly InputFiles[],
-    parts: WorkerParts,
+    services: OperationServices,
   ) {
     this.#op = op;
     this.#platform = platform;
     this.#vertex = vertex;
     this.#inputs = inputs;
-    this.#parts = parts;
+    this.#services = services;
   }
 
-  async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
+  async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
     const selections = execSelections(this.#op, this.#inputs.length);
     return {
       digest: canonicalDigest('exec', execIdentity(this.#op, this.#platform)),
       inputs: this.#inputs.map(
-        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, BuildContext> => {
+        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, JobContext> => {
           const selected = selections[index];
-          if (selected) return { ...contentInput(this.#parts.checksums, selected, nearestPath), contentOnly };
+          if (selected)
+            return { ...contentInput(this.#services.checksums, selected, nearestPath), contentOnly };
           const mounts = this.#op.mounts.filter(({ input }) => input === index);
           return { selector: definitionSelector(mounts), contentOnly };
         },
@@ -59,12 +61,12 @@ export class ExecOperation implements BuildOperation {
   }
 
   async execute(
-    context: OperationContext<BuildContext>,
+    context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
     const { meta, network, security, secretEnv } = this.#op;
     const command = meta.args.join(' ');
-    await using mounts = await ExecMounts.prepare(this.#op, inputs, this.#parts, context);
+    await using mounts = await ExecMounts.prepare(this.#op, inputs, this.#services, context);
     const secrets = await Promise.all(
       secretEnv.map(async ({ id, name, optional }) => {
         const value = await mounts.secret(id, optional);
@@ -73,7 +75,7 @@ export class ExecOperation implements BuildOperation {
     );
     const container = randomBytes(12).toString('hex');
     using _ = context.waitsFor(`the process ${JSON.stringify(command)} in container ${container}`);
-    await this.#parts.executor.run(
+    await this.#services.executor.run(
       {
         id: container,
         rootfs: mounts.rootfs,

@@ -13,10 +13,11 @@ import {
 } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheInput, CacheMap, OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
-import type { BuildOperation, WorkerParts } from '../engine-parts.ts';
+import type { JobContext } from '../job-context.ts';
+import type { BuildOperation } from './build-operation.ts';
 import { contentInput } from './content-input.ts';
 import { FileTrees } from './file-trees.ts';
+import type { OperationServices } from './operation-services.ts';
 import type { InputFiles } from './source-operation.ts';
 import { vertexDescription } from './vertex-description.ts';
 
@@ -25,34 +26,34 @@ export class FileOperation implements BuildOperation {
   readonly #op: FileOp;
   readonly #vertex: OpVertex;
   readonly #inputs: readonly InputFiles[];
-  readonly #parts: WorkerParts;
+  readonly #services: OperationServices;
 
-  constructor(op: FileOp, vertex: OpVertex, inputs: readonly InputFiles[], parts: WorkerParts) {
+  constructor(op: FileOp, vertex: OpVertex, inputs: readonly InputFiles[], services: OperationServices) {
     this.#op = op;
     this.#vertex = vertex;
     this.#inputs = inputs;
-    this.#parts = parts;
+    this.#services = services;
   }
 
-  async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
+  async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
     const selections = fileSelections(this.#op, this.#inputs.length);
     return {
       digest: canonicalDigest('file', this.#op.actions.map(actionIdentity)),
       inputs: this.#inputs.map(
-        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, BuildContext> => {
+        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, JobContext> => {
           const selected = selections[index];
           if (!selected) return { contentOnly };
-          return { ...contentInput(this.#parts.checksums, selected, nearestPath), contentOnly };
+          return { ...contentInput(this.#services.checksums, selected, nearestPath), contentOnly };
         },
       ),
     };
   }
 
   async execute(
-    context: OperationContext<BuildContext>,
+    context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
-    const trees = new FileTrees(this.#parts, inputs, vertexDescription(this.#vertex), context);
+    const trees = new FileTrees(this.#services, inputs, vertexDescription(this.#vertex), context);
     try {
       const lastUse = lastUses(this.#op.actions);
       const outputs: ImmutableRef[] = [];

@@ -4,8 +4,8 @@ import { noIndex } from '../../llb/op.ts';
 import type { ImmutableRef, MountedView, MutableRef } from '../../ref/ref.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import type { OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
-import type { WorkerParts } from '../engine-parts.ts';
+import type { JobContext } from '../job-context.ts';
+import type { OperationServices } from './operation-services.ts';
 
 /** A tree being written: not mounted, so actions go to the layer's own directory. */
 interface Writing {
@@ -19,21 +19,21 @@ interface Writing {
  * action writes into its base's tree in place when nobody else looks at it; actions on one tree run in one go.
  */
 export class FileTrees implements AsyncDisposable {
-  readonly #parts: WorkerParts;
+  readonly #services: OperationServices;
   readonly #description: string;
-  readonly #context: OperationContext<BuildContext>;
+  readonly #context: OperationContext<JobContext>;
   readonly #inputs: readonly ImmutableRef[];
   readonly #writing = new Map<number, Writing>();
   readonly #finished = new Map<number, ImmutableRef>();
   readonly #views = new Map<number, MountedView>();
 
   constructor(
-    parts: WorkerParts,
+    services: OperationServices,
     inputs: readonly ImmutableRef[],
     description: string,
-    context: OperationContext<BuildContext>,
+    context: OperationContext<JobContext>,
   ) {
-    this.#parts = parts;
+    this.#services = services;
     this.#inputs = inputs;
     this.#description = description;
     this.#context = context;
@@ -48,7 +48,7 @@ export class FileTrees implements AsyncDisposable {
       return open.layer.dir;
     }
     const parent = base === noIndex ? undefined : await this.#ref(base);
-    const mutable = await this.#parts.refStore.createMutable(
+    const mutable = await this.#services.refStore.createMutable(
       parent,
       { description: this.#description },
       this.#context,
@@ -95,7 +95,7 @@ export class FileTrees implements AsyncDisposable {
 
   /** Mounting and unmounting takes longer than most file ops, so it is done only for an action that needs it. */
   async #apply({ mutable, layer, queued }: Writing): Promise<void> {
-    const { fileOps } = this.#parts;
+    const { fileOps } = this.#services;
     const { signal } = this.#context;
     const rest = queued.slice(await fileOps.applyToLayer(queued, layer, signal));
     if (rest.length === 0) return;
@@ -109,7 +109,7 @@ export class FileTrees implements AsyncDisposable {
   async #scratch(): Promise<ImmutableRef> {
     const known = this.#finished.get(noIndex);
     if (known) return known;
-    const scratch = await this.#parts.refStore.scratch();
+    const scratch = await this.#services.refStore.scratch();
     this.#finished.set(noIndex, scratch);
     return scratch;
   }

@@ -3,64 +3,65 @@ import type { OpVertex } from '../../llb/graph.ts';
 import { type DiffOp, type MergeOp, noIndex } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
-import type { BuildOperation, WorkerParts } from '../engine-parts.ts';
+import type { JobContext } from '../job-context.ts';
+import type { BuildOperation } from './build-operation.ts';
+import type { OperationServices } from './operation-services.ts';
 import { vertexDescription } from './vertex-description.ts';
 
 /** Inputs on top of each other, first at the bottom. */
 export class MergeOperation implements BuildOperation {
-  readonly weightless = true;
+  readonly bypassesSlots = true;
   readonly #op: MergeOp;
   readonly #description: string;
   readonly #contentOnly: readonly boolean[];
-  readonly #parts: WorkerParts;
+  readonly #services: OperationServices;
 
-  constructor(op: MergeOp, vertex: OpVertex, contentOnly: readonly boolean[], parts: WorkerParts) {
+  constructor(op: MergeOp, vertex: OpVertex, contentOnly: readonly boolean[], services: OperationServices) {
     this.#op = op;
     this.#description = vertexDescription(vertex);
     this.#contentOnly = contentOnly;
-    this.#parts = parts;
+    this.#services = services;
   }
 
-  async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
+  async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
     return definitionMap('merge', { inputs: this.#op.inputs }, this.#contentOnly);
   }
 
   async execute(
-    _context: OperationContext<BuildContext>,
+    _context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
     const layers = this.#op.inputs.flatMap((index) => (index === noIndex ? [] : [inputs[index]!]));
-    return [await this.#parts.refStore.merge(layers, { description: this.#description })];
+    return [await this.#services.refStore.merge(layers, { description: this.#description })];
   }
 }
 
 /** What `upper` changed against `lower`. */
 export class DiffOperation implements BuildOperation {
-  readonly weightless = true;
+  readonly bypassesSlots = true;
   readonly #op: DiffOp;
   readonly #description: string;
   readonly #contentOnly: readonly boolean[];
-  readonly #parts: WorkerParts;
+  readonly #services: OperationServices;
 
-  constructor(op: DiffOp, vertex: OpVertex, contentOnly: readonly boolean[], parts: WorkerParts) {
+  constructor(op: DiffOp, vertex: OpVertex, contentOnly: readonly boolean[], services: OperationServices) {
     this.#op = op;
     this.#description = vertexDescription(vertex);
     this.#contentOnly = contentOnly;
-    this.#parts = parts;
+    this.#services = services;
   }
 
-  async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
+  async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
     return definitionMap('diff', { lower: this.#op.lower, upper: this.#op.upper }, this.#contentOnly);
   }
 
   async execute(
-    _context: OperationContext<BuildContext>,
+    _context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
     const at = (index: number) => (index === noIndex ? undefined : inputs[index]);
     const { lower, upper } = this.#op;
-    return [await this.#parts.refStore.diff(at(lower), at(upper), { description: this.#description })];
+    return [await this.#services.refStore.diff(at(lower), at(upper), { description: this.#description })];
   }
 }
 
@@ -68,7 +69,7 @@ function definitionMap(
   kind: string,
   value: Plain,
   contentOnly: readonly boolean[],
-): CacheMap<ImmutableRef, BuildContext> {
+): CacheMap<ImmutableRef, JobContext> {
   return {
     digest: canonicalDigest(kind, value),
     inputs: contentOnly.map((only) => ({ contentOnly: only })),

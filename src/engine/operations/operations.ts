@@ -1,9 +1,10 @@
 import { KilnError } from '../../base/errors.ts';
 import type { OpVertex } from '../../llb/graph.ts';
-import type { BuildOperation, WorkerParts } from '../engine-parts.ts';
+import type { BuildOperation } from './build-operation.ts';
 import { ExecOperation } from './exec-operation.ts';
 import { FileOperation } from './file-operation.ts';
 import { DiffOperation, MergeOperation } from './layer-operations.ts';
+import type { OperationServices } from './operation-services.ts';
 import { PassthroughOperation } from './passthrough-operation.ts';
 import { inputFiles, SourceOperation } from './source-operation.ts';
 
@@ -11,22 +12,22 @@ import { inputFiles, SourceOperation } from './source-operation.ts';
 export function operationOf(
   vertex: OpVertex,
   inputs: readonly OpVertex[],
-  parts: WorkerParts,
+  services: OperationServices,
 ): BuildOperation {
   const { op } = vertex;
-  const files = inputs.map(({ op: input }) => inputFiles(input, parts));
+  const files = inputs.map(({ op: input }) => inputFiles(input, services));
   const contentOnly = files.map((each) => each.contentOnly);
   switch (op.action.kind) {
     case 'source':
-      return new SourceOperation(op.action, op.platform ?? parts.platform, parts);
+      return new SourceOperation(op.action, op.platform ?? services.platform, services);
     case 'exec':
-      return new ExecOperation(op.action, op.platform ?? parts.platform, vertex, files, parts);
+      return new ExecOperation(op.action, op.platform ?? services.platform, vertex, files, services);
     case 'file':
-      return new FileOperation(op.action, vertex, files, parts);
+      return new FileOperation(op.action, vertex, files, services);
     case 'merge':
-      return new MergeOperation(op.action, vertex, contentOnly, parts);
+      return new MergeOperation(op.action, vertex, contentOnly, services);
     case 'diff':
-      return new DiffOperation(op.action, vertex, contentOnly, parts);
+      return new DiffOperation(op.action, vertex, contentOnly, services);
     case 'passthrough':
       return new PassthroughOperation(op.action, contentOnly);
     case 'build':

@@ -2,12 +2,12 @@ import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { PassthroughOp } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
-import type { BuildContext } from '../build-context.ts';
-import type { BuildOperation } from '../engine-parts.ts';
+import type { JobContext } from '../job-context.ts';
+import type { BuildOperation } from './build-operation.ts';
 
 /** Some of its inputs as they are, once all of them are there: how a tree comes to require work whose files it does not have. */
 export class PassthroughOperation implements BuildOperation {
-  readonly weightless = true;
+  readonly bypassesSlots = true;
   readonly #op: PassthroughOp;
   readonly #contentOnly: readonly boolean[];
 
@@ -16,7 +16,7 @@ export class PassthroughOperation implements BuildOperation {
     this.#contentOnly = contentOnly;
   }
 
-  async cacheMap(): Promise<CacheMap<ImmutableRef, BuildContext>> {
+  async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
     const { id, outputs } = this.#op;
     return {
       digest: canonicalDigest('passthrough', { id, outputs }),
@@ -25,7 +25,7 @@ export class PassthroughOperation implements BuildOperation {
   }
 
   async execute(
-    _context: OperationContext<BuildContext>,
+    _context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
     return this.#op.outputs.map((index) => inputs[index]!.clone());

@@ -4,9 +4,10 @@ import type { Op, SourceOp } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { SourceInstance } from '../../source/source.ts';
-import { type BuildContext, sourceContext } from '../build-context.ts';
-import type { BuildOperation, WorkerParts } from '../engine-parts.ts';
+import { type JobContext, sourceContext } from '../job-context.ts';
+import type { BuildOperation } from './build-operation.ts';
 import type { NearestPath } from './content-input.ts';
+import type { OperationServices } from './operation-services.ts';
 
 const separator = '://';
 
@@ -17,15 +18,15 @@ export interface InputFiles {
   readonly nearestPath: NearestPath | undefined;
 }
 
-export function inputFiles(op: Op, parts: WorkerParts): InputFiles {
+export function inputFiles(op: Op, services: OperationServices): InputFiles {
   const { action } = op;
-  const source = action.kind === 'source' ? parts.sources.get(schemeOf(action)) : undefined;
+  const source = action.kind === 'source' ? services.sources.get(schemeOf(action)) : undefined;
   return {
     contentOnly: source?.contentOnly === true,
     nearestPath:
       action.kind === 'source' && source
         ? async (path, context) =>
-            source.open(action, op.platform ?? parts.platform).nearestPath?.(path, sourceContext(context))
+            source.open(action, op.platform ?? services.platform).nearestPath?.(path, sourceContext(context))
         : undefined,
   };
 }
@@ -35,28 +36,28 @@ export function schemeOf({ identifier }: SourceOp): string {
 }
 
 export class SourceOperation implements BuildOperation {
-  readonly weightless = true;
+  readonly bypassesSlots = true;
   readonly #identifier: string;
   readonly #instance: SourceInstance;
 
-  constructor(op: SourceOp, platform: Platform, parts: WorkerParts) {
-    const source = parts.sources.get(schemeOf(op));
+  constructor(op: SourceOp, platform: Platform, services: OperationServices) {
+    const source = services.sources.get(schemeOf(op));
     if (!source) {
       throw new KilnError('unimplemented', `no source for ${JSON.stringify(op.identifier)}`, {
-        hint: `this daemon knows ${[...parts.sources.keys()].map((known) => `${known}${separator}`).join(', ')}`,
+        hint: `this daemon knows ${[...services.sources.keys()].map((known) => `${known}${separator}`).join(', ')}`,
       });
     }
     this.#identifier = op.identifier;
     this.#instance = source.open(op, platform);
   }
 
-  async cacheMap(context: OperationContext<BuildContext>): Promise<CacheMap<ImmutableRef, BuildContext>> {
+  async cacheMap(context: OperationContext<JobContext>): Promise<CacheMap<ImmutableRef, JobContext>> {
     using _ = context.waitsFor(`what ${this.#identifier} is now`);
     const { digest } = await this.#instance.key(sourceContext(context));
     return { digest, inputs: [] };
   }
 
-  async execute(context: OperationContext<BuildContext>): Promise<readonly ImmutableRef[]> {
+  async execute(context: OperationContext<JobContext>): Promise<readonly ImmutableRef[]> {
     using _ = context.waitsFor(`the files of ${this.#identifier}`);
     return [await this.#instance.snapshot(sourceContext(context))];
   }

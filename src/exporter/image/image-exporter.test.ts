@@ -39,7 +39,7 @@ before(async () => {
     ...rig,
     registry,
     images,
-    services: { credentials: async () => undefined, token: async () => undefined },
+    credentials: { login: async () => undefined, token: async () => undefined },
   });
   const sessions = {} as SessionManager;
   oci = createArchiveExporter('oci', { ...rig, sessions });

@@ -1,7 +1,7 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
-import { type ClientCredentials, clientAuth } from '../../registry/client-auth.ts';
+import { clientAuth, type RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { booleanAttribute } from '../attributes.ts';
 import type { Exporter, ExporterType } from '../exporter.ts';
@@ -15,7 +15,7 @@ import { pushImage } from './push-image.ts';
 
 export interface ImageExporterServices extends ImageWriterServices {
   readonly registry: Registry;
-  readonly services: ClientCredentials;
+  readonly credentials: RegistryCredentials;
   readonly images: ImageStore;
 }
 
@@ -70,7 +70,7 @@ function openImageExporter(
         }
       }
       if (push) {
-        const auth = clientAuth(services.services, [context.sessionId]);
+        const auth = clientAuth(services.credentials, [context.sessionId]);
         for (const name of names) {
           await pushImage(image, { name, byDigest, insecure, auth }, services, context).catch(
             (error: unknown) => {

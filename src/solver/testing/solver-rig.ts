@@ -33,7 +33,7 @@ export interface StepOptions {
   ) => Promise<readonly string[]> | readonly string[];
   readonly cacheInputs?: readonly TestCacheInput[];
   readonly ignoreCache?: boolean;
-  readonly weightless?: boolean;
+  readonly bypassesSlots?: boolean;
   readonly cacheMap?: (context: TestContext) => Promise<void>;
 }
 
@@ -96,7 +96,7 @@ export class SolverRig {
       inputs,
       ignoreCache: options.ignoreCache ?? false,
       operation: {
-        weightless: options.weightless,
+        bypassesSlots: options.bypassesSlots,
         cacheMap: async (context) => {
           await options.cacheMap?.(context);
           return { digest: operation, inputs: cacheInputs };

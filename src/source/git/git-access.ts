@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asKilnError } from '../../base/errors.ts';
-import type { ClientServices } from '../../session/session.ts';
+import type { ClientCredentials } from '../../session/session.ts';
 import type { SourceContext } from '../source.ts';
 import { Git } from './git.ts';
 import type { GitRequest } from './git-request.ts';
 
 export interface GitAccessOptions {
-  readonly services: Pick<ClientServices, 'secret' | 'sshAgent'>;
+  readonly credentials: Pick<ClientCredentials, 'secret' | 'sshAgent'>;
   /** For files that git is given; created when missing. */
   readonly directory: string;
 }
@@ -21,14 +21,14 @@ export interface GitAccess extends AsyncDisposable {
 /** Asks the client for what the remote needs. Throws `not_found` when it offers no ssh agent of that name. */
 export async function openGitAccess(
   request: GitRequest,
-  { services, directory }: GitAccessOptions,
+  { credentials, directory }: GitAccessOptions,
   context: SourceContext,
 ): Promise<GitAccess> {
   await using resources = new AsyncDisposableStack();
   const environment: Record<string, string> = {};
   const config: [string, string][] = [];
   if (request.scheme === 'http' || request.scheme === 'https') {
-    const header = await authorization(request, services, context);
+    const header = await authorization(request, credentials, context);
     if (header !== undefined) config.push([`http.${headerScope(request.remote)}.extraheader`, header]);
   }
   let knownHosts: string | undefined;
@@ -41,7 +41,11 @@ export async function openGitAccess(
   }
   if (request.sshAgent !== '') {
     const socket = { id: request.sshAgent, uid: process.getuid!(), gid: process.getgid!(), mode: 0o700 };
-    const agent = await services.sshAgent(context.sessions(), { ...socket, optional: false }, context.signal);
+    const agent = await credentials.sshAgent(
+      context.sessions(),
+      { ...socket, optional: false },
+      context.signal,
+    );
     if (agent) environment.SSH_AUTH_SOCK = resources.use(agent).path;
   }
   environment.GIT_SSH_COMMAND = sshCommand(knownHosts);
@@ -58,7 +62,7 @@ export async function openGitAccess(
 /** The first of the secrets that a client has, those for the host first. */
 async function authorization(
   { host, authHeaderSecret, authTokenSecret }: GitRequest,
-  services: GitAccessOptions['services'],
+  credentials: GitAccessOptions['credentials'],
   { sessions, signal }: SourceContext,
 ): Promise<string | undefined> {
   const header = (value: string) => value;
@@ -71,7 +75,7 @@ async function authorization(
     for (const [name, format] of wanted) {
       if (name === '') continue;
       try {
-        const secret = await services.secret(sessions(), name + suffix, signal);
+        const secret = await credentials.secret(sessions(), name + suffix, signal);
         return `Authorization: ${format(Buffer.from(secret).toString('utf8').trimEnd())}`;
       } catch (error) {
         if (asKilnError(error).code !== 'not_found') throw error;

@@ -19,7 +19,7 @@ import { type ProgressWriter, type StatusEvent, silentProgress } from '../../bas
 import type { SourceOp } from '../../llb/op.ts';
 import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
 import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
-import type { ClientServices } from '../../session/session.ts';
+import type { ClientCredentials } from '../../session/session.ts';
 import type { CommitResolver, Source, SourceContext } from '../source.ts';
 import { GitRepository, GitServer } from './git-rig.ts';
 import { createGitSource } from './git-source.ts';
@@ -43,7 +43,7 @@ beforeEach(async () => {
   resources.defer(() => rmSync(dir, { recursive: true }));
   const rig = await openRefStoreRig(dir, resources);
   refStore = rig.refStore;
-  const services: Pick<ClientServices, 'secret' | 'sshAgent'> = {
+  const credentials: Pick<ClientCredentials, 'secret' | 'sshAgent'> = {
     async secret(_, id) {
       const value = secrets.get(id);
       if (value === undefined) throw new KilnError('not_found', `no secret ${id}`);
@@ -51,7 +51,7 @@ beforeEach(async () => {
     },
     sshAgent: async () => undefined,
   };
-  source = createGitSource({ refStore, pool: rig.pool, services, directory: path.join(dir, 'git') });
+  source = createGitSource({ refStore, pool: rig.pool, credentials, directory: path.join(dir, 'git') });
   server = resources.use(await GitServer.start(path.join(dir, 'served')));
   repository = new GitRepository(path.join(dir, 'served/app.git'));
 });

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { silentProgress } from '../../base/progress.ts';
 import { openSshService } from '../../client-services/ssh-service.ts';
-import { createClientServices } from '../../session/requests/client-services.ts';
+import { createClientCredentials } from '../../session/requests/client-credentials.ts';
 import { openSessionRig, type SessionRig } from '../../session/session-rig.ts';
 import type { SourceContext } from '../source.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';
@@ -102,7 +102,7 @@ async function resolveMain(attrs: Readonly<Record<string, string>>): Promise<str
     attrs: { 'git.fullurl': url, ...attrs },
   });
   const options: GitAccessOptions = {
-    services: createClientServices(client.sessions, { directory: at('sockets') }),
+    credentials: createClientCredentials(client.sessions, { directory: at('sockets') }),
     directory: at('git'),
   };
   const context: SourceContext = {

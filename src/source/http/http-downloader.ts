@@ -25,7 +25,7 @@ import { discard } from '../../http/read-body.ts';
 import { type RetryPolicy, withRetry } from '../../http/retry.ts';
 import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
 import { pullUpload, uploadHost } from '../../session/requests/pull-upload.ts';
-import type { ClientServices, SessionManager } from '../../session/session.ts';
+import type { ClientCredentials, SessionManager } from '../../session/session.ts';
 import { NewTree } from '../new-tree.ts';
 import { reportTransfer } from '../report-transfer.ts';
 import type { SourceContext } from '../source.ts';
@@ -38,7 +38,7 @@ export interface HttpDownloaderOptions {
   readonly refStore: Pick<RefStore, 'get' | 'has' | 'createMutable'>;
   /** Told the digests of downloaded files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
-  readonly services: Pick<ClientServices, 'secret'>;
+  readonly credentials: Pick<ClientCredentials, 'secret'>;
   readonly sessions: Pick<SessionManager, 'any'>;
   readonly downloads: HttpDownloads;
   /** Of failures that may pass by themselves. */
@@ -248,9 +248,9 @@ export class HttpDownloader implements AsyncDisposable {
     context: SourceContext,
   ): Promise<string | undefined> {
     if (url.host === uploadHost) return undefined;
-    const { services } = this.#options;
+    const { credentials } = this.#options;
     const secret = async (id: string) =>
-      Buffer.from(await services.secret(context.sessions(), id, context.signal)).toString();
+      Buffer.from(await credentials.secret(context.sessions(), id, context.signal)).toString();
     if (authHeaderSecret !== undefined) return await secret(authHeaderSecret);
     const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
     const optional = (id: string) =>

@@ -20,7 +20,7 @@ import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
 import type { ChecksumQuestion } from '../../llb/http-metadata-message.ts';
 import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
 import { openRefStore } from '../../ref/ref-store.ts';
-import { createClientServices } from '../../session/requests/client-services.ts';
+import { createClientCredentials } from '../../session/requests/client-credentials.ts';
 import { openSessionRig } from '../../session/session-rig.ts';
 import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
 import type { SourceContext } from '../source.ts';
@@ -63,11 +63,11 @@ beforeEach(async () => {
     ]),
   );
   session = client.session.id;
-  const services = createClientServices(client.sessions, { directory: path.join(dir, 'sockets') });
+  const credentials = createClientCredentials(client.sessions, { directory: path.join(dir, 'sockets') });
   const checksums = createContentChecksums({ database, pool });
   const retry = { attempts: 3, firstDelay: 1 };
   source = resources.use(
-    createHttpSource({ downloads, refStore, checksums, services, sessions: client.sessions, retry }),
+    createHttpSource({ downloads, refStore, checksums, credentials, sessions: client.sessions, retry }),
   );
   server = resources.use(await HttpRig.start());
 });

@@ -51,8 +51,12 @@ async function createSource(localImages?: LocalImages) {
     },
     scratch: async () => ({}) as ImmutableRef,
   };
-  const services = { credentials: async () => undefined, token: async () => undefined };
-  return { source: createImageSource({ registry, content, refStore, services, localImages }), content, made };
+  const credentials = { login: async () => undefined, token: async () => undefined };
+  return {
+    source: createImageSource({ registry, content, refStore, credentials, localImages }),
+    content,
+    made,
+  };
 }
 
 const context = (session = 'one', progress: ProgressWriter = silentProgress): SourceContext => ({

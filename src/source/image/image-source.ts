@@ -11,7 +11,7 @@ import {
   withDigest,
 } from '../../oci/reference.ts';
 import type { RefStore } from '../../ref/ref.ts';
-import type { ClientCredentials } from '../../registry/client-auth.ts';
+import type { RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { ImageResolver, ResolveMode, Source, SourceContext } from '../source.ts';
 import { ImageInstance, parseChecksum, parseLayerLimit, parseRecordType } from './image-instance.ts';
@@ -31,7 +31,7 @@ export interface ImageSourceOptions {
   readonly registry: Registry;
   readonly content: ContentStore;
   readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
-  readonly services: ClientCredentials;
+  readonly credentials: RegistryCredentials;
   readonly localImages?: LocalImages;
 }
 

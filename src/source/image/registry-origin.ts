@@ -4,7 +4,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import { isIndexType, isManifestType } from '../../oci/media-type.ts';
 import { formatReference, type ImageReference, repositoryName } from '../../oci/reference.ts';
-import { type ClientCredentials, clientAuth } from '../../registry/client-auth.ts';
+import { clientAuth, type RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { SourceContext } from '../source.ts';
 import type { ImageOrigin } from './image-origin.ts';
@@ -12,16 +12,16 @@ import type { ImageOrigin } from './image-origin.ts';
 export interface RegistryOriginOptions {
   readonly registry: Registry;
   readonly content: ContentStore;
-  readonly services: ClientCredentials;
+  readonly credentials: RegistryCredentials;
   readonly seen: SeenImages;
 }
 
 /** An image in a registry. Documents that are here already are not fetched again. */
 export function registryOrigin(reference: ImageReference, options: RegistryOriginOptions): ImageOrigin {
-  const { registry, content, services, seen } = options;
+  const { registry, content, credentials, seen } = options;
   const registryContext = (signal: AbortSignal, sessions: readonly string[]) => ({
     signal,
-    auth: clientAuth(services, sessions),
+    auth: clientAuth(credentials, sessions),
   });
   return {
     name: formatReference(reference),

@@ -22,8 +22,8 @@ import { createClientOutput } from '../../../src/file-sync/client-output.ts';
 import { listDirectory } from '../../../src/file-sync/list-directory.ts';
 import { syncDirectory } from '../../../src/file-sync/sync-directory.ts';
 import { untilUnresponsive } from '../../../src/session/client-health.ts';
+import { createClientCredentials } from '../../../src/session/requests/client-credentials.ts';
 import { createClientExporters } from '../../../src/session/requests/client-exporters.ts';
-import { createClientServices } from '../../../src/session/requests/client-services.ts';
 import { createContentClient } from '../../../src/session/requests/content-client.ts';
 import { pullUpload } from '../../../src/session/requests/pull-upload.ts';
 import { createSourceVerifier } from '../../../src/session/requests/source-verifier.ts';
@@ -58,7 +58,7 @@ export default async function hostileClients(chunk: FuzzChunk): Promise<FuzzFail
     const { sessions, session } = rig;
     const signal = AbortSignal.timeout(patience);
     const ids = [session.id];
-    const clients = createClientServices(sessions, { directory: path.join(rig.dir, 'sockets') });
+    const credentials = createClientCredentials(sessions, { directory: path.join(rig.dir, 'sockets') });
     const content = createContentClient(session, 'store');
     const output = createClientOutput(sessions, { pool });
     const request = {
@@ -75,11 +75,11 @@ export default async function hostileClients(chunk: FuzzChunk): Promise<FuzzFail
     const digest = `sha256:${'0'.repeat(64)}`;
     const source = { identifier: 'docker-image://x', attrs: {} };
     const questions: readonly (() => Promise<unknown>)[] = [
-      () => clients.secret(ids, 'id', signal),
-      () => clients.credentials(ids, 'host', signal),
-      () => clients.token(ids, { clientId: '', host: 'h', realm: 'r', service: 's', scopes: [] }, signal),
+      () => credentials.secret(ids, 'id', signal),
+      () => credentials.login(ids, 'host', signal),
+      () => credentials.token(ids, { clientId: '', host: 'h', realm: 'r', service: 's', scopes: [] }, signal),
       async () => {
-        const agent = await clients.sshAgent(
+        const agent = await credentials.sshAgent(
           ids,
           { id: '', uid: 0, gid: 0, mode: 0o600, optional: true },
           signal,

@@ -8,7 +8,7 @@ import { SSH } from '../../api/gen/session_ssh_pb.js';
 import { callUnary, methodPath } from '../../api/unary-call.ts';
 import { firstAnswer } from '../../base/async/first-answer.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
-import type { ClientServices, Session, SessionManager, SshAgentRequest } from '../session.ts';
+import type { ClientCredentials, Session, SessionManager, SshAgentRequest } from '../session.ts';
 import { forwardSocket } from './forward-socket.ts';
 
 /** Names the agent that is meant, in the metadata of a call. */
@@ -23,10 +23,10 @@ const authLimit = 60_000;
 const patience = 3_000;
 
 /** The services of clients, called through their sessions. `directory`, created when missing, is for sockets. */
-export function createClientServices(
+export function createClientCredentials(
   sessions: SessionManager,
   { directory }: { readonly directory: string },
-): ClientServices {
+): ClientCredentials {
   return {
     async secret(ids, id, signal) {
       const answer = await ask(sessions, ids, signal, async (session, own) => {
@@ -39,7 +39,7 @@ export function createClientServices(
       });
     },
 
-    async credentials(ids, host, signal) {
+    async login(ids, host, signal) {
       const answer = await ask(sessions, ids, signal, async (session, own) => {
         const open = session.open.bind(session);
         return await callUnary(open, Auth.method.credentials, { host }, { signal: withLimit(own) });

@@ -2,7 +2,7 @@ import type { OperationContext } from '../solver/solver.ts';
 import type { SourceContext } from '../source/source.ts';
 
 /** What one build brings to the vertices it needs. */
-export interface BuildContext {
+export interface JobContext {
   /** The session of the client; empty for a build without one. */
   readonly sessionId: string;
   /** What is released when the build ends. */
@@ -10,11 +10,11 @@ export interface BuildContext {
 }
 
 /** The sessions of all builds that want the running vertex, each once. */
-export function sessionsOf(context: OperationContext<BuildContext>): readonly string[] {
+export function sessionsOf(context: OperationContext<JobContext>): readonly string[] {
   return [...new Set(context.jobs().map(({ sessionId }) => sessionId))].filter((id) => id !== '');
 }
 
-export function sourceContext(context: OperationContext<BuildContext>): SourceContext {
+export function sourceContext(context: OperationContext<JobContext>): SourceContext {
   return {
     signal: context.signal,
     progress: context.progress,
