@@ -7,7 +7,6 @@ export const toMend = {
   filesInCircles: {
     'src/base': 2,
     'src/content-hash': 4,
-    'src/engine': 16,
     'src/file-sync': 6,
     'src/frontend': 2,
     'src/layer-blob': 2,
@@ -26,7 +25,6 @@ export const toMend = {
     'daemon.ts': 'two meanings',
     'registry.ts': 'two meanings',
     'go-json.ts': 'two meanings',
-    'build-context.ts': 'two meanings',
     'build-request.ts': 'two meanings',
     'capabilities.ts': 'two meanings',
     'devices.test.ts': 'two meanings',

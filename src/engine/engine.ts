@@ -11,8 +11,8 @@ import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge } from './bridge.ts';
 import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements.ts';
-import type { BuildEvents } from './explain/explainer.ts';
 import type { JobContext } from './job-context.ts';
+import type { JobEvents } from './job-events.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result-platforms.ts';
 import { EdgeRef } from './solved-ref.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
@@ -70,7 +70,7 @@ export class Engine {
   }
 
   /** Checks the request (throws `invalid_argument`, `permission_denied`) and starts the build. It ends early when `signal` aborts. */
-  start(request: BuildRequest, events: BuildEvents, signal: AbortSignal): Build {
+  start(request: BuildRequest, events: JobEvents, signal: AbortSignal): Build {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
     const entitlements = parseEntitlements(request.entitlements, this.#services.entitlements);

@@ -15,7 +15,7 @@ import type { Digest } from '../../base/digest.ts';
 import type { StatusEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
 import { WarningSources } from '../../base/warning-sources.ts';
 import type { Explanation } from '../../engine/explain/cause.ts';
-import type { BuildEvents } from '../../engine/explain/explainer.ts';
+import type { JobEvents } from '../../engine/job-events.ts';
 import { causeMessage } from './cause-message.ts';
 import { StepLogLimit } from './step-log-limit.ts';
 
@@ -161,7 +161,7 @@ export interface StepCounts {
 }
 
 /** The account of one build as clients see it: kept whole, so that whoever looks later sees all of it. */
-export class BuildProgress implements BuildEvents {
+export class BuildProgress implements JobEvents {
   readonly #all = new Pending();
   readonly #latest = new Map<string, Vertex>();
   readonly #logLimit = new StepLogLimit();

@@ -4,11 +4,11 @@ import type { VertexEvent } from '../../base/progress.ts';
 import type { ContentEntries } from '../../content-hash/content-entries.ts';
 import type { OpGraph, OpVertex } from '../../llb/graph.ts';
 import type { LookupAccount, SolverEvents } from '../../solver/solver.ts';
+import type { JobEvents } from '../job-events.ts';
 import { schemeOf } from '../operations/source-operation.ts';
 import type { AccountStore } from './account-store.ts';
 import type { Cause } from './cause.ts';
 import { causeText } from './cause-text.ts';
-import type { BuildEvents } from './explainer.ts';
 import { nearestAccount } from './nearest-account.ts';
 import { placeOf, type StepAccount, stepAccount } from './step-account.ts';
 import { type Explained, StepComparison } from './step-comparison.ts';
@@ -17,7 +17,7 @@ export interface BuildExplanationsOptions {
   readonly accounts: AccountStore;
   readonly entries: Pick<ContentEntries, 'compare'>;
   readonly platform: Platform;
-  readonly events: BuildEvents;
+  readonly events: JobEvents;
   readonly onEnd: () => void;
 }
 

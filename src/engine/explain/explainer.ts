@@ -1,17 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ContentEntries } from '../../content-hash/content-entries.ts';
-import type { LookupAccount, SolverEvents, SolverObserver } from '../../solver/solver.ts';
+import type { LookupAccount, SolverObserver } from '../../solver/solver.ts';
+import type { JobEvents } from '../job-events.ts';
 import { AccountStore } from './account-store.ts';
 import { BuildExplanations } from './build-explanations.ts';
-import type { Explanation } from './cause.ts';
-
-/** What a build tells while it runs. */
-export interface BuildEvents extends SolverEvents {
-  /** Why a vertex that ran was not cached. */
-  explanation(vertex: Digest, explanation: Explanation): void;
-}
 
 export interface ExplainerOptions {
   readonly database: DatabaseSync;
@@ -32,7 +25,7 @@ export class Explainer implements SolverObserver {
   }
 
   /** Begins the explanations of the build `id`, to be told to `events`. Its owner disposes them when nothing of it runs any more. */
-  begin(id: string, events: BuildEvents): BuildExplanations {
+  begin(id: string, events: JobEvents): BuildExplanations {
     const { entries, platform } = this.#options;
     const build = new BuildExplanations({
       accounts: this.#accounts,
