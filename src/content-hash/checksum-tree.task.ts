@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { toByteString } from '../base/text/byte-string.ts';
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import { type MergedEntry, mergedTree } from '../tree/merged-directory.ts';
 import type { ContentSelection } from './checksum.ts';
 import { checksumTree, readFileContent } from './checksum-tree.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import type { Digest } from '../base/digest.ts';
 import { errnoOf } from '../base/errors.ts';
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import { combinedDigests } from './combined-content.ts';
 import { compareContent } from './content-change.ts';
 import { type ContentComparison, entriesFile } from './content-entries.ts';

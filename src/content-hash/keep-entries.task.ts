@@ -1,6 +1,6 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { constants, zstdCompressSync } from 'node:zlib';
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 
 export interface KeepEntriesInput {
   readonly file: string;

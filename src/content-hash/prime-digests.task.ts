@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { digestHex } from '../base/digest.ts';
 import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import type { LayerDigests } from './checksum-tree.task.ts';
 import { xattrsOf } from './checksum-tree.ts';
 import type { KnownDigest } from './content-checksums.ts';

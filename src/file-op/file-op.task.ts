@@ -1,4 +1,4 @@
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import { applyChange } from './apply-change.ts';
 import type { PreparedAction, UnmountedLayer } from './file-op.ts';
 import { LayerTarget } from './layer-target.ts';

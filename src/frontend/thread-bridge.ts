@@ -1,5 +1,5 @@
 import { abortable } from '../base/async/lifetime.ts';
-import type { TaskContext } from '../base/threads/thread-pool.ts';
+import type { TaskContext } from '../base/threads/task.ts';
 import { WarningSources } from '../base/warning-sources.ts';
 import type {
   NumberedResult,

@@ -1,4 +1,4 @@
-import type { SharedThreads } from '../base/threads/shared-threads.ts';
+import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type {
   NumberedResult,
   Question,
@@ -13,7 +13,7 @@ export interface ThreadedFrontendOptions {
   readonly name: string;
   /** The task that runs the frontend: see `thread-bridge.ts`. */
   readonly module: URL;
-  readonly threads: SharedThreads;
+  readonly threads: ThreadPool;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import { LayerBlobWriter, type WrittenBlob } from './blob-writer.ts';
 import type { SharedBlockRing } from './compression/block-ring.ts';
 import { readLayerTar } from './compression/layer-stream.ts';

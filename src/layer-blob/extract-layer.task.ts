@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { Digester } from '../base/digest.ts';
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import { readLayerTar } from './compression/layer-stream.ts';
 import { type ExtractionForm, LayerExtractor } from './layer-extractor.ts';
 import { TarParser } from './tar/tar-parser.ts';

@@ -1,4 +1,4 @@
-import type { Task } from '../base/threads/thread-pool.ts';
+import type { Task } from '../base/threads/task.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import { LayerBlobWriter, type WrittenBlob } from './blob-writer.ts';
 import type { BlockFormat } from './compression/block-codec.ts';

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { type ByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
-import type { TaskContext } from '../base/threads/thread-pool.ts';
+import type { TaskContext } from '../base/threads/task.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
 import type { SnapshotUsage } from './snapshot.ts';
 

@@ -1,5 +1,5 @@
 import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../src/base/testing/run-seeds.ts';
-import type { Task } from '../../src/base/threads/thread-pool.ts';
+import type { Task } from '../../src/base/threads/task.ts';
 import { fuzzDockerfile } from './fuzz-dockerfile.ts';
 
 /** Answers the first failure. */

@@ -1,5 +1,5 @@
 import { KilnError } from '../errors.ts';
-import type { Task } from '../threads/thread-pool.ts';
+import type { Task } from '../threads/task.ts';
 
 export type EchoInput =
   | { readonly kind: 'answer'; readonly value: string }

@@ -1,23 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EchoInput } from '../testing/echo.task.ts';
-import { type SharedRunOptions, SharedThreads } from './shared-threads.ts';
+import type { RunOptions } from './thread-job.ts';
+import { ThreadPool, type ThreadPoolOptions } from './thread-pool.ts';
 
 const task = new URL('../testing/echo.task.ts', import.meta.url);
-const run = (
-  threads: SharedThreads,
-  input: EchoInput,
-  options: SharedRunOptions<string, string, string> = {},
-) => threads.run<EchoInput, string, string, string, string>(task, input, options);
+
+/** A pool whose tasks share one thread as long as it begins what it is given. */
+const sharedPool = (options: ThreadPoolOptions = {}) =>
+  new ThreadPool({ size: 8, kept: 1, tasksPerThread: 50, shared: true, ...options });
+
+/** Runs a task that may begin anew. */
+const run = (threads: ThreadPool, input: EchoInput, options: RunOptions<string, string, string> = {}) =>
+  threads.run<EchoInput, string, string, string, string>(task, input, { onRestart() {}, ...options });
 
 test('tasks that wait for answers share a thread, and none waits for another', async () => {
-  await using threads = new SharedThreads({ size: 1 });
+  await using pool = sharedPool({ size: 1 });
   const all = Promise.withResolvers<void>();
   let asked = 0;
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, index) =>
       run(
-        threads,
+        pool,
         { kind: 'ask', question: String(index) },
         {
           async onAsk(question) {
@@ -33,49 +37,46 @@ test('tasks that wait for answers share a thread, and none waits for another', a
 });
 
 test('an aborted task ends, and what shares its thread goes on', async () => {
-  await using threads = new SharedThreads({ size: 1 });
+  await using pool = sharedPool({ size: 1 });
   const stop = new AbortController();
-  const waiting = run(threads, { kind: 'wait' }, { signal: stop.signal, onEvent: () => stop.abort() });
-  const other = run(threads, { kind: 'ask', question: 'who' }, { onAsk: async () => 'me' });
+  const waiting = run(pool, { kind: 'wait' }, { signal: stop.signal, onEvent: () => stop.abort() });
+  const other = run(pool, { kind: 'ask', question: 'who' }, { onAsk: async () => 'me' });
   await assert.rejects(waiting, { code: 'canceled' });
   assert.equal(await other, 'who: me');
 });
 
 test('a task does not wait for another that computes for good', async () => {
-  await using threads = new SharedThreads({ patience: 50 });
+  await using pool = sharedPool({ patience: 50 });
   const stop = new AbortController();
   const started = Promise.withResolvers<void>();
   const endless = run(
-    threads,
+    pool,
     { kind: 'spin-for-good' },
     { signal: stop.signal, onEvent: () => started.resolve() },
   );
   await started.promise;
-  assert.equal(await run(threads, { kind: 'answer', value: 'x' }), 'x');
+  assert.equal(await run(pool, { kind: 'answer', value: 'x' }), 'x');
   stop.abort();
   await assert.rejects(endless, { code: 'canceled' });
 });
 
 test('nor does one that is given to a thread before that has started', async () => {
-  await using threads = new SharedThreads({ patience: 50 });
+  await using pool = sharedPool({ patience: 50 });
   const stop = new AbortController();
-  const endless = run(threads, { kind: 'spin-for-good' }, { signal: stop.signal });
-  assert.equal(
-    await run(threads, { kind: 'answer', value: 'x' }, { signal: AbortSignal.timeout(20_000) }),
-    'x',
-  );
+  const endless = run(pool, { kind: 'spin-for-good' }, { signal: stop.signal });
+  assert.equal(await run(pool, { kind: 'answer', value: 'x' }, { signal: AbortSignal.timeout(20_000) }), 'x');
   stop.abort();
   await assert.rejects(endless, { code: 'canceled' });
 });
 
 test('a task begins anew when its thread is ended for the sake of another', async () => {
-  await using threads = new SharedThreads({ size: 1, patience: 50 });
+  await using pool = sharedPool({ size: 1, patience: 50 });
   const stop = new AbortController();
   const asked = Promise.withResolvers<void>();
   const answered = Promise.withResolvers<string>();
   let restarts = 0;
   const victim = run(
-    threads,
+    pool,
     { kind: 'ask', question: 'who' },
     {
       onAsk: () => {
@@ -86,11 +87,7 @@ test('a task begins anew when its thread is ended for the sake of another', asyn
     },
   );
   await asked.promise;
-  const endless = run(
-    threads,
-    { kind: 'spin-for-good' },
-    { signal: stop.signal, onEvent: () => stop.abort() },
-  );
+  const endless = run(pool, { kind: 'spin-for-good' }, { signal: stop.signal, onEvent: () => stop.abort() });
   await assert.rejects(endless, { code: 'canceled' });
   answered.resolve('me');
   assert.equal(await victim, 'who: me');
@@ -98,16 +95,16 @@ test('a task begins anew when its thread is ended for the sake of another', asyn
 });
 
 test('a task that needs too much memory fails, and what shares its thread does not', async () => {
-  await using threads = new SharedThreads({ size: 1, megabytes: 64 });
+  await using pool = sharedPool({ size: 1, megabytes: 64 });
   const asked = Promise.withResolvers<void>();
   const answered = Promise.withResolvers<string>();
   const onAsk = () => {
     asked.resolve();
     return answered.promise;
   };
-  const victim = run(threads, { kind: 'ask', question: 'who' }, { onAsk });
+  const victim = run(pool, { kind: 'ask', question: 'who' }, { onAsk });
   await asked.promise;
-  await assert.rejects(run(threads, { kind: 'eat' }), { code: 'resource_exhausted' });
+  await assert.rejects(run(pool, { kind: 'eat' }), { code: 'resource_exhausted' });
   answered.resolve('me');
   assert.equal(await victim, 'who: me');
 });

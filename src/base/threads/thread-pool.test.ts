@@ -111,28 +111,53 @@ test('a task asks its caller, whose errors keep their code and hint', async () =
   await assert.rejects(ask(), { code: 'internal' });
 });
 
+/** Tidies the idle threads of a pool, and resolves when one of them has said so. */
+class Tidying implements Disposable {
+  readonly #channel = new BroadcastChannel('tidied');
+  /** How many threads have said so. */
+  count = 0;
+
+  constructor() {
+    this.#channel.addEventListener('message', () => this.count++);
+  }
+
+  async tidy(pool: ThreadPool, times = 1): Promise<void> {
+    const next = new Promise((resolve) => this.#channel.addEventListener('message', resolve, { once: true }));
+    for (let time = 0; time < times; time++) pool.tidy(new URL('../testing/tidy.task.ts', import.meta.url));
+    await next;
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel.close();
+  }
+}
+
 test('threads that have worked are tidied up once', async () => {
   await using pool = new ThreadPool({ size: 2 });
-  const tidied = new BroadcastChannel('tidied');
-  try {
-    const next = () => new Promise((resolve) => tidied.addEventListener('message', resolve, { once: true }));
-    const answer = () => run(pool, { kind: 'answer', value: 'x' });
-    const tidy = () => pool.tidy(new URL('../testing/tidy.task.ts', import.meta.url));
-    let count = 0;
-    tidied.addEventListener('message', () => count++);
-    await answer();
-    const first = next();
-    tidy();
-    tidy();
-    await first;
-    await answer();
-    const second = next();
-    tidy();
-    await second;
-    assert.equal(count, 2);
-  } finally {
-    tidied.close();
-  }
+  using tidying = new Tidying();
+  await run(pool, { kind: 'answer', value: 'x' });
+  await tidying.tidy(pool, 2);
+  await run(pool, { kind: 'answer', value: 'x' });
+  await tidying.tidy(pool);
+  assert.equal(tidying.count, 2);
+});
+
+test('idle threads that are not to be kept end', async () => {
+  await using pool = new ThreadPool({ size: 3, kept: 1 });
+  using tidying = new Tidying();
+  const all = Promise.withResolvers<string>();
+  let asked = 0;
+  const onAsk = () => {
+    if (++asked === 3) all.resolve('now');
+    return all.promise;
+  };
+  const ask = () =>
+    pool.run<EchoInput, string, string, string, string>(task, { kind: 'ask', question: 'when' }, { onAsk });
+  assert.deepEqual(await Promise.all([ask(), ask(), ask()]), ['when: now', 'when: now', 'when: now']);
+  await tidying.tidy(pool);
+  await run(pool, { kind: 'answer', value: 'x' });
+  await tidying.tidy(pool);
+  assert.equal(tidying.count, 2);
 });
 
 test('a closed pool ends what runs in it, also while a thread loads a native module', async () => {

@@ -1,5 +1,5 @@
 import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../base/testing/run-seeds.ts';
-import type { Task } from '../../base/threads/thread-pool.ts';
+import type { Task } from '../../base/threads/task.ts';
 import { fuzzLayers } from './fuzz-layers.ts';
 
 /** Answers the first failure. */

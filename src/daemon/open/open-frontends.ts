@@ -1,4 +1,4 @@
-import type { SharedThreads } from '../../base/threads/shared-threads.ts';
+import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { dockerfileFrontend } from '../../frontend/dockerfile/frontend-name.ts';
 import type { Frontend } from '../../frontend/frontend.ts';
 import { createThreadedFrontend } from '../../frontend/threaded-frontend.ts';
@@ -13,7 +13,7 @@ export interface EngineFrontends {
 }
 
 /** Every frontend that the configuration enables: a new one is added to the list here. */
-export function openFrontends(enabled: DaemonConfig['frontends'], threads: SharedThreads): EngineFrontends {
+export function openFrontends(enabled: DaemonConfig['frontends'], threads: ThreadPool): EngineFrontends {
   const all = enabled.dockerfile
     ? [createThreadedFrontend({ name: dockerfileFrontend, module: dockerfileTask, threads })]
     : [];

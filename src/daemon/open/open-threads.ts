@@ -1,4 +1,3 @@
-import { SharedThreads } from '../../base/threads/shared-threads.ts';
 import { ThreadPool } from '../../base/threads/thread-pool.ts';
 
 /** The threads of an engine, by what they are for: work of one kind never waits for threads that another kind has taken. */
@@ -14,7 +13,7 @@ export interface EngineThreads extends AsyncDisposable {
   /** `type=tar` outputs: each takes as long as its client does and holds its thread. */
   readonly tarballs: ThreadPool;
   /** Frontends: whatever a Dockerfile holds, it cannot take the daemon's memory. */
-  readonly frontends: SharedThreads;
+  readonly frontends: ThreadPool;
 }
 
 export function openThreads(): EngineThreads {
@@ -25,7 +24,9 @@ export function openThreads(): EngineThreads {
     housekeeping: owned.use(new ThreadPool({ size: 1, niceness: 10 })),
     transfers: owned.use(new ThreadPool({ size: 8, shared: true })),
     tarballs: owned.use(new ThreadPool({ size: 64, kept: 2 })),
-    frontends: owned.use(new SharedThreads({ megabytes: 1024 })),
+    frontends: owned.use(
+      new ThreadPool({ size: 8, kept: 1, tasksPerThread: 50, shared: true, megabytes: 1024 }),
+    ),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -1,6 +1,6 @@
 import { type BigIntStats, readSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
-import type { Task, TaskContext } from '../../base/threads/thread-pool.ts';
+import type { Task, TaskContext } from '../../base/threads/task.ts';
 import { type ChangedFile, visitLayerChanges } from '../../layer-blob/layer-changes.ts';
 import { LayerTarWriter, type TarSink, wholeSeconds } from '../../layer-blob/layer-tar.ts';
 import { TarWriter } from '../../layer-blob/tar/tar-writer.ts';

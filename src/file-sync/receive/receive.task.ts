@@ -1,6 +1,6 @@
 import { deferred } from '../../base/async/lifetime.ts';
 import { KilnError } from '../../base/errors.ts';
-import type { TaskContext } from '../../base/threads/thread-pool.ts';
+import type { TaskContext } from '../../base/threads/task.ts';
 import { PacketEncoder } from '../protocol/packet.ts';
 import { BatchChannel } from '../threads/batch-channel.ts';
 import type { ThreadInput } from '../threads/run-in-thread.ts';

@@ -1,4 +1,4 @@
-import type { Task } from '../../base/threads/thread-pool.ts';
+import type { Task } from '../../base/threads/task.ts';
 import type { Question, ThreadRequest, ThreadResult, ThreadWarning } from '../bridge-questions.ts';
 import { runInThisThread } from '../thread-bridge.ts';
 import { createDockerfileFrontend } from './dockerfile-frontend.ts';

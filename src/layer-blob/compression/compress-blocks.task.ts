@@ -1,4 +1,4 @@
-import type { Task } from '../../base/threads/thread-pool.ts';
+import type { Task } from '../../base/threads/task.ts';
 import { BlockRing, type SharedBlockRing } from './block-ring.ts';
 
 /** How long to hold on to the thread with nothing to do. Milliseconds. */

@@ -1,5 +1,5 @@
 import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../base/testing/run-seeds.ts';
-import type { Task } from '../../base/threads/thread-pool.ts';
+import type { Task } from '../../base/threads/task.ts';
 import { fuzzSchedule } from './fuzz-schedule.ts';
 
 /** Answers the first failure. */

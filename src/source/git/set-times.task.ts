@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
-import type { Task } from '../../base/threads/thread-pool.ts';
+import type { Task } from '../../base/threads/task.ts';
 import { utimens } from '../../linux/utimens.ts';
 
 export interface SetTimesInput {

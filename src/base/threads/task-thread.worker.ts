@@ -1,23 +1,24 @@
+/** What runs in a thread of a pool: begins tasks as it is told, and carries their events, questions and results. */
 import { setPriority } from 'node:os';
 import { parentPort, type Transferable, workerData } from 'node:worker_threads';
 import { type Deferred, deferred } from '../async/lifetime.ts';
 import { KilnError } from '../errors.ts';
+import type { Task } from './task.ts';
+import { TaskState } from './task-state.ts';
 import {
-  type FromWorker,
+  type FromThread,
   fromWireError,
-  type Task,
-  type ToWorker,
-  taskState,
+  type ThreadData,
+  type ToThread,
   toWireError,
-  type WorkerOptions,
-} from './thread-pool.ts';
+} from './thread-messages.ts';
 
-const { niceness } = workerData as WorkerOptions;
-// Of this thread only: Linux has a priority for each.
+const { niceness } = workerData as ThreadData;
+// On Linux each thread has a priority of its own.
 if (niceness > 0) setPriority(niceness);
 
 const port = parentPort!;
-const post = (message: FromWorker, transfer: readonly Transferable[] = []) =>
+const post = (message: FromThread, transfer: readonly Transferable[] = []) =>
   port.postMessage(message, transfer as Transferable[]);
 
 /** A task that runs. */
@@ -29,7 +30,7 @@ interface Running {
 
 const running = new Map<number, Running>();
 
-port.on('message', (message: ToWorker) => {
+port.on('message', (message: ToThread) => {
   switch (message.kind) {
     case 'run':
       void run(message);
@@ -56,8 +57,9 @@ port.on('message', (message: ToWorker) => {
   }
 });
 
-async function run({ id, module, input, state }: Extract<ToWorker, { kind: 'run' }>): Promise<void> {
-  if (Atomics.compareExchange(state, taskState.begun, 0, 1) !== 0) return;
+async function run({ id, module, input, state: cells }: Extract<ToThread, { kind: 'run' }>): Promise<void> {
+  const state = new TaskState(cells);
+  if (!state.begin()) return;
   const current: Running = { stop: new AbortController(), open: new Map() };
   running.set(id, current);
   let questions = 0;
@@ -65,10 +67,10 @@ async function run({ id, module, input, state }: Extract<ToWorker, { kind: 'run'
     const { default: task } = (await import(module)) as {
       default: Task<unknown, unknown, unknown, unknown, unknown>;
     };
-    Atomics.store(state, taskState.loaded, 1);
+    state.setLoaded();
     const output = await task(input, {
       throwIfAborted() {
-        if (Atomics.load(state, taskState.cancelled) !== 0) throw new KilnError('canceled', 'canceled');
+        if (state.isCancelled) throw new KilnError('canceled', 'canceled');
       },
       signal: current.stop.signal,
       emit: (event, transfer) => post({ id, kind: 'event', event }, transfer),
