@@ -1,6 +1,6 @@
 import { Secrets } from '../api/gen/session_secrets_pb.js';
 import { methodPath, unaryHandler } from '../api/unary-call.ts';
-import { SharedWork } from '../base/async/shared-work.ts';
+import { SingleFlight } from '../base/async/single-flight.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { readBounded } from '../base/read-bounded.ts';
 import type { Service } from '../session/service-host.ts';
@@ -59,13 +59,17 @@ async function readSecret(
 /** By their paths: several secrets may come from one pipe. */
 class KeptFiles {
   readonly #kept = new Map<string, Buffer<ArrayBuffer>>();
-  readonly #reading = new SharedWork<Buffer<ArrayBuffer>>();
+  readonly #reading = new SingleFlight<Buffer<ArrayBuffer>>();
 
   /** One byte more than a secret may have tells that it is too large. */
   async read(path: string, signal: AbortSignal): Promise<Buffer<ArrayBuffer>> {
     const kept = this.#kept.get(path);
     if (kept) return kept;
-    const data = await this.#reading.run(path, signal, (stop) => readBounded(path, maximumSize + 1, stop));
+    const data = await this.#reading.run(
+      path,
+      (flight) => readBounded(path, maximumSize + 1, flight.signal),
+      { signal },
+    );
     this.#kept.set(path, data);
     return data;
   }

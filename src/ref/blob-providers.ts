@@ -1,5 +1,5 @@
 import { firstAnswer } from '../base/async/first-answer.ts';
-import type { WorkContext } from '../base/async/observed-work.ts';
+import type { FlightContext } from '../base/async/single-flight.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ProgressWriter } from '../base/progress.ts';
@@ -41,7 +41,7 @@ export class BlobProviders {
   }
 
   /** Throws `not_found` when nobody has named the blob, and what the first says when all fail. */
-  async fetch(descriptor: Descriptor, context: WorkContext): Promise<void> {
+  async fetch(descriptor: Descriptor, context: FlightContext): Promise<void> {
     const { digest } = descriptor;
     const present = this.#present(digest);
     // One that is gone says best that it is.
@@ -69,7 +69,7 @@ const expectedBytes = 1024 * 1024;
 async function fetchFromAny(
   descriptor: Descriptor,
   providers: readonly BlobProvider[],
-  { signal, progress }: WorkContext,
+  { signal, progress }: FlightContext,
   patience: number,
 ): Promise<void> {
   /** The most that one of them has brought, and had brought when that was looked at last. */

@@ -1,5 +1,5 @@
 import { mapLimit } from '../base/async/lifetime.ts';
-import { ObservedWork } from '../base/async/observed-work.ts';
+import { SingleFlight } from '../base/async/single-flight.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
@@ -26,7 +26,7 @@ export interface LayerBlobsOptions {
 /** Finds or makes the blobs of layers, and remembers them. */
 export class LayerBlobs {
   readonly #options: LayerBlobsOptions;
-  readonly #making = new ObservedWork<StoredBlob>();
+  readonly #making = new SingleFlight<StoredBlob>();
 
   constructor(options: LayerBlobsOptions) {
     this.#options = options;

@@ -1,4 +1,4 @@
-import { ObservedWork, type WorkContext } from '../base/async/observed-work.ts';
+import { type FlightContext, SingleFlight } from '../base/async/single-flight.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { type WaitContext, withStatus } from '../base/progress.ts';
@@ -33,8 +33,8 @@ export class LazyLayers {
   readonly #makeRoom: LazyLayersOptions['makeRoom'];
   readonly #onMade: (record: RefRecord) => void;
   readonly #providers: BlobProviders;
-  readonly #fetching = new ObservedWork<void>();
-  readonly #making = new ObservedWork<void>();
+  readonly #fetching = new SingleFlight<void>();
+  readonly #making = new SingleFlight<void>();
 
   constructor({
     records,
@@ -108,7 +108,7 @@ export class LazyLayers {
   /** Brings a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
   async fetch(descriptor: Descriptor, context: WaitContext = {}): Promise<void> {
     if (await this.#content.stat(descriptor.digest)) return;
-    const work = (workContext: WorkContext) => this.#providers.fetch(descriptor, workContext);
+    const work = (workContext: FlightContext) => this.#providers.fetch(descriptor, workContext);
     await this.#fetching.run(descriptor.digest, work, context);
   }
 
@@ -161,7 +161,7 @@ export class LazyLayers {
     return descriptor;
   }
 
-  async #makeOne(record: RefRecord, { signal, progress }: WorkContext): Promise<void> {
+  async #makeOne(record: RefRecord, { signal, progress }: FlightContext): Promise<void> {
     if (await this.hasSnapshot(record)) return;
     const id = snapshotOf(record);
     const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { abortError, throwIfAborted } from '../../base/async/lifetime.ts';
-import { SharedWork } from '../../base/async/shared-work.ts';
+import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
 import { type Digest, Digester } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
@@ -80,7 +80,7 @@ export class HttpDownloader implements AsyncDisposable {
   readonly #options: HttpDownloaderOptions;
   readonly #downloads: HttpDownloads;
   readonly #client = new HttpClient();
-  readonly #shared = new SharedWork<HttpDownload>();
+  readonly #shared = new SingleFlight<HttpDownload>();
   /** Begun, perhaps given up, but not cleaned up yet. */
   readonly #running = new Set<Promise<HttpDownload>>();
 
@@ -94,10 +94,11 @@ export class HttpDownloader implements AsyncDisposable {
     return await this.#explained(http, context, async () => {
       const authorization = await this.#authorization(http, context);
       const same = canonicalDigest('http-download', [requestDigest(http), authorization]);
-      return await this.#shared.run(same, context.signal, (signal) => {
+      const work = ({ signal }: FlightContext) => {
         const shared = { ...context, sessions: () => context.sessions(), signal };
         return this.#tracked(this.#refresh(http, authorization, shared));
-      });
+      };
+      return await this.#shared.run(same, work, { signal: context.signal });
     });
   }
 

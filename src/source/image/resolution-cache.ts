@@ -1,4 +1,4 @@
-import { SharedWork } from '../../base/async/shared-work.ts';
+import { SingleFlight } from '../../base/async/single-flight.ts';
 import type { SourceContext } from '../source.ts';
 
 const capacity = 256;
@@ -8,7 +8,7 @@ const capacity = 256;
  * often it is looked up. Look-ups that run at the same time are one.
  */
 export class ResolutionCache<T> {
-  readonly #running = new SharedWork<T>();
+  readonly #running = new SingleFlight<T>();
   readonly #known = new Map<string, T>();
 
   async get(key: string, context: SourceContext, load: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -16,7 +16,9 @@ export class ResolutionCache<T> {
     const full = JSON.stringify([session ?? '', key]);
     const known = this.#known.get(full);
     if (known !== undefined) return known;
-    const loaded = await this.#running.run(full, context.signal, load);
+    const loaded = await this.#running.run(full, ({ signal }) => load(signal), {
+      signal: context.signal,
+    });
     if (session !== undefined) this.#remember(full, loaded);
     return loaded;
   }

@@ -1,9 +1,17 @@
 import type { ProgressWriter, StatusEvent } from '../progress.ts';
 import { abortable, abortError, throwIfAborted } from './lifetime.ts';
 
-export interface WorkContext {
+/** What the work is given. */
+export interface FlightContext {
+  /** Aborts when no caller waits any more. */
   readonly signal: AbortSignal;
+  /** Reaches every caller that has a progress writer. */
   readonly progress: ProgressWriter;
+}
+
+interface Caller {
+  readonly signal?: AbortSignal;
+  readonly progress?: ProgressWriter;
 }
 
 interface Running<T> {
@@ -15,18 +23,16 @@ interface Running<T> {
 }
 
 /**
- * Work that several may ask for at once and that is done once; each of them sees its progress, from the start on. Each can
- * stop waiting on its own, and when nobody waits any more the work is aborted. Who asks again before aborted work has
- * come to its end waits for that: the work for one key never runs twice at the same time.
+ * Runs work once for all callers that ask for it under one key while it runs. Each caller has a signal of its own and may leave;
+ * work that the last caller leaves is aborted. A caller with a progress writer sees the progress of the work from its start.
+ * Nothing is remembered: a call after the work has ended runs it again, and a call while aborted work is still ending waits for
+ * that end, so work under one key never runs twice at the same time.
  */
-export class ObservedWork<T> {
+export class SingleFlight<T> {
   readonly #running = new Map<string, Running<T>>();
 
-  async run(
-    key: string,
-    work: (context: WorkContext) => Promise<T>,
-    caller: { readonly signal?: AbortSignal; readonly progress?: ProgressWriter } = {},
-  ): Promise<T> {
+  /** Returns what the work returns, or throws what it throws; throws `canceled` when the caller's signal aborts. */
+  async run(key: string, work: (context: FlightContext) => Promise<T>, caller: Caller = {}): Promise<T> {
     let running = this.#running.get(key);
     while (running?.controller.signal.aborted) {
       await abortable(running.promise.then(nothing, nothing), caller.signal);
@@ -37,7 +43,7 @@ export class ObservedWork<T> {
     return this.#wait(running, caller);
   }
 
-  #start(key: string, work: (context: WorkContext) => Promise<T>): Running<T> {
+  #start(key: string, work: (context: FlightContext) => Promise<T>): Running<T> {
     const controller = new AbortController();
     const watchers = new Set<ProgressWriter>();
     const statuses = new Map<string, StatusEvent>();
@@ -60,10 +66,7 @@ export class ObservedWork<T> {
     return running;
   }
 
-  async #wait(
-    running: Running<T>,
-    { signal, progress }: { readonly signal?: AbortSignal; readonly progress?: ProgressWriter },
-  ): Promise<T> {
+  async #wait(running: Running<T>, { signal, progress }: Caller): Promise<T> {
     running.users++;
     if (progress && !running.watchers.has(progress)) {
       for (const event of running.statuses.values()) progress.status(event);

@@ -3,19 +3,19 @@ import { test } from 'node:test';
 import { KilnError } from '../errors.ts';
 import { silentProgress } from '../progress.ts';
 import { deferred } from './lifetime.ts';
-import { ObservedWork } from './observed-work.ts';
+import { SingleFlight } from './single-flight.ts';
 
 const isCanceled = (error: unknown) => error instanceof KilnError && error.code === 'canceled';
 
 test('work for one key runs once, and late comers see its progress from the start', async () => {
-  const work = new ObservedWork<number>();
+  const flight = new SingleFlight<number>();
   const gate = deferred<void>();
   let runs = 0;
   const seen: string[][] = [[], []];
   const watch = (index: number) => ({
     progress: { ...silentProgress, status: ({ id }: { id: string }) => void seen[index]!.push(id) },
   });
-  const first = work.run(
+  const first = flight.run(
     'key',
     async ({ progress }) => {
       runs++;
@@ -26,7 +26,7 @@ test('work for one key runs once, and late comers see its progress from the star
     },
     watch(0),
   );
-  const second = work.run('key', () => assert.fail('it runs already'), watch(1));
+  const second = flight.run('key', () => assert.fail('it runs already'), watch(1));
   gate.resolve();
   assert.deepEqual(await Promise.all([first, second]), [7, 7]);
   assert.equal(runs, 1);
@@ -34,19 +34,19 @@ test('work for one key runs once, and late comers see its progress from the star
     ['one', 'two'],
     ['one', 'two'],
   ]);
-  assert.equal(await work.run('key', async () => 8), 8);
+  assert.equal(await flight.run('key', async () => 8), 8);
 });
 
 test('work is aborted with the last who waits, and not before', async () => {
-  const work = new ObservedWork<void>();
+  const flight = new SingleFlight<void>();
   const [one, two] = [new AbortController(), new AbortController()];
   let signal: AbortSignal | undefined;
   const endless = (context: { signal: AbortSignal }) => {
     signal = context.signal;
     return new Promise<void>((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason)));
   };
-  const first = work.run('key', endless, { signal: one.signal });
-  const second = work.run('key', endless, { signal: two.signal });
+  const first = flight.run('key', endless, { signal: one.signal });
+  const second = flight.run('key', endless, { signal: two.signal });
   one.abort();
   await assert.rejects(first, isCanceled);
   assert.equal(signal?.aborted, false);
@@ -56,16 +56,16 @@ test('work is aborted with the last who waits, and not before', async () => {
 });
 
 test('work asked for again while its aborted run still ends starts after that', async () => {
-  const work = new ObservedWork<string>();
+  const flight = new SingleFlight<string>();
   const gate = deferred<string>();
   const stop = new AbortController();
   const order: string[] = [];
-  const first = work.run('key', () => gate.promise.finally(() => order.push('first ended')), {
+  const first = flight.run('key', () => gate.promise.finally(() => order.push('first ended')), {
     signal: stop.signal,
   });
   stop.abort();
   await assert.rejects(first, isCanceled);
-  const second = work.run('key', async () => {
+  const second = flight.run('key', async () => {
     order.push('second started');
     return 'second';
   });
@@ -75,14 +75,14 @@ test('work asked for again while its aborted run still ends starts after that', 
 });
 
 test('a failure reaches everyone and is not remembered', async () => {
-  const work = new ObservedWork<number>();
+  const flight = new SingleFlight<number>();
   const fail = async () => {
     throw new KilnError('unavailable', 'down');
   };
-  const both = await Promise.allSettled([work.run('key', fail), work.run('key', fail)]);
+  const both = await Promise.allSettled([flight.run('key', fail), flight.run('key', fail)]);
   assert.deepEqual(
     both.map((result) => result.status),
     ['rejected', 'rejected'],
   );
-  assert.equal(await work.run('key', async () => 1), 1);
+  assert.equal(await flight.run('key', async () => 1), 1);
 });
