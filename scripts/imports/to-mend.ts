@@ -23,11 +23,9 @@ export const toMend = {
   sharedNames: {
     'daemon.ts': 'two meanings',
     'registry.ts': 'two meanings',
-    'go-json.ts': 'two meanings',
     'build-request.ts': 'two meanings',
     'capabilities.ts': 'two meanings',
     'devices.test.ts': 'two meanings',
-    'client-output.ts': 'two meanings',
     'manifest.ts': 'two meanings',
     'llb.test.ts': 'two meanings',
   },

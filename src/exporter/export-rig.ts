@@ -7,9 +7,9 @@ import { silentProgress } from '../base/progress.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
+import type { ClientOutput, OutputTree } from '../file-sync/client-output.ts';
 import { createLayerDiffer } from '../layer-blob/layer-differ.ts';
 import type { ImmutableRef, RefId } from '../ref/ref.ts';
-import type { ClientOutput, OutputTree } from './client-output.ts';
 import type { ExportContext, ExportInput, PlatformResult } from './exporter.ts';
 import type { LayerSource } from './image/image-writer.ts';
 

@@ -16,8 +16,11 @@ export interface PlatformResult {
   readonly ref: ImmutableRef | undefined;
   /** The image config (JSON) as the frontend made it; undefined for a bare LLB build. */
   readonly config: Uint8Array | undefined;
-  /** A minimal cache manifest to put into the image config (`moby.buildkit.cache.v0`). */
-  readonly inlineCache?: (layers: readonly { readonly digest: string }[]) => Promise<Uint8Array | undefined>;
+}
+
+/** Results are named by platform, unless the build has one result without a name. */
+export function isMultiPlatform(input: ExportInput): boolean {
+  return input.results.some((result) => result.key !== '');
 }
 
 export interface ExportContext {
@@ -38,6 +41,6 @@ export interface ExporterType {
 export interface Exporter {
   /** For the progress line: `exporting to image`. */
   readonly name: string;
-  /** Answers the exporter response (`containerimage.digest`, `image.name`, …). */
+  /** Returns the exporter response (`containerimage.digest`, `image.name`, …). */
   export(input: ExportInput, context: ExportContext): Promise<Readonly<Record<string, string>>>;
 }

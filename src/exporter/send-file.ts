@@ -1,5 +1,5 @@
 import { asKilnError } from '../base/errors.ts';
-import type { ClientOutput } from './client-output.ts';
+import type { ClientOutput } from '../file-sync/client-output.ts';
 import type { ExportContext } from './exporter.ts';
 
 /** Writes the client's file. A client that has the file already says so, and that is as good as having sent it. */

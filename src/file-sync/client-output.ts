@@ -20,23 +20,59 @@ export const fileSendHeaders = {
 /** Below the 4 MB that gRPC takes as one message. */
 const chunkBytes = 1024 * 1024;
 
-interface OutputTarget {
+/** Which of a client's outputs is meant. */
+export interface OutputTarget {
   readonly sessionId: string;
+  /** Position among the build's exporters. */
   readonly index: number;
 }
 
-interface OutputTree {
+/**
+ * Sends results to the client that asked for them, over its session (`moby.filesync.v1.FileSend`). Throws
+ * `failed_precondition` when the client offers no such service.
+ */
+export interface ClientOutput {
+  /** Opens the client's file for this output. `metadata` is told to the client before any data (the exporter's response). */
+  openFile(
+    target: OutputTarget,
+    metadata: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<OutputFile>;
+  /** Copies trees into the client's directory for this output, all in one transfer. */
+  sendTrees(
+    target: OutputTarget,
+    trees: readonly OutputTree[],
+    options: {
+      readonly signal: AbortSignal;
+      /** Remove what the client's directory holds besides. */
+      readonly deleteOthers: boolean;
+      readonly onProgress: (bytes: number) => void;
+    },
+  ): Promise<void>;
+}
+
+/** Disposing a file that was not closed tells the client that it is not whole. */
+export interface OutputFile extends AsyncDisposable {
+  /** Waits when the client is slow. Throws `already_exists` when the client does not want the file because it has it. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Ends the file; returns when the client has stored it. */
+  close(): Promise<void>;
+}
+
+export interface OutputTree {
+  /** A directory made for this tree in the output, `linux_arm64`; empty for the output's own root. */
   readonly prefix: string;
+  /** A directory with the files, merged; undefined for the empty tree. */
   readonly path: string | undefined;
-  /** Seconds since 1970. */
+  /** All files get this time, in seconds since 1970; undefined keeps theirs. */
   readonly epoch?: number;
 }
 
-/**
- * Sends results to clients over `moby.filesync.v1.FileSend`: a file as `BytesMessage`s, trees as in file sync. Implements the
- * exporters' `ClientOutput`.
- */
-export function createClientOutput(sessions: SessionManager, { pool }: { readonly pool: ThreadPool }) {
+/** A file is sent as `BytesMessage`s, trees as in file sync, by the threads of `pool`. */
+export function createClientOutput(
+  sessions: SessionManager,
+  { pool }: { readonly pool: ThreadPool },
+): ClientOutput {
   const open = async (
     { sessionId, index }: OutputTarget,
     metadata: Metadata,
@@ -57,23 +93,15 @@ export function createClientOutput(sessions: SessionManager, { pool }: { readonl
   };
 
   return {
-    async openFile(target: OutputTarget, metadata: Readonly<Record<string, string>>, signal: AbortSignal) {
+    async openFile(target, metadata, signal) {
       const headers: Record<string, readonly string[]> = {};
       for (const [key, value] of Object.entries(metadata)) {
         headers[`${fileSendHeaders.responsePrefix}${key.toLowerCase()}`] = [headerValue(value)];
       }
-      return new OutputFile(await open(target, headers, signal));
+      return new SentFile(await open(target, headers, signal));
     },
 
-    async sendTrees(
-      target: OutputTarget,
-      trees: readonly OutputTree[],
-      options: {
-        readonly signal: AbortSignal;
-        readonly deleteOthers: boolean;
-        readonly onProgress: (bytes: number) => void;
-      },
-    ): Promise<void> {
+    async sendTrees(target, trees, options) {
       const sources = trees.map(({ prefix, path, epoch }) => ({
         ...(path === undefined ? {} : { dir: path }),
         ...(prefix === '' ? {} : { prefix }),
@@ -110,7 +138,7 @@ export function createClientOutput(sessions: SessionManager, { pool }: { readonl
 }
 
 /** One file of a client, being written. */
-class OutputFile implements AsyncDisposable {
+class SentFile implements OutputFile {
   readonly #stream: MessageStream;
   #closed = false;
 

@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Compression, Descriptor } from '../oci/descriptor.ts';
+import type { MediaTypeFamily } from '../oci/media-type.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 
 /** The result of making a layer blob. */
@@ -14,7 +15,7 @@ export interface DiffOptions {
   readonly level?: number;
   /** Clamp file times that are later than this (seconds since 1970). */
   readonly epoch?: number;
-  readonly ociMediaTypes: boolean;
+  readonly mediaTypes: MediaTypeFamily;
   readonly signal?: AbortSignal;
 }
 

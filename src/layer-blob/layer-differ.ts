@@ -5,7 +5,8 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
-import { type Compression, type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { layerMediaType } from '../oci/media-type.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import type { WrittenBlob } from './blob-writer.ts';
 import { blockFormat } from './compression/block-codec.ts';
@@ -76,7 +77,7 @@ class LayerDiffer implements Differ {
       await store.adopt(path, { digest: blob.digest, size: blob.size });
       return {
         descriptor: {
-          mediaType: layerMediaType(compression, options.ociMediaTypes),
+          mediaType: layerMediaType(compression, options.mediaTypes),
           digest: blob.digest,
           size: blob.size,
         },
@@ -98,18 +99,6 @@ class LayerDiffer implements Differ {
 
 /** What every task that writes a blob is told. */
 type BlobTaskInput = Pick<WriteLayerInput, 'path' | 'format' | 'epoch' | 'maxHelpers'>;
-
-/** The OCI or Docker media type of a layer. */
-export function layerMediaType(compression: Compression, oci: boolean): string {
-  switch (compression) {
-    case 'uncompressed':
-      return oci ? mediaTypes.ociLayer : mediaTypes.dockerLayer;
-    case 'gzip':
-      return oci ? mediaTypes.ociLayerGzip : mediaTypes.dockerLayerGzip;
-    case 'zstd':
-      return oci ? mediaTypes.ociLayerZstd : mediaTypes.dockerLayerZstd;
-  }
-}
 
 function blobPath(store: ContentStore, digest: Digest): string {
   const path = store.localPath(digest);

@@ -1,6 +1,6 @@
 import { canonicalText } from '../base/text/canonical.ts';
 import type { Descriptor } from './descriptor.ts';
-import { isDistributable, layerMediaType } from './media-type.ts';
+import { isDistributable, translateLayerType } from './media-type.ts';
 
 /** Annotations by which daemons note something for themselves; images are written without them. */
 export function isInternalAnnotation(name: string): boolean {
@@ -19,7 +19,7 @@ export function layerIdentity(layer: Descriptor): string {
   return canonicalText([
     layer.digest,
     layer.size,
-    layerMediaType(layer.mediaType, 'oci'),
+    translateLayerType(layer.mediaType, 'oci'),
     layerPublication(layer),
   ]);
 }

@@ -1,6 +1,19 @@
 import { KilnError } from '../base/errors.ts';
 import { type Compression, mediaTypes } from './descriptor.ts';
 
+/** Whose media types a document has: each kind of document has one of either. */
+export type MediaTypeFamily = 'oci' | 'docker';
+
+/** The media types of an image's documents. */
+export const documentTypes = {
+  oci: { index: mediaTypes.ociIndex, manifest: mediaTypes.ociManifest, config: mediaTypes.ociConfig },
+  docker: {
+    index: mediaTypes.dockerManifestList,
+    manifest: mediaTypes.dockerManifest,
+    config: mediaTypes.dockerConfig,
+  },
+} as const;
+
 /** Deprecated forms of layers that may not be copied to other registries; read, and written back as they are. */
 const ociNondistributable = 'application/vnd.oci.image.layer.nondistributable.v1.tar';
 const dockerForeignLayer = 'application/vnd.docker.image.rootfs.foreign.diff.tar';
@@ -74,8 +87,13 @@ export function layerCompression(mediaType: string): Compression {
   return type.compression;
 }
 
-/** The same kind of layer in the other family's words; a type that is not known stays as it is. */
-export function layerMediaType(mediaType: string, family: 'oci' | 'docker'): string {
+/** The media type of a layer that may be copied anywhere. */
+export function layerMediaType(compression: Compression, family: MediaTypeFamily): string {
+  return layerTypes.find((type) => type.compression === compression && type.distributable)![family];
+}
+
+/** The same kind of layer in the words of `family`; a type that is not known stays as it is. */
+export function translateLayerType(mediaType: string, family: MediaTypeFamily): string {
   return layerType(mediaType)?.[family] ?? mediaType;
 }
 

@@ -3,7 +3,7 @@ import { SingleFlight } from '../base/async/single-flight.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
-import { layerCompression, layerMediaType } from '../oci/media-type.ts';
+import { layerCompression, translateLayerType } from '../oci/media-type.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
 import type { LazyLayers } from './lazy-layers.ts';
 import type { BlobOptions, LayerBlob } from './ref.ts';
@@ -40,7 +40,7 @@ export class LayerBlobs {
       parallelism,
       async (layer, _, signal) => {
         const { descriptor, diffId, epoch } = await this.#ofLayer(layer, { ...options, signal });
-        const mediaType = layerMediaType(descriptor.mediaType, options.ociMediaTypes ? 'oci' : 'docker');
+        const mediaType = translateLayerType(descriptor.mediaType, options.mediaTypes);
         const rewritten = epoch !== undefined && {
           annotations: { ...descriptor.annotations, [rewrittenTimestamp]: String(epoch) },
         };

@@ -127,7 +127,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
     };
     const blobOptions = (options: Partial<BlobOptions> = {}): BlobOptions => ({
       compression: 'gzip',
-      ociMediaTypes: true,
+      mediaTypes: 'oci',
       signal: new AbortController().signal,
       progress: silentProgress,
       ...options,
@@ -290,7 +290,7 @@ for (const openSnapshotter of [openOverlaySnapshotter, openNativeSnapshotter]) {
       assert.equal(one.length, 2);
       assert.equal(one[0]!.descriptor.mediaType, mediaTypes.ociLayerGzip);
       assert.deepEqual((await store.blobs(base, blobOptions()))[0]!.descriptor, one[0]!.descriptor);
-      const docker = await store.blobs(ref, blobOptions({ ociMediaTypes: false }));
+      const docker = await store.blobs(ref, blobOptions({ mediaTypes: 'docker' }));
       assert.equal(docker[0]!.descriptor.mediaType, mediaTypes.dockerLayerGzip);
       assert.equal(docker[0]!.descriptor.digest, one[0]!.descriptor.digest);
       const kept = await store.blobs(ref, blobOptions({ compression: 'zstd' }));

@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressWriter, WaitContext } from '../base/progress.ts';
 import type { Compression, Descriptor } from '../oci/descriptor.ts';
+import type { MediaTypeFamily } from '../oci/media-type.ts';
 import type { SnapshotId, SnapshotMount } from '../snapshot/snapshot.ts';
 
 /** The name of a record in the ref store. */
@@ -189,7 +190,7 @@ export interface BlobOptions {
   readonly force?: boolean;
   /** Clamp file times that are later than this (seconds since 1970). */
   readonly epoch?: number;
-  readonly ociMediaTypes: boolean;
+  readonly mediaTypes: MediaTypeFamily;
   readonly signal: AbortSignal;
   readonly progress: ProgressWriter;
 }

@@ -12,7 +12,7 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { encodeDefinition } from '../../llb/definition-wire.ts';
 import type { CommandContext } from '../command-context.ts';
-import { goJsonOf } from '../go-json.ts';
+import { messageJson } from '../message-json.ts';
 import { readDefinition } from '../options/read-definition.ts';
 
 export interface DumpLlbFlags {
@@ -57,9 +57,9 @@ function parseOp(bytes: Uint8Array, digest: Digest): Op {
 
 function jsonLine({ op, digest, metadata }: DumpedOp): string {
   const line = {
-    Op: goJsonOf(OpSchema, op, goOneofNames),
+    Op: messageJson(OpSchema, op, goOneofNames),
     Digest: digest,
-    OpMetadata: metadata ? goJsonOf(OpMetadataSchema, metadata, goOneofNames) : {},
+    OpMetadata: metadata ? messageJson(OpMetadataSchema, metadata, goOneofNames) : {},
   };
   return `${JSON.stringify(line)}\n`;
 }

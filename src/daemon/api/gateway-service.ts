@@ -13,7 +13,7 @@ import { gitMetadataToMessage } from '../../llb/git-metadata-message.ts';
 import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/http-metadata-message.ts';
 import { parseResolveMode } from '../../source/image/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
-import { frontendCapabilities, llbCapabilities } from './capabilities.ts';
+import { frontendCapabilities, llbCapabilities } from './advertised-capabilities.ts';
 import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { rangeFromMessage } from './source-range.ts';

@@ -1,13 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ProgressWriter } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
+import type { ClientOutput } from '../../file-sync/client-output.ts';
 import { booleanAttribute } from '../attributes.ts';
-import type { ClientOutput, OutputTree } from '../client-output.ts';
 import { parseEpoch } from '../epoch.ts';
-import type { ExporterType } from '../exporter.ts';
-import { isMultiPlatform } from '../image/image-writer.ts';
+import { type ExporterType, isMultiPlatform } from '../exporter.ts';
 import type { NamedTree, Overlap } from './find-overlap.task.ts';
-import { mountTrees, refuseSameDirectory } from './output-trees.ts';
+import { mountTrees, type ResultTree, refuseSameDirectory } from './output-trees.ts';
 
 /** Milliseconds between two reports. */
 const reportInterval = 100;
@@ -54,9 +53,9 @@ export function createLocalExporter({ output, pool }: LocalExporterServices): Ex
   };
 }
 
-/** Platforms that go into one directory must not have files in common: whose would be there in the end? */
+/** Throws when platforms that go into one directory have a file in common, of which only one could be there. */
 async function refuseOverlap(
-  trees: readonly OutputTree[],
+  trees: readonly ResultTree[],
   pool: ThreadPool,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,16 +1,22 @@
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform } from '../../base/platform.ts';
-import type { OutputTree } from '../client-output.ts';
+import type { OutputTree } from '../../file-sync/client-output.ts';
 import { type EpochOption, epochFor } from '../epoch.ts';
 import type { ExportContext, ExportInput } from '../exporter.ts';
 
-/** The results' files, readable until disposed. */
-export interface MountedTrees extends AsyncDisposable {
-  readonly trees: readonly OutputTree[];
+/** One result's files. */
+export interface ResultTree extends OutputTree {
+  /** Its platform's. */
+  readonly name: string;
 }
 
-/** Two results whose files would lie in the same directory. Whose would be there in the end? */
-export function refuseSameDirectory(trees: readonly OutputTree[]): void {
+/** The results' files, readable until disposed. */
+export interface MountedTrees extends AsyncDisposable {
+  readonly trees: readonly ResultTree[];
+}
+
+/** Throws when the files of two results would be in the same directory, where one would hide the other. */
+export function refuseSameDirectory(trees: readonly ResultTree[]): void {
   const seen = new Set<string>();
   for (const { prefix, name } of trees) {
     if (prefix !== '' && seen.has(prefix)) {
@@ -30,7 +36,7 @@ export async function mountTrees(
 ): Promise<MountedTrees> {
   const mounted = new AsyncDisposableStack();
   try {
-    const trees: OutputTree[] = [];
+    const trees: ResultTree[] = [];
     for (const { key, platform, ref } of input.results) {
       const name = key === '' ? formatPlatform(platform) : key;
       const view = ref && mounted.use(await ref.mount({ signal, progress }));

@@ -1,9 +1,8 @@
 import { withStatus } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
-import type { ClientOutput } from '../client-output.ts';
+import type { ClientOutput } from '../../file-sync/client-output.ts';
 import { parseEpoch } from '../epoch.ts';
-import type { ExporterType } from '../exporter.ts';
-import { isMultiPlatform } from '../image/image-writer.ts';
+import { type ExporterType, isMultiPlatform } from '../exporter.ts';
 import { sendFile } from '../send-file.ts';
 import { mountTrees, refuseSameDirectory } from './output-trees.ts';
 import { treeTar } from './tree-tar.ts';

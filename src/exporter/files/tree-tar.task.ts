@@ -1,11 +1,11 @@
 import { type BigIntStats, readSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import type { Task, TaskContext } from '../../base/threads/task.ts';
+import type { OutputTree } from '../../file-sync/client-output.ts';
 import { type ChangedFile, visitLayerChanges } from '../../layer-blob/layer-changes.ts';
 import { LayerTarWriter, type TarSink, wholeSeconds } from '../../layer-blob/layer-tar.ts';
 import { TarWriter } from '../../layer-blob/tar/tar-writer.ts';
 import { readContentXattrs } from '../../tree/layer-xattrs.ts';
-import type { OutputTree } from '../client-output.ts';
 
 export interface TreeTarInput {
   readonly trees: readonly OutputTree[];

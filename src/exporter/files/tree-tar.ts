@@ -1,6 +1,6 @@
 import { type Deferred, deferred } from '../../base/async/lifetime.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
-import type { OutputTree } from '../client-output.ts';
+import type { OutputTree } from '../../file-sync/client-output.ts';
 import type { TreeTarInput } from './tree-tar.task.ts';
 
 /** Chunks that wait for the reader at most. */

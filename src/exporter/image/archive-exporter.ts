@@ -2,22 +2,22 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import type { ContentStore } from '../../content/content.ts';
+import type { ClientOutput } from '../../file-sync/client-output.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { createContentClient } from '../../session/requests/content-client.ts';
 import type { SessionManager } from '../../session/session.ts';
 import { booleanAttribute } from '../attributes.ts';
-import type { ClientOutput } from '../client-output.ts';
 import { epochFor } from '../epoch.ts';
-import type { ExportContext, Exporter, ExporterType } from '../exporter.ts';
-import { withAttributeMetadata } from '../files/attribute-metadata.ts';
+import { type ExportContext, type Exporter, type ExporterType, isMultiPlatform } from '../exporter.ts';
 import { sendFile } from '../send-file.ts';
+import { withAttributeMetadata } from './attribute-metadata.ts';
 import { formatTime } from './complete-image-config.ts';
 import { fetchLayers } from './fetch-layers.ts';
 import { imageArchive } from './image-archive.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
-import { type ImageWriterServices, isMultiPlatform, type WrittenImage, writeImage } from './image-writer.ts';
+import { type ImageWriterServices, type WrittenImage, writeImage } from './image-writer.ts';
 
 export interface ArchiveExporterServices extends ImageWriterServices {
   readonly output: ClientOutput;
@@ -45,7 +45,7 @@ function openArchiveExporter(
     name: `exporting to ${format} image format`,
 
     async export(given, context) {
-      const input = withAttributeMetadata(given, attributes);
+      const input = withAttributeMetadata(given, options.metadata);
       if (format === 'docker' && isMultiPlatform(input)) {
         throw new KilnError(
           'invalid_argument',

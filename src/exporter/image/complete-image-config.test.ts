@@ -97,11 +97,6 @@ test('an epoch clamps later times but leaves the base image alone', () => {
   );
 });
 
-test('the inline cache is put into the config', () => {
-  const result = complete(base, { inlineCache: Buffer.from('[]') });
-  assert.equal(Buffer.from(result['moby.buildkit.cache.v0'], 'base64').toString(), '[]');
-});
-
 test('a config that does not say for what it is, is refused', () => {
   assert.throws(() => complete({ os: 'linux' }), {
     code: 'invalid_argument',

@@ -15,15 +15,14 @@ export interface ImageConfigInput {
   readonly baseConfig?: Uint8Array;
   /** Seconds since 1970. */
   readonly epoch?: number;
-  readonly inlineCache?: Uint8Array;
 }
 
 const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * The image config as it is published: the frontend's, with the layers that came out, a history that has one entry for
- * each of them, a creation time, times clamped to the epoch, and the inline cache. Fields that are not touched keep the
- * text they came with.
+ * each of them, a creation time, and times clamped to the epoch. Other fields keep the text they came with. Throws
+ * `invalid_argument` for a config that is not JSON or lacks a platform.
  */
 export function completeImageConfig(input: ImageConfigInput): Uint8Array {
   const { config, platform, layers, epoch } = input;
@@ -50,10 +49,6 @@ export function completeImageConfig(input: ImageConfigInput): Uint8Array {
     fields.set('created', goJson(last ?? null));
   } else if (epoch !== undefined && isLater(JSON.parse(created) as string | null, epoch)) {
     fields.set('created', goJson(formatTime(new Date(epoch * 1000))));
-  }
-
-  if (input.inlineCache) {
-    fields.set('moby.buildkit.cache.v0', goJson(Buffer.from(input.inlineCache).toString('base64')));
   }
   return Buffer.from(writeRawFields(fields));
 }

@@ -5,7 +5,7 @@ import { clientAuth, type RegistryCredentials } from '../../registry/client-auth
 import type { Registry } from '../../registry/registry.ts';
 import { booleanAttribute } from '../attributes.ts';
 import type { Exporter, ExporterType } from '../exporter.ts';
-import { withAttributeMetadata } from '../files/attribute-metadata.ts';
+import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers } from './fetch-layers.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
@@ -41,18 +41,18 @@ function openImageExporter(
   if (unpack && options.rewriteTimestamp) {
     throw new KilnError('invalid_argument', 'exporter option "rewrite-timestamp" conflicts with "unpack"');
   }
-  if (push && options.name === '' && !danglingPrefix) {
+  if (push && options.names?.length === 0 && !danglingPrefix) {
     throw new KilnError('invalid_argument', 'an image that is to be pushed needs a name', {
       hint: 'add name=registry/repository:tag to the output',
     });
   }
-  if (options.name !== '*') for (const name of options.name.split(',')) if (name !== '') parseReference(name);
+  for (const name of options.names ?? []) parseReference(name);
 
   return {
     name: 'exporting to image',
 
     async export(given, context) {
-      const input = withAttributeMetadata(given, attributes);
+      const input = withAttributeMetadata(given, options.metadata);
       const image = await writeImage(input, options, services, context);
       const { digest } = image.root.descriptor;
       const asked = namesOf(options, input.metadata);

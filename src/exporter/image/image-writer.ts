@@ -4,14 +4,14 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import { type ContentStore, writeBlob } from '../../content/content.ts';
-import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
 import { isInternalAnnotation } from '../../oci/layer-identity.ts';
-import { encodeManifest } from '../../oci/manifest.ts';
-import { layerMediaType } from '../../oci/media-type.ts';
+import { encodeManifest, type Index, type Manifest } from '../../oci/manifest.ts';
+import { documentTypes, type MediaTypeFamily } from '../../oci/media-type.ts';
 import type { ImmutableRef, LayerBlob, RefStore } from '../../ref/ref.ts';
 import { epochFor } from '../epoch.ts';
-import type { ExportContext, ExportInput, PlatformResult } from '../exporter.ts';
-import { annotationsFor, parseAnnotations } from './annotations.ts';
+import { type ExportContext, type ExportInput, isMultiPlatform, type PlatformResult } from '../exporter.ts';
+import { type Annotation, annotationsFor, parseAnnotations } from './annotations.ts';
 import { completeImageConfig } from './complete-image-config.ts';
 import type { ImageOptions } from './image-options.ts';
 
@@ -48,7 +48,7 @@ export interface ImageWriterServices {
 /** Platforms whose layers are made at the same time; the ref store limits the work inside. */
 const platformsAtOnce = 4;
 
-/** Makes the layers, configs, manifests and (for several platforms) the index of a build's result. */
+/** Makes the layers, configs, manifests and (for several platforms) the index of a build's result. Throws `invalid_argument`. */
 export async function writeImage(
   input: ExportInput,
   options: ImageOptions,
@@ -56,7 +56,44 @@ export async function writeImage(
   context: ExportContext,
 ): Promise<WrittenImage> {
   const { progress, signal } = context;
-  const multiPlatform = isMultiPlatform(input);
+  const annotations = imageAnnotations(input, options);
+  const layers = await withStatus(progress, 'exporting layers', () =>
+    mapLimit(
+      input.results,
+      platformsAtOnce,
+      (result, _index, each) => layersOf(result, input, options, refStore, { ...context, signal: each }),
+      signal,
+    ),
+  );
+  const store = async (what: string, { descriptor, bytes }: ImageDocument): Promise<void> => {
+    await withStatus(progress, `exporting ${what} ${descriptor.digest}`, () =>
+      writeBlob(content, bytes, { digest: descriptor.digest, size: descriptor.size }),
+    );
+  };
+  const platforms: WrittenPlatform[] = [];
+  for (const [index, result] of input.results.entries()) {
+    const platform = describePlatform(result, layers[index]!, input, options, annotations);
+    await store('manifest', platform.manifest);
+    await store('config', platform.config);
+    platforms.push(platform);
+  }
+  if (!isMultiPlatform(input)) return { root: platforms[0]!.manifest, platforms };
+
+  const root = encoded(
+    {
+      kind: 'index',
+      mediaType: documentTypes[options.mediaTypes].index,
+      manifests: platforms.map(({ manifest }) => manifest.descriptor),
+      annotations: annotationsFor(annotations, 'index'),
+    },
+    { annotations: annotationsFor(annotations, 'index-descriptor') },
+  );
+  await store('manifest list', root);
+  return { root, platforms };
+}
+
+/** The frontend's annotations and after them the output's. Throws `invalid_argument` for those that fit nothing in the image. */
+function imageAnnotations(input: ExportInput, options: ImageOptions): readonly Annotation[] {
   const annotations = [...parseAnnotations(metadataText(input)), ...options.annotations];
   const unknown = annotations.find(
     ({ platform }) =>
@@ -68,78 +105,10 @@ export async function writeImage(
       `invalid annotation: no platform ${unknown.platform} found in source`,
     );
   }
-  if (!multiPlatform && annotations.some(({ target }) => target.startsWith('index'))) {
+  if (!isMultiPlatform(input) && annotations.some(({ target }) => target.startsWith('index'))) {
     throw new KilnError('invalid_argument', 'index annotations not supported for single platform export');
   }
-
-  const layers = await withStatus(progress, 'exporting layers', () =>
-    mapLimit(
-      input.results,
-      platformsAtOnce,
-      (result, _index, each) => layersOf(result, input, options, refStore, { ...context, signal: each }),
-      signal,
-    ),
-  );
-
-  const platforms: WrittenPlatform[] = [];
-  for (const [index, result] of input.results.entries()) {
-    const blobs = layers[index]!;
-    const config = describe(
-      options.ociMediaTypes ? mediaTypes.ociConfig : mediaTypes.dockerConfig,
-      completeImageConfig({
-        config: result.config,
-        platform: result.platform,
-        layers: withHistory(blobs, result.ref),
-        baseConfig: forPlatform(input, 'containerimage.base.config', result.key),
-        epoch: epochFor(options.epoch, input.metadata, formatPlatform(result.platform)),
-        inlineCache: await result.inlineCache?.(blobs.map((blob) => blob.descriptor)),
-      }),
-    );
-    const manifestType = options.ociMediaTypes ? mediaTypes.ociManifest : mediaTypes.dockerManifest;
-    const manifest = describe(
-      manifestType,
-      encodeManifest({
-        kind: 'manifest',
-        mediaType: manifestType,
-        config: config.descriptor,
-        layers: blobs.map((blob) => publishedLayer(blob.descriptor, options)),
-        annotations: annotationsFor(annotations, 'manifest', result.platform),
-      }),
-      {
-        platform: result.platform,
-        annotations: annotationsFor(annotations, 'manifest-descriptor', result.platform),
-      },
-    );
-    await store('manifest', manifest);
-    await store('config', config);
-    platforms.push({ manifest, config, ref: result.ref, layers: blobs });
-  }
-  if (!multiPlatform) return { root: platforms[0]!.manifest, platforms };
-
-  const indexType = options.ociMediaTypes ? mediaTypes.ociIndex : mediaTypes.dockerManifestList;
-  const root = describe(
-    indexType,
-    encodeManifest({
-      kind: 'index',
-      mediaType: indexType,
-      manifests: platforms.map(({ manifest }) => manifest.descriptor),
-      annotations: annotationsFor(annotations, 'index'),
-    }),
-    { annotations: annotationsFor(annotations, 'index-descriptor') },
-  );
-  await store('manifest list', root);
-  return { root, platforms };
-
-  async function store(what: string, { descriptor, bytes }: ImageDocument): Promise<void> {
-    await withStatus(progress, `exporting ${what} ${descriptor.digest}`, () =>
-      writeBlob(content, bytes, { digest: descriptor.digest, size: descriptor.size }),
-    );
-  }
-}
-
-/** Results are named by platform, unless the build has one result without a name. */
-export function isMultiPlatform(input: ExportInput): boolean {
-  return input.results.some((result) => result.key !== '');
+  return annotations;
 }
 
 function layersOf(
@@ -150,19 +119,53 @@ function layersOf(
   { signal, progress }: ExportContext,
 ): Promise<readonly LayerBlob[]> {
   if (!result.ref) return Promise.resolve([]);
-  const epoch = epochFor(options.epoch, input.metadata, formatPlatform(result.platform));
   return refStore.blobs(result.ref, {
-    compression: options.compression,
-    level: options.compressionLevel,
-    force: options.forceCompression,
-    epoch: options.rewriteTimestamp ? epoch : undefined,
-    ociMediaTypes: options.ociMediaTypes,
+    ...options.compression,
+    epoch: options.rewriteTimestamp ? epochOf(result, input, options) : undefined,
+    mediaTypes: options.mediaTypes,
     signal,
     progress,
   });
 }
 
-/** What the ref store knows of how each layer was made, counted from the top: lower layers may share a record. */
+/** One platform's config and manifest. */
+function describePlatform(
+  result: PlatformResult,
+  layers: readonly LayerBlob[],
+  input: ExportInput,
+  options: ImageOptions,
+  annotations: readonly Annotation[],
+): WrittenPlatform {
+  const { ref, platform } = result;
+  const types = documentTypes[options.mediaTypes];
+  const config = document(
+    types.config,
+    completeImageConfig({
+      config: result.config,
+      platform,
+      layers: withHistory(layers, ref),
+      baseConfig: forPlatform(input, 'containerimage.base.config', result.key),
+      epoch: epochOf(result, input, options),
+    }),
+  );
+  const manifest = encoded(
+    {
+      kind: 'manifest',
+      mediaType: types.manifest,
+      config: config.descriptor,
+      layers: layers.map((layer) => publishedLayer(layer.descriptor, options.mediaTypes)),
+      annotations: annotationsFor(annotations, 'manifest', platform),
+    },
+    { platform, annotations: annotationsFor(annotations, 'manifest-descriptor', platform) },
+  );
+  return { manifest, config, ref, layers };
+}
+
+function epochOf({ platform }: PlatformResult, input: ExportInput, { epoch }: ImageOptions) {
+  return epochFor(epoch, input.metadata, formatPlatform(platform));
+}
+
+/** Adds how each layer was made, as the ref store knows it. Counted from the top, since lower layers may share a record. */
 function withHistory(blobs: readonly LayerBlob[], ref: ImmutableRef | undefined): readonly LayerBlob[] {
   const infos = ref?.layers() ?? [];
   const offset = infos.length - blobs.length;
@@ -173,22 +176,20 @@ function withHistory(blobs: readonly LayerBlob[], ref: ImmutableRef | undefined)
   }));
 }
 
-function describe(mediaType: string, bytes: Uint8Array, extra: Partial<Descriptor> = {}): ImageDocument {
+function encoded(manifest: Manifest | Index, extra: Partial<Descriptor>): ImageDocument {
+  return document(manifest.mediaType, encodeManifest(manifest), extra);
+}
+
+function document(mediaType: string, bytes: Uint8Array, extra: Partial<Descriptor> = {}): ImageDocument {
   return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length, ...extra }, bytes };
 }
 
 /** A layer as others may see it: Docker's documents have no annotations, and the engine's own say nothing to anybody. */
-function publishedLayer(descriptor: Descriptor, options: ImageOptions): Descriptor {
-  const annotations = options.ociMediaTypes
-    ? Object.entries(descriptor.annotations ?? {}).filter(([key]) => !isInternalAnnotation(key))
-    : [];
-  return {
-    mediaType: layerMediaType(descriptor.mediaType, options.ociMediaTypes ? 'oci' : 'docker'),
-    digest: descriptor.digest,
-    size: descriptor.size,
-    urls: descriptor.urls,
-    annotations: Object.fromEntries(annotations),
-  };
+function publishedLayer(descriptor: Descriptor, family: MediaTypeFamily): Descriptor {
+  const { mediaType, digest, size, urls, annotations = {} } = descriptor;
+  const published =
+    family === 'oci' ? Object.entries(annotations).filter(([key]) => !isInternalAnnotation(key)) : [];
+  return { mediaType, digest, size, urls, annotations: Object.fromEntries(published) };
 }
 
 function forPlatform(input: ExportInput, key: string, platformKey: string): Uint8Array | undefined {

@@ -1,6 +1,7 @@
 import { constants, crc32, deflateRawSync, zstdCompressSync } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
 import type { Compression } from '../../oci/descriptor.ts';
+import { compressionLevels } from './compression-levels.ts';
 
 /**
  * How a stream is compressed in blocks, independently of each other, so that threads can share the work and the bytes
@@ -26,11 +27,9 @@ const gzipHeader = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 const storedSize = 65_535;
 const storedOverhead = 5;
 
-const levels = { gzip: [0, 9, 6], zstd: [1, 22, 3] } as const;
-
 /** `level` is the format's own (gzip 0 to 9, zstd 1 to 22). Throws `invalid_argument`. */
 export function blockFormat(compression: BlockFormat['compression'], level: number | undefined): BlockFormat {
-  const [lowest, highest, usual] = levels[compression];
+  const { lowest, highest, usual } = compressionLevels[compression];
   const chosen = level ?? usual;
   if (!Number.isInteger(chosen) || chosen < lowest || chosen > highest) {
     throw new KilnError(

@@ -6,7 +6,7 @@ import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
  * values are left out, and the chosen alternative of a oneof is inside an object with the oneof's name, for which
  * `oneofNames` says what Go calls it.
  */
-export function goJsonOf<T extends DescMessage>(
+export function messageJson<T extends DescMessage>(
   schema: T,
   message: MessageShape<T>,
   oneofNames: Readonly<Record<string, string>>,

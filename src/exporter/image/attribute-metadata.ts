@@ -4,11 +4,18 @@ import type { ExportInput } from '../exporter.ts';
 
 const configKey = 'containerimage.config';
 
-/** What the output says goes over what the frontend said: attributes may also be metadata, an image config for example. */
-export function withAttributeMetadata(input: ExportInput, attributes: Attributes): ExportInput {
-  const given = Object.fromEntries(
+/** Metadata that the output itself gives, by key. */
+export type AttributeMetadata = Readonly<Record<string, Uint8Array>>;
+
+/** Any attribute may also be metadata, an image config for example. */
+export function parseAttributeMetadata(attributes: Attributes): AttributeMetadata {
+  return Object.fromEntries(
     Object.entries(attributes).map(([key, value]) => [key, Buffer.from(value)] as const),
   );
+}
+
+/** What the output says goes over what the frontend said. */
+export function withAttributeMetadata(input: ExportInput, given: AttributeMetadata): ExportInput {
   return {
     metadata: { ...input.metadata, ...given },
     results: input.results.map((result) => ({

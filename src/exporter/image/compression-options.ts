@@ -1,0 +1,56 @@
+import { KilnError } from '../../base/errors.ts';
+import { compressionLevels } from '../../layer-blob/compression/compression-levels.ts';
+import type { Compression } from '../../oci/descriptor.ts';
+import { type Attributes, booleanAttribute, integerAttribute } from '../attributes.ts';
+
+/** How the layers of an output are compressed. */
+export interface CompressionOptions {
+  readonly compression: Compression;
+  /** Of the format's own scale; undefined for its default. */
+  readonly level?: number;
+  /** Compress again what is there in another format. */
+  readonly force: boolean;
+}
+
+/** Throws `invalid_argument` for values, `unimplemented` for known formats that Kiln cannot write. */
+export function parseCompressionOptions(attributes: Attributes): CompressionOptions {
+  const compression = parseFormat(attributes.compression);
+  return {
+    compression,
+    level: parseLevel(attributes, compression),
+    force: booleanAttribute(attributes, 'force-compression') ?? false,
+  };
+}
+
+function parseFormat(text: string | undefined): Compression {
+  switch (text) {
+    case undefined:
+      return 'gzip';
+    case 'gzip':
+    case 'zstd':
+    case 'uncompressed':
+      return text;
+    case 'estargz':
+    case 'nydus':
+      throw new KilnError('unimplemented', `compression=${text} is not supported`, {
+        hint: 'use uncompressed, gzip or zstd',
+      });
+    default:
+      throw new KilnError('invalid_argument', `unsupported compression type ${JSON.stringify(text)}`, {
+        hint: 'use uncompressed, gzip or zstd',
+      });
+  }
+}
+
+function parseLevel(attributes: Attributes, compression: Compression): number | undefined {
+  const level = integerAttribute(attributes, 'compression-level');
+  if (level === undefined) return undefined;
+  const { highest } = compressionLevels[compression === 'zstd' ? 'zstd' : 'gzip'];
+  if (level < 0 || level > highest) {
+    throw new KilnError(
+      'invalid_argument',
+      `compression-level ${level} is out of range for ${compression}: 0 to ${highest}`,
+    );
+  }
+  return level;
+}
