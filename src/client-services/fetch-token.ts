@@ -1,15 +1,19 @@
 import { KilnError } from '../base/errors.ts';
 import { followRedirects } from '../http/follow-redirects.ts';
-import {
-  type HttpAnswer,
-  HttpClient,
-  type HttpClientOptions,
-  type HttpRequest,
-} from '../http/http-client.ts';
+import { type HttpAnswer, HttpClient, type HttpClientOptions } from '../http/http-client.ts';
 import { mayKnow } from '../http/may-know.ts';
 import { networkReason } from '../http/network-failure.ts';
 import { discard, readBody } from '../http/read-body.ts';
 import { loadTlsFiles } from '../http/tls-files.ts';
+import {
+  type BearerToken,
+  defaultTokenLifetime,
+  grantRequest,
+  parseToken,
+  type TokenGrant,
+  type TokenQuery,
+  tokenRequest,
+} from '../registry/token-protocol.ts';
 import type { RegistryLogin } from './docker-config.ts';
 
 /** TLS for a host that hands out tokens. */
@@ -19,45 +23,30 @@ export interface TokenTls {
   readonly keyPairs: readonly { readonly certificate: string; readonly key: string }[];
 }
 
-export interface TokenQuery {
-  readonly realm: string;
-  readonly service: string;
-  readonly scopes: readonly string[];
-}
-
-export interface Token {
-  readonly token: string;
-  /** Seconds. */
-  readonly expiresIn: number;
-  readonly issuedAt?: Date;
-}
-
-/** What the distribution specification has clients assume, in seconds. */
-const defaultExpiry = 60;
 const maxRedirects = 10;
 const maxAnswer = 1024 * 1024;
 
 /**
- * A bearer token from a registry's token server: by OAuth2 (POST) with a login, or by GET, which some servers want in any
- * case. Throws `unauthenticated` when it is refused.
+ * Fetches a bearer token from a registry's token server: by OAuth 2 (POST) with a login, and by GET without one, or where the server
+ * does not take the POST. Throws `unauthenticated` when the server refuses, and `unavailable` when it cannot be reached.
  */
 export async function fetchToken(
   query: TokenQuery,
   login: RegistryLogin,
   tlsOptions: TokenTls | undefined,
   signal: AbortSignal,
-): Promise<Token> {
-  if (login.registryToken !== '') return { token: login.registryToken, expiresIn: defaultExpiry };
+): Promise<BearerToken> {
+  if (login.registryToken !== '') return { token: login.registryToken, expiresIn: defaultTokenLifetime };
   using client = new HttpClient({ tls: tlsOptions && (await tlsOf(tlsOptions)) });
   try {
     if (login.identityToken !== '' || login.password !== '') {
-      const answer = await client.send(postRequest(query, login), signal);
+      const answer = await client.send(grantRequest(query, grantOf(login)), signal);
       if (isSuccess(answer)) return await tokenOf(answer, query);
       const fallback = login.username !== '' && [401, 404, 405].includes(answer.status);
       await discard(answer.body);
       if (!fallback) throw refused(query, answer.status);
     }
-    const request = getRequest(query, login);
+    const request = tokenRequest(query, login.password === '' ? undefined : login);
     const answer = await followRedirects(request, maxRedirects, ({ url }) =>
       client.send({ ...request, url, headers: mayKnow(request.url, url) ? request.headers : {} }, signal),
     );
@@ -72,34 +61,11 @@ export async function fetchToken(
   }
 }
 
-function postRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin): HttpRequest {
-  const form = new URLSearchParams({ service, client_id: 'kiln' });
-  if (scopes.length > 0) form.set('scope', scopes.join(' '));
-  if (login.identityToken !== '') {
-    form.set('grant_type', 'refresh_token');
-    form.set('refresh_token', login.identityToken);
-  } else {
-    form.set('grant_type', 'password');
-    form.set('username', login.username);
-    form.set('password', login.password);
-  }
-  return {
-    url: new URL(realm),
-    method: 'POST',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: async () => Buffer.from(form.toString()),
-  };
-}
-
-function getRequest({ realm, service, scopes }: TokenQuery, login: RegistryLogin): HttpRequest {
-  const url = new URL(realm);
-  if (service !== '') url.searchParams.set('service', service);
-  for (const scope of scopes) url.searchParams.append('scope', scope);
-  const headers: Record<string, string> =
-    login.password === ''
-      ? {}
-      : { authorization: `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}` };
-  return { url, method: 'GET', headers };
+function grantOf(login: RegistryLogin): TokenGrant {
+  const { identityToken, username, password } = login;
+  return identityToken === ''
+    ? { kind: 'password', username, password }
+    : { kind: 'refresh', refreshToken: identityToken };
 }
 
 async function tlsOf({ insecure, caFiles, keyPairs }: TokenTls): Promise<HttpClientOptions['tls']> {
@@ -111,28 +77,10 @@ function isSuccess({ status }: HttpAnswer): boolean {
   return status >= 200 && status <= 299;
 }
 
-async function tokenOf({ body }: HttpAnswer, query: TokenQuery): Promise<Token> {
-  const answer = parsed((await readBody(body, maxAnswer)).toString());
-  const fields = typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>) : {};
-  const token = fields.access_token ?? fields.token;
-  if (typeof token !== 'string' || token === '') {
-    throw new KilnError('unauthenticated', `${query.realm} answered without a token`);
-  }
-  const issuedAt = typeof fields.issued_at === 'string' ? new Date(fields.issued_at) : undefined;
-  return {
-    token,
-    expiresIn:
-      typeof fields.expires_in === 'number' && fields.expires_in > 0 ? fields.expires_in : defaultExpiry,
-    ...(issuedAt && !Number.isNaN(issuedAt.getTime()) ? { issuedAt } : {}),
-  };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+async function tokenOf({ body }: HttpAnswer, query: TokenQuery): Promise<BearerToken> {
+  const token = parseToken((await readBody(body, maxAnswer)).toString());
+  if (!token) throw new KilnError('unauthenticated', `${query.realm} answered without a token`);
+  return { ...token, expiresIn: token.expiresIn || defaultTokenLifetime };
 }
 
 function refused({ realm, service, scopes }: TokenQuery, status: number): KilnError {

@@ -1,6 +1,7 @@
 import type { ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ImageReference } from '../oci/reference.ts';
+import type { BearerToken, TokenQuery } from './token-protocol.ts';
 
 /** Who asks: where credentials come from while a request is made for some client. */
 export interface RegistryAuth {
@@ -15,20 +16,11 @@ export interface RegistryAuth {
   token(request: BearerRequest, signal: AbortSignal): Promise<BearerToken | undefined>;
 }
 
-/** What a token server is asked for (the distribution project's token authentication specification). */
-export interface BearerRequest {
+/** A token that a client is asked to fetch. */
+export interface BearerRequest extends TokenQuery {
+  /** The registry. */
   readonly host: string;
-  readonly realm: string;
-  readonly service: string;
   readonly clientId: string;
-  readonly scopes: readonly string[];
-}
-
-export interface BearerToken {
-  readonly token: string;
-  /** Seconds. */
-  readonly expiresIn: number;
-  readonly issuedAt?: Date;
 }
 
 export interface RegistryContext {
@@ -36,6 +28,11 @@ export interface RegistryContext {
   readonly auth: RegistryAuth;
   /** Talk to the registry without verifying its certificate, and over plain HTTP if it has no TLS. */
   readonly insecure?: boolean;
+}
+
+export interface TransferContext extends RegistryContext {
+  /** Gets the number of bytes so far. */
+  readonly onProgress?: (bytes: number) => void;
 }
 
 /** Where the bytes of a blob come from when it has to be uploaded. */
@@ -52,7 +49,7 @@ export type PushOutcome = 'exists' | 'mounted' | 'uploaded';
  * `not_found`, `unauthenticated`, `permission_denied`, `unavailable`, `data_loss` (bytes that are not what their digest says).
  */
 export interface Registry {
-  /** What a tag or digest names now. The descriptor's media type is the registry's word. */
+  /** What a tag or digest names now. The descriptor's media type is what the registry says. */
   resolve(reference: ImageReference, context: RegistryContext): Promise<Descriptor>;
   /** A manifest or index, checked against the descriptor's digest. */
   fetchManifest(
@@ -60,12 +57,12 @@ export interface Registry {
     descriptor: Descriptor,
     context: RegistryContext,
   ): Promise<Uint8Array>;
-  /** Brings a blob into `store`, resuming where a connection broke. `onProgress` gets the number of bytes so far. */
+  /** Brings a blob into `store`, resuming where a connection broke. */
   fetchBlob(
     reference: ImageReference,
     descriptor: Descriptor,
     store: ContentStore,
-    context: RegistryContext & { readonly onProgress?: (bytes: number) => void },
+    context: TransferContext,
   ): Promise<void>;
   /**
    * Makes the repository of `reference` have the blob: nothing to do when it exists, mounted from one of `mountFrom`
@@ -75,10 +72,7 @@ export interface Registry {
     reference: ImageReference,
     descriptor: Descriptor,
     body: BlobBody,
-    context: RegistryContext & {
-      readonly mountFrom?: readonly string[];
-      readonly onProgress?: (bytes: number) => void;
-    },
+    context: TransferContext & { readonly mountFrom?: readonly string[] },
   ): Promise<PushOutcome>;
   /** Puts a manifest or index under the reference's tag, or under its digest when it has none. */
   pushManifest(

@@ -36,32 +36,25 @@ const maxRedirects = 5;
 const maxErrorBody = 64 * 1024;
 const maxTokenBody = 1024 * 1024;
 
-/** HTTP to registries: connections, TLS, authentication, redirects. Knows nothing about images. */
+/** HTTP to registries: connections, TLS, authentication and redirects. It knows nothing about images. */
 export class RegistryTransport implements AsyncDisposable {
   readonly #clients = new Map<string, Promise<HttpClient>>();
   /** The scheme that a host with two was found to speak. */
   readonly #schemes = new Map<string, 'http' | 'https'>();
-  readonly #authorizer = new Authorizer(async (target, { method, headers, body, signal }) => {
-    const url = new URL(target);
+  readonly #authorizer = new Authorizer(async (request, signal) => {
     const client = await this.#publicClient(true);
-    const sent = {
-      method,
-      url,
-      headers,
-      body: body === undefined ? undefined : async () => Buffer.from(body),
-    };
     try {
-      const answer = await client.send(sent, signal);
+      const answer = await client.send(request, signal);
       return { status: answer.status, text: (await readBody(answer.body, maxTokenBody)).toString() };
     } catch (error) {
       if (signal.aborted) throw abortError(signal);
       throw error instanceof KilnError
-        ? error.wrap(`authentication: ${url.host}`)
-        : networkError(error, 'authentication', url.host);
+        ? error.wrap(`authentication: ${request.url.host}`)
+        : networkError(error, 'authentication', request.url.host);
     }
   });
 
-  /** Sends a request and answers its status whatever it is, except that authentication is dealt with. */
+  /** Sends a request, authenticates if the server asks for that, and returns the answer whatever its status is. */
   async send(
     endpoint: Endpoint,
     request: RegistryRequest,
@@ -70,12 +63,12 @@ export class RegistryTransport implements AsyncDisposable {
     const { auth, signal } = context;
     const tried = this.#authorizer.known(auth, endpoint.host, request.scopes);
     const first = await this.#sendTo(endpoint, request, tried?.header, signal);
-    // What another server asks for is not told it: it could name itself as the one to authenticate at.
+    // Another server that a redirect leads to gets no credentials: it could name itself as the token server.
     const asks = first.status === 401 && this.#isOwn(endpoint, first.url);
     if (!asks) return { ...first, authenticated: tried?.personal ?? false };
 
     this.#authorizer.forget(auth, endpoint.host, request.scopes);
-    const authorization = await this.#authorizer.answer(
+    const authorization = await this.#authorizer.meet(
       parseChallenges(first.headers['www-authenticate'] ?? ''),
       auth,
       endpoint.host,
@@ -89,7 +82,7 @@ export class RegistryTransport implements AsyncDisposable {
     return { ...second, authenticated: authorization.personal };
   }
 
-  /** As `send`, and throws what the registry said when the status is not one of `accepted`. */
+  /** As `send`; throws what the registry said when the status is not one of `accepted`. */
   async expect(
     endpoint: Endpoint,
     request: RegistryRequest,
