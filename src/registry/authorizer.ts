@@ -1,10 +1,10 @@
 import { KilnError } from '../base/errors.ts';
+import { basicAuthorization } from '../http/basic-authorization.ts';
 import type { HttpRequest } from '../http/http-client.ts';
 import type { Challenge } from './challenge.ts';
 import type { BearerRequest, RegistryAuth } from './registry.ts';
 import {
   type BearerToken,
-  basicAuthorization,
   defaultTokenLifetime,
   grantRequest,
   parseToken,

@@ -1,3 +1,4 @@
+import { basicAuthorization } from '../http/basic-authorization.ts';
 import type { HttpRequest } from '../http/http-client.ts';
 
 /** What a token server is asked for (the distribution project's token authentication specification). */
@@ -73,11 +74,6 @@ export function parseToken(text: string): BearerToken | undefined {
     expiresIn: typeof expires === 'number' && expires > 0 ? expires : 0,
     ...(issuedAt && !Number.isNaN(issuedAt.getTime()) && { issuedAt }),
   };
-}
-
-/** The value of the header `Authorization` (RFC 7617). */
-export function basicAuthorization(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {

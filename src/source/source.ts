@@ -15,6 +15,16 @@ export interface SourceContext {
   hold(ref: ImmutableRef): void;
 }
 
+/** The same context with another signal: for work that several builds share, and that ends when none wants it any more. */
+export function withSignal(context: SourceContext, signal: AbortSignal): SourceContext {
+  return {
+    signal,
+    progress: context.progress,
+    sessions: () => context.sessions(),
+    hold: (ref) => context.hold(ref),
+  };
+}
+
 /**
  * A kind of place that files come from, chosen by the scheme of the op's identifier. Three steps, each only when
  * needed: `open` checks the identifier and attributes (throws `invalid_argument`), `key` finds out what exactly it names now

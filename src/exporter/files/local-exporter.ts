@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { ProgressWriter } from '../../base/progress.ts';
+import { reportTransfer } from '../../base/report-transfer.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
 import { booleanAttribute } from '../attributes.ts';
@@ -7,9 +7,6 @@ import { parseEpoch } from '../epoch.ts';
 import { type ExporterType, isMultiPlatform } from '../exporter.ts';
 import type { NamedTree, Overlap } from './find-overlap.task.ts';
 import { mountTrees, type ResultTree, refuseSameDirectory } from './output-trees.ts';
-
-/** Milliseconds between two reports. */
-const reportInterval = 100;
 
 export interface LocalExporterServices {
   readonly output: ClientOutput;
@@ -36,12 +33,13 @@ export function createLocalExporter({ output, pool }: LocalExporterServices): Ex
             : mounted.trees;
           if (split) refuseSameDirectory(trees);
           else await refuseOverlap(trees, pool, signal);
-          const transfer = transferStatus(context.progress);
+          const line = { id: 'copying files', name: 'transferring', current: 0 };
+          const transfer = reportTransfer(line, context.progress);
           try {
             await output.sendTrees({ sessionId, index }, trees, {
               signal,
               deleteOthers,
-              onProgress: transfer.advance,
+              onProgress: transfer.reach,
             });
           } finally {
             transfer.complete();
@@ -81,24 +79,4 @@ function parseMode(text: string | undefined): 'copy' | 'delete' {
   throw new KilnError('invalid_argument', `invalid local exporter mode ${JSON.stringify(text)}`, {
     hint: 'use copy or delete',
   });
-}
-
-function transferStatus(progress: ProgressWriter): {
-  readonly advance: (bytes: number) => void;
-  readonly complete: () => void;
-} {
-  const line = { id: 'copying files', name: 'transferring', started: new Date() };
-  let reported = 0;
-  let current = 0;
-  progress.status({ ...line, current });
-  return {
-    advance(bytes) {
-      current = bytes;
-      const now = Date.now();
-      if (now - reported < reportInterval) return;
-      reported = now;
-      progress.status({ ...line, current });
-    },
-    complete: () => progress.status({ ...line, current, completed: new Date() }),
-  };
 }

@@ -5,8 +5,8 @@ import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { GitMetadata } from '../../llb/git-metadata-message.ts';
 import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
-import { ResolutionCache } from '../image/resolution-cache.ts';
 import { NewTree } from '../new-tree.ts';
+import { ResolutionCache } from '../resolution-cache.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { describeObject } from './describe-object.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';
@@ -85,10 +85,9 @@ class GitInstance implements SourceInstance {
     const known = knownRef(request);
     if (known) return known;
     const { remote, ref, checksum, shown } = request;
-    const resolved = await this.#parts.resolutions.get(JSON.stringify([remote, ref]), context, (signal) =>
+    const resolved = await this.#parts.resolutions.get(JSON.stringify([remote, ref]), context, (shared) =>
       withStatus(context.progress, `resolve ${shown}${ref === '' ? '' : `#${ref}`}`, async () => {
-        const asking = { ...context, sessions: () => context.sessions(), signal };
-        await using access = await openGitAccess(request, this.#parts, asking);
+        await using access = await openGitAccess(request, this.#parts, shared);
         return await this.#named(resolveRef(access.git, request));
       }),
     );

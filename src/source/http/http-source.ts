@@ -8,7 +8,7 @@ import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { ChecksumQuestion, HttpChecksum, HttpMetadata } from '../../llb/http-metadata-message.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
-import { ResolutionCache } from '../image/resolution-cache.ts';
+import { ResolutionCache } from '../resolution-cache.ts';
 import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { downloadName } from './download-name.ts';
 import { HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
@@ -98,8 +98,8 @@ class HttpInstance implements SourceInstance {
     const { url, filename, checksum: digest, mode, uid, gid } = this.#http;
     if (digest === undefined) {
       const { downloader, cache } = this.#parts;
-      return await cache.get(requestDigest(this.#http), context, (signal) =>
-        downloader.current(this.#http, { ...context, sessions: () => context.sessions(), signal }),
+      return await cache.get(requestDigest(this.#http), context, (shared) =>
+        downloader.current(this.#http, shared),
       );
     }
     return {

@@ -1,9 +1,9 @@
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
-import { type ProgressWriter, withStatus } from '../../base/progress.ts';
+import { withStatus } from '../../base/progress.ts';
+import { reportTransfer } from '../../base/report-transfer.ts';
 import type { ContentStore } from '../../content/content.ts';
-import type { Descriptor } from '../../oci/descriptor.ts';
 import type { BlobProvider, ImmutableRef, LayerBlob, RecordType, RefStore } from '../../ref/ref.ts';
 import type { SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import type { ImageOrigin } from './image-origin.ts';
@@ -72,46 +72,24 @@ export class ImageInstance implements SourceInstance {
   }
 }
 
-/** Milliseconds between two reports on one layer. */
-const reportInterval = 100;
-
 function layerProvider(origin: ImageOrigin, content: ContentStore, context: SourceContext): BlobProvider {
   return {
     origin: origin.name,
     async fetch(descriptor, { signal, progress }) {
       if (await content.stat(descriptor.digest)) return;
-      const report = layerProgress(descriptor, progress);
+      const { digest, size } = descriptor;
+      const report = reportTransfer({ id: digest, name: 'downloading', total: size, current: 0 }, progress);
       await origin.layer(descriptor, content, {
         signal,
         progress,
         sessions: context.sessions(),
-        onProgress: report.advance,
+        onProgress: report.reach,
       });
+      report.reach(size);
       report.complete();
     },
     isGone: () => origin.isGone?.(context.sessions()) ?? false,
     isIdle: () => context.sessions().length === 0,
-  };
-}
-
-/** One status line per layer, `sha256:…` with the bytes so far and in all. */
-function layerProgress(
-  descriptor: Descriptor,
-  progress: ProgressWriter,
-): { readonly advance: (bytes: number) => void; readonly complete: () => void } {
-  const line = { id: descriptor.digest, name: 'downloading', total: descriptor.size, started: new Date() };
-  let reported = Date.now();
-  progress.status({ ...line, current: 0 });
-  return {
-    advance(bytes) {
-      const now = Date.now();
-      if (now - reported < reportInterval) return;
-      reported = now;
-      progress.status({ ...line, current: bytes });
-    },
-    complete() {
-      progress.status({ ...line, current: descriptor.size, completed: new Date() });
-    },
   };
 }
 

@@ -13,12 +13,12 @@ import {
 import type { RefStore } from '../../ref/ref.ts';
 import type { RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { ResolutionCache } from '../resolution-cache.ts';
 import type { ImageResolver, ResolveMode, Source, SourceContext } from '../source.ts';
 import { ImageInstance, parseChecksum, parseLayerLimit, parseRecordType } from './image-instance.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { type LoadedImage, loadImage } from './load-image.ts';
 import { registryOrigin, SeenImages } from './registry-origin.ts';
-import { ResolutionCache } from './resolution-cache.ts';
 
 const scheme = 'docker-image';
 
@@ -104,7 +104,7 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
     cache.get(
       JSON.stringify([formatReference(reference), formatPlatform(platform), mode]),
       context,
-      (signal) => find(reference, platform, mode, { ...context, sessions: () => context.sessions(), signal }),
+      (shared) => find(reference, platform, mode, shared),
     );
 
   return {

@@ -8,11 +8,11 @@ import { parseManifest } from '../../oci/manifest.ts';
 import type { RefStore } from '../../ref/ref.ts';
 import { type ContentClient, createContentClient } from '../../session/requests/content-client.ts';
 import type { SessionManager } from '../../session/session.ts';
+import { ResolutionCache } from '../resolution-cache.ts';
 import type { ImageResolver, Source, SourceContext } from '../source.ts';
 import { ImageInstance, parseLayerLimit } from './image-instance.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { type LoadedImage, loadImage } from './load-image.ts';
-import { ResolutionCache } from './resolution-cache.ts';
 
 const scheme = 'oci-layout';
 const maxDocumentSize = 8 * 1024 * 1024;
@@ -37,8 +37,8 @@ export function createOciLayoutSource(options: OciLayoutSourceOptions): Source &
 
   const load = async (reference: LayoutReference, platform: Platform, context: SourceContext) => {
     const origin = layoutOrigin(reference, options);
-    const image = await cache.get(JSON.stringify([reference, formatPlatform(platform)]), context, (signal) =>
-      loadImage(origin, platform, { ...context, sessions: () => context.sessions(), signal }),
+    const image = await cache.get(JSON.stringify([reference, formatPlatform(platform)]), context, (shared) =>
+      loadImage(origin, platform, shared),
     );
     return { image, origin };
   };

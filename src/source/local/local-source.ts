@@ -1,6 +1,7 @@
 import { KeyedLock, throwIfAborted } from '../../base/async/lifetime.ts';
 import { digestOf, parseDigest } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { reportTransfer } from '../../base/report-transfer.ts';
 import { nearestName } from '../../base/text/nearest-name.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { KnownDigest, PrimableChecksums } from '../../content-hash/content-checksums.ts';
@@ -10,7 +11,6 @@ import { syncDirectory } from '../../file-sync/sync-directory.ts';
 import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
 import type { Session, SessionManager } from '../../session/session.ts';
 import { NewTree } from '../new-tree.ts';
-import { reportTransfer } from '../report-transfer.ts';
 import type { Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { LastTree } from './last-tree.ts';
 import { type LocalOptions, localScheme, parseLocalOptions } from './local-options.ts';

@@ -1,22 +1,23 @@
-import { SingleFlight } from '../../base/async/single-flight.ts';
-import type { SourceContext } from '../source.ts';
+import { SingleFlight } from '../base/async/single-flight.ts';
+import { type SourceContext, withSignal } from './source.ts';
 
 const capacity = 256;
 
 /**
- * What names resolved to, for as long as the same client asks: a build sees one image (one file) under one name, however
- * often it is looked up. Look-ups that run at the same time are one.
+ * Remembers for each client what names resolved to, so that a build sees one image or file under one name however often it is
+ * looked up. Look-ups of one name that run at the same time are one.
  */
 export class ResolutionCache<T> {
   readonly #running = new SingleFlight<T>();
   readonly #known = new Map<string, T>();
 
-  async get(key: string, context: SourceContext, load: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Calls `load`, whose context ends when nobody asks for the key any more, unless it is known. */
+  async get(key: string, context: SourceContext, load: (shared: SourceContext) => Promise<T>): Promise<T> {
     const [session] = context.sessions();
     const full = JSON.stringify([session ?? '', key]);
     const known = this.#known.get(full);
     if (known !== undefined) return known;
-    const loaded = await this.#running.run(full, ({ signal }) => load(signal), {
+    const loaded = await this.#running.run(full, ({ signal }) => load(withSignal(context, signal)), {
       signal: context.signal,
     });
     if (session !== undefined) this.#remember(full, loaded);
