@@ -22,7 +22,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   registry: ['base', 'http', 'oci', 'content'],
   session: ['base', 'api', 'llb'],
   'file-sync': ['base', 'linux', 'api', 'tree', 'session'],
-  'client-services': ['base', 'http', 'registry', 'api', 'llb', 'session', 'file-sync'],
+  'client-services': ['base', 'http', 'registry', 'api', 'llb', 'session'],
   source: [
     'client-services',
     'layer-blob',

@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import { SocketDuplex } from '../base/socket-duplex.ts';
 
 /** Message numbers of the SSH agent protocol (draft-ietf-sshm-ssh-agent). */
 const requestIdentities = 11;
@@ -9,32 +8,20 @@ const lengthBytes = 4;
 const maximumLength = 256 * 1024;
 
 /**
- * A connection to an SSH agent through which only requests to list keys and to sign pass: what runs in a build must not add,
- * remove or lock keys. Any other request is answered with the agent's "failure" here.
+ * A connection to an SSH agent that passes on only requests to list keys and to sign: what runs in a build must not add,
+ * remove or lock keys. Other requests are answered here, with the agent's "failure".
  */
-export class ReadOnlyAgent extends Duplex {
-  readonly #socket: Socket;
+export class ReadOnlyAgent extends SocketDuplex {
   #rest = Buffer.alloc(0);
-  /** Whether more was answered than anybody has read yet, and the write that waits for that. */
+  /** Whether there are more answers than the reader takes, and the write that waits until it takes them. */
   #full = false;
   #waiting: (() => void) | undefined;
-
-  constructor(socket: Socket) {
-    super();
-    this.#socket = socket;
-    socket.on('data', (chunk) => {
-      if (!this.push(chunk)) socket.pause();
-    });
-    socket.on('end', () => this.push(null));
-    socket.on('error', (error) => this.destroy(error));
-    socket.on('close', () => this.destroy());
-  }
 
   override _read(): void {
     this.#full = false;
     this.#waiting?.();
     this.#waiting = undefined;
-    this.#socket.resume();
+    super._read();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -58,15 +45,6 @@ export class ReadOnlyAgent extends Duplex {
       else callback(error);
     };
     if (allowed.length === 0) done();
-    else this.#socket.write(Buffer.concat(allowed), done);
-  }
-
-  override _final(callback: (error?: Error | null) => void): void {
-    this.#socket.end(callback);
-  }
-
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#socket.destroy();
-    callback(error);
+    else this.socket.write(Buffer.concat(allowed), done);
   }
 }
