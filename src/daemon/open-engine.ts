@@ -68,7 +68,7 @@ export async function openEngine(
       makeRoom: (signal) => upkeep.makeRoom(signal),
     }),
   );
-  const { refStore, checksums, keyStore, entries } = storage;
+  const { refStore, cacheDirectories, diskUsage, checksums, keyStore, entries } = storage;
 
   const clients = openClients(directory, threads.transfers);
   const registry = resources.use(createRegistry({ hosts: config.registries }));
@@ -102,6 +102,7 @@ export async function openEngine(
   });
   const engine = new Engine({
     refStore,
+    cacheDirectories,
     checksums,
     executor,
     devices,
@@ -143,7 +144,7 @@ export async function openEngine(
       engine,
       builds,
       history: history.builds,
-      refStore,
+      diskUsage,
       worker,
       devices,
       log,

@@ -33,7 +33,7 @@ export async function loadGraph(
   const edge = await inTurns(load(graph, options));
   for (const { op, metadata } of graph.vertices.values()) {
     if (metadata.ignoreCache && op.action.kind === 'exec')
-      await dropCacheMounts(op.action, options.services.refStore);
+      await dropCacheMounts(op.action, options.services.cacheDirectories);
   }
   return edge;
 }

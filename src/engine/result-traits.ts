@@ -1,4 +1,5 @@
-import type { ImmutableRef, RefId, RefStore } from '../ref/ref.ts';
+import type { ImmutableRef, RefId } from '../ref/ref.ts';
+import type { RefLookup } from '../ref/ref-store.ts';
 import type { ResultStore, ResultTraits } from '../solver/solver.ts';
 
 export const refTraits: ResultTraits<ImmutableRef> = {
@@ -7,6 +8,6 @@ export const refTraits: ResultTraits<ImmutableRef> = {
   idOf: (ref) => ref.id,
 };
 
-export function refResults(refStore: RefStore): ResultStore<ImmutableRef> {
+export function refResults(refStore: RefLookup): ResultStore<ImmutableRef> {
   return { load: (id) => refStore.get(id as RefId) };
 }

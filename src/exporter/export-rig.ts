@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { KilnError } from '../base/errors.ts';
 import { parsePlatform } from '../base/platform.ts';
 import { silentProgress } from '../base/progress.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
@@ -9,9 +8,9 @@ import type { ContentStore } from '../content/content.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
 import type { ClientOutput, OutputTree } from '../file-sync/client-output.ts';
 import { createLayerDiffer } from '../layer-blob/layer-differ.ts';
+import type { LayerExport } from '../ref/layer-export.ts';
 import type { ImmutableRef, RefId } from '../ref/ref.ts';
 import type { ExportContext, ExportInput, PlatformResult } from './exporter.ts';
-import type { LayerSource } from './image/image-writer.ts';
 
 /**
  * What exporters work on, for tests: a content store and layers made by the real differ, of trees that are plain directories,
@@ -21,7 +20,7 @@ export interface ExportRig extends AsyncDisposable {
   readonly directory: string;
   readonly content: ContentStore;
   readonly pool: ThreadPool;
-  readonly refStore: LayerSource;
+  readonly layerExport: LayerExport;
   readonly output: ClientOutput;
   /** Where the client writes its file. */
   readonly outputFile: string;
@@ -47,7 +46,6 @@ export async function createExportRig(): Promise<ExportRig> {
       description: 'test tree',
       clone: () => ref,
       release: async () => {},
-      snapshot: () => Promise.reject(new KilnError('unimplemented', 'no snapshot')),
       snapshotMount: async () => ({ kind: 'bind', source: tree, readonly: true }),
       mount: async () => ({ path: tree, [Symbol.asyncDispose]: async () => {} }),
       layerDirs: async () => [tree],
@@ -64,7 +62,7 @@ export async function createExportRig(): Promise<ExportRig> {
     pool,
     outputFile,
     sentTrees,
-    refStore: {
+    layerExport: {
       async blobs(ref, options) {
         return [await differ.diff({ kind: 'trees', upper: ref.id }, content, options)];
       },

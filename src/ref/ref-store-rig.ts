@@ -4,12 +4,10 @@ import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
 import { createLayerDiffer } from '../layer-blob/layer-differ.ts';
 import { openOverlaySnapshotter } from '../snapshot/overlay-snapshotter.ts';
-import type { RefStore } from './ref.ts';
-import { openRefStore } from './ref-store.ts';
+import { type OpenRefStore, openRefStore } from './open-ref-store.ts';
 
-/** For tests of what makes trees: a ref store over overlayfs, with what it needs. */
-export interface RefStoreRig {
-  readonly refStore: RefStore;
+/** For tests of rooms that make trees: a ref store over overlayfs. */
+export interface RefStoreRig extends OpenRefStore {
   readonly database: DatabaseSync;
   readonly pool: ThreadPool;
 }
@@ -23,8 +21,8 @@ export async function openRefStoreRig(dir: string, resources: AsyncDisposableSta
   );
   const content = await openLocalContentStore(path.join(dir, 'content'));
   const differ = createLayerDiffer({ pool });
-  const refStore = resources.use(
+  const store = resources.use(
     await openRefStore({ root: path.join(dir, 'refs'), database, snapshotter, content, differ, pool }),
   );
-  return { refStore, database, pool };
+  return { ...store, database, pool };
 }

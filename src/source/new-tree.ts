@@ -1,14 +1,15 @@
-import type { ImmutableRef, MountedView, MutableRef, RecordOptions, RefStore } from '../ref/ref.ts';
+import type { ImmutableRef, MountedView, MutableRef, RecordOptions } from '../ref/ref.ts';
+import type { RefFactory } from '../ref/ref-store.ts';
 
 /** A tree that is made only when it turns out to be needed. Disposed without a commit, it is removed. */
 export class NewTree implements AsyncDisposable {
-  readonly #refStore: Pick<RefStore, 'createMutable'>;
+  readonly #refStore: RefFactory;
   readonly #record: RecordOptions;
   /** Begun, perhaps not ended: whoever disposes of the tree meanwhile still has to wait for it. */
   #making: Promise<MutableRef> | undefined;
   #view: MountedView | undefined;
 
-  constructor(refStore: Pick<RefStore, 'createMutable'>, record: RecordOptions) {
+  constructor(refStore: RefFactory, record: RecordOptions) {
     this.#refStore = refStore;
     this.#record = record;
   }

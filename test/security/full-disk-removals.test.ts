@@ -10,8 +10,8 @@ import { type ContentStore, writeBlob } from '../../src/content/content.ts';
 import { openLocalContentStore } from '../../src/content/local-content-store.ts';
 import { createImageStore, type ImageStore } from '../../src/exporter/image/image-store.ts';
 import { createLayerDiffer } from '../../src/layer-blob/layer-differ.ts';
-import type { ImmutableRef, MutableRef, RefStore } from '../../src/ref/ref.ts';
-import { openRefStore } from '../../src/ref/ref-store.ts';
+import { type OpenRefStore, openRefStore } from '../../src/ref/open-ref-store.ts';
+import type { ImmutableRef, MutableRef } from '../../src/ref/ref.ts';
 import { makeDurable } from '../../src/snapshot/durable-snapshotter.ts';
 import { openNativeSnapshotter } from '../../src/snapshot/native-snapshotter.ts';
 import { openOverlaySnapshotter } from '../../src/snapshot/overlay-snapshotter.ts';
@@ -162,7 +162,7 @@ for (const kind of ['overlay', 'native'] as const) {
   describe(`a database that fails at any statement, over the ${kind} snapshotter`, () => {
     /** A store as the daemon has it. */
     class Store implements AsyncDisposable {
-      readonly refs: RefStore;
+      readonly refs: OpenRefStore;
       readonly database: FaultyDatabase;
       readonly images: ImageStore;
       readonly content: ContentStore;
@@ -174,7 +174,7 @@ for (const kind of ['overlay', 'native'] as const) {
 
       private constructor(parts: {
         root: string;
-        refs: RefStore;
+        refs: OpenRefStore;
         database: FaultyDatabase;
         images: ImageStore;
         content: ContentStore;
@@ -248,7 +248,7 @@ for (const kind of ['overlay', 'native'] as const) {
 
       /** Memory, tables and directories tell the same. */
       async assertAgrees(): Promise<void> {
-        const usage = await this.refs.usage();
+        const usage = await this.refs.diskUsage.list();
         const isBlobs = ({ id, description }: (typeof usage)[number]) =>
           id === 'documents' || description.startsWith('image ');
         const records = usage.filter((record) => !isBlobs(record));
@@ -320,7 +320,7 @@ for (const kind of ['overlay', 'native'] as const) {
       parent: ImmutableRef | undefined,
       text: string,
     ): Promise<ImmutableRef> {
-      const tree = await refs.createMutable(parent, options);
+      const tree = await refs.refStore.createMutable(parent, options);
       await write(tree, text);
       return await tree.commit();
     }
@@ -337,8 +337,8 @@ for (const kind of ['overlay', 'native'] as const) {
       const base = await layer(store, undefined, 'base');
       const one = await layer(store, base, 'one');
       const two = await layer(store, base, 'two');
-      const merged = await refs.merge([one, two], options);
-      const diff = await refs.diff(base, one, options);
+      const merged = await refs.refStore.merge([one, two], options);
+      const diff = await refs.refStore.diff(base, one, options);
       for (const ref of [merged, diff]) await ref.layerDirs();
       const blob = await writeBlob(store.content, Buffer.from('a manifest'));
       await store.images.put({
@@ -359,27 +359,30 @@ for (const kind of ['overlay', 'native'] as const) {
         etag: 'x',
       });
       for (const ref of [base, one, two, merged, diff]) await ref.release();
-      const named = await refs.acquireCacheDirectory('cache', undefined, { ...options, sharing: 'locked' });
-      await write(named, 'kept');
-      await named.release();
-      await refs.usage();
+      const cache = await refs.cacheDirectories.acquire('cache', undefined, {
+        ...options,
+        sharing: 'locked',
+      });
+      await write(cache, 'kept');
+      await cache.release();
+      await refs.diskUsage.list();
     }
 
     async function pruneAll({ refs }: Store): Promise<void> {
-      for await (const _ of refs.prune({ all: true }));
+      for await (const _ of refs.diskUsage.prune({ all: true }));
     }
 
     const operations: Readonly<Record<string, (store: Store) => Promise<void>>> = {
       'a prune of everything': pruneAll,
       'a prune down to some space': async ({ refs }) => {
-        for await (const _ of refs.prune({ maxUsedSpace: 8192 }));
+        for await (const _ of refs.diskUsage.prune({ maxUsedSpace: 8192 }));
       },
       'the release of a tree that was not committed': async ({ refs }) => {
-        const tree = await refs.createMutable(undefined, options);
+        const tree = await refs.refStore.createMutable(undefined, options);
         await tree.release();
       },
       'the commit of a tree': async (store) => {
-        const tree = await store.refs.createMutable(undefined, options);
+        const tree = await store.refs.refStore.createMutable(undefined, options);
         try {
           await (await tree.commit()).release();
         } finally {
@@ -387,25 +390,25 @@ for (const kind of ['overlay', 'native'] as const) {
         }
       },
       'the retirement of a tree': async (store) => {
-        const [record] = (await store.refs.usage()).filter(({ parents }) => parents.length > 1);
-        if (record) store.refs.retire(record.id);
-        await store.refs.usage();
+        const [record] = (await store.refs.diskUsage.list()).filter(({ parents }) => parents.length > 1);
+        if (record) store.refs.refStore.retire(record.id);
+        await store.refs.diskUsage.list();
       },
-      'a named tree that is made': async ({ refs }) => {
+      'a cache directory that is made': async ({ refs }) => {
         await (
-          await refs.acquireCacheDirectory('new', undefined, { ...options, sharing: 'private' })
+          await refs.cacheDirectories.acquire('new', undefined, { ...options, sharing: 'private' })
         ).release();
       },
-      'a named tree that loses its name': async ({ refs }) => {
-        await refs.dropCacheDirectories('cache', { withParent: false });
-        await refs.usage();
+      'a cache directory that is dropped': async ({ refs }) => {
+        await refs.cacheDirectories.drop('cache', { withParent: false });
+        await refs.diskUsage.list();
       },
       'a frozen tree that is built upon': async ({ refs }) => {
-        const tree = await refs.createMutable(undefined, options);
+        const tree = await refs.refStore.createMutable(undefined, options);
         let ref: ImmutableRef | undefined;
         try {
           ref = await tree.freeze();
-          const above = await refs.createMutable(ref, options);
+          const above = await refs.refStore.createMutable(ref, options);
           await above.release();
         } finally {
           await ref?.release();
@@ -413,12 +416,12 @@ for (const kind of ['overlay', 'native'] as const) {
         }
       },
       'a frozen tree that is written to again': async ({ refs }) => {
-        const tree = await refs.createMutable(undefined, options);
+        const tree = await refs.refStore.createMutable(undefined, options);
         let ref: ImmutableRef | undefined;
         let again: MutableRef | undefined;
         try {
           ref = await tree.freeze();
-          again = await refs.thaw(ref);
+          again = await refs.refStore.thaw(ref);
           await (await again!.freeze()).release();
         } finally {
           await again?.release();
@@ -457,7 +460,7 @@ for (const kind of ['overlay', 'native'] as const) {
               await using store = await Store.open(root, pool);
               await store.assertAgrees();
               await pruneAll(store);
-              assert.deepEqual(await store.refs.usage(), []);
+              assert.deepEqual(await store.refs.diskUsage.list(), []);
               assert.deepEqual(readdirSync(path.join(root, 'snapshots', 's')), []);
               assert.deepEqual(readdirSync(path.join(root, 'content', 'blobs', 'sha256')), []);
             }

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { readTreeDir } from '../../src/engine/read-tree.ts';
 import { CompiledPolicies } from '../../src/engine/source-policy/compiled-policies.ts';
 import { followPaths } from '../../src/file-sync/send/follow-paths.ts';
-import type { UsageRecord } from '../../src/ref/ref.ts';
+import type { UsageRecord } from '../../src/ref/disk-usage.ts';
 import { parseRecordFilter } from '../../src/ref/usage/record-filter.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';

@@ -1,4 +1,4 @@
-import type { ProgressWriter, StatusEvent } from '../progress.ts';
+import type { ProgressWriter, StatusEvent, WaitContext } from '../progress.ts';
 import { abortable, abortError, throwIfAborted } from './lifetime.ts';
 
 /** What the work is given. */
@@ -7,11 +7,6 @@ export interface FlightContext {
   readonly signal: AbortSignal;
   /** Reaches every caller that has a progress writer. */
   readonly progress: ProgressWriter;
-}
-
-interface Caller {
-  readonly signal?: AbortSignal;
-  readonly progress?: ProgressWriter;
 }
 
 interface Running<T> {
@@ -32,7 +27,7 @@ export class SingleFlight<T> {
   readonly #running = new Map<string, Running<T>>();
 
   /** Returns what the work returns, or throws what it throws; throws `canceled` when the caller's signal aborts. */
-  async run(key: string, work: (context: FlightContext) => Promise<T>, caller: Caller = {}): Promise<T> {
+  async run(key: string, work: (context: FlightContext) => Promise<T>, caller: WaitContext = {}): Promise<T> {
     let running = this.#running.get(key);
     while (running?.controller.signal.aborted) {
       await abortable(running.promise.then(nothing, nothing), caller.signal);
@@ -66,7 +61,7 @@ export class SingleFlight<T> {
     return running;
   }
 
-  async #wait(running: Running<T>, { signal, progress }: Caller): Promise<T> {
+  async #wait(running: Running<T>, { signal, progress }: WaitContext): Promise<T> {
     running.users++;
     if (progress && !running.watchers.has(progress)) {
       for (const event of running.statuses.values()) progress.status(event);

@@ -13,7 +13,7 @@ import type { BuildRequest, BuildWork, Engine } from '../../engine/engine.ts';
 import type { DeviceSource } from '../../executor/cdi/device-registry.ts';
 import { decodeInTurns } from '../../llb/definition-wire.ts';
 import type { Definition } from '../../llb/op.ts';
-import type { RefStore, UsageRecord } from '../../ref/ref.ts';
+import type { DiskUsage, UsageRecord } from '../../ref/disk-usage.ts';
 import { BuildProgress } from '../builds/build-progress.ts';
 import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
 import { GatewayRefs } from '../builds/gateway-refs.ts';
@@ -28,7 +28,7 @@ export interface ControlParts {
   readonly engine: Engine;
   readonly builds: BuildRegistry;
   readonly history: BuildHistory;
-  readonly refStore: RefStore;
+  readonly diskUsage: DiskUsage;
   readonly worker: WorkerDescription;
   readonly devices: DeviceSource;
   readonly log: DaemonLog;
@@ -42,7 +42,7 @@ const nanosecondsPerMillisecond = 1_000_000n;
 
 /** The daemon's API, but for `Session`, which is served as raw messages. */
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
-  const { engine, builds, history, refStore, worker, devices } = parts;
+  const { engine, builds, history, diskUsage, worker, devices } = parts;
   const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
     const progress = new BuildProgress();
     try {
@@ -88,13 +88,13 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     },
 
     async diskUsage({ filters }) {
-      return { records: (await refStore.usage(filters)).map(usageToMessage) };
+      return { records: (await diskUsage.list(filters)).map(usageToMessage) };
     },
 
     async *prune(request, context) {
       // Records of builds have copies of what is removed here.
       await history.settled();
-      const removed = refStore.prune({
+      const removed = diskUsage.prune({
         filters: request.filters,
         all: request.all,
         keepDuration: Number(request.keepDuration / nanosecondsPerMillisecond),

@@ -18,9 +18,9 @@ export interface ExportersOptions {
 /** Every exporter there is, by type: a new one is added to the list here. */
 export function openExporters(options: ExportersOptions): ReadonlyMap<string, ExporterType> {
   const { threads, registry } = options;
-  const { refStore, content, images } = options.storage;
+  const { layerExport, content, images } = options.storage;
   const { sessions, credentials, output } = options.clients;
-  const writer = { refStore, content };
+  const writer = { layerExport, content };
   const all = [
     createImageExporter({ ...writer, registry, credentials, images }),
     createArchiveExporter('oci', { ...writer, output, sessions }),

@@ -32,9 +32,10 @@ export interface SourcesOptions {
 export function openSources(options: SourcesOptions): EngineSources {
   const { directory, threads, registry, clients } = options;
   const { sessions, credentials } = clients;
-  const { content, refStore, checksums, images: localImages, localTrees, downloads } = options.storage;
-  const images = createImageSource({ registry, content, refStore, credentials, localImages });
-  const layouts = createOciLayoutSource({ sessions, content, refStore });
+  const { content, checksums, images: localImages, localTrees, downloads } = options.storage;
+  const { refStore, layerImport, cacheDirectories } = options.storage;
+  const images = createImageSource({ registry, content, layerImport, credentials, localImages });
+  const layouts = createOciLayoutSource({ sessions, content, layerImport });
   const local = createLocalSource({
     sessions,
     refStore,
@@ -46,6 +47,7 @@ export function openSources(options: SourcesOptions): EngineSources {
   const git = createGitSource({
     credentials,
     refStore,
+    cacheDirectories,
     pool: threads.files,
     directory: path.join(directory, 'git'),
   });

@@ -5,8 +5,7 @@ import { openContentEntries } from '../../content-hash/content-entries.ts';
 import { createImageStore } from '../../exporter/image/image-store.ts';
 import { SqliteKeyStore } from '../../key-store/sqlite-key-store.ts';
 import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
-import type { RefStore } from '../../ref/ref.ts';
-import { openRefStore } from '../../ref/ref-store.ts';
+import { openRefStore } from '../../ref/open-ref-store.ts';
 import { chooseSnapshotter } from '../../snapshot/choose-snapshotter.ts';
 import { makeDurable } from '../../snapshot/durable-snapshotter.ts';
 import { WriteLedger } from '../../snapshot/write-ledger.ts';
@@ -65,7 +64,7 @@ export async function openStorage(options: StorageOptions) {
   const localTrees = new LocalTrees(database);
   const downloads = new HttpDownloads(database);
   resources.use(new DatabaseKeeper({ database, file: root.databaseFile, isIdle }));
-  const refStore: RefStore = resources.use(
+  const refs = resources.use(
     await openRefStore({
       root: path.join(directory, 'refs'),
       database,
@@ -98,7 +97,7 @@ export async function openStorage(options: StorageOptions) {
     checksums,
     localTrees,
     downloads,
-    refStore,
+    ...refs,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -35,10 +35,10 @@ export interface Upkeep extends AsyncDisposable {
 /** Begins with what the last process may have left: too much on the disk, keys of results that are gone, unflushed trees. */
 export function openUpkeep(options: UpkeepOptions): Upkeep {
   const { root, threads, policies, isIdle, log } = options;
-  const { refStore, keyStore, snapshotter, ledger } = options.storage;
+  const { refStore, diskUsage, keyStore, snapshotter, ledger } = options.storage;
   const { directory } = root;
   const owned = new AsyncDisposableStack();
-  const collector = owned.use(new GarbageCollector({ refStore, policies, root: directory, isIdle, log }));
+  const collector = owned.use(new GarbageCollector({ diskUsage, policies, root: directory, isIdle, log }));
   collector.schedule();
   const sweep = new AbortController();
   const swept = dropLostResults(keyStore, refStore, sweep.signal).catch((error) =>

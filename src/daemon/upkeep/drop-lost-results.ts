@@ -1,4 +1,5 @@
-import type { RefId, RefStore } from '../../ref/ref.ts';
+import type { RefId } from '../../ref/ref.ts';
+import type { RefLookup } from '../../ref/ref-store.ts';
 import type { KeyStore } from '../../solver/key-store.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { KeyStore } from '../../solver/key-store.ts';
  */
 export async function dropLostResults(
   keyStore: KeyStore,
-  refStore: Pick<RefStore, 'has'>,
+  refStore: RefLookup,
   signal: AbortSignal,
 ): Promise<void> {
   for await (const id of keyStore.resultIds()) {

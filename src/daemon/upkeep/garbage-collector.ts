@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abortable } from '../../base/async/lifetime.ts';
 import { asKilnError } from '../../base/errors.ts';
-import type { RefStore } from '../../ref/ref.ts';
+import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { GcPolicy } from '../config/gc-policy.ts';
 import type { DaemonLog } from '../daemon-log.ts';
 
@@ -18,7 +18,7 @@ const patience = 10_000;
 const growthStep = 0.05;
 
 export interface GarbageCollectorOptions {
-  readonly refStore: Pick<RefStore, 'prune' | 'knownSize'>;
+  readonly diskUsage: DiskUsage;
   /** None: nothing is ever collected. */
   readonly policies: readonly GcPolicy[];
   /** A directory on the disk that must not run full. */
@@ -83,12 +83,12 @@ export class GarbageCollector implements AsyncDisposable {
   }
 
   async #watch(): Promise<void> {
-    const { refStore, isIdle } = this.#options;
+    const { diskUsage, isIdle } = this.#options;
     const { signal } = this.#stop;
     while (!isIdle() && !signal.aborted) {
       await sleep(lookInterval, undefined, { signal, ref: false }).catch(() => {});
       if (signal.aborted || this.#fruitlessUntil > Date.now()) continue;
-      const size = refStore.knownSize();
+      const size = diskUsage.knownSize();
       const hasGrown = size > this.#highWater && size - this.#sizeAfter > growthStep * this.#highWater;
       if (hasGrown || (await this.#isShort())) await this.#collect();
     }
@@ -109,11 +109,11 @@ export class GarbageCollector implements AsyncDisposable {
   }
 
   async #runPolicies(): Promise<void> {
-    const { refStore, policies, log } = this.#options;
+    const { diskUsage, policies, log } = this.#options;
     const { signal } = this.#stop;
     for (const policy of policies) {
       try {
-        for await (const record of refStore.prune({ ...policy, signal })) {
+        for await (const record of diskUsage.prune({ ...policy, signal })) {
           log.debug(`garbage collection removed ${record.id} (${record.size} bytes): ${record.description}`);
         }
       } catch (error) {
@@ -122,7 +122,7 @@ export class GarbageCollector implements AsyncDisposable {
         break;
       }
     }
-    this.#sizeAfter = refStore.knownSize();
+    this.#sizeAfter = diskUsage.knownSize();
     // What is in use now can go when its build has ended: no need to ask for it all the time.
     this.#fruitlessUntil = (await this.#isShort()) ? Date.now() + retryInterval : 0;
   }

@@ -1,6 +1,7 @@
 import type { CacheSharing, ExecMount, ExecOp } from '../../llb/op.ts';
 import { noIndex } from '../../llb/op.ts';
-import type { CacheDirectory, ImmutableRef, RefStore } from '../../ref/ref.ts';
+import type { CacheDirectories, CacheDirectory } from '../../ref/cache-directories.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
 import type { OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import { absoluteMounts } from './absolute-mounts.ts';
@@ -17,7 +18,7 @@ export async function acquireCacheMount(
   cache: { readonly key: string; readonly sharing: CacheSharing; readonly command: string },
   mount: ExecMount,
   base: ImmutableRef | undefined,
-  refStore: RefStore,
+  cacheDirectories: CacheDirectories,
   context: OperationContext<JobContext>,
 ): Promise<CacheDirectory> {
   const { key, sharing, command } = cache;
@@ -26,7 +27,7 @@ export async function acquireCacheMount(
   using _ = context.waitsFor(
     `the cache mount ${id}${sharing === 'locked' ? ', which one step at a time may use' : ''}`,
   );
-  return await refStore.acquireCacheDirectory(key, base, {
+  return await cacheDirectories.acquire(key, base, {
     type: 'exec.cachemount',
     description: `cached mount ${mount.dest} from exec ${command} with id ${id}${from}`,
     sharing,
@@ -35,10 +36,10 @@ export async function acquireCacheMount(
 }
 
 /** A step whose cache is to be ignored starts with empty cache mounts, too, and so do all that use them after it. */
-export async function dropCacheMounts(op: ExecOp, refStore: RefStore): Promise<void> {
+export async function dropCacheMounts(op: ExecOp, cacheDirectories: CacheDirectories): Promise<void> {
   for (const mount of absoluteMounts(op)) {
     if (mount.type.kind !== 'cache') continue;
-    await refStore.dropCacheDirectories(cacheMountKey(mount.type, mount), {
+    await cacheDirectories.drop(cacheMountKey(mount.type, mount), {
       withParent: mount.input !== noIndex,
     });
   }

@@ -151,7 +151,7 @@ export class ExecMounts implements AsyncDisposable {
       { key, sharing, command },
       mount,
       base,
-      this.#services.refStore,
+      this.#services.cacheDirectories,
       this.#context,
     );
     this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });

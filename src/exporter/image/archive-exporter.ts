@@ -60,7 +60,7 @@ function openArchiveExporter(
       const epoch = epochFor(options.epoch, input.metadata, formatPlatform(input.results[0]!.platform));
       const root = stamped(image.root.descriptor, epoch);
       const response = imageResponse(image, root, names);
-      await fetchLayers(image, services.refStore, context);
+      await fetchLayers(image, services.layerExport, context);
       if (tar) {
         const archive = imageArchive(
           { image, root, names, dockerManifest: format === 'docker' },

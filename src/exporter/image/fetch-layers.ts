@@ -1,22 +1,20 @@
 import { mapLimit } from '../../base/async/lifetime.ts';
+import type { LayerExport } from '../../ref/layer-export.ts';
 import type { ExportContext } from '../exporter.ts';
-import type { LayerSource, WrittenImage } from './image-writer.ts';
+import type { WrittenImage } from './image-writer.ts';
 
 const layersAtOnce = 8;
 
 /** Brings the layers that are still elsewhere into the content store. */
 export async function fetchLayers(
   image: WrittenImage,
-  refStore: LayerSource,
+  layerExport: LayerExport,
   { signal, progress }: ExportContext,
 ): Promise<void> {
-  const layers = image.platforms.flatMap(({ ref, layers: blobs }) =>
-    ref ? blobs.map((blob) => ({ ref, blob })) : [],
-  );
   await mapLimit(
-    layers,
+    image.platforms.flatMap(({ layers }) => layers),
     layersAtOnce,
-    ({ ref, blob }, _index, each) => refStore.ensureBlob(ref, blob, { signal: each, progress }),
+    (blob, _index, each) => layerExport.ensureBlob(blob, { signal: each, progress }),
     signal,
   );
 }

@@ -60,7 +60,7 @@ function openImageExporter(
       const names = dangling ? [...asked, `${danglingPrefix}@${digest}`] : asked;
 
       if (keep && names.length > 0) {
-        await fetchLayers(image, services.refStore, context);
+        await fetchLayers(image, services.layerExport, context);
         const canonical =
           canonicalName && asked.length > 0 ? asked.filter((name) => !name.includes('@')) : [];
         for (const name of [...names, ...canonical.map((each) => `${each}@${digest}`)]) {

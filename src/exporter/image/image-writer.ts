@@ -8,7 +8,8 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { isInternalAnnotation } from '../../oci/layer-identity.ts';
 import { encodeManifest, type Index, type Manifest } from '../../oci/manifest.ts';
 import { documentTypes, type MediaTypeFamily } from '../../oci/media-type.ts';
-import type { ImmutableRef, LayerBlob, RefStore } from '../../ref/ref.ts';
+import type { LayerExport } from '../../ref/layer-export.ts';
+import type { ImmutableRef, LayerBlob } from '../../ref/ref.ts';
 import { epochFor } from '../epoch.ts';
 import { type ExportContext, type ExportInput, isMultiPlatform, type PlatformResult } from '../exporter.ts';
 import { type Annotation, annotationsFor, parseAnnotations } from './annotations.ts';
@@ -25,24 +26,20 @@ export interface ImageDocument {
 export interface WrittenPlatform {
   readonly manifest: ImageDocument;
   readonly config: ImageDocument;
-  readonly ref: ImmutableRef | undefined;
   /** As the manifest lists them, except that internal annotations are still there. */
   readonly layers: readonly LayerBlob[];
 }
 
-/** An image whose documents are in the content store; its layers are where `RefStore.blobs` left them. */
+/** An image whose documents are in the content store; its layers are where `LayerExport.blobs` left them. */
 export interface WrittenImage {
   /** The manifest of a plain image, the index of one for several platforms. */
   readonly root: ImageDocument;
   readonly platforms: readonly WrittenPlatform[];
 }
 
-/** What exporters need of the ref store. */
-export type LayerSource = Pick<RefStore, 'blobs' | 'ensureBlob'>;
-
 export interface ImageWriterServices {
   readonly content: ContentStore;
-  readonly refStore: LayerSource;
+  readonly layerExport: LayerExport;
 }
 
 /** Platforms whose layers are made at the same time; the ref store limits the work inside. */
@@ -52,7 +49,7 @@ const platformsAtOnce = 4;
 export async function writeImage(
   input: ExportInput,
   options: ImageOptions,
-  { content, refStore }: ImageWriterServices,
+  { content, layerExport }: ImageWriterServices,
   context: ExportContext,
 ): Promise<WrittenImage> {
   const { progress, signal } = context;
@@ -61,7 +58,7 @@ export async function writeImage(
     mapLimit(
       input.results,
       platformsAtOnce,
-      (result, _index, each) => layersOf(result, input, options, refStore, { ...context, signal: each }),
+      (result, _index, each) => layersOf(result, input, options, layerExport, { ...context, signal: each }),
       signal,
     ),
   );
@@ -115,11 +112,11 @@ function layersOf(
   result: PlatformResult,
   input: ExportInput,
   options: ImageOptions,
-  refStore: LayerSource,
+  layerExport: LayerExport,
   { signal, progress }: ExportContext,
 ): Promise<readonly LayerBlob[]> {
   if (!result.ref) return Promise.resolve([]);
-  return refStore.blobs(result.ref, {
+  return layerExport.blobs(result.ref, {
     ...options.compression,
     epoch: options.rewriteTimestamp ? epochOf(result, input, options) : undefined,
     mediaTypes: options.mediaTypes,
@@ -158,7 +155,7 @@ function describePlatform(
     },
     { platform, annotations: annotationsFor(annotations, 'manifest-descriptor', platform) },
   );
-  return { manifest, config, ref, layers };
+  return { manifest, config, layers };
 }
 
 function epochOf({ platform }: PlatformResult, input: ExportInput, { epoch }: ImageOptions) {

@@ -10,15 +10,16 @@ import {
   withDefaultTag,
   withDigest,
 } from '../../oci/reference.ts';
-import type { ImmutableRef, LayerBlob } from '../../ref/ref.ts';
+import type { LayerExport } from '../../ref/layer-export.ts';
+import type { LayerBlob } from '../../ref/ref.ts';
 import type { Registry, RegistryAuth } from '../../registry/registry.ts';
 import type { ExportContext } from '../exporter.ts';
-import type { ImageDocument, LayerSource, WrittenImage } from './image-writer.ts';
+import type { ImageDocument, WrittenImage } from './image-writer.ts';
 
 export interface PushServices {
   readonly registry: Registry;
   readonly content: ContentStore;
-  readonly refStore: LayerSource;
+  readonly layerExport: LayerExport;
 }
 
 export interface PushOptions {
@@ -72,24 +73,24 @@ async function pushBlobs(
   image: WrittenImage,
   reference: ImageReference,
   options: PushOptions,
-  { registry, content, refStore }: PushServices,
+  { registry, content, layerExport }: PushServices,
   { signal, progress }: ExportContext,
 ): Promise<void> {
   const tasks = new Map<string, (signal: AbortSignal) => Promise<unknown>>();
-  for (const { ref, layers, config } of image.platforms) {
+  for (const { layers, config } of image.platforms) {
     for (const layer of layers) {
       if (!isDistributable(layer.descriptor.mediaType)) continue;
-      tasks.set(layer.descriptor.digest, (each) => pushLayer(ref!, layer, each));
+      tasks.set(layer.descriptor.digest, (each) => pushLayer(layer, each));
     }
     tasks.set(config.descriptor.digest, (each) => pushDocument(config, each));
   }
   await mapLimit([...tasks.values()], blobsAtOnce, (task, _index, each) => task(each), signal);
 
-  function pushLayer(ref: ImmutableRef, layer: LayerBlob, each: AbortSignal): Promise<unknown> {
+  function pushLayer(layer: LayerBlob, each: AbortSignal): Promise<unknown> {
     const { descriptor } = layer;
     const body = {
       open: async () => {
-        await refStore.ensureBlob(ref, layer, { signal: each, progress });
+        await layerExport.ensureBlob(layer, { signal: each, progress });
         return content.read(descriptor.digest);
       },
     };

@@ -10,8 +10,8 @@ import { openLocalContentStore } from '../../content/local-content-store.ts';
 import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
 import { openNativeSnapshotter } from '../../snapshot/native-snapshotter.ts';
 import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
+import { openRefStore } from '../open-ref-store.ts';
 import type { ImmutableRef } from '../ref.ts';
-import { openRefStore } from '../ref-store.ts';
 
 export interface KilledStoreOutput {
   readonly complete: readonly string[];
@@ -28,7 +28,7 @@ const database = new DatabaseSync(path.join(dir, 'state.db'));
 const open = kind === 'native' ? openNativeSnapshotter : openOverlaySnapshotter;
 const snapshotter = open({ root: path.join(dir, 'snapshots'), database, pool });
 const content = await openLocalContentStore(path.join(dir, 'content'));
-const store = await openRefStore({
+const { refStore, diskUsage } = await openRefStore({
   root: path.join(dir, 'refs'),
   database,
   snapshotter,
@@ -38,29 +38,29 @@ const store = await openRefStore({
 });
 
 const make = async (name: string, parent?: ImmutableRef): Promise<ImmutableRef> => {
-  const mutable = await store.createMutable(parent, { description: name });
+  const mutable = await refStore.createMutable(parent, { description: name });
   await using view = await mutable.mount();
   writeFileSync(path.join(view.path, name), name);
   return await mutable.commit();
 };
 const base = await make('base');
 const child = await make('child', base);
-const merged = await store.merge([await make('other'), child], { description: 'merged' });
+const merged = await refStore.merge([await make('other'), child], { description: 'merged' });
 await merged.mount();
-const half = await store.createMutable(child, { description: 'half' });
+const half = await refStore.createMutable(child, { description: 'half' });
 const view = await half.mount();
 writeFileSync(path.join(view.path, 'junk'), '');
 
 const freeze = async (name: string): Promise<ImmutableRef> => {
-  const mutable = await store.createMutable(undefined, { description: name });
+  const mutable = await refStore.createMutable(undefined, { description: name });
   writeFileSync(path.join((await mutable.plainDir())!, name), name);
   return await mutable.freeze();
 };
 const frozen = await freeze('frozen');
-const thawed = (await store.thaw(await freeze('thawed')))!;
+const thawed = (await refStore.thaw(await freeze('thawed')))!;
 writeFileSync(path.join((await thawed.plainDir())!, 'junk'), '');
 
-const usage = await store.usage();
+const usage = await diskUsage.list();
 const output: KilledStoreOutput = {
   complete: usage.map((record) => record.id).filter((id) => id !== half.id && id !== thawed.id),
   merged: merged.id,

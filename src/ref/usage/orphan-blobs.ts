@@ -1,24 +1,25 @@
 import { type Digest, digestHex, digestOf } from '../../base/digest.ts';
 import type { ContentStore } from '../../content/content.ts';
-import type { ImageIndex, NamedImage, RefId, UsageRecord } from '../ref.ts';
-import type { RefRecords } from '../ref-records.ts';
+import type { ImageIndex, NamedImage, UsageRecord } from '../disk-usage.ts';
+import type { RefRecords } from '../records/ref-records.ts';
+import type { RefId } from '../ref.ts';
 
 export interface OrphanBlobsOptions {
-  readonly records: Pick<RefRecords, 'ownsBlob'>;
+  readonly records: RefRecords;
   readonly content: ContentStore;
   readonly images: ImageIndex;
-  /** Whether nothing is being built that may be about to use a blob. */
+  /** Returns whether nothing is being built that may be about to use a blob. */
   readonly isIdle: () => boolean;
 }
 
-/** Something that holds blobs but is no record. */
+/** Something other than a record that holds blobs. */
 export interface BlobHolder {
   readonly usage: UsageRecord;
-  /** Answers whether it is gone. */
+  /** Returns whether it is gone. */
   remove(): Promise<boolean>;
 }
 
-/** Blobs in the content store that no record has: those of images kept by name, and documents left from pulls and exports. */
+/** Blobs in the content store that belong to no record: those of images kept by name, and documents left from pulls and exports. */
 export class OrphanBlobs {
   readonly #options: OrphanBlobsOptions;
 
@@ -26,7 +27,7 @@ export class OrphanBlobs {
     this.#options = options;
   }
 
-  /** `sizes` of all blobs in the content store. A blob of several images counts for the first. */
+  /** Returns what holds orphans. `sizes` has all blobs of the content store. A blob of several images counts for the first. */
   async list(sizes: ReadonlyMap<Digest, number>): Promise<BlobHolder[]> {
     const { records, images } = this.#options;
     const unowned = new Map([...sizes].filter(([digest]) => !records.ownsBlob(digest)));
@@ -44,10 +45,15 @@ export class OrphanBlobs {
     return holders;
   }
 
-  /** Deletes what neither a record nor an image has. */
+  /** Deletes all blobs that neither a record nor an image has. */
   async sweep(): Promise<void> {
+    for await (const { digest } of this.#options.content.list()) await this.delete([digest]);
+  }
+
+  /** Deletes those of the blobs that neither a record nor an image has. */
+  async delete(digests: readonly Digest[]): Promise<void> {
     const { records, content, images } = this.#options;
-    for await (const { digest } of content.list()) {
+    for (const digest of digests) {
       if (!records.ownsBlob(digest) && !images.holds(digest)) await content.delete(digest);
     }
   }
@@ -69,7 +75,7 @@ export class OrphanBlobs {
       },
       remove: async () => {
         await this.#options.images.delete(name);
-        await this.#delete(blobs);
+        await this.delete(blobs);
         return true;
       },
     };
@@ -92,16 +98,9 @@ export class OrphanBlobs {
       },
       remove: async () => {
         if (!this.#options.isIdle()) return false;
-        await this.#delete(digests);
+        await this.delete(digests);
         return true;
       },
     };
-  }
-
-  async #delete(digests: readonly Digest[]): Promise<void> {
-    const { records, content, images } = this.#options;
-    for (const digest of digests) {
-      if (!records.ownsBlob(digest) && !images.holds(digest)) await content.delete(digest);
-    }
   }
 }

@@ -1,4 +1,4 @@
-/** A binary heap: `pop` gives the item with the lowest score, in O(log n). */
+/** A binary heap: `pop` removes the item with the lowest score, in O(log n). */
 export class PriorityQueue<T> {
   readonly #heap: T[] = [];
   readonly #scoreOf: (item: T) => number;

@@ -5,8 +5,8 @@ export interface PruneCandidate {
 }
 
 /**
- * A score for each candidate, the lowest to be pruned first: its rank by last use plus its rank by number of uses, both
- * scaled to 0…1, so that what was used often stays longer than what was used once at the same time. Never used is oldest.
+ * Returns a score for each candidate; the lowest is pruned first. It is the rank by last use plus the rank by number of uses, both
+ * scaled to 0…1: what was used often stays longer than what was used once at the same time. A candidate never used is the oldest.
  */
 export function pruneScores<T extends PruneCandidate>(candidates: readonly T[]): Map<T, number> {
   const byTime = ranks(candidates, ({ lastUsedAt }) => lastUsedAt?.getTime() ?? Number.NEGATIVE_INFINITY);

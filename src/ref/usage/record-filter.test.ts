@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
-import type { RefId, UsageRecord } from '../ref.ts';
+import type { UsageRecord } from '../disk-usage.ts';
+import type { RefId } from '../ref.ts';
 import { parseRecordFilter } from './record-filter.ts';
 
 const record: UsageRecord = {

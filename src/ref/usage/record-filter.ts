@@ -1,6 +1,6 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { GoRegexp } from '../../base/pattern/go-regexp.ts';
-import type { UsageRecord } from '../ref.ts';
+import type { UsageRecord } from '../disk-usage.ts';
 
 export type RecordFilter = (record: UsageRecord) => boolean;
 
@@ -28,7 +28,7 @@ export function parseRecordFilter(filters: readonly string[]): RecordFilter {
     );
 }
 
-/** A field's text, or undefined when the record does not have it; a flag that is set is the empty text. */
+/** Returns the text of a field, or undefined when the record does not have it. A flag that is set has the empty text. */
 function fieldOf(record: UsageRecord, [name]: readonly string[]): string | undefined {
   const flag = (set: boolean) => (set ? '' : undefined);
   switch (name) {
@@ -59,7 +59,7 @@ function fieldOf(record: UsageRecord, [name]: readonly string[]): string | undef
 const fieldForm = /^(?:[A-Za-z][A-Za-z0-9_]*|"(?:[^"\\]|\\.)*")/;
 const operatorForm = /^(?:==|!=|~=)/;
 const valueForm = /^(?:"(?:[^"\\]|\\.)*"|[^\s,"]+)/;
-/** A regular expression may also stand between slashes or bars, unescaped. */
+/** A regular expression may also be written unescaped between slashes or bars. */
 const patternForm = /^(?:"(?:[^"\\]|\\.)*"|\/[^/]*\/|\|[^|]*\||[^\s,"]+)/;
 
 function parseFilter(text: string): Selector[] {

@@ -1,20 +1,21 @@
+import type { Digest } from '../../base/digest.ts';
 import type { Removal, Snapshotter } from '../../snapshot/snapshot.ts';
-import { type RefRecord, snapshotOf } from '../ref-record.ts';
-import type { RefRecords } from '../ref-records.ts';
+import { type RefRecord, snapshotOf } from '../records/ref-record.ts';
+import type { RefRecords } from '../records/ref-records.ts';
 
-/** How long what is finished may stay unmeasured: records come in groups. Milliseconds. */
+/** How long a finished record may stay unmeasured: records come in groups. Milliseconds. */
 const delay = 100;
-/** So many records are measured in one go. */
+/** So many records are measured at once. */
 const batchSize = 500;
 
-/** Keeps the sizes of records' snapshots. Their sum is what the disk holds. */
+/** Measures the snapshots of records, and waits for those that are being deleted. */
 export class RecordSizes implements AsyncDisposable {
   readonly #records: RefRecords;
   readonly #snapshotter: Snapshotter;
   readonly #pending = new Set<RefRecord>();
   #timer: NodeJS.Timeout | undefined;
   #measuring: Promise<void> = Promise.resolve();
-  readonly #ending = new Set<Promise<number>>();
+  readonly #deleting = new Set<Promise<number>>();
   #closed = false;
 
   constructor(records: RefRecords, snapshotter: Snapshotter) {
@@ -22,14 +23,14 @@ export class RecordSizes implements AsyncDisposable {
     this.#snapshotter = snapshotter;
   }
 
-  /** The record's files are as they will stay for now: they are measured soon. */
-  note(record: RefRecord): void {
+  /** To be called when the files of a record will not change for now. */
+  measureSoon(record: RefRecord): void {
     if (this.#closed) return;
     this.#pending.add(record);
     this.#timer ??= setTimeout(() => void this.settle().catch(() => {}), delay).unref();
   }
 
-  /** Resolves when all that was noted, and what else of `records` has no size, is measured. */
+  /** Resolves when all that was to be measured soon, and those of `records` that have no size, are measured. */
   settle(records: Iterable<RefRecord> = []): Promise<void> {
     for (const record of records) if (record.size === undefined) this.#pending.add(record);
     clearTimeout(this.#timer);
@@ -42,20 +43,21 @@ export class RecordSizes implements AsyncDisposable {
     return this.#measuring;
   }
 
-  /** Bytes of the record's snapshot, as far as they are known. */
-  of(record: RefRecord): number {
-    return (record.size ?? 0) + this.#snapshotter.overhead(snapshotOf(record));
+  /** Returns the bytes of the record's snapshot, as far as they are known, and of its blobs in the content store (`blobs`). */
+  of(record: RefRecord, blobs: ReadonlyMap<Digest, number>): number {
+    const snapshot = (record.size ?? 0) + this.#snapshotter.overhead(snapshotOf(record));
+    return snapshot + this.#records.blobSize(record, blobs);
   }
 
   /** To be called when the removal of a record has begun. */
-  removed({ freed }: Removal): void {
-    this.#ending.add(freed);
-    void freed.finally(() => this.#ending.delete(freed));
+  awaitDeletion({ freed }: Removal): void {
+    this.#deleting.add(freed);
+    void freed.finally(() => this.#deleting.delete(freed));
   }
 
-  /** Resolves when the files of all removed records are deleted. */
+  /** Resolves when the files of all records removed so far are deleted. */
   async deleted(): Promise<void> {
-    await Promise.all(this.#ending);
+    await Promise.all(this.#deleting);
   }
 
   async #measure(records: readonly RefRecord[]): Promise<void> {
@@ -81,7 +83,7 @@ export class RecordSizes implements AsyncDisposable {
     return record.state === 'mutable' && record.handles > 0;
   }
 
-  /** Waits for what is being measured and deleted; sizes not known then are measured after the next start. */
+  /** Waits for what is being measured and deleted. Records without a size are measured after the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -13,10 +13,10 @@ test('a mirror that holds as many commits as it may is made anew for the next on
   await using resources = new AsyncDisposableStack();
   const dir = mkdtempSync(path.join(tmpdir(), 'kiln-git-mirrors-'));
   resources.defer(() => rmSync(dir, { recursive: true }));
-  const { refStore } = await openRefStoreRig(dir, resources);
+  const { cacheDirectories } = await openRefStoreRig(dir, resources);
   const server = resources.use(await GitServer.start(path.join(dir, 'served')));
   const repository = new GitRepository(path.join(dir, 'served/app.git'));
-  const mirrors = new GitMirrors(refStore, { commitLimit: 2 });
+  const mirrors = new GitMirrors(cacheDirectories, { commitLimit: 2 });
   const signal = AbortSignal.timeout(60_000);
   const context = { git: Git.create(signal), signal, progress: silentProgress };
   const remote = server.url('app.git');

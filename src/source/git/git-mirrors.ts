@@ -4,7 +4,8 @@ import path from 'node:path';
 import { digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { ProgressWriter } from '../../base/progress.ts';
-import type { CacheDirectory, MountedView, RefStore } from '../../ref/ref.ts';
+import type { CacheDirectories, CacheDirectory } from '../../ref/cache-directories.ts';
+import type { MountedView } from '../../ref/ref.ts';
 import { emptyDirectory } from './empty-directory.ts';
 import { FetchProgress } from './fetch-progress.ts';
 import type { Git } from './git.ts';
@@ -36,18 +37,15 @@ export interface Mirror {
 const defaultCommitLimit = 100;
 
 /**
- * A bare repository for each remote, kept from build to build as a named tree: the next commit is fetched as its difference from
+ * A bare repository for each remote, kept from build to build as a cache directory: the next commit is fetched as its difference from
  * those that are there. Only commits that are asked for are in it, each without its history if the server can do that.
  */
 export class GitMirrors {
-  readonly #refStore: Pick<RefStore, 'acquireCacheDirectory'>;
+  readonly #cacheDirectories: CacheDirectories;
   readonly #commitLimit: number;
 
-  constructor(
-    refStore: Pick<RefStore, 'acquireCacheDirectory'>,
-    options: { readonly commitLimit?: number } = {},
-  ) {
-    this.#refStore = refStore;
+  constructor(cacheDirectories: CacheDirectories, options: { readonly commitLimit?: number } = {}) {
+    this.#cacheDirectories = cacheDirectories;
     this.#commitLimit = options.commitLimit ?? defaultCommitLimit;
   }
 
@@ -62,13 +60,13 @@ export class GitMirrors {
   ): Promise<T> {
     const format = objectFormat(wanted.object);
     const key = `git mirror ${format} ${digestOf(wanted.remote)}`;
-    const tree = await this.#refStore.acquireCacheDirectory(key, undefined, {
+    const cache = await this.#cacheDirectories.acquire(key, undefined, {
       description: `shared git repo for ${wanted.shown}`,
       sharing: 'locked',
       signal: context.signal,
     });
     try {
-      await using view = await directoryOf(tree);
+      await using view = await directoryOf(cache);
       const mirror: Mirror = {
         directory: view.path,
         git: context.git.with({ environment: { GIT_DIR: view.path } }),
@@ -83,13 +81,13 @@ export class GitMirrors {
         return await attempt();
       } catch (error) {
         // Only what git says for no reason that is known can come from the mirror.
-        if (asKilnError(error).code !== 'unknown' || tree.fresh || (await isSound(mirror))) throw error;
+        if (asKilnError(error).code !== 'unknown' || cache.fresh || (await isSound(mirror))) throw error;
         await emptyDirectory(mirror.directory);
         await initialize(mirror, context, format);
         return await attempt();
       }
     } finally {
-      await tree.release();
+      await cache.release();
     }
   }
 }
@@ -104,9 +102,9 @@ export function objectFormat(object: string): 'sha1' | 'sha256' {
   return object.length === 64 ? 'sha256' : 'sha1';
 }
 
-async function directoryOf(tree: CacheDirectory): Promise<MountedView> {
-  const plain = await tree.plainDir();
-  return plain === undefined ? await tree.mount() : { path: plain, async [Symbol.asyncDispose]() {} };
+async function directoryOf(cache: CacheDirectory): Promise<MountedView> {
+  const plain = await cache.plainDir();
+  return plain === undefined ? await cache.mount() : { path: plain, async [Symbol.asyncDispose]() {} };
 }
 
 async function initialize(

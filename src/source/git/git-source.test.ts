@@ -17,7 +17,8 @@ import { KilnError } from '../../base/errors.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import { type ProgressWriter, type StatusEvent, silentProgress } from '../../base/progress.ts';
 import type { SourceOp } from '../../llb/op.ts';
-import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
+import type { DiskUsage } from '../../ref/disk-usage.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
 import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
 import type { ClientCredentials } from '../../session/session.ts';
 import type { CommitResolver, Source, SourceContext } from '../source.ts';
@@ -28,7 +29,7 @@ type Attributes = Readonly<Record<string, string>>;
 
 let dir: string;
 let resources: AsyncDisposableStack;
-let refStore: RefStore;
+let diskUsage: DiskUsage;
 let server: GitServer;
 let repository: GitRepository;
 let source: Source & CommitResolver;
@@ -42,7 +43,8 @@ beforeEach(async () => {
   resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
   const rig = await openRefStoreRig(dir, resources);
-  refStore = rig.refStore;
+  diskUsage = rig.diskUsage;
+  const { refStore, cacheDirectories, pool } = rig;
   const credentials: Pick<ClientCredentials, 'secret' | 'sshAgent'> = {
     async secret(_, id) {
       const value = secrets.get(id);
@@ -51,7 +53,13 @@ beforeEach(async () => {
     },
     sshAgent: async () => undefined,
   };
-  source = createGitSource({ refStore, pool: rig.pool, credentials, directory: path.join(dir, 'git') });
+  source = createGitSource({
+    refStore,
+    cacheDirectories,
+    pool,
+    credentials,
+    directory: path.join(dir, 'git'),
+  });
   server = resources.use(await GitServer.start(path.join(dir, 'served')));
   repository = new GitRepository(path.join(dir, 'served/app.git'));
 });
@@ -142,7 +150,7 @@ test('the files of the default branch are checked out, whatever the umask is', a
       link: '-> a.txt',
     });
     assert.equal((await key('app.git')).pin, commit);
-    const usage = await refStore.usage();
+    const usage = await diskUsage.list();
     assert.deepEqual(usage.map(({ type, description, mutable }) => [type, description, mutable]).sort(), [
       ['regular', `shared git repo for ${server.url('app.git')}`, true],
       ['source.git.checkout', `git snapshot for ${server.url('app.git')}#refs/heads/main`, false],
@@ -217,7 +225,7 @@ test('the next commit is fetched into the same mirror, and one that is there is 
   server.requests.length = 0;
   assert.equal(readFileSync(path.join(await snapshot(`app.git#${first}`), 'a'), 'utf8'), 'one');
   assert.deepEqual(server.requests, []);
-  const mirrors = (await refStore.usage()).filter(({ description }) =>
+  const mirrors = (await diskUsage.list()).filter(({ description }) =>
     description.startsWith('shared git repo'),
   );
   assert.equal(mirrors.length, 1);
@@ -444,7 +452,7 @@ test('who asks is told what a ref is, and what git keeps of it', async () => {
   const nothing = { commit: undefined, commitObject: undefined, tagObject: undefined };
   assert.deepEqual(await describe('app.git'), { ref: 'refs/heads/main', object: commit, ...nothing });
   assert.deepEqual(await describe(`app.git#${tag}`), { ref: tag, object: tag, ...nothing });
-  assert.deepEqual((await refStore.usage()).length, 0);
+  assert.deepEqual((await diskUsage.list()).length, 0);
   const content = (object: string, type: string) =>
     Buffer.from(`${repository.git('cat-file', type, object)}\n`);
   for (const name of ['app.git#v1', `app.git#${tag}`]) {
@@ -518,7 +526,7 @@ test('credentials in a URL are used, and shown nowhere', async () => {
   const ref = await snapshotRef('app.git', attrs, context({ progress }));
   const directory = await directoryOf(ref);
   assert.equal(gitIn(directory, 'remote', 'get-url', 'origin'), `http://xxxxx:xxxxx@${server.host}/app.git`);
-  const told = [...said, ...(await refStore.usage()).map(({ description }) => description)].join('\n');
+  const told = [...said, ...(await diskUsage.list()).map(({ description }) => description)].join('\n');
   assert.doesNotMatch(told, /pass/);
   assert.equal(spawnSync('grep', ['-rq', 'user:pass', dir]).status, 1);
   server.behaviour.authorization = 'other';
@@ -611,7 +619,7 @@ test('an abort ends git and leaves nothing', async () => {
   await failure;
   assert.equal(childrenNamed(server.host), '');
   assert.deepEqual(
-    (await refStore.usage()).map(({ description, inUse }) => [description, inUse]),
+    (await diskUsage.list()).map(({ description, inUse }) => [description, inUse]),
     [[`shared git repo for ${server.url('app.git')}`, false]],
   );
   delete server.behaviour.onRequest;

@@ -4,7 +4,9 @@ import { withStatus } from '../../base/progress.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { GitMetadata } from '../../llb/git-metadata-message.ts';
-import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
+import type { CacheDirectories } from '../../ref/cache-directories.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import type { RefFactory } from '../../ref/ref-store.ts';
 import { NewTree } from '../new-tree.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
@@ -17,7 +19,8 @@ import { checkChecksum, knownRef, type ResolvedRef, resolveRef } from './resolve
 import type { SetTimesInput } from './set-times.task.ts';
 
 export interface GitSourceOptions extends GitAccessOptions {
-  readonly refStore: Pick<RefStore, 'acquireCacheDirectory' | 'createMutable'>;
+  readonly refStore: RefFactory;
+  readonly cacheDirectories: CacheDirectories;
   readonly pool: ThreadPool;
 }
 
@@ -30,7 +33,7 @@ export function createGitSource(options: GitSourceOptions): Source & CommitResol
   rmSync(options.directory, { recursive: true, force: true });
   const parts: GitParts = {
     ...options,
-    mirrors: new GitMirrors(options.refStore),
+    mirrors: new GitMirrors(options.cacheDirectories),
     resolutions: new ResolutionCache(),
   };
   return {

@@ -7,7 +7,8 @@ import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { PrimableChecksums } from '../../content-hash/content-checksums.ts';
 import { isTransient } from '../../http/network-failure.ts';
 import { type RetryPolicy, withRetry } from '../../http/retry.ts';
-import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import type { RefFactory, RefLookup } from '../../ref/ref-store.ts';
 import { uploadHost } from '../../session/requests/pull-upload.ts';
 import type { ClientCredentials, SessionManager } from '../../session/session.ts';
 import { NewTree } from '../new-tree.ts';
@@ -22,7 +23,7 @@ import { type IncomingFile, incomingUpload } from './incoming-file.ts';
 import { writeDownload } from './write-download.ts';
 
 export interface HttpDownloaderOptions {
-  readonly refStore: Pick<RefStore, 'get' | 'has' | 'createMutable'>;
+  readonly refStore: RefLookup & RefFactory;
   /** Told the digests of downloaded files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
   readonly credentials: Pick<ClientCredentials, 'secret'>;

@@ -18,8 +18,9 @@ import { createContentChecksums } from '../../content-hash/content-checksums.ts'
 import { HttpRig } from '../../http/http-rig.ts';
 import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
 import type { ChecksumQuestion } from '../../llb/http-metadata-message.ts';
-import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
-import { openRefStore } from '../../ref/ref-store.ts';
+import type { DiskUsage } from '../../ref/disk-usage.ts';
+import { openRefStore } from '../../ref/open-ref-store.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
 import { createClientCredentials } from '../../session/requests/client-credentials.ts';
 import { openSessionRig } from '../../session/session-rig.ts';
 import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
@@ -30,7 +31,7 @@ import { createHttpSource } from './http-source.ts';
 let dir: string;
 let resources: AsyncDisposableStack;
 let database: DatabaseSync;
-let refStore: RefStore;
+let diskUsage: DiskUsage;
 let server: HttpRig;
 let source: ReturnType<typeof createHttpSource>;
 
@@ -46,13 +47,14 @@ beforeEach(async () => {
   const content = await openLocalContentStore(path.join(dir, 'content'));
   const differ = createLayerDiffer({ pool });
   const downloads = new HttpDownloads(database);
-  refStore = resources.use(
+  const refs = resources.use(
     await openRefStore({
       root: path.join(dir, 'refs'),
       ...{ database, snapshotter, content, differ, pool },
       onRemoved: (id) => downloads.forgetRef(id),
     }),
   );
+  diskUsage = refs.diskUsage;
   const client = resources.use(
     await openSessionRig([
       secretsService([
@@ -67,7 +69,14 @@ beforeEach(async () => {
   const checksums = createContentChecksums({ database, pool });
   const retry = { attempts: 3, firstDelay: 1 };
   source = resources.use(
-    createHttpSource({ downloads, refStore, checksums, credentials, sessions: client.sessions, retry }),
+    createHttpSource({
+      downloads,
+      refStore: refs.refStore,
+      checksums,
+      credentials,
+      sessions: client.sessions,
+      retry,
+    }),
   );
   server = resources.use(await HttpRig.start());
 });
@@ -128,7 +137,7 @@ test('a file has the name in its URL, mode 0600 and the time that the server say
     ...{ name: 'a b.txt', text: 'hello', mode: 0o600, owner: '0:0' },
     mtime: new Date(Date.UTC(2001, 1, 2, 3, 4, 5)),
   });
-  const { type, description } = (await refStore.usage())[0]!;
+  const { type, description } = (await diskUsage.list())[0]!;
   assert.deepEqual({ type, description }, { type: 'regular', description: `http url ${url}` });
 });
 
@@ -202,7 +211,7 @@ test('equal files from anywhere are kept once, and have one key', async () => {
   const two = await build(server.serve('/two/file', { content: 'same' }));
   assert.equal(one.digest, two.digest);
   assert.equal((await one.snapshot()).id, (await two.snapshot()).id);
-  assert.equal((await refStore.usage(['type==regular'])).length, 1);
+  assert.equal((await diskUsage.list(['type==regular'])).length, 1);
 });
 
 test('a known checksum needs no request, and no download when the file is here', async () => {
@@ -227,13 +236,13 @@ test('a checksum that does not match names both digests, and leaves nothing', as
     code: 'failed_precondition',
     message: `cannot download ${url}: digest mismatch ${digestOf('hello')}: ${wanted} was expected`,
   });
-  assert.deepEqual(await refStore.usage(['type==regular']), []);
+  assert.deepEqual(await diskUsage.list(['type==regular']), []);
 });
 
 test('a file that was pruned after its key was made is downloaded again, if it is still the same', async () => {
   const url = server.serve('/file', { content: 'one', etag: '"1"' });
   const prune = async () => {
-    for await (const _ of refStore.prune({ all: true }));
+    for await (const _ of diskUsage.prune({ all: true }));
   };
   const first = await build(url);
   await prune();
@@ -251,7 +260,7 @@ test('a file is held as long as the builds that found it', async () => {
   const url = server.serve('/file', { content: 'one' });
   const held: ImmutableRef[] = [];
   const { snapshot } = await build(url, { held });
-  for await (const _ of refStore.prune({ all: true }));
+  for await (const _ of diskUsage.prune({ all: true }));
   server.serve('/file', { content: 'two' });
   assert.equal((await fileOf(await snapshot())).text, 'one');
   assert.deepEqual(server.methods('/file'), ['GET']);
@@ -318,7 +327,7 @@ test('aborting ends the transfer and leaves nothing', async () => {
   await assert.rejects(failing, { code: 'canceled' });
   await closed.promise;
   await source[Symbol.asyncDispose]();
-  assert.deepEqual(await refStore.usage(['type==regular']), []);
+  assert.deepEqual(await diskUsage.list(['type==regular']), []);
 });
 
 test('what a server sends compressed is stored as it is meant', async () => {

@@ -4,7 +4,8 @@ import type { Platform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
 import type { ContentStore } from '../../content/content.ts';
-import type { BlobProvider, ImmutableRef, LayerBlob, RecordType, RefStore } from '../../ref/ref.ts';
+import type { BlobProvider, LayerImport } from '../../ref/layer-import.ts';
+import type { ImmutableRef, LayerBlob, RecordType } from '../../ref/ref.ts';
 import type { SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { imageKey, type LoadedImage } from './load-image.ts';
@@ -22,7 +23,7 @@ export interface ImageInstanceOptions {
     context: SourceContext,
   ) => Promise<{ readonly image: LoadedImage; readonly origin: ImageOrigin }>;
   readonly content: ContentStore;
-  readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
+  readonly layerImport: LayerImport;
 }
 
 /** An image as a source: its key is its stack of layers; the layers themselves stay where they are until somebody reads them. */
@@ -63,9 +64,8 @@ export class ImageInstance implements SourceInstance {
   async snapshot(context: SourceContext): Promise<ImmutableRef> {
     if (!this.#loaded) throw new KilnError('internal', `${this.#options.name}: snapshot before key`);
     const { layers, origin } = this.#loaded;
-    const { refStore, content, name, recordType } = this.#options;
-    if (layers.length === 0) return refStore.scratch();
-    return refStore.fromBlobs(layers, layerProvider(origin, content, context), {
+    const { layerImport, content, name, recordType } = this.#options;
+    return layerImport.fromBlobs(layers, layerProvider(origin, content, context), {
       description: `pulled from ${name}`,
       type: recordType,
     });

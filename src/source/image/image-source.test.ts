@@ -11,7 +11,8 @@ import { openLocalContentStore } from '../../content/local-content-store.ts';
 import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';
 import { encodeManifest } from '../../oci/manifest.ts';
 import { parseReference } from '../../oci/reference.ts';
-import type { BlobProvider, ImmutableRef, LayerBlob, RecordOptions, RefStore } from '../../ref/ref.ts';
+import type { BlobProvider, LayerImport } from '../../ref/layer-import.ts';
+import type { ImmutableRef, LayerBlob, RecordOptions } from '../../ref/ref.ts';
 import { createRegistry } from '../../registry/http-registry.ts';
 import { anonymousAuth, type Registry } from '../../registry/registry.ts';
 import { type RegistryRig, startRegistry } from '../../registry/registry-rig.ts';
@@ -44,16 +45,15 @@ after(async () => {
 async function createSource(localImages?: LocalImages) {
   const content = await openLocalContentStore(path.join(directory, `store-${stores++}`));
   const made: { layers: readonly LayerBlob[]; provider: BlobProvider; options: RecordOptions }[] = [];
-  const refStore: Pick<RefStore, 'fromBlobs' | 'scratch'> = {
+  const layerImport: LayerImport = {
     async fromBlobs(layers, provider, options) {
       made.push({ layers, provider, options });
       return {} as ImmutableRef;
     },
-    scratch: async () => ({}) as ImmutableRef,
   };
   const credentials = { login: async () => undefined, token: async () => undefined };
   return {
-    source: createImageSource({ registry, content, refStore, credentials, localImages }),
+    source: createImageSource({ registry, content, layerImport, credentials, localImages }),
     content,
     made,
   };

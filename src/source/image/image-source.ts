@@ -10,7 +10,7 @@ import {
   withDefaultTag,
   withDigest,
 } from '../../oci/reference.ts';
-import type { RefStore } from '../../ref/ref.ts';
+import type { LayerImport } from '../../ref/layer-import.ts';
 import type { RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
@@ -30,7 +30,7 @@ export interface LocalImages {
 export interface ImageSourceOptions {
   readonly registry: Registry;
   readonly content: ContentStore;
-  readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
+  readonly layerImport: LayerImport;
   readonly credentials: RegistryCredentials;
   readonly localImages?: LocalImages;
 }
@@ -122,7 +122,7 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
         checksum: parseChecksum(op.attrs['image.checksum']),
         load: (context) => load(reference, platform, mode, context),
         content: options.content,
-        refStore: options.refStore,
+        layerImport: options.layerImport,
       });
     },
 

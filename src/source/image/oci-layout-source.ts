@@ -5,7 +5,7 @@ import { type ContentStore, writeBlob } from '../../content/content.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseManifest } from '../../oci/manifest.ts';
-import type { RefStore } from '../../ref/ref.ts';
+import type { LayerImport } from '../../ref/layer-import.ts';
 import { type ContentClient, createContentClient } from '../../session/requests/content-client.ts';
 import type { SessionManager } from '../../session/session.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
@@ -20,7 +20,7 @@ const maxDocumentSize = 8 * 1024 * 1024;
 export interface OciLayoutSourceOptions {
   readonly sessions: SessionManager;
   readonly content: ContentStore;
-  readonly refStore: Pick<RefStore, 'fromBlobs' | 'scratch'>;
+  readonly layerImport: LayerImport;
 }
 
 interface LayoutReference {
@@ -60,7 +60,7 @@ export function createOciLayoutSource(options: OciLayoutSourceOptions): Source &
         layerLimit: parseLayerLimit(op.attrs['oci.layerlimit']),
         load: (context) => load(reference, platform, context),
         content: options.content,
-        refStore: options.refStore,
+        layerImport: options.layerImport,
       });
     },
 

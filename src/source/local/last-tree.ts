@@ -1,15 +1,16 @@
 import { KilnError } from '../../base/errors.ts';
 import type { BaselineAccess, OpenBaseline } from '../../file-sync/receive/receive.ts';
-import type { ImmutableRef, MutableRef, RefStore } from '../../ref/ref.ts';
+import type { ImmutableRef, MutableRef } from '../../ref/ref.ts';
+import type { TreeReuse } from '../../ref/ref-store.ts';
 
 /** The tree of the last sync: held, and changed in place if that is wanted and nobody else holds it. */
 export class LastTree implements AsyncDisposable {
-  readonly #refStore: Pick<RefStore, 'thaw'>;
+  readonly #refStore: TreeReuse;
   #ref: ImmutableRef;
   #changing: MutableRef | undefined;
 
   /** The tree owns the handle. */
-  constructor(refStore: Pick<RefStore, 'thaw'>, ref: ImmutableRef) {
+  constructor(refStore: TreeReuse, ref: ImmutableRef) {
     this.#refStore = refStore;
     this.#ref = ref;
   }

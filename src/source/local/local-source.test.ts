@@ -10,7 +10,9 @@ import { type StatusEvent, silentProgress } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { createContentChecksums, type PrimableChecksums } from '../../content-hash/content-checksums.ts';
 import { fileSyncService } from '../../file-sync/file-sync-service.ts';
-import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
+import type { DiskUsage } from '../../ref/disk-usage.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import type { RefStore } from '../../ref/ref-store.ts';
 import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
 import { openSessionRig, type SessionRig } from '../../session/session-rig.ts';
 import type { Source } from '../source.ts';
@@ -21,6 +23,7 @@ let dir: string;
 let context: string;
 let resources: AsyncDisposableStack;
 let refStore: RefStore;
+let diskUsage: DiskUsage;
 let checksums: PrimableChecksums;
 let database: DatabaseSync;
 let pool: ThreadPool;
@@ -31,7 +34,7 @@ beforeEach(async () => {
   mkdirSync(context);
   resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
-  ({ database, pool, refStore } = await openRefStoreRig(dir, resources));
+  ({ database, pool, refStore, diskUsage } = await openRefStoreRig(dir, resources));
   checksums = createContentChecksums({ database, pool });
 });
 afterEach(() => resources.disposeAsync());
@@ -132,7 +135,7 @@ test('a superseded tree that nobody holds is not kept', async () => {
   await first.release();
   writeFileSync(path.join(context, 'file'), 'two!');
   const second = await snapshot(rig);
-  const usage = await refStore.usage(['type==source.local']);
+  const usage = await diskUsage.list(['type==source.local']);
   assert.deepEqual(
     usage.map(({ description }) => description),
     ['local source for context'],
@@ -142,9 +145,9 @@ test('a superseded tree that nobody holds is not kept', async () => {
   await second.release();
   writeFileSync(path.join(context, 'file'), 'three');
   const third = await snapshot(rig);
-  assert.equal((await refStore.usage(['type==source.local'])).length, 2);
+  assert.equal((await diskUsage.list(['type==source.local'])).length, 2);
   await other.release();
-  assert.equal((await refStore.usage(['type==source.local'])).length, 1, 'it went when it was released');
+  assert.equal((await diskUsage.list(['type==source.local'])).length, 1, 'it went when it was released');
   assert.equal(await read(third, 'file'), 'three');
 });
 
@@ -190,7 +193,7 @@ test('many syncs of one directory at a time each get what they were sent', async
       await ref.release();
     }
   }
-  assert.equal((await refStore.usage(['type==source.local'])).length, 1);
+  assert.equal((await diskUsage.list(['type==source.local'])).length, 1);
 });
 
 test('a sync that fails midway leaves the last tree as it was', async () => {
@@ -234,7 +237,7 @@ test('a tree that was pruned is brought again', async () => {
   await using rig = await openRig();
   const first = await snapshot(rig);
   await first.release();
-  for await (const _ of refStore.prune({ all: true }));
+  for await (const _ of diskUsage.prune({ all: true }));
   assert.equal(await read(await snapshot(rig), 'file'), 'one');
 });
 
@@ -246,7 +249,7 @@ test('a directory that is gone, and a client that leaves midway, are clear error
     assert.match(error.message, /local directory "context" at /);
     return true;
   });
-  assert.deepEqual(await refStore.usage(['type==source.local']), []);
+  assert.deepEqual(await diskUsage.list(['type==source.local']), []);
   await rig.leave();
   await assert.rejects(snapshot(rig), KilnError);
 });

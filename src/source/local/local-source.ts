@@ -8,7 +8,8 @@ import type { KnownDigest, PrimableChecksums } from '../../content-hash/content-
 import { listDirectory } from '../../file-sync/list-directory.ts';
 import type { BaselineAccess, FileDigest } from '../../file-sync/receive/receive.ts';
 import { syncDirectory } from '../../file-sync/sync-directory.ts';
-import type { ImmutableRef, RefStore } from '../../ref/ref.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import type { RefStore } from '../../ref/ref-store.ts';
 import type { Session, SessionManager } from '../../session/session.ts';
 import { NewTree } from '../new-tree.ts';
 import type { Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
@@ -18,7 +19,7 @@ import type { LocalTree, LocalTrees } from './local-trees.ts';
 
 export interface LocalSourceOptions {
   readonly sessions: SessionManager;
-  readonly refStore: Pick<RefStore, 'get' | 'createMutable' | 'retire' | 'thaw'>;
+  readonly refStore: RefStore;
   /** Told the digests of received files, so that they are not read again. */
   readonly checksums: Pick<PrimableChecksums, 'prime'>;
   readonly trees: LocalTrees;

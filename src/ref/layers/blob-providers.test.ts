@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestOf } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
-import { silentProgress } from '../base/progress.ts';
-import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { silentProgress } from '../../base/progress.ts';
+import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';
+import type { BlobProvider } from '../layer-import.ts';
 import { BlobProviders } from './blob-providers.ts';
-import type { BlobProvider } from './ref.ts';
 
 const blob: Descriptor = { mediaType: mediaTypes.ociLayerGzip, digest: digestOf('blob'), size: 4 };
 

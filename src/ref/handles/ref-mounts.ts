@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
-import { unmount } from '../linux/mount.ts';
-import { unmountBelow } from '../linux/mount-table.ts';
-import { mountSnapshot } from '../snapshot/mount-snapshot.ts';
-import type { SnapshotMount } from '../snapshot/snapshot.ts';
-import type { MountedView } from './ref.ts';
+import { unmount } from '../../linux/mount.ts';
+import { unmountBelow } from '../../linux/mount-table.ts';
+import { mountSnapshot } from '../../snapshot/mount-snapshot.ts';
+import type { SnapshotMount } from '../../snapshot/snapshot.ts';
+import type { MountedView } from '../ref.ts';
 
 interface SharedMount {
   readonly ready: Promise<{ readonly path: string; readonly mounted: boolean }>;
@@ -12,7 +12,7 @@ interface SharedMount {
 }
 
 /**
- * Mounts of trees that this process looks into. Those who see the same tree share one mount, which ends with the
+ * Mounts through which this process reads and writes trees. Users of the same tree share one mount, which ends with the
  * last of them; a tree that is one plain directory is not mounted at all.
  */
 export class RefMounts implements AsyncDisposable {
@@ -20,14 +20,14 @@ export class RefMounts implements AsyncDisposable {
   readonly #mounts = new Map<string, SharedMount>();
   #next = 0;
 
-  /** `root` is a directory of its own; mounts that a killed process left in it are ended. */
+  /** `root` is a directory that nobody else uses; mounts that a killed process left in it are ended. */
   constructor(root: string) {
     mkdirSync(root, { recursive: true, mode: 0o700 });
     this.#root = root;
     this.#clean();
   }
 
-  /** `key` stands for the tree and the way it is seen; `resolve` is asked only when it is not mounted under that key yet. */
+  /** `key` names the tree and the access to it; `resolve` is called only when nothing is mounted under that key. */
   async mount(key: string, resolve: () => Promise<SnapshotMount>): Promise<MountedView> {
     const existing = this.#mounts.get(key);
     const shared: SharedMount = existing ?? { ready: resolve().then((mount) => this.#make(mount)), users: 0 };

@@ -3,24 +3,26 @@ import { setImmediate } from 'node:timers/promises';
 import { Semaphore, throwIfAborted } from '../../base/async/lifetime.ts';
 import type { Digest } from '../../base/digest.ts';
 import type { ContentStore } from '../../content/content.ts';
-import type { ImageIndex, PruneOptions, UsageRecord } from '../ref.ts';
-import { parentsOf, type RefRecord } from '../ref-record.ts';
-import type { RefRecords } from '../ref-records.ts';
+import type { PruneOptions, UsageRecord } from '../disk-usage.ts';
+import type { RecordLifecycle } from '../records/record-lifecycle.ts';
+import type { RefRecord } from '../records/ref-record.ts';
+import type { RefRecords } from '../records/ref-records.ts';
 import type { OrphanBlobs } from './orphan-blobs.ts';
 import { PriorityQueue } from './priority-queue.ts';
 import { pruneScores } from './prune-order.ts';
 import { parseRecordFilter, type RecordFilter } from './record-filter.ts';
 import type { RecordSizes } from './record-sizes.ts';
+import { blobSizes, usageOf } from './usage-record.ts';
 
-export interface RecordUsageOptions {
+export interface PrunerOptions {
   /** A directory on the file system whose free space counts. */
   readonly root: string;
   readonly records: RefRecords;
+  readonly lifecycle: RecordLifecycle;
   readonly sizes: RecordSizes;
   readonly content: ContentStore;
-  readonly images: ImageIndex;
   readonly orphans: OrphanBlobs;
-  readonly onRemoved: (record: RefRecord) => void;
+  /** Told when records have been pruned, and their space is free. */
   readonly onPruned?: () => void;
 }
 
@@ -29,60 +31,36 @@ const batchSize = 16;
 /** So many records are looked at before other work gets its turn. */
 const sliceSize = 1000;
 
-/** What the store takes, and taking it back. */
-export class RecordUsage {
-  readonly #options: RecordUsageOptions;
+/** Removes records that nothing uses. */
+export class Pruner {
+  readonly #options: PrunerOptions;
   readonly #pruning = new Semaphore(1);
 
-  constructor(options: RecordUsageOptions) {
+  constructor(options: PrunerOptions) {
     this.#options = options;
   }
 
-  async list(filters: readonly string[] = []): Promise<UsageRecord[]> {
-    const matches = parseRecordFilter(filters);
-    const { records, sizes, images, orphans } = this.#options;
-    await sizes.settle(records.all());
-    const blobs = await this.#blobSizes();
-    const all = [...records.all()];
-    const inUse = this.#withAncestors((record) => record.handles > 0);
-    const shared = this.#withAncestors((record) =>
-      record.blobs.some(({ descriptor }) => images.holds(descriptor.digest)),
-    );
-    const listed: UsageRecord[] = [];
-    for (const [index, record] of all.entries()) {
-      if (index % sliceSize === sliceSize - 1) await setImmediate();
-      const usage = describe(record, {
-        inUse: inUse.has(record),
-        shared: shared.has(record),
-        size: this.#sizeOf(record, blobs),
-      });
-      if (matches(usage)) listed.push(usage);
-    }
-    for (const { usage } of await orphans.list(blobs)) if (matches(usage)) listed.push(usage);
-    return listed;
-  }
-
   /**
-   * Follows `buildkitd`: without space limits everything that matches goes. With them it goes in the order of `pruneScores` until the
-   * total is below what may be kept, and the disk has the free space that is asked for. A record becomes prunable when nothing is
-   * built on it any more. Images kept by name, and documents, go last, and only with `all`.
+   * Follows `buildkitd`: without space limits every record that matches is removed. With limits records are removed in the order of
+   * `pruneScores` until the total is below what may be kept and the disk has the free space that is asked for. A record can be
+   * removed once nothing is built on it. Images kept by name, and documents, go last, and only with `all`.
    */
   async *prune(options: PruneOptions): AsyncGenerator<UsageRecord> {
     using _permit = await this.#pruning.acquire(options.signal);
-    const { records, sizes, onPruned } = this.#options;
+    const { records, sizes, content, onPruned } = this.#options;
     using _end = { [Symbol.dispose]: () => onPruned?.() };
     const matches = parseRecordFilter(options.filters ?? []);
     const isLimited = Boolean(options.maxUsedSpace || options.reservedSpace || options.minFreeSpace);
     for (;;) {
       await sizes.settle(records.all());
-      const blobs = await this.#blobSizes();
+      const blobs = await blobSizes(content);
       let removed = 0;
       for await (const usage of this.#pruneOnce(options, matches, isLimited, blobs)) {
         removed++;
         yield usage;
       }
       await sizes.deleted();
-      // Files that others share free nothing, and others write meanwhile: look whether it is enough.
+      // Files that others share free nothing, and builds write meanwhile: another round finds out whether it is enough.
       if (!isLimited || removed === 0) return;
     }
   }
@@ -93,14 +71,14 @@ export class RecordUsage {
     isLimited: boolean,
     blobs: ReadonlyMap<Digest, number>,
   ): AsyncGenerator<UsageRecord> {
-    const { records, orphans, onRemoved, sizes } = this.#options;
+    const { records, orphans, sizes, lifecycle } = this.#options;
     const isWanted = this.#wanted(options, matches);
     const holders = options.all || isLimited ? await orphans.list(blobs) : [];
     let total = holders.reduce((sum, { usage }) => sum + usage.size, 0);
     const candidates: RefRecord[] = [];
     for (const [index, record] of [...records.all()].entries()) {
       if (index % sliceSize === sliceSize - 1) await setImmediate();
-      total += this.#sizeOf(record, blobs);
+      total += sizes.of(record, blobs);
       if (isWanted(record)) candidates.push(record);
     }
     const keep = isLimited ? await this.#bytesToKeep(total, options) : 0;
@@ -119,9 +97,9 @@ export class RecordUsage {
         const record = queue.pop();
         if (!record) break;
         if (!records.isPrunable(record) || !isWanted(record)) continue;
-        const size = this.#sizeOf(record, blobs);
+        const size = sizes.of(record, blobs);
         const parents = new Set(records.parents(record));
-        gone.push(describe(record, { inUse: false, shared: false, size }));
+        gone.push(usageOf(record, { inUse: false, shared: false, size }));
         records.detach(record);
         batch.push(record);
         total -= size;
@@ -129,12 +107,7 @@ export class RecordUsage {
           if (scores.has(parent) && records.isPrunable(parent)) queue.push(parent);
       }
       if (batch.length === 0) break;
-      const removals = await records.erase(batch);
-      for (const [index, record] of batch.entries()) {
-        sizes.removed(removals[index]!);
-        onRemoved(record);
-      }
-      await records.deleteBlobs(batch);
+      await lifecycle.erase(batch);
       yield* gone;
       await setImmediate();
     }
@@ -152,46 +125,10 @@ export class RecordUsage {
     return (record) =>
       (options.all || (record.type !== 'internal' && record.type !== 'frontend')) &&
       !isRecent(record, options) &&
-      matches(describe(record, { inUse: record.handles > 0, shared: false, size: 0 }));
+      matches(usageOf(record, { inUse: record.handles > 0, shared: false, size: 0 }));
   }
 
-  /** Bytes of what is measured: snapshots, and blobs by what their descriptors say. */
-  knownSize(): number {
-    const { records } = this.#options;
-    let size = 0;
-    for (const record of records.all()) {
-      size += record.size ?? 0;
-      for (const { descriptor } of record.blobs) size += descriptor.size;
-    }
-    return size;
-  }
-
-  /** The records that are meant, and everything they are built on. */
-  #withAncestors(isMeant: (record: RefRecord) => boolean): Set<RefRecord> {
-    const { records } = this.#options;
-    const found = new Set<RefRecord>();
-    const pending = [...records.all()].filter(isMeant);
-    for (let at = pending.pop(); at; at = pending.pop()) {
-      if (found.has(at)) continue;
-      found.add(at);
-      pending.push(...records.parents(at));
-    }
-    return found;
-  }
-
-  /** Bytes of the record's snapshot and of those of its blobs that are here. What is being written counts nothing. */
-  #sizeOf(record: RefRecord, blobs: ReadonlyMap<Digest, number>): number {
-    const { records, sizes } = this.#options;
-    return sizes.of(record) + records.blobSize(record, blobs);
-  }
-
-  async #blobSizes(): Promise<Map<Digest, number>> {
-    const sizes = new Map<Digest, number>();
-    for await (const { digest, size } of this.#options.content.list()) sizes.set(digest, onDisk(size));
-    return sizes;
-  }
-
-  /** As many bytes as may stay; 0 when there is no such limit. Free space missing is taken from what is used, reserved space never. */
+  /** Returns the bytes that may stay; 0 without a limit. Missing free space is taken from what is used, reserved space never is. */
   async #bytesToKeep(total: number, options: PruneOptions): Promise<number> {
     const { maxUsedSpace = 0, reservedSpace = 0, minFreeSpace = 0 } = options;
     let keep = maxUsedSpace;
@@ -207,28 +144,4 @@ export class RecordUsage {
 
 function isRecent({ lastUsedAt }: { readonly lastUsedAt?: Date }, { keepDuration }: PruneOptions): boolean {
   return Boolean(keepDuration && lastUsedAt && lastUsedAt.getTime() > Date.now() - keepDuration);
-}
-
-/** File systems give space in blocks. */
-function onDisk(size: number): number {
-  return Math.ceil(size / 4096) * 4096;
-}
-
-function describe(
-  record: RefRecord,
-  now: { readonly inUse: boolean; readonly shared: boolean; readonly size: number },
-): UsageRecord {
-  return {
-    id: record.id,
-    type: record.type,
-    mutable: record.state !== 'committed',
-    inUse: now.inUse,
-    size: now.size,
-    parents: parentsOf(record.origin),
-    createdAt: record.createdAt,
-    ...(record.lastUsedAt ? { lastUsedAt: record.lastUsedAt } : {}),
-    usageCount: record.usageCount,
-    description: record.description,
-    shared: now.shared,
-  };
 }

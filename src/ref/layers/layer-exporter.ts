@@ -1,42 +1,48 @@
-import { mapLimit } from '../base/async/lifetime.ts';
-import { SingleFlight } from '../base/async/single-flight.ts';
-import { KilnError } from '../base/errors.ts';
-import type { ContentStore } from '../content/content.ts';
-import type { Differ } from '../layer-blob/differ.ts';
-import { layerCompression, translateLayerType } from '../oci/media-type.ts';
-import type { Snapshotter } from '../snapshot/snapshot.ts';
+import { mapLimit } from '../../base/async/lifetime.ts';
+import { SingleFlight } from '../../base/async/single-flight.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { WaitContext } from '../../base/progress.ts';
+import type { ContentStore } from '../../content/content.ts';
+import type { Differ } from '../../layer-blob/differ.ts';
+import { layerCompression, translateLayerType } from '../../oci/media-type.ts';
+import type { Snapshotter } from '../../snapshot/snapshot.ts';
+import type { HandleServices } from '../handles/handle-services.ts';
+import { finalRecordOf } from '../handles/immutable-handle.ts';
+import type { BlobOptions, LayerExport } from '../layer-export.ts';
+import { layersOf } from '../records/record-layers.ts';
+import { parentsOf, type RefRecord, type StoredBlob, snapshotOf } from '../records/ref-record.ts';
+import type { ImmutableRef, LayerBlob } from '../ref.ts';
 import type { LazyLayers } from './lazy-layers.ts';
-import type { BlobOptions, LayerBlob } from './ref.ts';
-import { parentsOf, type RefRecord, type StoredBlob, snapshotOf } from './ref-record.ts';
-import type { RefRecords } from './ref-records.ts';
 
-/** How BuildKit says in a descriptor which times a layer was given. */
+/** The annotation in which BuildKit notes the epoch that a layer's file times were clamped to. */
 const rewrittenTimestamp = 'buildkit/rewritten-timestamp';
 
-export interface LayerBlobsOptions {
-  readonly records: RefRecords;
+export interface LayerExporterOptions {
+  readonly services: HandleServices;
   readonly lazyLayers: LazyLayers;
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
   readonly differ: Differ;
-  /** How many layers are worked on at once. */
+  /** The number of layers that are worked on at once. */
   readonly parallelism: number;
 }
 
-/** Finds or makes the blobs of layers, and remembers them. */
-export class LayerBlobs {
-  readonly #options: LayerBlobsOptions;
+/** Finds or makes the blobs of layers, and records them. */
+export class LayerExporter implements LayerExport {
+  readonly #options: LayerExporterOptions;
   readonly #making = new SingleFlight<StoredBlob>();
 
-  constructor(options: LayerBlobsOptions) {
+  constructor(options: LayerExporterOptions) {
     this.#options = options;
   }
 
-  /** One blob for each layer of `record`, bottom first. Layers that came as blobs keep their times whatever the epoch. */
-  ofRecord(record: RefRecord, options: BlobOptions): Promise<LayerBlob[]> {
-    const { records, parallelism } = this.#options;
-    return mapLimit(
-      records.layers(record),
+  /** Layers that came as blobs keep their file times whatever the epoch. */
+  async blobs(ref: ImmutableRef, options: BlobOptions): Promise<readonly LayerBlob[]> {
+    const { services, parallelism } = this.#options;
+    // A tree of which blobs are made must not change any more.
+    const record = await finalRecordOf(ref, services);
+    return await mapLimit(
+      layersOf(record, services.records),
       parallelism,
       async (layer, _, signal) => {
         const { descriptor, diffId, epoch } = await this.#ofLayer(layer, { ...options, signal });
@@ -53,6 +59,10 @@ export class LayerBlobs {
       },
       options.signal,
     );
+  }
+
+  async ensureBlob({ descriptor }: LayerBlob, context: WaitContext): Promise<void> {
+    await this.#options.lazyLayers.fetch(descriptor, context);
   }
 
   async #ofLayer(layer: RefRecord, options: BlobOptions): Promise<StoredBlob> {
@@ -77,28 +87,28 @@ export class LayerBlobs {
   }
 
   async #make(layer: RefRecord, options: BlobOptions): Promise<StoredBlob> {
-    const { records, lazyLayers, content, differ } = this.#options;
+    const { services, lazyLayers, content, differ } = this.#options;
     const epoch = epochOf(layer, options);
     const diffOptions = { ...options, epoch };
     const source = layer.blobs.find((blob) => blob.epoch === epoch);
     if (source) await lazyLayers.fetch(source.descriptor, options);
-    else await lazyLayers.make(layer, options);
+    else await lazyLayers.materialize(layer, options);
     const made = source
       ? await differ.convert(source.descriptor, content, diffOptions)
       : await differ.diff(await this.#changesOf(layer), content, diffOptions);
     if (source) lazyLayers.verify(layer, source.descriptor, made.diffId);
     const blob: StoredBlob = { ...made, ...(epoch === undefined ? {} : { epoch }) };
-    records.addBlob(layer, blob);
+    services.records.addBlob(layer, blob);
     return blob;
   }
 
-  /** What the layer changed against its parent. */
+  /** Returns what the layer changed against its parent. */
   async #changesOf(layer: RefRecord) {
-    const { records, snapshotter } = this.#options;
+    const { services, snapshotter } = this.#options;
     const [parent] = layer.origin.kind === 'layer' ? parentsOf(layer.origin) : [];
     const changes = await snapshotter.changes(
       snapshotOf(layer),
-      parent === undefined ? undefined : snapshotOf(records.require(parent)),
+      parent === undefined ? undefined : snapshotOf(services.records.require(parent)),
     );
     const last = changes.at(-1);
     if (!last) throw new KilnError('internal', `layer ${layer.id} has no changes of its own`);

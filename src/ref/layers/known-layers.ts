@@ -1,23 +1,23 @@
-import type { Digest } from '../base/digest.ts';
-import { layerIdentity, layerPublication } from '../oci/layer-identity.ts';
-import type { LayerBlob } from './ref.ts';
-import { parentsOf, type RefRecord } from './ref-record.ts';
-import type { RefRecords } from './ref-records.ts';
+import type { Digest } from '../../base/digest.ts';
+import { layerIdentity, layerPublication } from '../../oci/layer-identity.ts';
+import { parentsOf, type RefRecord } from '../records/ref-record.ts';
+import type { RefRecords } from '../records/ref-records.ts';
+import type { LayerBlob } from '../ref.ts';
 
-/** How many of an image's layers have records, from the bottom up, and that of the topmost of them. */
+/** The number of an image's layers that have records, from the bottom up, and the record of the topmost of these. */
 export interface KnownLayers {
   readonly top: RefRecord | undefined;
   readonly count: number;
 }
 
 /**
- * Which layers of an image are here already: those that were unpacked, whatever blobs they came in, and on these the ones that
- * came in the same blobs. `chain` has the chain id of each.
+ * Returns which layers of an image have records that it may share: those that were unpacked, whatever blobs they came in, and
+ * above these the ones that came in the same blobs. `chain` has the chain id of each layer.
  */
 export function knownLayers(
   layers: readonly LayerBlob[],
   chain: readonly Digest[],
-  records: Pick<RefRecords, 'byChain' | 'ancestors'>,
+  records: RefRecords,
 ): KnownLayers {
   let { top, count } = unpackedLayers(layers, chain, records);
   for (; count < layers.length; count++) {
@@ -28,11 +28,11 @@ export function knownLayers(
   return { top, count };
 }
 
-/** The longest part of the image that was unpacked. */
+/** Returns the longest part of the image, from the bottom up, that was unpacked. */
 function unpackedLayers(
   layers: readonly LayerBlob[],
   chain: readonly Digest[],
-  records: Pick<RefRecords, 'byChain' | 'ancestors'>,
+  records: RefRecords,
 ): KnownLayers {
   for (let count = layers.length; count > 0; count--) {
     const last = layers[count - 1]!;
@@ -47,7 +47,7 @@ function unpackedLayers(
   return { top: undefined, count: 0 };
 }
 
-/** Whether an image of these records' layers says of each what the image of `layers` says of it. */
+/** Returns whether an image of these records would describe each layer as the image of `layers` does. */
 function standsFor(records: readonly RefRecord[], layers: readonly LayerBlob[]): boolean {
   return records.every(({ blobs }, index) => {
     const { descriptor } = layers[index]!;
@@ -59,7 +59,7 @@ function standsFor(records: readonly RefRecord[], layers: readonly LayerBlob[]):
   });
 }
 
-/** The record of this very blob on that parent: an image can claim what it likes of its layers, but not of their blobs. */
+/** Returns the record of this very blob on that parent: an image may claim any diff ids for its blobs. */
 function claimedLayer(
   records: Iterable<RefRecord>,
   blob: LayerBlob,

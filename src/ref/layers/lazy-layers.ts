@@ -1,40 +1,41 @@
-import { type FlightContext, SingleFlight } from '../base/async/single-flight.ts';
-import type { Digest } from '../base/digest.ts';
-import { asKilnError, KilnError } from '../base/errors.ts';
-import { type WaitContext, withStatus } from '../base/progress.ts';
-import type { ContentStore } from '../content/content.ts';
-import type { Differ } from '../layer-blob/differ.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Snapshotter } from '../snapshot/snapshot.ts';
+import { throwIfAborted } from '../../base/async/lifetime.ts';
+import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
+import type { Digest } from '../../base/digest.ts';
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import { type WaitContext, withStatus } from '../../base/progress.ts';
+import type { ContentStore } from '../../content/content.ts';
+import type { Differ } from '../../layer-blob/differ.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { Snapshotter } from '../../snapshot/snapshot.ts';
+import type { BlobProvider } from '../layer-import.ts';
+import { parentsOf, type RefRecord, scratchId, snapshotOf } from '../records/ref-record.ts';
+import type { RefRecords } from '../records/ref-records.ts';
 import { BlobProviders } from './blob-providers.ts';
-import type { BlobProvider } from './ref.ts';
-import { parentsOf, type RefRecord, snapshotOf } from './ref-record.ts';
-import { type RefRecords, scratchId } from './ref-records.ts';
 
 export interface LazyLayersOptions {
   readonly records: RefRecords;
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
   readonly differ: Differ;
-  /** Waited for before a layer is unpacked. */
+  /** Awaited before a layer is unpacked, so that there can be room for it. */
   readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
-  /** Milliseconds after which one who brings little of a blob is not waited for alone; 10,000 by default. */
+  /** Milliseconds after which a provider that is slow gets company by the next (see `BlobProviders`); 10,000 by default. */
   readonly patience?: number;
-  /** Told of each record whose files have come into being. */
-  readonly onMade: (record: RefRecord) => void;
+  /** Told of each record whose files have been made. */
+  readonly onMaterialized: (record: RefRecord) => void;
 }
 
-/** Brings trees into being when their files are needed: fetches blobs, unpacks layers, merges and diffs; each once, however many ask. */
+/** Makes the files of trees when they are needed: fetches blobs, unpacks layers, merges and diffs; each once, however many ask. */
 export class LazyLayers {
   readonly #records: RefRecords;
   readonly #snapshotter: Snapshotter;
   readonly #content: ContentStore;
   readonly #differ: Differ;
   readonly #makeRoom: LazyLayersOptions['makeRoom'];
-  readonly #onMade: (record: RefRecord) => void;
+  readonly #onMaterialized: (record: RefRecord) => void;
   readonly #providers: BlobProviders;
   readonly #fetching = new SingleFlight<void>();
-  readonly #making = new SingleFlight<void>();
+  readonly #materializing = new SingleFlight<void>();
 
   constructor({
     records,
@@ -43,7 +44,7 @@ export class LazyLayers {
     differ,
     makeRoom,
     patience = 10_000,
-    onMade,
+    onMaterialized,
   }: LazyLayersOptions) {
     this.#providers = new BlobProviders(patience);
     this.#records = records;
@@ -51,7 +52,7 @@ export class LazyLayers {
     this.#content = content;
     this.#differ = differ;
     this.#makeRoom = makeRoom;
-    this.#onMade = onMade;
+    this.#onMaterialized = onMaterialized;
   }
 
   addProvider(digest: Digest, provider: BlobProvider): void {
@@ -67,8 +68,8 @@ export class LazyLayers {
     return info !== undefined && (info.state === 'committed' || record.state !== 'committed');
   }
 
-  /** Whether the record's files are here or can be brought. */
-  async canMake(record: RefRecord): Promise<boolean> {
+  /** Returns whether the record's files are on the disk or can be fetched. */
+  async canMaterialize(record: RefRecord): Promise<boolean> {
     const visited = new Set<RefRecord>();
     const pending = [record];
     for (let at = pending.pop(); at; at = pending.pop()) {
@@ -82,37 +83,38 @@ export class LazyLayers {
     return true;
   }
 
-  /** Makes the record's snapshot, and those it is built on, if they are not there. */
-  async make(record: RefRecord, context: WaitContext = {}): Promise<void> {
+  /** Makes the record's snapshot, and those that it is built on, where they are missing. */
+  async materialize(record: RefRecord, context: WaitContext = {}): Promise<void> {
+    throwIfAborted(context.signal);
     const order = await this.#missing(record);
     if (order.length === 0) return;
     const own = new AbortController();
     const signal = context.signal ? AbortSignal.any([context.signal, own.signal]) : own.signal;
     const caller = { ...context, signal };
-    const makeInOrder = async () => {
+    const materializeInOrder = async () => {
       for (const each of order) {
-        await this.#making.run(each.id, (workContext) => this.#makeOne(each, workContext), caller);
-        if (each.size === undefined) this.#onMade(each);
+        await this.#materializing.run(each.id, (flight) => this.#materializeOne(each, flight), caller);
+        if (each.size === undefined) this.#onMaterialized(each);
       }
     };
     const layers = order.filter(({ origin }) => origin.kind === 'layer');
     try {
-      // The blobs come in parallel, while the layers are unpacked from the bottom up.
-      await Promise.all([...layers.map((layer) => this.#fetchLayer(layer, caller)), makeInOrder()]);
+      // Blobs are fetched in parallel, while layers are unpacked from the bottom up.
+      await Promise.all([...layers.map((layer) => this.#fetchLayer(layer, caller)), materializeInOrder()]);
     } catch (error) {
       own.abort(error);
       throw error;
     }
   }
 
-  /** Brings a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
+  /** Fetches a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
   async fetch(descriptor: Descriptor, context: WaitContext = {}): Promise<void> {
     if (await this.#content.stat(descriptor.digest)) return;
-    const work = (workContext: FlightContext) => this.#providers.fetch(descriptor, workContext);
+    const work = (flight: FlightContext) => this.#providers.fetch(descriptor, flight);
     await this.#fetching.run(descriptor.digest, work, context);
   }
 
-  /** Compares what came out of a blob that an image brought with what was said of it. Throws `data_loss` when it is not the same. */
+  /** Compares the diff id of what came out of a layer's blob with the one that its image claims. Throws `data_loss` when they differ. */
   verify(record: RefRecord, { digest }: Descriptor, diffId: Digest): void {
     if (record.chainId === undefined) return;
     const claimed = record.blobs.find(({ descriptor }) => descriptor.digest === digest)?.diffId;
@@ -125,7 +127,7 @@ export class LazyLayers {
     );
   }
 
-  /** What has no snapshot yet, each after what it is built on. */
+  /** Returns the records without a snapshot, each after those that it is built on. */
   async #missing(record: RefRecord): Promise<RefRecord[]> {
     const order: RefRecord[] = [];
     const visited = new Set<RefRecord>();
@@ -144,7 +146,7 @@ export class LazyLayers {
     return order;
   }
 
-  /** A blob of the layer that is here, or that somebody provides. */
+  /** Returns a blob of the layer that is in the content store, or else one that somebody provides. */
   async #findBlob(record: RefRecord): Promise<Descriptor | undefined> {
     for (const { descriptor } of record.blobs) {
       if (await this.#content.stat(descriptor.digest)) return descriptor;
@@ -161,7 +163,7 @@ export class LazyLayers {
     return descriptor;
   }
 
-  async #makeOne(record: RefRecord, { signal, progress }: FlightContext): Promise<void> {
+  async #materializeOne(record: RefRecord, { signal, progress }: FlightContext): Promise<void> {
     if (await this.hasSnapshot(record)) return;
     const id = snapshotOf(record);
     const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));
@@ -192,7 +194,7 @@ export class LazyLayers {
     await this.#makeRoom?.(signal);
     const id = snapshotOf(record);
     const parent = parentsOf(record.origin)[0];
-    // What an earlier try could not remove.
+    // An earlier try may have left something that it could not remove.
     await this.#snapshotter.remove(id);
     await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));
     try {

@@ -1,30 +1,30 @@
-import { firstAnswer } from '../base/async/first-answer.ts';
-import type { FlightContext } from '../base/async/single-flight.ts';
-import type { Digest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
-import type { ProgressWriter } from '../base/progress.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { BlobProvider } from './ref.ts';
+import { firstAnswer } from '../../base/async/first-answer.ts';
+import type { FlightContext } from '../../base/async/single-flight.ts';
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { ProgressWriter } from '../../base/progress.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { BlobProvider } from '../layer-import.ts';
 
-/** Of one blob; of more than these the ones named first are forgotten. */
+/** The number of providers that are kept per blob; the oldest go first. */
 const mostProviders = 16;
 
 /**
- * Who can bring which blobs. Several may have named the same blob, each on behalf of another client, and none of them is
- * trusted: one that fails gives way to the next, and beside one that brings little another is asked.
+ * Who can provide which blobs. Several may have named the same blob, each on behalf of another client, and none of them is
+ * trusted: when one fails the next is asked, and when one is slow the next is asked beside it.
  */
 export class BlobProviders {
-  /** Those named last first. */
+  /** The latest first. */
   readonly #providers = new Map<Digest, readonly BlobProvider[]>();
   readonly #patience: number;
 
-  /** `patience`: after how many milliseconds it is looked whether enough has come. */
+  /** `patience`: the milliseconds in which a provider must bring `expectedBytes`. */
   constructor(patience: number) {
     this.#patience = patience;
   }
 
   add(digest: Digest, provider: BlobProvider): void {
-    // What nobody waits for any more says the same as a newer one of its origin.
+    // An idle provider can do no more than a newer one of the same origin.
     const others = this.#present(digest).filter(
       (other) => other !== provider && !(other.isIdle?.() && other.origin === provider.origin),
     );
@@ -35,16 +35,16 @@ export class BlobProviders {
     this.#providers.delete(digest);
   }
 
-  /** Whether somebody is there who may have the blob. */
+  /** Returns whether anybody who is not gone provides the blob. */
   has(digest: Digest): boolean {
     return this.#present(digest).length > 0;
   }
 
-  /** Throws `not_found` when nobody has named the blob, and what the first says when all fail. */
+  /** Throws `not_found` when nobody has named the blob, and the error of the first provider when all fail. */
   async fetch(descriptor: Descriptor, context: FlightContext): Promise<void> {
     const { digest } = descriptor;
     const present = this.#present(digest);
-    // One that is gone says best that it is.
+    // A provider that is gone has the best error for it.
     const providers = present.length > 0 ? present : (this.#providers.get(digest) ?? []).slice(0, 1);
     if (providers.length === 0) {
       throw new KilnError('not_found', `blob ${digest} is not in the content store any more`, {
@@ -63,7 +63,7 @@ export class BlobProviders {
   }
 }
 
-/** Fewer, in the time of the patience, are as good as none. */
+/** A provider that brings fewer bytes during `patience` is slow. */
 const expectedBytes = 1024 * 1024;
 
 async function fetchFromAny(
@@ -72,7 +72,7 @@ async function fetchFromAny(
   { signal, progress }: FlightContext,
   patience: number,
 ): Promise<void> {
-  /** The most that one of them has brought, and had brought when that was looked at last. */
+  /** The most bytes that one of them has brought: now, and when `isLate` was called last. */
   let arrived = 0;
   let seen = 0;
   const watched: ProgressWriter = {

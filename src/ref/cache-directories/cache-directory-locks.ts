@@ -1,18 +1,18 @@
-import { abortable, deferred, KeyedLock } from '../base/async/lifetime.ts';
-import type { Sharing } from './ref.ts';
-import type { RefRecord } from './ref-record.ts';
-import type { RefRecords } from './ref-records.ts';
+import { abortable, deferred, KeyedLock } from '../../base/async/lifetime.ts';
+import type { Sharing } from '../cache-directories.ts';
+import type { RefRecord } from '../records/ref-record.ts';
+import type { RefRecords } from '../records/ref-records.ts';
 
-/** Gets the tree, or undefined when it has lost its name. */
+/** Gets the directory, or undefined when its name was dropped. */
 interface Waiter {
   readonly record: PromiseWithResolvers<RefRecord | undefined>;
 }
 
-/** Who holds which named tree. A hold is one handle of the record. */
+/** Who holds which cache directory. Each holder counts as one handle of the record. */
 export class CacheDirectoryLocks {
   readonly #records: RefRecords;
   readonly #creating = new KeyedLock();
-  /** Held trees that others may join. */
+  /** Held directories that others may share. */
   readonly #shared = new Set<RefRecord>();
   readonly #waiting = new Map<string, Waiter[]>();
 
@@ -20,7 +20,7 @@ export class CacheDirectoryLocks {
     this.#records = records;
   }
 
-  /** `create` makes a tree with that name, held once. Answers a record with one more handle, which `release` gives back. */
+  /** Returns a directory of that name with one more handle, to be given back to `release`. `create` makes a new one, held once. */
   async acquire(
     name: string,
     sharing: Sharing,
@@ -54,7 +54,7 @@ export class CacheDirectoryLocks {
     return await this.acquire(name, sharing, create, signal);
   }
 
-  /** Takes the name from its trees; who waits for one of them gets another. Answers what had the name. */
+  /** Takes the name from its directories, and returns them. Those who wait for one of them get another. */
   drop(name: string): readonly RefRecord[] {
     const dropped = this.#records.dropName(name);
     for (const record of dropped) this.#shared.delete(record);
@@ -64,7 +64,7 @@ export class CacheDirectoryLocks {
     return dropped;
   }
 
-  /** Gives one hold back; the tree goes to who waits for it longest. */
+  /** Releases one handle. The directory goes to the one who has waited longest. */
   release(record: RefRecord): void {
     this.#records.release(record);
     if (record.handles > 0) return;
@@ -74,20 +74,20 @@ export class CacheDirectoryLocks {
     const next = this.#waiting.get(name)?.shift();
     if (this.#waiting.get(name)?.length === 0) this.#waiting.delete(name);
     if (!next) return;
-    this.#hold(record, 'locked');
+    this.#retain(record, 'locked');
     next.record.resolve(record);
   }
 
   #take(name: string, sharing: Sharing): RefRecord | undefined {
-    const trees = [...this.#records.byName(name)];
+    const directories = [...this.#records.byName(name)];
     const found =
-      (sharing === 'shared' ? trees.find((tree) => this.#shared.has(tree)) : undefined) ??
-      trees.find((tree) => tree.handles === 0);
-    if (found) this.#hold(found, sharing);
+      (sharing === 'shared' ? directories.find((each) => this.#shared.has(each)) : undefined) ??
+      directories.find((each) => each.handles === 0);
+    if (found) this.#retain(found, sharing);
     return found;
   }
 
-  #hold(record: RefRecord, sharing: Sharing): void {
+  #retain(record: RefRecord, sharing: Sharing): void {
     this.#records.retain(record);
     if (sharing === 'shared') this.#shared.add(record);
   }

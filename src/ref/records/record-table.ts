@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { removeRows } from '../base/database/remove-rows.ts';
-import { transaction } from '../base/database/transaction.ts';
-import type { Digest } from '../base/digest.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { RecordType, RefId } from './ref.ts';
+import { removeRows } from '../../base/database/remove-rows.ts';
+import { transaction } from '../../base/database/transaction.ts';
+import type { Digest } from '../../base/digest.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import type { RecordType, RefId } from '../ref.ts';
 import type { RecordOrigin, RecordState, RefRecord, StoredBlob } from './ref-record.ts';
 
 interface RecordRow {
@@ -30,8 +30,8 @@ interface BlobRow {
   readonly description: string | null;
 }
 
-/** The records on disk. Each call is one transaction, or a part of the one that is open. */
-export class RefTable {
+/** The records in the database. Each call is one transaction, or a part of the one that is open. */
+export class RecordTable {
   readonly #database: DatabaseSync;
   readonly #put;
   readonly #delete;
@@ -66,7 +66,7 @@ export class RefTable {
     );
   }
 
-  /** Everything, with no handles counted. */
+  /** Returns all records. No handles are counted yet. */
   load(): RefRecord[] {
     const blobs = new Map<string, StoredBlob[]>();
     for (const row of this.#database.prepare('SELECT * FROM ref_blob').all() as unknown as BlobRow[]) {
@@ -118,14 +118,14 @@ export class RefTable {
     });
   }
 
-  /** Takes the names from records. */
+  /** Removes the names of records. */
   unname(ids: readonly RefId[]): void {
     removeRows(this.#database, () => {
       for (const id of ids) this.#unname.run(id);
     });
   }
 
-  /** Writes what changes with use: the last time, the count, and the size if it is known. */
+  /** Writes what changes with use: the time of the last use, the number of uses, and the size if it is known. */
   putUse(records: Iterable<RefRecord>): void {
     transaction(this.#database, () => {
       for (const { id, lastUsedAt, usageCount, size } of records) {

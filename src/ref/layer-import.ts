@@ -1,0 +1,30 @@
+import type { ProgressWriter } from '../base/progress.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { ImmutableRef, LayerBlob, RecordOptions } from './ref.ts';
+
+/** Makes trees of layers that came as blobs. */
+export interface LayerImport {
+  /**
+   * Returns the tree of these layers, bottom first, which are fetched and unpacked only when somebody needs the files.
+   * Records are shared with those who brought the same blobs, and once unpacked with all whose diff ids are the same.
+   */
+  fromBlobs(
+    layers: readonly LayerBlob[],
+    provider: BlobProvider,
+    options: RecordOptions,
+  ): Promise<ImmutableRef>;
+}
+
+/** Fetches blobs of lazy layers into the content store. It is called at most once at a time per blob. */
+export interface BlobProvider {
+  /** Names the place that the blobs come from. */
+  readonly origin?: string;
+  fetch(
+    descriptor: Descriptor,
+    context: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
+  ): Promise<void>;
+  /** Returns whether the owner of the blobs is gone, so that asking is of no use. Missing: it never is. */
+  isGone?(): boolean;
+  /** Returns whether no build is left that named this provider. Missing: there always is one. */
+  isIdle?(): boolean;
+}

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, afterEach, before, beforeEach, describe } from 'node:test';
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { silentProgress } from '../../base/progress.ts';
+import { ThreadPool } from '../../base/threads/thread-pool.ts';
+import { type ContentStore, writeBlob } from '../../content/content.ts';
+import { openLocalContentStore } from '../../content/local-content-store.ts';
+import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
+import { mountPointsBelow } from '../../linux/mount-table.ts';
+import { openNativeSnapshotter } from '../../snapshot/native-snapshotter.ts';
+import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
+import type { Snapshotter } from '../../snapshot/snapshot.ts';
+import type { NamedImage, PruneOptions, UsageRecord } from '../disk-usage.ts';
+import type { BlobOptions } from '../layer-export.ts';
+import type { BlobProvider } from '../layer-import.ts';
+import { type OpenRefStore, openRefStore } from '../open-ref-store.ts';
+import type { ImmutableRef, LayerBlob, RefId } from '../ref.ts';
+
+/** Runs the tests over each snapshotter. Each test finds an empty store in the rig. */
+export function describeOnSnapshotters(name: string, tests: (rig: StoreRig) => void): void {
+  for (const open of [openOverlaySnapshotter, openNativeSnapshotter]) {
+    describe(`${name} on ${open === openNativeSnapshotter ? 'plain copies' : 'overlayfs'}`, () => {
+      const rig = new StoreRig(open);
+      before(() => {
+        rig.pool = new ThreadPool({ size: 2 });
+      });
+      after(() => rig.pool[Symbol.asyncDispose]());
+      beforeEach(async () => {
+        rig.dir = mkdtempSync(path.join(tmpdir(), 'kiln-refs-'));
+        rig.images = [];
+        await rig.start();
+      });
+      afterEach(async () => {
+        await rig.stop();
+        assert.deepEqual(mountPointsBelow(rig.dir), []);
+        rmSync(rig.dir, { recursive: true, force: true });
+      });
+      tests(rig);
+    });
+  }
+}
+
+/** A ref store that can be stopped and started again, and what tests do with it. */
+export class StoreRig {
+  dir = '';
+  pool!: ThreadPool;
+  database!: DatabaseSync;
+  snapshotter!: Snapshotter;
+  content!: ContentStore;
+  images: readonly NamedImage[] = [];
+  readonly removed: RefId[] = [];
+  readonly #openSnapshotter: typeof openOverlaySnapshotter;
+  #store!: OpenRefStore;
+
+  constructor(openSnapshotter: typeof openOverlaySnapshotter) {
+    this.#openSnapshotter = openSnapshotter;
+  }
+
+  get refStore() {
+    return this.#store.refStore;
+  }
+
+  get layerImport() {
+    return this.#store.layerImport;
+  }
+
+  get layerExport() {
+    return this.#store.layerExport;
+  }
+
+  get cacheDirectories() {
+    return this.#store.cacheDirectories;
+  }
+
+  get diskUsage() {
+    return this.#store.diskUsage;
+  }
+
+  async start(): Promise<void> {
+    const { dir, pool } = this;
+    this.database = new DatabaseSync(path.join(dir, 'state.db'));
+    this.snapshotter = this.#openSnapshotter({
+      root: path.join(dir, 'snapshots'),
+      database: this.database,
+      pool,
+    });
+    this.content = await openLocalContentStore(path.join(dir, 'content'));
+    this.#store = await openRefStore({
+      root: path.join(dir, 'refs'),
+      database: this.database,
+      snapshotter: this.snapshotter,
+      content: this.content,
+      differ: createLayerDiffer({ pool }),
+      pool,
+      patience: 50,
+      onRemoved: (id) => this.removed.push(id),
+      images: {
+        list: async () => this.images,
+        delete: async (name) => {
+          this.images = this.images.filter((image) => image.name !== name);
+        },
+        holds: (digest) => this.images.some(({ blobs }) => blobs.includes(digest)),
+      },
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#store[Symbol.asyncDispose]();
+    await this.snapshotter[Symbol.asyncDispose]();
+    this.database.close();
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  /** Commits a tree with these files. */
+  async make(
+    files: Readonly<Record<string, string>>,
+    parent?: ImmutableRef,
+    description = 'made',
+  ): Promise<ImmutableRef> {
+    const mutable = await this.refStore.createMutable(parent, { description });
+    await using view = await mutable.mount();
+    writeFiles(view.path, files);
+    return await mutable.commit();
+  }
+
+  /** Freezes a tree with these files. */
+  async freeze(files: Readonly<Record<string, string>>): Promise<ImmutableRef> {
+    const mutable = await this.refStore.createMutable(undefined, {
+      description: 'context',
+      type: 'source.local',
+    });
+    writeFiles((await mutable.plainDir())!, files);
+    return await mutable.freeze();
+  }
+
+  /** Returns the files of a tree, by path. */
+  async contents(ref: ImmutableRef): Promise<Record<string, string>> {
+    await using view = await ref.mount();
+    return Object.fromEntries(
+      readdirSync(view.path, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => path.relative(view.path, path.join(entry.parentPath, entry.name)))
+        .sort()
+        .map((name) => [name, readFileSync(path.join(view.path, name), 'utf8')]),
+    );
+  }
+
+  /** The ids of all records. */
+  async ids(): Promise<readonly RefId[]> {
+    return (await this.diskUsage.list()).map(({ id }) => id);
+  }
+
+  prune(options: PruneOptions = { all: true }): Promise<UsageRecord[]> {
+    return Array.fromAsync(this.diskUsage.prune(options));
+  }
+
+  /** Layers as a registry would have them: blobs that are kept aside, with a provider that counts. */
+  async remoteLayers(trees: readonly Readonly<Record<string, string>>[]) {
+    let ref: ImmutableRef | undefined;
+    for (const files of trees) {
+      const next = await this.make(files, ref);
+      await ref?.release();
+      ref = next;
+    }
+    const blobs: readonly LayerBlob[] = await this.layerExport.blobs(ref!, blobOptions());
+    const data = new Map<Digest, Uint8Array>();
+    for (const { descriptor } of blobs)
+      data.set(descriptor.digest, await this.content.readAll(descriptor.digest));
+    await ref!.release();
+    await this.prune();
+    const fetched: Digest[] = [];
+    const provider: BlobProvider = {
+      fetch: async ({ digest }) => {
+        fetched.push(digest);
+        await writeBlob(this.content, data.get(digest)!, { digest });
+      },
+    };
+    return { blobs, provider, fetched };
+  }
+}
+
+export function writeFiles(root: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, data] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+    writeFileSync(path.join(root, name), data);
+  }
+}
+
+export function blobOptions(options: Partial<BlobOptions> = {}): BlobOptions {
+  return {
+    compression: 'gzip',
+    mediaTypes: 'oci',
+    signal: new AbortController().signal,
+    progress: silentProgress,
+    ...options,
+  };
+}
+
+export function hasCode(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof KilnError && error.code === code;
+}
