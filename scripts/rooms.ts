@@ -16,7 +16,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['base', 'linux', 'tree'],
   'layer-blob': ['base', 'linux', 'oci', 'content', 'tree', 'snapshot'],
   ref: ['base', 'linux', 'oci', 'content', 'snapshot', 'layer-blob'],
-  'content-hash': ['base', 'linux', 'tree', 'layer-blob', 'snapshot', 'ref'],
+  'content-hash': ['base', 'linux', 'tree', 'layer-blob', 'snapshot'],
   'file-op': ['base', 'linux', 'llb', 'tree', 'layer-blob'],
   executor: ['base', 'linux', 'snapshot'],
   registry: ['base', 'http', 'oci', 'content'],

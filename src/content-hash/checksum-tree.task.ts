@@ -10,11 +10,11 @@ export interface ChecksumTreeInput {
   /** Topmost first. */
   readonly layers: readonly LayerDigests[];
   readonly selection: ContentSelection;
-  /** Answer with what was hashed, too. */
+  /** Whether to return what was hashed, too. */
   readonly withEntries: boolean;
 }
 
-/** A layer directory with what is known of its files, packed (see `FileDigests`). */
+/** A layer directory with the known contents of its files, packed (see `FileDigests`). */
 export interface LayerDigests {
   readonly dir: string;
   readonly known: Uint8Array | undefined;
@@ -22,7 +22,7 @@ export interface LayerDigests {
 
 export interface ChecksumTreeOutput {
   readonly digest: Digest;
-  /** The layers of which more is known now. */
+  /** The layers with files whose contents became known. */
   readonly learned: readonly { readonly dir: string; readonly packed: Uint8Array }[];
   readonly entries?: Uint8Array;
 }

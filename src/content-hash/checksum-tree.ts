@@ -10,7 +10,7 @@ import { namesOf, resolveMerged } from '../tree/resolve-merged.ts';
 import type { ContentSelection } from './checksum.ts';
 import type { FileContent } from './file-digests.ts';
 
-/** Answers a regular file's content, reading it if it must. */
+/** Returns the content of a regular file, and reads it if it is not known. */
 export type ContentReader = (entry: MergedEntry) => FileContent;
 
 /** Changes whenever the bytes that are hashed change their meaning. */
@@ -19,9 +19,9 @@ const separator = '\0';
 const readSize = 1 << 20;
 
 /**
- * The digest of what a selection takes from a tree. It covers one record per entry: its path below the selected thing
- * (below the part of the path without wildcards, if there are any), then what `recordOf` says of it. So it does not
- * depend on where the selected thing lies. A directory's own mode and owner count unless the path ends in a slash.
+ * Returns the digest of what a selection takes from a tree. It covers one record per entry: the entry's path below the selected
+ * one (below the part of the selected path without wildcards, if it has any), and what `recordOf` returns. So it does not
+ * depend on where the selected entry lies. A directory's own mode and owner count unless the path ends in a slash.
  * Throws `not_found` naming the path. `onHashed` gets every piece of what is hashed (see `content-entry.ts`).
  */
 export function checksumTree(
@@ -50,7 +50,7 @@ export function checksumTree(
   return hash.digest();
 }
 
-/** `not_found`, with what does exist there under almost the same name. */
+/** Returns a `not_found` error that suggests an entry of almost the same name. */
 function missing(root: MergedDirectory, path: string): KilnError {
   const names = namesOf(toByteString(path));
   for (const [depth, name] of names.entries()) {
@@ -70,12 +70,12 @@ function missing(root: MergedDirectory, path: string): KilnError {
   return new KilnError('not_found', `${JSON.stringify(path)}: not found`);
 }
 
-/** A pattern without wildcards may still have escaped characters. */
+/** Returns the path without the escapes of a pattern. */
 function literalPath(path: ByteString, isPattern: boolean): ByteString {
   return isPattern ? path.replace(/\\(.)/gs, '$1') : path;
 }
 
-/** The part of a path before its first name with a wildcard, and the names from there on. */
+/** Splits a path at its first name with a wildcard. */
 function splitPattern(path: ByteString): {
   readonly base: ByteString;
   readonly pattern: readonly ByteString[];
@@ -86,8 +86,8 @@ function splitPattern(path: ByteString): {
 }
 
 /**
- * The entries that a path with wildcards names, with their paths below its base. Links are followed in the base only,
- * as a copy follows them.
+ * Yields the entries that a path with wildcards names, with their paths below its base. As in a copy, links are followed in
+ * the base only.
  */
 function* matches(
   root: MergedDirectory,
@@ -150,7 +150,7 @@ class Filter {
     return (this.#include?.selects(include) ?? true) && !this.#exclude.selects(exclude);
   }
 
-  /** Whether nothing below a directory is taken. */
+  /** Returns whether nothing below a directory is taken. */
   takesNothingBelow({ include, exclude }: Matches, path: string): boolean {
     const notIncluded =
       this.#include && !this.#include.selects(include) && this.#include.isUniformBelow(include, path);
@@ -158,7 +158,7 @@ class Filter {
   }
 }
 
-/** Something that is hashed only once something below it is. */
+/** A directory that is hashed only once something below it is. */
 interface PendingDirectory {
   readonly path: ByteString;
   readonly entry: MergedEntry;
@@ -188,7 +188,7 @@ class RecordHash {
     this.#onHashed?.(bytes);
   }
 
-  /** A selected thing and what is in it. */
+  /** Hashes a selected entry and everything in it. */
   tree(path: ByteString, entry: MergedEntry, filter: Filter, withOwnRecord: boolean): void {
     if (!entry.directory) {
       this.#record(path, entry);
@@ -199,7 +199,7 @@ class RecordHash {
     this.directory(path === '' ? '' : `${path}/`, entry.directory, filter, filter.start, self);
   }
 
-  /** What is in a directory. `prefix` leads its entries' records, `below` is their path as patterns see it. */
+  /** Hashes what is in a directory. Paths in records begin with `prefix`, those that patterns match with `below`. */
   directory(
     prefix: ByteString,
     directory: MergedDirectory,
@@ -242,9 +242,9 @@ class RecordHash {
 }
 
 /**
- * Mode (with the type), owner, extended attributes, and by type: size and digest of the data; a link's target; a device's
- * number. Times do not count, nor that a file has other names. Fields end in a zero byte, which none contains; their
- * number follows from the mode. What hardly ever has attributes has them behind its group, after a space.
+ * Returns mode (with the type), owner, extended attributes, and by type: size and digest of the data, the target of a link, the
+ * number of a device. Neither times nor other names of a file count. Fields end in a zero byte, which none contains; their
+ * number follows from the mode. Links and devices hardly ever have attributes: these follow the group, after a space.
  */
 function recordOf(entry: MergedEntry, readContent: ContentReader): ByteString {
   const { stats } = entry;
@@ -282,7 +282,7 @@ export function readFileContent(path: ByteString, size: bigint, throwIfAborted: 
   return { digest: digestHex(digester.digest()), xattrs };
 }
 
-/** Names and values in hex, so that nothing in them can be taken for a separator. */
+/** Returns names and values in hex, in which nothing can be taken for a separator. */
 export function xattrsOf(path: ByteString): ByteString {
   const xattrs = readContentXattrs(path);
   if (!xattrs) return '';

@@ -1,8 +1,14 @@
 import type { Digest } from '../base/digest.ts';
 import type { WaitContext } from '../base/progress.ts';
-import type { ImmutableRef } from '../ref/ref.ts';
 
-/** What part of a tree a consumer reads: the selection that its cache key must cover, and nothing else. */
+/** A tree as checksums read it. Equal ids mean equal content. */
+export interface LayeredTree {
+  readonly id: string;
+  /** Returns the directories, bottom first, whose overlay is the tree. */
+  layerDirs(context?: WaitContext): Promise<readonly string[]>;
+}
+
+/** What part of a tree a consumer reads: its cache key covers this selection, and nothing else. */
 export interface ContentSelection {
   /** Absolute inside the tree; `/` for all of it. With a slash at the end a directory's own mode and owner do not count. */
   readonly path: string;
@@ -16,16 +22,32 @@ export interface ContentSelection {
 
 /**
  * Digests of file content, stable across machines and time stamps: names, types, modes, owners, link targets, extended
- * attributes, device numbers and data count, times do not. File digests are kept per layer so that a tree that
- * shares layers with one seen before is not read again.
+ * attributes, device numbers and data count, times do not. File digests are kept per layer, so that a tree that
+ * shares layers with an earlier one is not read again.
  */
 export interface ContentChecksums {
   /** Throws `not_found` when the path (without wildcard) does not exist, naming it. */
-  checksum(ref: ImmutableRef, selection: ContentSelection, context?: WaitContext): Promise<Digest>;
-  /** One digest of several selections of a tree (of one: its checksum). */
+  checksum(tree: LayeredTree, selection: ContentSelection, context?: WaitContext): Promise<Digest>;
+  /** Returns one digest of several selections of a tree; for a single selection it is the checksum. */
   combined(
-    ref: ImmutableRef,
+    tree: LayeredTree,
     selections: readonly ContentSelection[],
     context?: WaitContext,
   ): Promise<Digest>;
+}
+
+/** The digest of a regular file's data, by its path in a layer directory (bytes where it is not UTF-8). */
+export interface KnownDigest {
+  readonly path: string | Uint8Array;
+  /** Undefined: there is no such file any more. */
+  readonly digest: Digest | undefined;
+}
+
+/** Takes the digests of files that somebody has computed while writing them. */
+export interface ChecksumPriming {
+  /**
+   * Keeps the digests of files just written to `layerDir`, so that they are not read again. Call it when the files
+   * have their final metadata: a digest counts while size, inode and modification time of the file stay the same.
+   */
+  prime(layerDir: string, entries: readonly KnownDigest[], signal?: AbortSignal): Promise<void>;
 }

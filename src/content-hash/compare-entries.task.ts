@@ -5,20 +5,20 @@ import type { Digest } from '../base/digest.ts';
 import { errnoOf } from '../base/errors.ts';
 import type { Task } from '../base/threads/task.ts';
 import { combinedDigests } from './combined-content.ts';
-import { compareContent } from './content-change.ts';
-import { type ContentComparison, entriesFile } from './content-entries.ts';
+import { type ContentComparison, compareContent } from './content-change.ts';
 import { parseContentEntries } from './content-entry.ts';
 import { differingEntries } from './differing-entries.ts';
+import { entriesFile } from './entries-file.ts';
 
-/** Two digests of which `directory` has what was hashed. */
+/** Two digests; `directory` has what was hashed for them. */
 export interface CompareEntriesInput {
   readonly directory: string;
   readonly before: Digest;
   readonly after: Digest;
 }
 
-/** How many changes are told. */
-const told = 10;
+/** The number of changes that are returned. */
+const maxChanges = 10;
 
 const compareEntriesTask: Task<CompareEntriesInput, ContentComparison | undefined> = ({
   directory,
@@ -44,7 +44,7 @@ const compareEntriesTask: Task<CompareEntriesInput, ContentComparison | undefine
   };
   try {
     const changes = compareAll();
-    return changes && { first: changes.slice(0, told), total: changes.length };
+    return changes && { first: changes.slice(0, maxChanges), total: changes.length };
   } catch (error) {
     // One of the parts was removed to save space.
     if (errnoOf(error) === 'ENOENT') return undefined;

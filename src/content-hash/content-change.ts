@@ -1,13 +1,20 @@
 import type { ContentEntry } from './content-entry.ts';
 
-/** What became of one entry between two states of a tree. Paths as in `ContentEntry`. */
+/** A difference of one entry between two states of a tree. Paths as in `ContentEntry`. */
 export type ContentChange = { readonly path: string } & (
   | { readonly kind: 'added' | 'removed' | 'content' | 'xattrs' }
   | { readonly kind: 'renamed'; readonly to: string }
   | { readonly kind: 'mode' | 'owner' | 'type' | 'target'; readonly before: string; readonly after: string }
 );
 
-/** The changes in the order of the tree, each entry at most once. A file that only moved is `renamed`. */
+/** The first changes, and how many there are. */
+export interface ContentComparison {
+  /** `part`: which of several combined checksums covers the change. */
+  readonly first: readonly (ContentChange & { readonly part: number })[];
+  readonly total: number;
+}
+
+/** Returns the changes in the order of the tree, each entry at most once. A file that only moved is `renamed`. */
 export function compareContent(
   before: readonly ContentEntry[],
   after: readonly ContentEntry[],
@@ -54,12 +61,12 @@ function entryChange(before: ContentEntry, after: ContentEntry): ContentChange |
   return before.xattrs === after.xattrs ? undefined : { path, kind: 'xattrs' };
 }
 
-/** What two files have in common that are one under two names. */
+/** Returns what a file keeps when it is renamed. */
 function identity({ data, mode, owner }: ContentEntry): string {
   return `${data} ${mode} ${owner}`;
 }
 
-/** Empty files are too alike to be taken for each other. */
+/** Empty files have nothing by which one could be told from another. */
 function isTelling({ type, data }: ContentEntry): boolean {
   return type === 'file' && !data.startsWith('0 ');
 }

@@ -24,16 +24,15 @@ import { toSystemPath } from '../base/text/byte-string.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { setXattr } from '../linux/xattr.ts';
-import type { ImmutableRef } from '../ref/ref.ts';
-import type { ContentSelection } from './checksum.ts';
-import { createContentChecksums, type PrimableChecksums } from './content-checksums.ts';
+import type { ContentSelection, LayeredTree } from './checksum.ts';
+import { createContentChecksums, type LayerChecksums } from './content-checksums.ts';
 
 const pool = new ThreadPool({ size: 2 });
 after(() => pool[Symbol.asyncDispose]());
 
 interface Place extends Disposable {
   readonly root: string;
-  readonly checksums: PrimableChecksums;
+  readonly checksums: LayerChecksums;
   /** Makes a layer directory of files by path; a trailing slash makes a directory. */
   layer(name: string, files: Readonly<Record<string, string>>): string;
   digest(dirs: readonly string[], path: string, more?: Partial<ContentSelection>): Promise<string>;
@@ -55,7 +54,7 @@ function place(): Place {
       }
       return dir;
     },
-    digest: (dirs, path, more = {}) => checksums.checksum(refOf(dirs), select(path, more)),
+    digest: (dirs, path, more = {}) => checksums.checksum(treeOf(dirs), select(path, more)),
     [Symbol.dispose]() {
       database.close();
       rmSync(root, { recursive: true, force: true });
@@ -63,9 +62,9 @@ function place(): Place {
   };
 }
 
-/** A ref of its own at every call, since what one names never changes; of which only id and `layerDirs` are asked. */
-function refOf(dirs: readonly string[]): ImmutableRef {
-  return { id: randomUUID(), layerDirs: async () => dirs } as unknown as ImmutableRef;
+/** Returns another tree at every call, since the content of an id never changes. */
+function treeOf(dirs: readonly string[]): LayeredTree {
+  return { id: randomUUID(), layerDirs: async () => dirs };
 }
 
 function select(path: string, more: Partial<ContentSelection>): ContentSelection {
@@ -296,11 +295,11 @@ test('what is known of files survives in the database, and is forgotten with the
   const gone = here.layer('gone', { file: 'x' });
   const first = createContentChecksums({ database, pool });
   await first.prime(dir, [{ path: 'file', digest: digestOf('other') }]);
-  await first.checksum(refOf([gone]), select('/', {}));
-  const told = await first.checksum(refOf([dir]), select('/', {}));
+  await first.checksum(treeOf([gone]), select('/', {}));
+  const told = await first.checksum(treeOf([dir]), select('/', {}));
   rmSync(gone, { recursive: true });
   const second = createContentChecksums({ database, pool });
-  assert.equal(await second.checksum(refOf([dir]), select('/', {})), told);
+  assert.equal(await second.checksum(treeOf([dir]), select('/', {})), told);
   const rows = database.prepare('SELECT dir FROM layer_file_contents').all();
   assert.deepEqual(
     rows.map((row) => row.dir),
@@ -313,7 +312,7 @@ test('a cancelled checksum is canceled', async () => {
   using here = place();
   const dir = here.layer('layer', { file: 'x' });
   await assert.rejects(
-    here.checksums.checksum(refOf([dir]), select('/', {}), { signal: AbortSignal.abort() }),
+    here.checksums.checksum(treeOf([dir]), select('/', {}), { signal: AbortSignal.abort() }),
     (error) => error instanceof KilnError && error.code === 'canceled',
   );
 });
@@ -321,7 +320,7 @@ test('a cancelled checksum is canceled', async () => {
 test('a question that was answered for a ref is answered without reading again', async () => {
   using here = place();
   const dir = here.layer('layer', { file: 'content' });
-  const ref = refOf([dir]);
+  const ref = treeOf([dir]);
   const answer = await here.checksums.checksum(ref, select('/file', {}));
   rmSync(join(dir, 'file'));
   assert.equal(await here.checksums.checksum(ref, select('/file', {})), answer);

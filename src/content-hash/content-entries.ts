@@ -1,10 +1,11 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { type Digest, digestHex, isDigest } from '../base/digest.ts';
+import type { Digest } from '../base/digest.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { CompareEntriesInput } from './compare-entries.task.ts';
-import type { ContentChange } from './content-change.ts';
+import type { ContentComparison } from './content-change.ts';
+import { digestOfEntriesFile, entriesFile } from './entries-file.ts';
 import type { KeepEntriesInput } from './keep-entries.task.ts';
 
 const tasks = {
@@ -12,37 +13,32 @@ const tasks = {
   compare: new URL('./compare-entries.task.ts', import.meta.url),
 };
 
-/** What is wanted of a comparison: the first changes, and how many there are. */
-export interface ContentComparison {
-  /** `part`: which of several combined checksums covers it. */
-  readonly first: readonly (ContentChange & { readonly part: number })[];
-  readonly total: number;
+/** Keeps what content checksums hashed. */
+export interface EntryKeeper {
+  /** `hashed`: the bytes of which `digest` is the digest. Returns at once. What cannot be kept is lost without an error. */
+  keep(digest: Digest, hashed: Uint8Array): void;
 }
 
-/** Remembers what content checksums cover, to tell later what changed. Losing some of it loses explanations only. */
-export interface ContentEntries {
-  /** `hashed`: the bytes of which `digest` is the digest. Returns at once. */
-  keep(digest: Digest, hashed: Uint8Array): void;
-  /** Undefined when one of the two is not known any more. */
+/** Compares what content checksums hashed. */
+export interface EntryComparer {
+  /** Returns undefined when one of the two is not kept any more. */
   compare(before: Digest, after: Digest, signal?: AbortSignal): Promise<ContentComparison | undefined>;
 }
+
+/** What content checksums hashed, kept to tell later what has changed. Losing some of it loses explanations only. */
+export interface ContentEntries extends EntryKeeper, EntryComparer {}
 
 export interface ContentEntriesOptions {
   readonly directory: string;
   readonly pool: ThreadPool;
-  /** What may be kept, in bytes on disk. */
+  /** The bytes on the disk that may be kept; 32 MB by default. */
   readonly maxBytes?: number;
 }
 
 const defaultMaxBytes = 32 << 20;
 const blockSize = 4096;
-const suffix = '.zst';
 
-export function entriesFile(digest: Digest): string {
-  return digestHex(digest) + suffix;
-}
-
-/** Opens the store in `directory`: one compressed file each, named after its digest, the least recently used removed first. */
+/** Opens the store in `directory`: one compressed file per digest (`entries-file.ts`). The least recently used are removed first. */
 export async function openContentEntries(
   options: ContentEntriesOptions,
 ): Promise<ContentEntries & AsyncDisposable> {
@@ -65,8 +61,8 @@ class EntryFiles implements ContentEntries, AsyncDisposable {
     this.#maxBytes = maxBytes;
     const found = readdirSync(directory).flatMap((name) => {
       const file = path.join(directory, name);
-      const digest = `sha256:${name.slice(0, -suffix.length)}`;
-      if (name.endsWith(suffix) && isDigest(digest)) {
+      const digest = digestOfEntriesFile(name);
+      if (digest) {
         const { size, mtimeMs } = statSync(file);
         return [{ digest, size, mtimeMs }];
       }

@@ -2,10 +2,10 @@ import { type ByteString, fromByteString } from '../base/text/byte-string.ts';
 
 /** One entry that a content checksum covers. */
 export interface ContentEntry {
-  /** Below the selected thing, or below the part of its path without wildcards; empty for the selected thing itself. */
+  /** Relative to the selected path, or to the part of it without wildcards; empty for the selected entry itself. */
   readonly path: string;
   readonly type: EntryType;
-  /** Permission bits, with those for set-user-ID and the like. */
+  /** Permission bits, with set-user-ID, set-group-ID and sticky bit. */
   readonly mode: number;
   readonly owner: string;
   /** A file's size and digest, a link's target, a device's number; empty for directories. */
@@ -22,12 +22,12 @@ const types: ReadonlyMap<number, EntryType> = new Map([
   [0o120000, 'link'],
 ]);
 
-/** Where the entries begin in what a content checksum hashed (`checksum-tree.ts`): after the version. */
+/** Returns where the entries begin in what a content checksum hashed (`checksum-tree.ts`): after the version. */
 export function firstEntry(hashed: Buffer): number {
   return hashed.indexOf(0) + 1;
 }
 
-/** Where the entry that begins at `start` ends. */
+/** Returns where the entry that begins at `start` ends. */
 export function entryEnd(hashed: Buffer, start: number): number {
   let at = hashed.indexOf(0, start) + 1;
   const modeEnd = hashed.indexOf(0, at);
@@ -38,7 +38,7 @@ export function entryEnd(hashed: Buffer, start: number): number {
   return at;
 }
 
-/** Reads whole entries of what a content checksum hashed. */
+/** Parses whole entries of what a content checksum hashed. */
 export function parseContentEntries(entries: Buffer): readonly ContentEntry[] {
   const fields: readonly ByteString[] = entries.toString('latin1').split('\0');
   const parsed: ContentEntry[] = [];

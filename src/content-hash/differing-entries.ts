@@ -1,8 +1,8 @@
 import { entryEnd, firstEntry } from './content-entry.ts';
 
 /**
- * Of what two content checksums hashed, the entries between the first and the last that differ: edits of large trees are small,
- * and to compare bytes is much cheaper than to read entries.
+ * Returns the entries from the first to the last that differ, of what two content checksums hashed: edits of large trees are
+ * small, and comparing bytes is much cheaper than parsing entries.
  */
 export function differingEntries(before: Buffer, after: Buffer): readonly [before: Buffer, after: Buffer] {
   const alike = commonStart(before, after);
@@ -12,7 +12,7 @@ export function differingEntries(before: Buffer, after: Buffer): readonly [befor
     if (next === before.length) break;
   }
   let tail = commonEnd(before.subarray(start), after.subarray(start));
-  // The same bytes are the same entries only from where an entry begins in both.
+  // Equal bytes are equal entries only from where an entry begins in both.
   for (;;) {
     const end = startWithin(before, start, before.length - tail);
     const otherEnd = startWithin(after, start, after.length - tail);
@@ -22,14 +22,14 @@ export function differingEntries(before: Buffer, after: Buffer): readonly [befor
   }
 }
 
-/** The first start of an entry at or after `limit`, or the end. */
+/** Returns the first start of an entry at or after `limit`, or the end. */
 function startWithin(entries: Buffer, start: number, limit: number): number {
   let at = start;
   while (at < limit) at = entryEnd(entries, at);
   return at;
 }
 
-/** How many bytes two buffers have in common at their start: by halves, since comparing blocks is what is fast. */
+/** Returns the number of equal bytes at the start of two buffers. Searches by halves, since comparing blocks is fast. */
 function commonStart(one: Buffer, other: Buffer): number {
   let [same, different] = [0, Math.min(one.length, other.length) + 1];
   while (different - same > 1) {
@@ -40,6 +40,7 @@ function commonStart(one: Buffer, other: Buffer): number {
   return same;
 }
 
+/** Returns the number of equal bytes at the end of two buffers. */
 function commonEnd(one: Buffer, other: Buffer): number {
   let [same, different] = [0, Math.min(one.length, other.length) + 1];
   while (different - same > 1) {

@@ -1,20 +1,21 @@
 import type { BigIntStats } from 'node:fs';
 import type { ByteString } from '../base/text/byte-string.ts';
 
-/** What of a file never changes in a layer, and elsewhere not without its stamps changing too. */
+/** The parts of a file that change only together with its stamps: size, inode and modification time. */
 export interface FileContent {
   /** sha256 of the data, 64 hex digits. */
   readonly digest: string;
-  /** Extended attributes that count as content, in the form they are hashed in; mostly empty. */
+  /** Extended attributes that count as content, in the form that is hashed; mostly empty. */
   readonly xattrs: ByteString;
 }
 
-/** Lengths of the path and of the xattrs, three stamps, the digest. */
+/** Bytes of an entry before its path: the lengths of the path and of the xattrs, three stamps, the digest. */
 const headSize = 2 + 4 + 3 * 8 + 32;
 
 /**
- * The known contents of files of one layer directory, by path in it. Each counts only while the file has the size, inode and
- * modification time it had then. Kept as one packed array of bytes: tens of thousands of entries are loaded in a few milliseconds and decoded only where asked for.
+ * The known contents of the files of one layer directory, by path in it. Each counts only while the file has the size, inode and
+ * modification time that it had then. They are packed into one array of bytes: tens of thousands of entries are loaded in a few
+ * milliseconds, and decoded only where they are asked for.
  */
 export class FileDigests {
   readonly #packed: Buffer;
@@ -22,7 +23,7 @@ export class FileDigests {
   readonly #fresh = new Map<ByteString, Buffer>();
   readonly #seen = new Set<ByteString>();
 
-  /** Bytes as `pack` made them. */
+  /** `packed`: bytes that `pack` returned. */
   constructor(packed: Uint8Array = new Uint8Array()) {
     this.#packed = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
     for (let at = 0; at < this.#packed.length; ) {
@@ -75,7 +76,7 @@ export class FileDigests {
     this.#fresh.delete(path);
   }
 
-  /** `onlySeen`: leave out what was neither got nor set, because all there is was. */
+  /** `onlySeen`: leaves out the files that were neither got nor set, since every file that exists was. */
   pack(onlySeen: boolean): Uint8Array {
     const entries: Buffer[] = [];
     for (const [path, at] of this.#offsets) {

@@ -2,16 +2,16 @@ import { lstatSync } from 'node:fs';
 import { digestHex } from '../base/digest.ts';
 import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import type { Task } from '../base/threads/task.ts';
+import type { KnownDigest } from './checksum.ts';
 import type { LayerDigests } from './checksum-tree.task.ts';
 import { xattrsOf } from './checksum-tree.ts';
-import type { KnownDigest } from './content-checksums.ts';
 import { FileDigests } from './file-digests.ts';
 
 export interface PrimeDigestsInput extends LayerDigests {
   readonly entries: readonly KnownDigest[];
 }
 
-/** Adds digests that are known already to a layer's, and takes out those of files that are gone; answers them packed. */
+/** Adds known digests to those of a layer, and removes those of files that are gone. Returns all of them packed. */
 const primeDigests: Task<PrimeDigestsInput, Uint8Array> = ({ dir, known, entries }) => {
   const digests = new FileDigests(known);
   const root = toByteString(dir);

@@ -1,7 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { VertexEvent } from '../../base/progress.ts';
-import type { ContentEntries } from '../../content-hash/content-entries.ts';
+import type { EntryComparer } from '../../content-hash/content-entries.ts';
 import type { OpGraph, OpVertex } from '../../llb/graph.ts';
 import type { LookupAccount, SolverEvents } from '../../solver/solver.ts';
 import type { JobEvents } from '../job-events.ts';
@@ -15,7 +15,7 @@ import { type Explained, StepComparison } from './step-comparison.ts';
 
 export interface BuildExplanationsOptions {
   readonly accounts: AccountStore;
-  readonly entries: Pick<ContentEntries, 'compare'>;
+  readonly entries: EntryComparer;
   readonly platform: Platform;
   readonly events: JobEvents;
   readonly onEnd: () => void;

@@ -1,7 +1,7 @@
 import path from 'node:path/posix';
 import { hasWildcard } from '../../base/pattern/pattern.ts';
 import type { ContentSelection } from '../../content-hash/checksum.ts';
-import type { ContentComparison } from '../../content-hash/content-entries.ts';
+import type { ContentComparison } from '../../content-hash/content-change.ts';
 import type { FileCause } from './cause.ts';
 import type { AccountInput } from './step-account.ts';
 

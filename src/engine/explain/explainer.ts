@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Platform } from '../../base/platform.ts';
-import type { ContentEntries } from '../../content-hash/content-entries.ts';
+import type { EntryComparer } from '../../content-hash/content-entries.ts';
 import type { LookupAccount, SolverObserver } from '../../solver/solver.ts';
 import type { JobEvents } from '../job-events.ts';
 import { AccountStore } from './account-store.ts';
@@ -8,7 +8,7 @@ import { BuildExplanations } from './build-explanations.ts';
 
 export interface ExplainerOptions {
   readonly database: DatabaseSync;
-  readonly entries: Pick<ContentEntries, 'compare'>;
+  readonly entries: EntryComparer;
   /** Of ops that name none. */
   readonly platform: Platform;
 }

@@ -1,4 +1,4 @@
-import type { ContentEntries } from '../../content-hash/content-entries.ts';
+import type { EntryComparer } from '../../content-hash/content-entries.ts';
 import { type Cause, rootOf } from './cause.ts';
 import { compareFields } from './compare-fields.ts';
 import { fileCause, isSameInput, selectionText } from './compare-inputs.ts';
@@ -11,7 +11,7 @@ export interface Explained {
 }
 
 export interface StepComparisonOptions {
-  readonly entries: Pick<ContentEntries, 'compare'>;
+  readonly entries: EntryComparer;
   /** The step that is known by one of the keys. */
   readonly find: (keys: readonly string[]) => StepAccount | undefined;
   readonly explained: (key: string) => Explained | undefined;

@@ -4,7 +4,7 @@ import { throwIfAborted } from '../../base/async/lifetime.ts';
 import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
-import type { PrimableChecksums } from '../../content-hash/content-checksums.ts';
+import type { ChecksumPriming } from '../../content-hash/checksum.ts';
 import { isTransient } from '../../http/network-failure.ts';
 import { type RetryPolicy, withRetry } from '../../http/retry.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -25,7 +25,7 @@ import { writeDownload } from './write-download.ts';
 export interface HttpDownloaderOptions {
   readonly refStore: RefLookup & RefFactory;
   /** Told the digests of downloaded files, so that they are not read again. */
-  readonly checksums: Pick<PrimableChecksums, 'prime'>;
+  readonly checksums: ChecksumPriming;
   readonly credentials: Pick<ClientCredentials, 'secret'>;
   readonly sessions: Pick<SessionManager, 'any'>;
   readonly downloads: HttpDownloads;

@@ -8,7 +8,7 @@ import { KilnError } from '../../base/errors.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import { type StatusEvent, silentProgress } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
-import { createContentChecksums, type PrimableChecksums } from '../../content-hash/content-checksums.ts';
+import { createContentChecksums, type LayerChecksums } from '../../content-hash/content-checksums.ts';
 import { fileSyncService } from '../../file-sync/file-sync-service.ts';
 import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -24,7 +24,7 @@ let context: string;
 let resources: AsyncDisposableStack;
 let refStore: RefStore;
 let diskUsage: DiskUsage;
-let checksums: PrimableChecksums;
+let checksums: LayerChecksums;
 let database: DatabaseSync;
 let pool: ThreadPool;
 

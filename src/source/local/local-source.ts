@@ -4,7 +4,7 @@ import { asKilnError, KilnError } from '../../base/errors.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
 import { nearestName } from '../../base/text/nearest-name.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
-import type { KnownDigest, PrimableChecksums } from '../../content-hash/content-checksums.ts';
+import type { ChecksumPriming, KnownDigest } from '../../content-hash/checksum.ts';
 import { listDirectory } from '../../file-sync/list-directory.ts';
 import type { BaselineAccess, FileDigest } from '../../file-sync/receive/receive.ts';
 import { syncDirectory } from '../../file-sync/sync-directory.ts';
@@ -21,7 +21,7 @@ export interface LocalSourceOptions {
   readonly sessions: SessionManager;
   readonly refStore: RefStore;
   /** Told the digests of received files, so that they are not read again. */
-  readonly checksums: Pick<PrimableChecksums, 'prime'>;
+  readonly checksums: ChecksumPriming;
   readonly trees: LocalTrees;
   /** Threads that transfers share: a pool of their own, or slow clients keep other work waiting. */
   readonly pool: ThreadPool;
