@@ -58,7 +58,7 @@ export class GrpcServer implements AsyncDisposable {
   }
 
   /**
-   * Answers the address listened on (with the real port for port 0). A socket file that nobody listens on is replaced.
+   * Returns the address listened on (with the real port for port 0). A socket file that nobody listens on is replaced.
    * Throws `already_exists` when another program listens there.
    */
   async listen(address: Address, options: ListenOptions = {}): Promise<Address> {

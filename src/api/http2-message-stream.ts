@@ -11,7 +11,7 @@ import {
 } from './http2-settings.ts';
 import type { MessageStream } from './message-stream.ts';
 
-/** Bytes received but not yet asked for, above which the stream is told to wait. */
+/** How many received bytes may wait for the reader before the stream has to pause. */
 const receiveLimit = 1024 * 1024;
 /** Bytes accepted but not yet handed to the connection, above which `send` waits. */
 const sendLimit = 1024 * 1024;

@@ -64,7 +64,7 @@ export function serveCall(
   contained(run, reset)();
 }
 
-/** Answers a call that nobody serves, as gRPC does: status 200 with UNIMPLEMENTED in the headers. */
+/** Ends a call to an unknown method as gRPC does: status 200 with UNIMPLEMENTED in the headers. */
 export function refuseCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const error = new KilnError('unimplemented', `unknown method ${String(headers[':path'])}`);
   stream.resume();

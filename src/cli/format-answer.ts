@@ -8,7 +8,7 @@ export interface AnswerText {
   readonly status: number;
 }
 
-/** What a frontend says to a question, as people or programs read it. */
+/** A frontend's answer to a question, for people or for programs. */
 export function answerText({ name, format }: Call, answer: ReadonlyMap<string, Uint8Array>): AnswerText {
   const field = (key: string) => Buffer.from(answer.get(key) ?? []).toString();
   const status = Number(field('result.statuscode') || 0);

@@ -7,7 +7,7 @@ import { createProgram } from './program.ts';
 
 /** Runs the command line; the exit code is 0, 1 after an error, 130 when interrupted. */
 async function main(): Promise<number> {
-  // Whoever read our output has seen enough; that is no reason to crash. Losing the display does not stop a build either.
+  // A reader that closes our output has seen enough: that is no reason to crash. Losing the display does not stop a build either.
   process.stdout.on('error', ignoreLostReader);
   process.stderr.on('error', ignoreLostReader);
   using interruption = new Interruption();

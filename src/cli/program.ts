@@ -139,7 +139,7 @@ export function createProgram(context: ProcessContext): Command {
   return program;
 }
 
-/** Flags that can be repeated are none by default, which goes without saying. */
+/** The default of a flag that can be repeated, an empty list, is not shown in the help. */
 function optionDescription(this: Help, option: Option): string {
   return Array.isArray(option.defaultValue)
     ? option.description

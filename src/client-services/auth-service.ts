@@ -12,8 +12,8 @@ export interface AuthServiceOptions {
 }
 
 /**
- * Answers for registries with the logins that `docker login` made. Tokens are fetched on this side, so that a password need
- * not leave it. (An engine that wants proof that two clients have the same login is told that this is not served.)
+ * Gives the engine the registry logins that `docker login` made. Tokens are fetched on this side, so that a password need not leave
+ * it. The methods by which an engine finds out that two clients have the same login are not served.
  */
 export function authService(options: AuthServiceOptions = {}): Service {
   const directory = options.configDirectory ?? defaultDockerConfigDirectory();

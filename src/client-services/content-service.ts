@@ -17,7 +17,7 @@ import { KilnError } from '../base/errors.ts';
 import type { Service } from '../session/service-host.ts';
 import { type LayoutBlob, LayoutBlobs, type LayoutBlobWriter } from './layout-blobs.ts';
 
-/** Says in the metadata which of the client's stores is meant. */
+/** The key in a call's metadata that names one of the client's stores. */
 const storeHeader = 'buildkit-attachable-store-id';
 /** Bytes of a blob in one message. */
 const chunkBytes = 1024 * 1024;
@@ -98,7 +98,7 @@ async function list(store: LayoutBlobs, { stream }: IncomingCall): Promise<void>
   }
 }
 
-/** Each request is answered before the next is read. A blob that is there already is said to be so. */
+/** Answers each request before it reads the next. Throws `already_exists` for a blob that is there. */
 async function write(store: LayoutBlobs, { stream }: IncomingCall): Promise<void> {
   await using writer = await store.writer();
   const expected = { digest: '', size: 0 };

@@ -2,7 +2,7 @@ import { Health, HealthCheckResponse_ServingStatus } from '../api/gen/health_pb.
 import { methodPath, unaryHandler } from '../api/unary-call.ts';
 import type { Service } from '../session/service-host.ts';
 
-/** Answers the engine's question whether the client still is there. Some daemons count one as gone that does not know the question. */
+/** Tells the engine that the client is still there. Some daemons take a client without this service for gone. */
 export function healthService(): Service {
   return {
     [methodPath(Health.method.check)]: unaryHandler(Health.method.check, async () => ({

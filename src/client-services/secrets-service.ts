@@ -56,12 +56,12 @@ async function readSecret(
   }
 }
 
-/** By their paths: several secrets may come from one pipe. */
+/** Values by path: several secrets may come from one pipe. */
 class KeptFiles {
   readonly #kept = new Map<string, Buffer<ArrayBuffer>>();
   readonly #reading = new SingleFlight<Buffer<ArrayBuffer>>();
 
-  /** One byte more than a secret may have tells that it is too large. */
+  /** One byte more than a secret may have shows that it is too large. */
   async read(path: string, signal: AbortSignal): Promise<Buffer<ArrayBuffer>> {
     const kept = this.#kept.get(path);
     if (kept) return kept;

@@ -10,7 +10,7 @@ import type { Service } from '../session/service-host.ts';
 /** By the id in their URLs. Each can be read once. */
 export type Uploads = ReadonlyMap<string, AsyncIterable<Uint8Array>>;
 
-/** Under which the engine downloads an upload. */
+/** The URL by which the engine downloads an upload. */
 export function uploadUrl(id: string): string {
   return `http://${uploadHost}/${id}`;
 }

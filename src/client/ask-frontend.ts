@@ -3,12 +3,12 @@ import { toStatus } from '../api/error.ts';
 import { LLBBridge } from '../api/gen/gateway_pb.js';
 import type { Attributes } from './solve-request.ts';
 
-/** Says which build a call belongs to. */
+/** The header with the id of the build that a call belongs to. */
 const buildHeader = 'buildkit-controlapi-buildid';
 
 /**
  * Drives a build that its client drives itself: has a frontend solve these options, and ends the build without a result.
- * Answers what the frontend says about it.
+ * Returns the frontend's answer.
  */
 export async function askFrontend(
   transport: Transport,
@@ -26,7 +26,7 @@ export async function askFrontend(
     await bridge.return({ result: { result: { case: 'ref', value: {} } } }, call);
     return new Map(Object.entries(result?.metadata ?? {}));
   } catch (error) {
-    // Not waited for: what the frontend said is known before the build ends with a shorter form of it.
+    // Nobody waits for this: the frontend's error is known, and the build ends with a shorter form of it.
     bridge.return({ error: toStatus(error) }, call).catch(() => {});
     throw error;
   }

@@ -17,7 +17,7 @@ export interface ConnectOptions {
   readonly tls?: ClientTls;
   /** How long an attempt to connect may take, in milliseconds; 5,000 by default. */
   readonly timeout?: number;
-  /** Try again until the daemon answers, or the signal aborts. */
+  /** Try again until there is a daemon, or the signal aborts. */
   readonly wait?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -25,7 +25,7 @@ export interface ConnectOptions {
 const defaultTimeout = 5_000;
 const retryPause = 200;
 
-/** Connects to a daemon at `unix://…` or `tcp://…`. Throws `unavailable` when nobody answers there. */
+/** Connects to a daemon at `unix://…` or `tcp://…`. Throws `unavailable` when there is none. */
 export async function connectDaemon(address: string, options: ConnectOptions = {}): Promise<Connection> {
   const target = parseAddress(address);
   const raw = await connectRaw(address, options);

@@ -94,7 +94,7 @@ async function readIndex(directory: string): Promise<{ readonly manifests: reado
   }
 }
 
-/** Readers see the old content or the new one, never a part. */
+/** Replaces the file at once: readers see the old content or the new one, never a part. */
 async function replaceFile(path: string, content: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {

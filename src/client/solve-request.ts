@@ -12,7 +12,7 @@ export type Attributes = Readonly<Record<string, string>>;
 /** Where the bytes of a single-file output go. */
 export type FileDestination = { readonly kind: 'path'; readonly path: string } | { readonly kind: 'stdout' };
 
-/** What becomes of the result. Several outputs of one build share its work. */
+/** Where the result goes. Several outputs of one build share its work. */
 export type Output =
   /** The engine keeps it or sends it on itself (`image`, and whatever other exporters a daemon has). */
   | { readonly kind: 'engine'; readonly exporter: string; readonly attributes: Attributes }

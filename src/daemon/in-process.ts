@@ -18,7 +18,7 @@ export interface InProcessOptions {
   readonly configFile?: string;
   /** Ends the wait for the root. */
   readonly signal?: AbortSignal;
-  /** Another process works on the root, and has to end first: told once, which. Without it, that is an error. */
+  /** Called once when another process works on the root and has to end first, with a message that names it. Without it, that is an error. */
   readonly onWait?: (message: string) => void;
 }
 
@@ -32,7 +32,7 @@ export interface InProcessEngine extends AsyncDisposable {
   ): Promise<AsyncDisposable & { readonly closed: AbortSignal }>;
 }
 
-/** Throws `failed_precondition` when a daemon or another process works on the root, if it is not to wait for that. */
+/** Throws `failed_precondition` when another process works on the root and there is no `onWait`. */
 export async function openInProcessEngine(options: InProcessOptions = {}): Promise<InProcessEngine> {
   const read = options.configFile
     ? await readConfig({ files: [options.configFile], named: true })

@@ -13,9 +13,9 @@ import { createDaemonLog, type DaemonLog } from './daemon-log.ts';
 import { openEngine } from './open-engine.ts';
 import { version } from './version.ts';
 
-/** Milliseconds that clients get to read the end of their canceled builds. */
+/** Milliseconds that clients have to read how their canceled builds ended. */
 const farewell = 2_000;
-/** Milliseconds after which a daemon that was told to stop does, whatever it waits for. The next start cleans up. */
+/** Milliseconds after a signal to stop until the process ends, whatever it waits for. The next start cleans up. */
 const lastResort = 30_000;
 
 async function main(): Promise<void> {
@@ -66,7 +66,7 @@ async function readTls({ cert, key, ca }: NonNullable<DaemonConfig['tls']>) {
   };
 }
 
-/** Resolves at the first signal to stop; the second one ends the process at once, and so does time. */
+/** Resolves at the first signal to stop. The second one ends the process at once, and so does `lastResort`. */
 function stopSignal(log: DaemonLog): Promise<void> {
   return new Promise((resolve) => {
     let stopping = false;

@@ -6,7 +6,7 @@ const attribute = 'source-date-epoch';
 const metadataKey = 'source.date.epoch';
 
 /**
- * SOURCE_DATE_EPOCH as the output was told: `set` with a time in seconds since 1970, `set` without one (an empty value: no
+ * SOURCE_DATE_EPOCH as the output has it: `set` with a time in seconds since 1970, `set` without one (an empty value: no
  * clamping, whatever the frontend says), or left to the frontend.
  */
 export type EpochOption =

@@ -39,7 +39,7 @@ export interface ExporterType {
 }
 
 export interface Exporter {
-  /** For the progress line: `exporting to image`. */
+  /** The line in the progress: `exporting to image`. */
   readonly name: string;
   /** Returns the exporter response (`containerimage.digest`, `image.name`, …). */
   export(input: ExportInput, context: ExportContext): Promise<Readonly<Record<string, string>>>;

@@ -2,7 +2,7 @@ import { asKilnError } from '../base/errors.ts';
 import type { ClientOutput } from '../file-sync/client-output.ts';
 import type { ExportContext } from './exporter.ts';
 
-/** Writes the client's file. A client that has the file already says so, and that is as good as having sent it. */
+/** Writes the client's file. It is no error when the client says that it has the file already. */
 export async function sendFile(
   chunks: AsyncIterable<Uint8Array>,
   metadata: Readonly<Record<string, string>>,

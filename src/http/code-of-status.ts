@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
 
-/** What the status of an HTTP answer that is none of success means. */
+/** The error code for an HTTP status that does not mean success. */
 export function codeOfStatus(status: number): ErrorCode {
   if (status === 401) return 'unauthenticated';
   if (status === 403) return 'permission_denied';

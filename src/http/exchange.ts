@@ -5,7 +5,7 @@ import { asKilnError, KilnError } from '../base/errors.ts';
 import { keepReading, writingBroke } from './keep-reading.ts';
 import { type FailureCode, NetworkFailure } from './network-failure.ts';
 
-/** A body to send; opened once the connection is there. */
+/** A body to send; opened once there is a connection. */
 export type BodySource = () => Promise<AsyncIterable<Uint8Array> | Uint8Array>;
 
 /** Milliseconds. */
@@ -13,14 +13,15 @@ export interface HttpTimeouts {
   readonly connect: number;
   /** From the end of the request to the beginning of the answer. */
   readonly answer: number;
-  /** In which the other side takes nothing of what is sent, or sends nothing to who reads. */
+  /** How long the other side may take nothing that is sent, or send nothing that is waited for. */
   readonly stall: number;
 }
 
 /**
- * Sends a request that was just created, and answers the response with its body unread. A refusal that comes early ends the
- * sending, and the connection after it; it is the answer even if its server has closed the connection. Rejects with the error of the connection (a system's, Node's or a `NetworkFailure`), or with a KilnError when `signal` aborts or the
- * body cannot be read. The signal ends the response's body as well, and so does silence.
+ * Sends a request that was just created, and returns the response with its body unread. A refusal that comes early ends the
+ * sending, and then the connection; it is the response even if its server has closed the connection. Rejects with the error of the
+ * connection (the system's, Node's or a `NetworkFailure`), or with a KilnError when `signal` aborts or the body to send cannot be
+ * read. The signal ends the response's body as well, and so does a server that sends nothing.
  */
 export async function exchange(
   request: ClientRequest,
@@ -38,7 +39,7 @@ export async function exchange(
     if (message.statusCode! >= 300) over.abort();
     answered.resolve(message);
   });
-  // It may fail again after it was answered; who reads the body then learns of it.
+  // It may fail again after the answer has begun; the reader of the body gets that error.
   request.on('error', (error) => {
     over.abort();
     answered.reject(error);

@@ -4,15 +4,15 @@ import { discard } from './read-body.ts';
 
 const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** One request on the way. A method that is not the first one's has no body. */
+/** One of the requests. One whose method is not that of the first has no body. */
 export interface Hop {
   readonly method: HttpMethod;
   readonly url: URL;
 }
 
 /**
- * Sends a request to where `start` says, and to where its answers lead until one leads nowhere else. 303 has the outcome fetched with GET;
- * any other redirect repeats the request as it is, since one that writes would have written nothing as a GET. Who sends decides what
+ * Sends a request to where `start` says, and follows redirects until an answer is none. 303 has the outcome fetched with GET;
+ * any other redirect repeats the request as it is, since one that writes would have written nothing as a GET. `send` decides what
  * each URL may know (`mayKnow`). Throws `failed_precondition` when there are more than `limit` redirects, or one is not to HTTP.
  */
 export async function followRedirects(
@@ -32,7 +32,7 @@ export async function followRedirects(
   throw new KilnError('failed_precondition', `${start.url.host}: gave up after ${limit} redirects`);
 }
 
-/** What the header `Location` of an answer from `from` names. Throws `failed_precondition` for what is no HTTP. */
+/** The URL in the header `Location` of an answer from `from`. Throws `failed_precondition` for one that is not HTTP. */
 export function locationOf(from: URL, location: string, verb: string): URL {
   const url = URL.parse(location, from.href);
   if (url && /^https?:$/.test(url.protocol)) return url;

@@ -19,7 +19,7 @@ export interface HttpRequest {
   readonly answerTimeout?: number;
 }
 
-/** An answer whose body has not been read. Whoever gets it reads or discards the body. */
+/** An answer whose body has not been read. The receiver has to read or discard the body. */
 export interface HttpAnswer {
   readonly status: number;
   /** Names are lower-case. */
@@ -38,8 +38,9 @@ const defaultTimeouts: HttpTimeouts = { connect: 30_000, answer: 60_000, stall: 
 const keepAliveTimeout = 30_000;
 
 /**
- * HTTP/1.1, since the flow control of a single HTTP/2 connection limits large uploads. Proxies are those of the environment, except
- * for this machine itself. By Node's own client, which tells every failure to who waits for the answer or reads its body.
+ * Speaks HTTP/1.1, since the flow control of a single HTTP/2 connection limits large uploads. Proxies are those of the environment,
+ * except for this machine itself. It uses Node's own client, which reports every failure to the caller that waits for the answer or
+ * reads its body.
  */
 export class HttpClient implements Disposable {
   readonly #direct: Agents;
@@ -53,7 +54,7 @@ export class HttpClient implements Disposable {
   }
 
   /**
-   * Answers whatever the status is; redirects are not followed. Throws what the system says when there is no answer (see
+   * Returns the answer whatever its status is; redirects are not followed. Throws the system's error when there is no answer (see
    * `network-failure.ts`), and a KilnError when `signal` aborts or the request's body cannot be read.
    */
   async send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
@@ -81,7 +82,7 @@ export class HttpClient implements Disposable {
       : http.request(url, { method, headers, agent: plain, auth: '' });
   }
 
-  /** Ends what is under way. */
+  /** Ends the requests that are under way. */
   [Symbol.dispose](): void {
     for (const { http: plain, https: secure } of [this.#direct, this.#proxied]) {
       plain.destroy();

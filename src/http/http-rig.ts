@@ -80,7 +80,7 @@ export class HttpRig implements AsyncDisposable {
     return `${this.#scheme}://${this.host}${path}`;
   }
 
-  /** Serves a file, or whatever `file` does, from now on; answers its URL. */
+  /** Serves a file, or what `file` does, from now on. Returns the URL. */
   serve(path: string, file: ServedFile | RequestListener): string {
     this.#routes.set(path, typeof file === 'function' ? file : listenerFor(file));
     return this.url(path);

@@ -8,8 +8,8 @@ export const writingBroke = 'writing-broke';
 
 /**
  * Lets a new socket be read to its end when it can no longer be written to. A server that refuses a request while it is being sent
- * answers and closes; the next write fails, Node destroys the socket for it, and the answer that already lies there would be lost.
- * The failure of a write is told once nothing more is to be read, and `writingBroke` at once.
+ * answers and closes. The next write then fails, for which Node destroys the socket, and the answer that has arrived would be lost.
+ * With this, `writingBroke` is emitted at once, and the failure of the write is reported when nothing more can be read.
  */
 export function keepReading(socket: Socket): void {
   const held = (done: WriteDone): WriteDone => {

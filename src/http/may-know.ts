@@ -1,6 +1,6 @@
 /**
- * Whether credentials for `start` may go to `url`: to the same host, port and scheme only, and from the clear to TLS on the usual ports. Who
- * runs a server runs neither the other ports of its machine nor the hosts below its name.
+ * Whether credentials for `start` may be sent to `url`: to the same host, port and scheme only, or from plain HTTP to TLS on the usual
+ * ports. Other ports of a machine, and hosts below its name, may belong to somebody else.
  */
 export function mayKnow(start: URL, url: URL): boolean {
   if (start.origin === url.origin) return true;

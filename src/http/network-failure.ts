@@ -25,7 +25,7 @@ const failures = {
 
 export type FailureCode = keyof typeof failures;
 
-/** What Node has no error for: another side that takes too long, or closes a connection in an unusual way. */
+/** Failures that Node has no error for: the other side takes too long, or closes a connection in an unusual way. */
 export class NetworkFailure extends Error {
   readonly code: FailureCode;
 
@@ -35,7 +35,7 @@ export class NetworkFailure extends Error {
   }
 }
 
-/** What the system, Node or OpenSSL calls the failure of a connection; empty when it has no name. */
+/** The code that the system, Node or OpenSSL gives the failure of a connection; empty when there is none. */
 export function networkCode(error: unknown): string {
   const code = (error as { code?: unknown } | undefined)?.code;
   return typeof code === 'string' ? code : '';
@@ -46,7 +46,7 @@ export function networkReason(error: unknown): string {
   return ownValue(reasons, networkCode(error)) ?? (error as Error).message;
 }
 
-/** Whether a server that was there before has gone, stalled or sent what is no HTTP. */
+/** Whether a server that was reached has gone, stalled, or sent something that is not HTTP. */
 export function isBrokenConnection(error: unknown): boolean {
   const code = networkCode(error);
   return (

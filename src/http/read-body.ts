@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { KilnError } from '../base/errors.ts';
 
-/** Bytes, and milliseconds, of an unwanted body that are spent so that its connection can be used again. */
+/** How many bytes, and milliseconds, of an unwanted body are read so that its connection can be used again. */
 const discardLimit = 64 * 1024;
 const discardTimeout = 1_000;
 
-/** Reads what little there may be left, so that the connection can be used again, or closes it. Never throws. */
+/** Reads the rest of a body, so that the connection can be used again, or closes the connection if there is much left. Never throws. */
 export async function discard(body: IncomingMessage): Promise<void> {
   if (body.closed) return;
   await new Promise<void>((resolve) => {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { abortError } from '../base/async/lifetime.ts';
 import { asKilnError } from '../base/errors.ts';
 
-/** How often something that may pass by itself is tried again. */
+/** How often something is tried that may fail for a moment only. */
 export interface RetryPolicy {
   /** How many times in all. */
   readonly attempts: number;

@@ -9,7 +9,7 @@ import { loadTlsFiles, type TlsCertificates } from '../http/tls-files.ts';
 export interface HostConfig {
   /** `host[:port][/path]`, asked before the host itself, for reading only. */
   readonly mirrors?: readonly string[];
-  /** Plain HTTP. Without a word, this machine's own addresses are spoken to in plain HTTP and all others in TLS. */
+  /** Whether to use plain HTTP. By default it is used for this machine's own addresses, and TLS for all others. */
   readonly http?: boolean;
   /** TLS without verifying the certificate. */
   readonly insecure?: boolean;

@@ -3,7 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { ImageReference } from '../oci/reference.ts';
 import type { BearerToken, TokenQuery } from './token-protocol.ts';
 
-/** Who asks: where credentials come from while a request is made for some client. */
+/** On whose behalf a request is made: where its credentials come from. */
 export interface RegistryAuth {
   /** Tokens and credentials are kept per identity: one client's are never used for another. */
   readonly identity: string;
@@ -26,7 +26,7 @@ export interface BearerRequest extends TokenQuery {
 export interface RegistryContext {
   readonly signal: AbortSignal;
   readonly auth: RegistryAuth;
-  /** Talk to the registry without verifying its certificate, and over plain HTTP if it has no TLS. */
+  /** Do not verify the registry's certificate, and use plain HTTP if it has no TLS. */
   readonly insecure?: boolean;
 }
 

@@ -7,9 +7,9 @@ import { asKilnError } from '../base/errors.ts';
 
 /** Times in milliseconds. */
 export interface HealthLimits {
-  /** Between two questions. */
+  /** Between two checks. */
   readonly interval: number;
-  /** For an answer; after a slow one, half as long again as that took. */
+  /** How long to wait for an answer; after a slow one, half as long again as that took. */
   readonly timeout: number;
   /** Failures in a row after which the client counts as gone. */
   readonly failures: number;

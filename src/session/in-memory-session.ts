@@ -9,7 +9,7 @@ const sendAhead = 1024 * 1024;
 
 /**
  * The session of a client in the same process: calls reach its services directly, messages pass by reference.
- * Disposing it is the client going away.
+ * Disposing it means that the client has gone.
  */
 export function inMemorySession(
   host: ServiceHost,

@@ -8,7 +8,7 @@ export type Service = Readonly<Record<string, CallHandler>>;
 export interface ServiceHost {
   /** Full names, to be announced. */
   readonly methods: readonly string[];
-  /** Names of methods count without case. */
+  /** Method names are compared without case. */
   handler(method: string): CallHandler | undefined;
 }
 

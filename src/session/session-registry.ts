@@ -14,7 +14,7 @@ export class SessionRegistry implements SessionManager {
     this.#waitLimit = options.waitLimit ?? 5000;
   }
 
-  /** Dispose the answer when the session ends. Throws `already_exists` when one with this id is open. */
+  /** The returned handle is to be disposed when the session ends. Throws `already_exists` when a session with this id is open. */
   add(session: Session): Disposable {
     if (session.id === '') throw new KilnError('invalid_argument', 'a session needs an id');
     if (this.#sessions.has(session.id)) {

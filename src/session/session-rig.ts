@@ -13,9 +13,9 @@ import { serveSession, sessionHandler, sessionMethod } from './tunnel.ts';
 export interface SessionRig extends AsyncDisposable {
   readonly sessions: SessionRegistry;
   readonly session: Session;
-  /** Another client comes: the id of its session. */
+  /** Has another client open a session, and returns the id of that. */
   join(services: readonly Service[]): Promise<string>;
-  /** A directory that goes with the rig. */
+  /** A directory that is removed with the rig. */
   readonly dir: string;
   /** The client goes away. */
   leave(): Promise<void>;

@@ -5,7 +5,7 @@ import type { RefFactory } from '../ref/ref-store.ts';
 export class NewTree implements AsyncDisposable {
   readonly #refStore: RefFactory;
   readonly #record: RecordOptions;
-  /** Begun, perhaps not ended: whoever disposes of the tree meanwhile still has to wait for it. */
+  /** May still be going on: disposing of the tree waits for it. */
   #making: Promise<MutableRef> | undefined;
   #view: MountedView | undefined;
 

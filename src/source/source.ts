@@ -9,9 +9,9 @@ import type { ImmutableRef } from '../ref/ref.ts';
 export interface SourceContext {
   readonly signal: AbortSignal;
   readonly progress: ProgressWriter;
-  /** Sessions of the builds that want this, first one first; changes as builds come and go. */
+  /** Sessions of the builds that want the source, the first build's first. Changes as builds come and go. */
   sessions(): readonly string[];
-  /** Keeps a tree until the builds that want this now have ended: what a key was made of has to be there when it is used. */
+  /** Keeps a tree until the builds that want the source now have ended: what a key was made from must still be there when the key is used. */
   hold(ref: ImmutableRef): void;
 }
 
@@ -73,7 +73,7 @@ export interface ImageMetadataOptions {
   readonly ociLayout?: { readonly sessionId: string; readonly storeId: string };
 }
 
-/** Sources that name files answer for what they are now. */
+/** Implemented by sources that name files: tells what the file is now. */
 export interface FileResolver {
   resolveFile(
     source: SourceOp,
@@ -82,7 +82,7 @@ export interface FileResolver {
   ): Promise<HttpMetadata>;
 }
 
-/** Sources that name commits answer for what a ref is now; the objects themselves have to be fetched. */
+/** Implemented by sources that name commits: tells what a ref is now. The objects themselves have to be fetched. */
 export interface CommitResolver {
   resolveCommit(
     source: SourceOp,
@@ -91,7 +91,7 @@ export interface CommitResolver {
   ): Promise<GitMetadata>;
 }
 
-/** Sources that name images answer for their config without pulling layers. */
+/** Implemented by sources that name images: tells the config without pulling layers. */
 export interface ImageResolver {
   resolveConfig(ref: string, options: ImageMetadataOptions, context: SourceContext): Promise<ImageMetadata>;
 }

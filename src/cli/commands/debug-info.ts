@@ -9,7 +9,7 @@ export interface InfoFlags {
   readonly format?: string;
 }
 
-/** `kiln debug info`: which engine answers, in which version. */
+/** `kiln debug info`: the engine and its version. */
 export async function debugInfo(flags: InfoFlags, context: CommandContext): Promise<void> {
   const format = parseFormat(flags.format);
   await using connection = await connect(context);

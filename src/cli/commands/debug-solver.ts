@@ -9,7 +9,7 @@ export interface SolverFlags {
   readonly format?: string;
 }
 
-/** `kiln debug solver`: what the daemon's builds are at, for builds that seem stuck. */
+/** `kiln debug solver`: what the daemon's builds are doing, for builds that seem stuck. */
 export async function debugSolver(flags: SolverFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);

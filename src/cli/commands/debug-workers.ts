@@ -14,7 +14,7 @@ export interface WorkersFlags {
   readonly format?: string;
 }
 
-/** `kiln debug workers`: who executes the steps, and for which platforms. */
+/** `kiln debug workers`: what executes the steps, and for which platforms. */
 export async function debugWorkers(flags: WorkersFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);

@@ -11,7 +11,7 @@ export interface DuFlags {
   readonly format?: string;
 }
 
-/** `kiln du`: what the build cache takes, smallest first. */
+/** `kiln du`: the records of the build cache with their sizes, smallest first. */
 export async function du(flags: DuFlags, context: CommandContext): Promise<void> {
   const { stdout, signal } = context;
   const format = parseFormat(flags.format);

@@ -21,7 +21,7 @@ const remoteForm = /^(https?:\/\/|git:\/\/|ssh:\/\/|git@|github\.com\/)/;
 
 /** Bytes of a Dockerfile that are read from a pipe. */
 const maximumDockerfile = 16 << 20;
-/** Bytes by which an archive is told from a Dockerfile. */
+/** How many bytes are read to tell an archive from a Dockerfile. */
 const peekBytes = 1024;
 
 export function isRemoteContext(path: string): boolean {
@@ -94,7 +94,7 @@ async function contextFromStdin(file: string | undefined, stdin: Readable): Prom
       locals: new Map(),
       uploads: new Map([[id, whole]]),
       async [Symbol.asyncDispose]() {
-        // Whoever reads it has given up: it must not keep the process alive.
+        // Its reader has given up: the stream must not keep the process alive.
         stdin.destroy();
       },
     };

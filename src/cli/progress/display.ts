@@ -6,7 +6,7 @@ export type ProgressMode = (typeof progressModes)[number];
 /** Shows the progress of one build. Its owner disposes it when the build is over, however it ended: that leaves a usable terminal. */
 export interface Display extends Disposable {
   update(status: SolveStatus): void;
-  /** Says something to the user in between. */
+  /** Shows a message to the user. */
   notice(text: string): void;
   /** Shows what is still pending and, except in `rawjson`, the logs of steps that failed. Nothing may follow but disposal. */
   finish(): void;

@@ -38,7 +38,7 @@ interface MutableStep extends Step {
   readonly warnings: WarningUpdate[];
   readonly explanations: string[];
   revision: number;
-  /** The latest word on each vertex: one for a plain step, several for a group. */
+  /** The latest event of each vertex: one for a plain step, several for a group. */
   readonly members: Map<string, VertexUpdate>;
   readonly stretches: Map<string, Interval>;
   readonly grouped: boolean;

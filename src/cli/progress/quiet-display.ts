@@ -5,7 +5,7 @@ import { ProgressState } from './progress-state.ts';
 
 const failureLines = 10;
 
-/** Says nothing, except what the steps that failed wrote last. */
+/** Shows nothing except the last output of steps that failed. */
 export class QuietDisplay implements Display {
   readonly #state = new ProgressState();
   readonly #output: Output;

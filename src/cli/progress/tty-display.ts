@@ -8,7 +8,7 @@ import { renderFrame } from './tty-frame.ts';
 /** Milliseconds between frames: few enough that a slow terminal keeps up, and running times still tick. */
 const frameTime = 100;
 const failureLines = 5_000;
-/** Of terminals that do not tell theirs. */
+/** The size of terminals that do not tell theirs. */
 const defaultSize = { columns: 80, rows: 24 };
 const hideCursor = '\x1b[?25l';
 const showCursor = '\x1b[?25h';

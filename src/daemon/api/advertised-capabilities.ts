@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type APICap, APICapSchema } from '../../api/gen/caps_pb.js';
 import { capabilities } from '../../llb/capabilities.ts';
 
-/** What of BuildKit's gateway API is served, by the names that its clients look for. */
+/** The parts of BuildKit's gateway API that are served, by the names that its clients look for. */
 const gateway = [
   'solve.base',
   'resolveimage',

@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobInfo, ContentStore } from '../../content/content.ts';
 
-/** Blobs named in one message of a listing. */
+/** How many blobs one message of a listing names. */
 const listedAtOnce = 100;
 
 type Blobs = Pick<ContentStore, 'stat' | 'read' | 'list'>;

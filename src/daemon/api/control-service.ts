@@ -32,15 +32,15 @@ export interface ControlParts {
   readonly worker: WorkerDescription;
   readonly devices: DeviceSource;
   readonly log: DaemonLog;
-  /** Told when each build has started. */
+  /** Called when a build has started. */
   readonly onBuildStart: () => void;
-  /** Told after each build. */
+  /** Called when a build has ended. */
   readonly onBuildEnd: () => void;
 }
 
 const nanosecondsPerMillisecond = 1_000_000n;
 
-/** The daemon's API, but for `Session`, which is served as raw messages. */
+/** The daemon's API, except for `Session`, which is served as raw messages. */
 export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
   const { engine, builds, history, diskUsage, worker, devices } = parts;
   const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
@@ -148,7 +148,7 @@ function buildRequest(request: SolveRequest, work: BuildWork, refs: GatewayRefs)
   };
 }
 
-/** Undefined when none is named, or when something is that is none: what is wrong with it is the frontend's to say. */
+/** Undefined when no platform is named, or an invalid one: it is the frontend that reports what is wrong with it. */
 function requestedPlatforms(text: string | undefined): readonly Platform[] | undefined {
   if (!text) return undefined;
   try {
@@ -158,7 +158,7 @@ function requestedPlatforms(text: string | undefined): readonly Platform[] | und
   }
 }
 
-/** Outputs that say nothing about it take the time that is given to the build, if it is one. */
+/** Gives the build's SOURCE_DATE_EPOCH, if it is a number, to an output that has none of its own. */
 function withEpoch(
   attrs: Readonly<Record<string, string>>,
   epoch: string | undefined,

@@ -20,10 +20,10 @@ import { rangeFromMessage } from './source-range.ts';
 import { statToMessage } from './stat-message.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
-/** Names the build that a call on the control socket belongs to. */
+/** The header with the id of the build that a call belongs to. */
 const buildHeader = 'buildkit-controlapi-buildid';
 
-/** `LLBBridge`: what a client that drives its build itself asks of the engine. */
+/** `LLBBridge`: how a client that drives its build itself calls the engine. */
 export function gatewayService(
   builds: BuildRegistry,
   worker: WorkerDescription,

@@ -36,7 +36,7 @@ export class WorkerDescription {
     });
   }
 
-  /** With devices as they are now. */
+  /** `devices` are those that exist now. */
   record(devices: readonly Device[] = []): WorkerRecord {
     return create(WorkerRecordSchema, {
       id: this.id,

@@ -19,14 +19,14 @@ import type { JobEvents } from '../../engine/job-events.ts';
 import { causeMessage } from './cause-message.ts';
 import { StepLogLimit } from './step-log-limit.ts';
 
-/** Milliseconds between two messages to one client: what happens meanwhile travels together. */
+/** Milliseconds between two messages to one client. What happens in between travels together. */
 const interval = 50;
-/** Bytes in one message, about: clients refuse those of more than 4 MiB by default. */
+/** About how many bytes one message may have: by default clients refuse more than 4 MiB. */
 const maxMessageBytes = 1024 * 1024;
 /** Bytes of a step's name, and of why it failed: one step must fit into a message. */
 const maxTextBytes = 256 * 1024;
 
-/** What one subscriber has not been told yet. Of a status, and of each run of a vertex, only its latest state counts. */
+/** What one subscriber has not been sent yet. Of a status, and of each run of a vertex, only the latest state is kept. */
 class Pending {
   /** By digest and start: clients wait for the end of every run that they know of. */
   readonly #vertices = new Map<string, Vertex>();
@@ -74,7 +74,7 @@ class Pending {
     return this.#explanations;
   }
 
-  /** Everything, as messages of a size that clients take. What has ended is told to have when all that it said is. */
+  /** Everything that is pending, as messages of a size that clients take. The end of a vertex comes after all its output. */
   *drain(): Generator<StatusResponse> {
     const vertexes = inParts([...this.#vertices.values()], sizeOfVertex);
     const statuses = inParts([...this.#statuses.values()], sizeOfStatus);
@@ -131,7 +131,7 @@ function inParts<T>(items: readonly T[], sizeOf: (item: T) => number): Parts<T> 
   return { parts, bytes: total };
 }
 
-/** Bytes of what is in every item: digests, times, and what frames them. */
+/** Bytes that every item has besides its texts: digests, times and framing. */
 const overhead = 200;
 
 const sizeOfVertex = ({ name, error, inputs }: Vertex) =>
@@ -160,7 +160,7 @@ export interface StepCounts {
   readonly warnings: number;
 }
 
-/** The account of one build as clients see it: kept whole, so that whoever looks later sees all of it. */
+/** One build's progress as clients see it. All of it is kept, so that a client that looks later sees everything. */
 export class BuildProgress implements JobEvents {
   readonly #all = new Pending();
   readonly #latest = new Map<string, Vertex>();
@@ -249,7 +249,7 @@ export class BuildProgress implements JobEvents {
     this.#tell((pending) => pending.explanation(explanation));
   }
 
-  /** What was told so far. */
+  /** All explanations so far. */
   get explanations(): readonly VertexExplanation[] {
     return this.#all.explanations;
   }
@@ -264,13 +264,13 @@ export class BuildProgress implements JobEvents {
     };
   }
 
-  /** No more events: streams end when they have told everything. */
+  /** Says that no more events come: streams end when everything was sent. */
   end(): void {
     this.#ended = true;
     for (const subscriber of this.#subscribers) subscriber.wake();
   }
 
-  /** Everything so far, then what comes, until the build ends or the reader leaves. */
+  /** Everything so far, and then what is new, until the build ends or `signal` aborts. */
   async *stream(signal: AbortSignal): AsyncGenerator<StatusResponse> {
     const pending = new Pending();
     this.#all.copyTo(pending);

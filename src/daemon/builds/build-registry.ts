@@ -23,9 +23,9 @@ interface EndedBuild {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Milliseconds that a call may come before the build it names. */
+/** Milliseconds by which a call may come before the build that it names. */
 const patience = 5_000;
-/** Ended builds whose progress can still be read, and for how many milliseconds. */
+/** How many ended builds have progress that can still be read, and for how many milliseconds. */
 const remembered = 50;
 const memory = 30_000;
 
@@ -34,11 +34,11 @@ export class BuildRegistry {
   readonly #active = new Map<string, ActiveBuild>();
   readonly #ended = new Map<string, EndedBuild>();
   readonly #awaited = new Map<string, Deferred<void>>();
-  /** Awaited by who waits for the end of all builds. */
+  /** Resolved when a build is removed, for callers that wait for the end of all builds. */
   #removal: Deferred<void> | undefined;
   #refusing: KilnError | undefined;
 
-  /** Throws `already_exists` for an id that is running, and what `refuse` was given after that. */
+  /** Throws `already_exists` for the id of a running build, and the reason that `refuse` was given once it was called. */
   add(build: Build, parts: Pick<ActiveBuild, 'progress' | 'inputs' | 'refs'>): ActiveBuild {
     const { id } = build;
     this.check(id);
@@ -58,8 +58,8 @@ export class BuildRegistry {
   }
 
   /**
-   * A build that was refused counts as ended without progress: calls that wait for it need not wait longer, and whoever
-   * follows its progress must not fail before the caller of `Solve` has been told why.
+   * Says that a build was refused, which counts as ended without progress: calls that wait for it need not wait longer, and a call
+   * that follows its progress must not fail before `Solve` has failed with the reason.
    */
   notStarted(id: string, progress: BuildProgress): void {
     if (this.#active.has(id)) return;

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type CacheMissCause, CacheMissCauseSchema } from '../../api/gen/control_pb.js';
 import type { Cause } from '../../engine/explain/cause.ts';
 
-/** A cause as it travels. */
+/** The message for a cause. */
 export function causeMessage(cause: Cause): CacheMissCause {
   switch (cause.kind) {
     case 'no-cache':

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 
-/** Bytes of one step's output that clients are told; `BUILDKIT_STEP_LOG_MAX_SIZE` changes it, -1 lifts it. */
+/** Bytes of one step's output that clients are sent; `BUILDKIT_STEP_LOG_MAX_SIZE` changes the limit, -1 lifts it. */
 const defaultLimit = 2 * 1024 * 1024;
 
 /** Cuts off the output of steps that write too much, saying so once. */
@@ -12,7 +12,7 @@ export class StepLogLimit {
     this.#limit = Number.isFinite(limit) && limit >= 0 ? limit : Number.POSITIVE_INFINITY;
   }
 
-  /** What of `data` may be told. */
+  /** The part of `data` that clients may be sent. */
   admit(step: Digest, data: Uint8Array): Uint8Array {
     const used = this.#used.get(step) ?? 0;
     if (used > this.#limit) return new Uint8Array();

@@ -17,7 +17,7 @@ interface Flag {
   readonly help: string;
   /** May be given several times. */
   readonly list?: true;
-  /** What it does; without it the flag is known but has no effect. */
+  /** How the flag changes the configuration; a flag without it is known but has no effect. */
   readonly apply?: (config: DaemonConfig, value: string, where: string) => DaemonConfig;
   /** Values with which a flag without effect asks for nothing special. */
   readonly harmless?: readonly string[];
@@ -40,7 +40,7 @@ const tls = (config: DaemonConfig, change: Partial<NonNullable<DaemonConfig['tls
   tls: { cert: '', key: '', ...config.tls, ...change },
 });
 
-/** One entry a flag: adding one touches this table only. Flags of several values are applied once for each, after the list is emptied. */
+/** One entry for each flag: a new flag changes this table only. A flag with several values is applied once for each, after its list was emptied. */
 const flags: readonly Flag[] = [
   { flags: '--root <dir>', help: 'path to state directory', apply: (config, root) => ({ ...config, root }) },
   {

@@ -263,13 +263,13 @@ class ConfigReader {
   }
 }
 
-/** The keys of one table; whatever nobody takes is reported. Names count without case, as in BuildKit. */
+/** The keys of one table. Those that nothing takes are reported. Case does not matter, as in BuildKit. */
 class Keys {
   readonly #reader: ConfigReader;
   readonly #file: string;
   readonly #path: string;
   readonly #left: Map<string, { readonly name: string; readonly value: unknown }>;
-  /** Names that somebody would take. */
+  /** Names that are known. */
   readonly #askedFor = new Set<string>();
 
   constructor(reader: ConfigReader, file: string, path: string, table: Table) {
@@ -308,7 +308,7 @@ class Keys {
     });
   }
 
-  /** Everything is taken that has an effect: keys in `known` get a warning, others are an error. */
+  /** To be called when all keys with an effect were taken. Warns of keys in `known`, and throws for others. */
   finish(known: readonly string[] = []): void {
     for (const { name } of this.#left.values()) {
       if (known.some((each) => each.toLowerCase() === name.toLowerCase())) {

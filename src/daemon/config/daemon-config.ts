@@ -30,7 +30,7 @@ export interface DaemonConfig {
 
 export interface DevicesConfig {
   readonly enabled: boolean;
-  /** Where CDI files are; later ones count more. */
+  /** Where CDI files are. A device in a later directory replaces the same one in an earlier. */
   readonly directories: readonly string[];
   /** Devices and kinds that builds need not be allowed to use. */
   readonly autoAllowed: readonly string[];
@@ -40,7 +40,7 @@ export interface WorkerConfig {
   readonly labels: Readonly<Record<string, string>>;
   readonly platforms: readonly string[];
   readonly snapshotter: 'auto' | 'overlayfs' | 'native';
-  /** Name or path of the OCI runtime; undefined chooses. */
+  /** Name or path of the OCI runtime; undefined for crun or else runc. */
   readonly runtime?: string;
   readonly network: 'host' | 'none';
   readonly cgroupParent?: string;

@@ -23,13 +23,13 @@ import type { HistoryBlobs } from './history-blobs.ts';
 /** Records kept besides pinned ones. */
 const maxRecords = 50;
 
-/** What is filled in when a build has ended. It is written meanwhile: no client waits for it that does not ask for the history. */
+/** The record of a running build, completed when the build has ended. It is written in the background: only clients that ask for the history wait for it. */
 export interface RunningRecord {
   complete(progress: BuildAccount, outcome: BuildOutcome): void;
   fail(progress: BuildAccount, error: unknown): void;
 }
 
-/** What is recorded of a build's progress, which has ended. */
+/** What is recorded of the progress of a build that has ended. */
 type BuildAccount = Pick<BuildProgress, 'counts' | 'explanations' | 'stream'>;
 
 interface Listener {
@@ -40,11 +40,11 @@ interface Listener {
 export interface BuildHistoryOptions {
   readonly database: DatabaseSync;
   readonly blobs: HistoryBlobs;
-  /** Told why a record could not be written. */
+  /** Called with the reason when a record could not be written. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** The account of past builds, kept across restarts. Disposing it waits for what is being written. */
+/** The records of past builds, kept across restarts. Disposing it waits for what is being written. */
 export class BuildHistory implements AsyncDisposable {
   readonly #running = new Map<string, BuildHistoryRecord>();
   readonly #writing = new Set<Promise<void>>();

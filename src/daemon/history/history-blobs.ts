@@ -14,7 +14,7 @@ import { type ContentStore, writeBlob } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 
-/** Vertices or statuses in one message: more would take long to write at once. */
+/** How many vertices or statuses one message may have: more would take long to write at once. */
 const messageLength = 500;
 const lengthBytes = 4;
 
@@ -22,7 +22,7 @@ export interface HistoryBlobsOptions {
   readonly database: DatabaseSync;
   /** The blobs of the records, and of nothing else. */
   readonly store: ContentStore;
-  /** Where images are when a build has ended. */
+  /** Where the images of a build are once it has ended. */
   readonly content: Pick<ContentStore, 'readAll'>;
 }
 
@@ -54,7 +54,7 @@ export class HistoryBlobs {
     this.#all = database.prepare('SELECT DISTINCT digest FROM build_history_blob');
   }
 
-  /** Removes what a killed process wrote for a record that was not. The table of records has to be there. */
+  /** Removes what a killed process wrote for a record that was never saved. The table of records has to exist. */
   async recover(): Promise<void> {
     removeRows(this.#database, () =>
       this.#database.exec('DELETE FROM build_history_blob WHERE ref NOT IN (SELECT ref FROM build_history)'),
@@ -110,7 +110,7 @@ export class HistoryBlobs {
     return message(root);
   }
 
-  /** The record is gone, or `alongside` deletes it in the same transaction. */
+  /** Removes the blobs of a record that is gone, or that `alongside` deletes in the same transaction. */
   async drop(ref: string, alongside: () => void = () => {}): Promise<void> {
     const digests = (this.#ofRef.all(ref) as { digest: Digest }[]).map(({ digest }) => digest);
     const own = digests.filter((digest) => this.#others.get(digest, ref) === undefined);

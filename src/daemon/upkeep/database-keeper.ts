@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import type { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two checks. */
 const interval = 5_000;
 /** Bytes of write-ahead log at which a checkpoint does not wait for the builds to end. */
 const mostLog = 64 << 20;
@@ -13,7 +13,7 @@ const step = 64;
 
 export interface DatabaseKeeperOptions {
   readonly database: DatabaseSync;
-  /** Where it is. */
+  /** The database's file. */
   readonly file: string;
   /** Whether no build is running. */
   readonly isIdle: () => boolean;

@@ -27,7 +27,7 @@ export class DiskFlusher implements Disposable {
     this.#options = options;
   }
 
-  /** A flush soon; further calls until then change nothing. */
+  /** Plans a flush; calls before it has begun change nothing. */
   schedule(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;

@@ -1,10 +1,10 @@
-/** Milliseconds between two looks. */
+/** Milliseconds between two checks. */
 const interval = 5;
 
-/** A time in which the event loop did not turn, in milliseconds. */
+/** A time in which the event loop stood still, in milliseconds. */
 export interface Delay {
   readonly duration: number;
-  /** What its thread worked meanwhile. The rest of the time the machine was busy with others, or the thread waited for a disk. */
+  /** How much of it the thread was at work. For the rest, the processor was busy with other work, or the thread waited for a disk. */
   readonly work: number;
 }
 

@@ -6,9 +6,9 @@ import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { GcPolicy } from '../config/gc-policy.ts';
 import type { DaemonLog } from '../daemon-log.ts';
 
-/** Milliseconds from the end of a build to the collection: builds often come in a row. */
+/** Milliseconds from the end of a build to the collection, since builds often come in a row. */
 const delay = 1_000;
-/** Milliseconds between two looks at the disk while builds run. */
+/** Milliseconds between two checks of the disk while builds run. */
 const lookInterval = 100;
 /** Milliseconds after a collection that could not make enough room until the next try. */
 const retryInterval = 500;

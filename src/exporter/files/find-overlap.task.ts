@@ -12,7 +12,7 @@ export interface Overlap {
   readonly second: string;
 }
 
-/** A file that two of the trees have in the same place; directories may be in several. */
+/** Finds a file that two of the trees have in the same place. Directories may be in several trees. */
 export default function findOverlapTask(trees: readonly NamedTree[]): Overlap | undefined {
   const owners = new Map<string, string>();
   for (const { name, path } of trees) {
@@ -25,7 +25,7 @@ export default function findOverlapTask(trees: readonly NamedTree[]): Overlap | 
   return undefined;
 }
 
-/** Names as latin1, so that none is lost. */
+/** Names are read as latin1, so that their bytes are kept. */
 function* filesBelow(root: string, directory: string): Generator<string> {
   const at = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(directory, 'latin1')]);
   for (const entry of readdirSync(at, { encoding: 'latin1', withFileTypes: true })) {

@@ -15,7 +15,7 @@ export interface TreeTarInput {
 
 const chunkSize = 512 * 1024;
 const nanosecondsPerSecond = 1_000_000_000n;
-/** Milliseconds between two looks at whether the work was aborted. */
+/** Milliseconds between two checks whether the work was aborted. */
 const patience = 50;
 
 /** Writes trees as one tar archive, chunk by chunk, no faster than they are taken. */

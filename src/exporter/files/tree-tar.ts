@@ -3,7 +3,7 @@ import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { OutputTree } from '../../file-sync/client-output.ts';
 import type { TreeTarInput } from './tree-tar.task.ts';
 
-/** Chunks that wait for the reader at most. */
+/** How many chunks may wait for the reader. */
 const ahead = 16;
 
 /** File trees as one tar archive, made in a thread while it is read. Leaving early stops the thread. */

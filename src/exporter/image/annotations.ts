@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform, parsePlatform } from '../../base/platform.ts';
 
-/** Where an annotation goes: into a document, or onto the descriptor that refers to it. */
+/** Where an annotation is put: into a document, or onto the descriptor that refers to the document. */
 type AnnotationTarget = 'index' | 'index-descriptor' | 'manifest' | 'manifest-descriptor';
 
 export interface Annotation {

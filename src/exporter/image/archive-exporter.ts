@@ -84,7 +84,7 @@ function stamped(root: Descriptor, epoch: number | undefined): Descriptor {
   return { ...root, annotations: { [key]: formatTime(time), ...root.annotations } };
 }
 
-/** Children before parents, so that the client's layout never refers to what it lacks. */
+/** Sends children before parents, so that the client's layout never refers to what it lacks. */
 async function sendBlobs(
   image: WrittenImage,
   { content, sessions }: ArchiveExporterServices,

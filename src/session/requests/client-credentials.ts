@@ -11,15 +11,15 @@ import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { ClientCredentials, Session, SessionManager, SshAgentRequest } from '../session.ts';
 import { forwardSocket } from './forward-socket.ts';
 
-/** Names the agent that is meant, in the metadata of a call. */
+/** The key in a call's metadata that names the agent. */
 export const sshIdHeader = 'buildkit.ssh.id';
-/** Of the agent that is asked for without a name. */
+/** The id of the agent that is asked for without a name. */
 export const defaultSshId = 'default';
 
 /** Milliseconds that a client has for an answer about credentials: it may have to ask a helper, or its user. */
 const authLimit = 60_000;
 
-/** Milliseconds that a client is waited for alone, when others want the same. */
+/** Milliseconds to wait for one client before others that could answer are asked, too. */
 const patience = 3_000;
 
 /** The services of clients, called through their sessions. `directory`, created when missing, is for sockets. */
@@ -80,7 +80,7 @@ export function createClientCredentials(
   };
 }
 
-/** The first answer; undefined when every client says that it has no such thing, or no such service. */
+/** The first answer. Undefined when all clients say that they do not have it, or have no such service. */
 async function ask<T>(
   sessions: SessionManager,
   ids: readonly string[],

@@ -6,7 +6,7 @@ import type { Session } from '../session.ts';
 /** The host in URLs of what a client uploads through its session. */
 export const uploadHost = 'buildkit-session';
 
-/** Name the upload in the metadata of a call. */
+/** The keys in a call's metadata that name the upload. */
 export const uploadHeaders = { path: 'urlpath', host: 'urlhost' };
 
 /** The bytes of an upload, `http://buildkit-session/ID`. A client gives them once. */

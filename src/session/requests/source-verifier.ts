@@ -39,7 +39,7 @@ export interface SourceQuestion {
   /** Empty for the default. */
   readonly resolveMode: string;
   readonly logName: string | undefined;
-  /** The digest is enough. */
+  /** Whether the digest is enough. */
   readonly noConfig: boolean;
   /** Wanted of a file, besides its digest. */
   readonly checksum?: ChecksumQuestion;

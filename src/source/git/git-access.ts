@@ -9,11 +9,11 @@ import type { GitRequest } from './git-request.ts';
 
 export interface GitAccessOptions {
   readonly credentials: Pick<ClientCredentials, 'secret' | 'sshAgent'>;
-  /** For files that git is given; created when missing. */
+  /** For files that git reads; created when missing. */
   readonly directory: string;
 }
 
-/** A git that may do at the remote what the build's client may. Disposing takes that away. */
+/** A git that has the access of the build's client to the remote, until it is disposed. */
 export interface GitAccess extends AsyncDisposable {
   readonly git: Git;
 }
@@ -85,12 +85,12 @@ async function authorization(
   return undefined;
 }
 
-/** Where the header is sent to: the repository only, on GitHub every one, which submodules may be in. */
+/** The URLs that the header is sent to: those of the repository, or on GitHub those of all repositories, since submodules may be in others. */
 function headerScope(remote: string): string {
   return /^https:\/\/(?:www\.)?github\.com\//.exec(remote)?.[0] ?? remote;
 }
 
-/** Nothing of the daemon's own: no configuration, no keys, no known hosts. */
+/** Uses nothing of the daemon's own: no configuration, keys or known hosts. */
 function sshCommand(knownHosts: string | undefined): string {
   const options = [
     'BatchMode=yes',

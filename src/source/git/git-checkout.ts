@@ -79,7 +79,7 @@ export class GitCheckout {
       await withStatus(progress, `checkout ${origin.shown}`, () =>
         here.run(['checkout', '--quiet', '--detach', origin.object]),
       );
-      // Who did it, and when, is nobody's business; git has empty logs after that.
+      // The logs would tell who checked out, and when. They are empty after this.
       await here.run(['reflog', 'expire', '--all', '--expire=now']);
     });
     if (skipSubmodules || !(await hasSubmodules(here))) return;
@@ -100,7 +100,7 @@ export class GitCheckout {
     return Number(shown.trim());
   }
 
-  /** Answers where in `directory` the files below `subdir` are; what is above may be left out. */
+  /** Returns where in `directory` the files below `subdir` are. Directories above `subdir` may be missing. */
   async #write(origin: RemoteObject, subdir: string, directory: string): Promise<string> {
     const { mirrors } = this.#options;
     // Not inside: a submodule may be another commit of the same repository.
@@ -117,7 +117,7 @@ export class GitCheckout {
     return path.join(directory, subdir);
   }
 
-  /** Answers the submodule that `subdir` is in, or those that are in it. */
+  /** Returns the submodule that `subdir` is in, or else the submodules that are in `subdir`. */
   async #checkOut(
     mirror: Mirror,
     origin: RemoteObject,

@@ -8,7 +8,7 @@ interface Reason {
 
 const token = 'give the build a token: --secret id=GIT_AUTH_TOKEN,env=GIT_AUTH_TOKEN';
 
-/** What git says is all there is to tell one failure from another: it ends with the same code for each. */
+/** Failures are told apart by git's messages, since the exit code is the same for all. */
 const reasons: readonly Reason[] = [
   {
     pattern: /could not read (Username|Password)|Authentication failed|returned error: 401/,

@@ -20,7 +20,7 @@ export interface RemoteObject {
 }
 
 export interface MirrorContext {
-  /** May do at the remote what the client may. */
+  /** Has the client's access to the remote. */
   readonly git: Git;
   readonly signal: AbortSignal;
   readonly progress: ProgressWriter;
@@ -33,7 +33,7 @@ export interface Mirror {
   readonly git: Git;
 }
 
-/** After so many commits a mirror is made anew: what is not needed any more goes, and without history the rest is small. */
+/** After so many commits a mirror is made anew, to drop what is no longer needed. */
 const defaultCommitLimit = 100;
 
 /**
@@ -80,7 +80,7 @@ export class GitMirrors {
       try {
         return await attempt();
       } catch (error) {
-        // Only what git says for no reason that is known can come from the mirror.
+        // Only a failure with no known reason can come from a damaged mirror.
         if (asKilnError(error).code !== 'unknown' || cache.fresh || (await isSound(mirror))) throw error;
         await emptyDirectory(mirror.directory);
         await initialize(mirror, context, format);

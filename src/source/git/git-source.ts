@@ -69,7 +69,7 @@ class GitInstance implements SourceInstance {
     return { digest: canonicalDigest('git', [files, keepGitDir ? [name, shown] : []]), pin: object };
   }
 
-  /** What the ref is now. Objects are told when they are wanted, for which they are fetched. */
+  /** What the ref is now. The objects themselves, which have to be fetched, are included only when they are wanted. */
   async describe(withObjects: boolean, context: SourceContext): Promise<GitMetadata> {
     const { name: ref, object, commit } = await this.#resolve(context);
     const known = { ref, object, commit, commitObject: undefined, tagObject: undefined };
@@ -126,7 +126,7 @@ class GitInstance implements SourceInstance {
     return await tree.commit();
   }
 
-  /** Has errors name the repository. */
+  /** Adds the repository to errors that do not name it. */
   async #named<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;

@@ -14,9 +14,9 @@ export interface GitSettings {
   readonly config: readonly (readonly [string, string])[];
   /** The transports that may be used, as in GIT_ALLOW_PROTOCOL. */
   readonly protocols: readonly string[];
-  /** What git says while it works (standard error), line by line; a progress display is a line for each state. */
+  /** Called with each line that git writes to standard error; each state of a progress display is a line. */
   readonly onMessage: (line: string) => void;
-  /** Takes out of messages what nobody may see. */
+  /** Removes secrets from messages. */
   readonly redact: (text: string) => string;
 }
 
@@ -42,7 +42,7 @@ const config: GitSettings['config'] = [
   ['fetch.unpackLimit', '1'],
 ];
 
-/** The `git` program. Immutable; `with` gives one that is run otherwise. */
+/** The `git` program with settings. Immutable: `with` returns one with other settings. */
 export class Git {
   readonly #settings: GitSettings;
 
@@ -73,12 +73,12 @@ export class Git {
     });
   }
 
-  /** Runs a command that has to succeed; answers its standard output as text. */
+  /** Runs a command that has to succeed, and returns its standard output as text. */
   async run(args: readonly string[]): Promise<string> {
     return (await this.read(args)).toString('utf8');
   }
 
-  /** Runs a command that has to succeed; answers the bytes of its standard output. */
+  /** Runs a command that has to succeed, and returns the bytes of its standard output. */
   async read(args: readonly string[]): Promise<Buffer> {
     const end = await this.try(args);
     if (end.code !== 0) throw this.failure(args, end);

@@ -13,7 +13,7 @@ export interface ResolvedRef {
   readonly commit: string | undefined;
 }
 
-/** What a request names without a question to the remote, if that can be told. Throws `failed_precondition` when the checksum is another. */
+/** What a request names, if that is known without asking the remote. Throws `failed_precondition` when the checksum does not match. */
 export function knownRef({ ref, checksum, fetchByCommit }: GitRequest): ResolvedRef | undefined {
   if (isObjectName(ref)) {
     checkChecksum(checksum, [ref]);
@@ -76,7 +76,7 @@ function defaultRef({ objects, head }: RemoteRefs): ResolvedRef | undefined {
   return object === undefined ? undefined : { name: head ?? object, object, commit: undefined };
 }
 
-/** Of what a ref can mean the first that there is: as it is written below `refs/`, a branch, a tag. */
+/** The first that exists of what a ref can mean: the name as it is written below `refs/`, a branch, a tag. */
 function chooseRef({ objects }: RemoteRefs, ref: string): ResolvedRef | undefined {
   for (const prefix of ['refs/', 'refs/heads/', 'refs/tags/']) {
     const name = ref.startsWith(prefix) ? ref : prefix + ref;

@@ -14,7 +14,7 @@ export interface Submodule {
 
 const settingsFile = '.gitmodules';
 
-/** The submodules of a commit, as its `.gitmodules` tells of them. `git` is run in a repository that has the commit, which is from `remote`. */
+/** The submodules of a commit, as its `.gitmodules` says. `git` runs in a repository that has the commit; `remote` is where the commit is from. */
 export async function listSubmodules(
   git: Git,
   commit: string,
@@ -79,7 +79,7 @@ export async function listTree(
   });
 }
 
-/** Throws `failed_precondition` for one that is not at a place to fetch from. */
+/** Throws `failed_precondition` for a URL that cannot be fetched from. */
 function submoduleRemote(path: string, url: string | undefined, parent: string): string {
   const remote = url === undefined ? undefined : resolveSubmoduleUrl(url, parent);
   const parsed = remote === undefined ? undefined : parseGitUrl(remote);
@@ -92,7 +92,7 @@ function submoduleRemote(path: string, url: string | undefined, parent: string):
   );
 }
 
-/** A `./` or `../` URL counts from the repository that it is written in. */
+/** A `./` or `../` URL is relative to the repository that it is written in. */
 export function resolveSubmoduleUrl(url: string, parent: string): string {
   if (!/^\.\.?\//.test(url)) return url;
   let base = trimEnd(parent, '/');

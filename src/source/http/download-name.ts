@@ -1,11 +1,11 @@
 import { posix } from 'node:path';
 
-/** The name of what nothing gives a name to. */
+/** For a file that nothing gives a name. */
 const defaultName = 'download';
 
 /**
- * What a downloaded file is called: as it was asked for, else as the server's `Content-Disposition` (RFC 6266) says, else by the last
- * part of the URL's path. Never more than one path element, and none that leads elsewhere.
+ * The name of a downloaded file: the wanted one, else that in the server's `Content-Disposition` (RFC 6266), else the last part of
+ * the URL's path. It is always one path element, and never `.` or `..`.
  */
 export function downloadName(url: URL, wanted: string | undefined, disposition: string | undefined): string {
   if (wanted !== undefined) return safeName(wanted);

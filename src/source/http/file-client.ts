@@ -58,7 +58,7 @@ export class FileClient implements Disposable {
     throw refused(answer, http.url, authorization);
   }
 
-  /** Ends what is under way. */
+  /** Ends the requests that are under way. */
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
   }

@@ -24,7 +24,7 @@ import { writeDownload } from './write-download.ts';
 
 export interface HttpDownloaderOptions {
   readonly refStore: RefLookup & RefFactory;
-  /** Told the digests of downloaded files, so that they are not read again. */
+  /** Gets the digests of downloaded files, so that they are not read again. */
   readonly checksums: ChecksumPriming;
   readonly credentials: Pick<ClientCredentials, 'secret'>;
   readonly sessions: Pick<SessionManager, 'any'>;

@@ -12,19 +12,19 @@ export interface HttpDownload {
   readonly gid: number;
   /** Milliseconds since 1970, 0 when the server does not say. */
   readonly modifiedAt: number;
-  /** As the server names this version of it, without the mark of a weak one; empty when it does not. */
+  /** The server's ETag without the mark of a weak one; empty when it gives none. */
   readonly etag: string;
 }
 
-/** What has to be the same for two downloads to be the same file. The time may be any, if it is undefined. */
+/** Two downloads are the same file when all of these are equal. An undefined time equals any. */
 export type FileIdentity = Pick<HttpDownload, 'digest' | 'filename' | 'mode' | 'uid' | 'gid'> & {
   readonly modifiedAt: number | undefined;
 };
 
-/** Versions that a server is asked about at most. */
+/** How many versions a server is asked about at most. */
 const versionLimit = 16;
 
-/** Remembers what was downloaded (table `http_downloads`): by which request, and what file it is. */
+/** Remembers which request brought which file (table `http_downloads`). */
 export class HttpDownloads {
   readonly #versions: StatementSync;
   readonly #equal: StatementSync;
@@ -59,12 +59,12 @@ export class HttpDownloads {
     this.#forgetRef = database.prepare('DELETE FROM http_downloads WHERE ref = ?');
   }
 
-  /** What a request brought before, newest first, as far as the server gave it a name. */
+  /** The versions that a request brought before and that have an ETag, newest first. */
   versions(request: Digest): readonly HttpDownload[] {
     return this.#versions.all(request).map(downloadOf);
   }
 
-  /** A file that is here, from whatever URL. */
+  /** A file that is here, whatever URL it came from. */
   find({ digest, filename, mode, uid, gid, modifiedAt }: FileIdentity): HttpDownload | undefined {
     const row = this.#equal.get(digest, filename, mode, uid, gid, modifiedAt ?? null);
     return row && downloadOf(row);

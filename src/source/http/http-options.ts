@@ -54,7 +54,7 @@ export function parseHttpOptions({ identifier, attrs }: SourceOp): HttpOptions {
   };
 }
 
-/** Names what a server is asked, apart from who asks: what came of it may be what comes again. */
+/** Identifies what a server is asked, whoever asks: an earlier answer to the same request may still be right. */
 export function requestDigest(options: HttpOptions): Digest {
   const { url, filename, mode, uid, gid, authHeaderSecret, headers } = options;
   return canonicalDigest('http-request', [url.href, filename, mode, uid, gid, authHeaderSecret, headers]);

@@ -55,8 +55,8 @@ export function registryOrigin(reference: ImageReference, options: RegistryOrigi
 const capacity = 4096;
 
 /**
- * Which manifests were seen in which repository: an image named by its digest need not be asked for again, unless
- * nobody ever got it from that repository (it could be another repository's secret that happens to be here).
+ * Which manifests were seen in which repository. An image named by its digest need not be asked for again, unless it never came from
+ * that repository: it could be a secret of another repository that happens to be here.
  */
 export class SeenImages {
   readonly #seen = new Set<string>();

@@ -20,7 +20,7 @@ import type { LocalTree, LocalTrees } from './local-trees.ts';
 export interface LocalSourceOptions {
   readonly sessions: SessionManager;
   readonly refStore: RefStore;
-  /** Told the digests of received files, so that they are not read again. */
+  /** Gets the digests of received files, so that they are not read again. */
   readonly checksums: ChecksumPriming;
   readonly trees: LocalTrees;
   /** Threads that transfers share: a pool of their own, or slow clients keep other work waiting. */
@@ -41,14 +41,14 @@ export function createLocalSource(options: LocalSourceOptions): Source {
   };
 }
 
-/** How long a client may take to tell which names it has, in milliseconds. */
+/** How long a client may take to list its names, in milliseconds. */
 const patience = 3_000;
 
 class LocalInstance implements SourceInstance {
   readonly #local: LocalOptions;
   readonly #options: LocalSourceOptions;
   readonly #trees: LocalTrees;
-  /** By directory: who looks for its last tree while that is being changed waits for what comes of it. */
+  /** By directory: a look-up of the last tree waits while that tree is being changed. */
   readonly #locks: KeyedLock;
 
   constructor(local: LocalOptions, options: LocalSourceOptions, locks: KeyedLock) {
@@ -183,7 +183,7 @@ interface KnownTree extends Omit<LocalTree, 'ref'> {
   readonly ref: ImmutableRef;
 }
 
-/** Paths come as bytes in latin1; those that are UTF-8 are told as text. */
+/** Paths come as bytes in latin1. Those that are ASCII stay text. */
 function knownDigest({ path, sha256 }: FileDigest): KnownDigest {
   const isAscii = /^[\x00-\x7f]*$/.test(path);
   return {

@@ -57,7 +57,7 @@ export class LocalTrees {
     );
   }
 
-  /** Answers the tree that had the key before. */
+  /** Returns the tree that had the key before. */
   put({ key, ref, manifest }: LocalTree, directory: string): RefId | undefined {
     const before = this.#refOf.get(key)?.ref;
     this.#put.run(key, directory, ref, manifest, Date.now());
@@ -73,7 +73,7 @@ export class LocalTrees {
     this.#deleteRef.run(ref);
   }
 
-  /** Unless it was replaced meanwhile. */
+  /** Forgets the tree, unless it was replaced meanwhile. */
   forget({ key, ref }: LocalTree): void {
     this.#delete.run(key, ref);
   }
