@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Daemon } from './daemon.ts';
+import type { MeasuredDaemon } from './measured-daemon.ts';
 
 /** Runs the client against `daemon` and answers the seconds it took. Throws with its output when it fails. */
 export async function timeBuild(
   client: string,
-  daemon: Daemon,
+  daemon: MeasuredDaemon,
   args: readonly string[],
   stdin?: Uint8Array,
 ): Promise<number> {

@@ -6,11 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
+import { startRegistry } from '../src/registry/registry-rig.ts';
 import { timeBuild } from './client.ts';
-import { type Daemon, residentMegabytes, startKilnd } from './daemon.ts';
 import { DaemonProbe, type LoopDelay } from './daemon-probe.ts';
 import { endure } from './endurance.ts';
-import { startRegistry } from './registry.ts';
+import { type MeasuredDaemon, residentMegabytes, startKilnd } from './measured-daemon.ts';
 import { newNonce, type Workload, workloads } from './workloads.ts';
 
 interface Row {
@@ -56,11 +56,11 @@ const options = program.opts<{
 }>();
 
 const directory = mkdtempSync(path.join(tmpdir(), 'kiln-bench-'));
-const registry = await startRegistry(path.join(directory, 'registry'));
+const registry = await startRegistry();
 const kilnd = await startKilnd(directory, options.kilndArg);
 const probe = await DaemonProbe.connect(kilnd.address);
 try {
-  const peer: Daemon | undefined = options.peer
+  const peer: MeasuredDaemon | undefined = options.peer
     ? { name: 'peer', address: options.peer, pid: options.peerPid ? Number(options.peerPid) : undefined }
     : undefined;
   const daemons = peer ? [kilnd, peer] : [kilnd];
@@ -92,11 +92,11 @@ try {
 } finally {
   await probe[Symbol.asyncDispose]();
   await kilnd.stop();
-  registry.stop();
+  await registry[Symbol.asyncDispose]();
   rmSync(directory, { recursive: true, force: true });
 }
 
-async function measure(workload: Workload, daemons: readonly Daemon[]): Promise<Row> {
+async function measure(workload: Workload, daemons: readonly MeasuredDaemon[]): Promise<Row> {
   const seconds: Record<string, number[]> = Object.fromEntries(daemons.map(({ name }) => [name, []]));
   await probe.loopDelay();
   for (let round = 0; round < workload.rounds; round++) {

@@ -16,16 +16,11 @@ export const toMend = {
     'src/executor': 26,
     'src/snapshot': 28,
     'src/solver': 30,
-    test: 26,
   },
   /** Names that files of different meaning share. */
   sharedNames: {
-    'daemon.ts': 'two meanings',
-    'registry.ts': 'two meanings',
     'build-request.ts': 'two meanings',
     'capabilities.ts': 'two meanings',
-    'devices.test.ts': 'two meanings',
     'manifest.ts': 'two meanings',
-    'llb.test.ts': 'two meanings',
   },
 };

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Auth } from '../api/gen/session_auth_pb.js';
 import { Secrets } from '../api/gen/session_secrets_pb.js';
 import { methodPath } from '../api/unary-call.ts';
 import { temporaryDirectories } from '../base/testing/temporary-directories.ts';
+import { HttpRig } from '../http/http-rig.ts';
 import { createClientCredentials } from '../session/requests/client-credentials.ts';
 import { openSessionRig } from '../session/session-rig.ts';
 import { authService } from './auth-service.ts';
@@ -67,7 +66,7 @@ test('a credential helper is asked, and one that is missing is named', async () 
 
 test('tokens are fetched by the client: by POST with a login, by GET where that is refused, and without a login', async () => {
   const seen: string[] = [];
-  const server = createServer(async (request, response) => {
+  await using server = await HttpRig.start({ otherwise: async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
     seen.push(`${request.method} ${request.url} ${request.headers.authorization ?? '-'} ${body}`);
@@ -78,40 +77,33 @@ test('tokens are fetched by the client: by POST with a login, by GET where that 
       response.end(
         JSON.stringify({ token: `t${seen.length}`, expires_in: 300, issued_at: '2026-01-02T03:04:05Z' }),
       );
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  } }});
   const config = newDir();
   writeFileSync(
     path.join(config, 'config.json'),
     JSON.stringify({ auths: { 'login.example': { username: 'u', password: 'p' } } }),
   );
-  try {
-    await using rig = await openSessionRig([authService({ configDirectory: config })]);
-    const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
-    const fetchToken = (host: string, realm: string) =>
-      credentials.token([rig.session.id], {
-        host,
-        realm: `${base}${realm}`,
-        service: 'svc',
-        clientId: 'x',
-        scopes: ['a:b:pull', 'c'],
-      });
-    assert.deepEqual(await fetchToken('login.example', '/token'), {
-      token: 't1',
-      expiresIn: 300,
-      issuedAt: new Date('2026-01-02T03:04:05Z'),
+  await using rig = await openSessionRig([authService({ configDirectory: config })]);
+  const credentials = createClientCredentials(rig.sessions, { directory: rig.dir });
+  const fetchToken = (host: string, realm: string) =>
+    credentials.token([rig.session.id], {
+      host,
+      realm: server.url(realm),
+      service: 'svc',
+      clientId: 'x',
+      scopes: ['a:b:pull', 'c'],
     });
-    assert.equal((await fetchToken('login.example', '/getonly'))?.token, 't3');
-    assert.equal((await fetchToken('other.example', '/token'))?.token, 't4');
-    await assert.rejects(fetchToken('other.example', '/closed'), { code: 'unauthenticated' });
-    assert.match(seen[0]!, /^POST \/token - .*grant_type=password/);
-    assert.match(seen[2]!, /^GET \/getonly\?service=svc&scope=a%3Ab%3Apull&scope=c Basic dTpw /);
-    assert.match(seen[3]!, /^GET \/token\?service=svc&scope=a%3Ab%3Apull&scope=c - $/);
-  } finally {
-    server.close();
-  }
+  assert.deepEqual(await fetchToken('login.example', '/token'), {
+    token: 't1',
+    expiresIn: 300,
+    issuedAt: new Date('2026-01-02T03:04:05Z'),
+  });
+  assert.equal((await fetchToken('login.example', '/getonly'))?.token, 't3');
+  assert.equal((await fetchToken('other.example', '/token'))?.token, 't4');
+  await assert.rejects(fetchToken('other.example', '/closed'), { code: 'unauthenticated' });
+  assert.match(seen[0]!, /^POST \/token - .*grant_type=password/);
+  assert.match(seen[2]!, /^GET \/getonly\?service=svc&scope=a%3Ab%3Apull&scope=c Basic dTpw /);
+  assert.match(seen[3]!, /^GET \/token\?service=svc&scope=a%3Ab%3Apull&scope=c - $/);
 });
 
 test('a client without logins at all has no credentials and no tokens', async () => {

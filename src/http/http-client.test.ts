@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { open } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,47 +8,18 @@ import { KilnError } from '../base/errors.ts';
 import { ClosingServer } from './closing-server-rig.ts';
 import { HttpClient, type HttpRequest } from './http-client.ts';
 import { HttpRig, selfSigned } from './http-rig.ts';
+import { RawServer } from './raw-server-rig.ts';
 import { discard } from './read-body.ts';
 
 const signal = new AbortController().signal;
 const canceled = new KilnError('canceled', 'enough');
 
-/** A server of bytes: whatever it does to a connection whose request has begun to arrive. */
-class RawServer implements AsyncDisposable {
-  readonly #server: Server;
-  readonly connections = new Set<Socket>();
-  accepted = 0;
-
-  constructor(answer: (socket: Socket) => void) {
-    this.#server = createServer((socket) => {
-      this.accepted++;
-      this.connections.add(socket);
-      socket.on('error', () => {});
-      socket.once('close', () => this.connections.delete(socket));
-      socket.once('data', () => answer(socket));
-    }).listen(0, '127.0.0.1');
-  }
-
-  async request(more: Partial<HttpRequest> = {}): Promise<HttpRequest> {
-    if (!this.#server.listening) await once(this.#server, 'listening');
-    const url = new URL(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`);
-    return { method: 'GET', url, headers: {}, ...more };
-  }
-
-  /** Resolves once the client has closed all its connections. */
-  async left(): Promise<void> {
-    for (const socket of this.connections) {
-      const closed = new Promise((resolve) => socket.once('close', resolve));
-      socket.resume();
-      if (!socket.closed) await closed;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.connections) socket.destroy();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-}
+const requestTo = ({ url }: RawServer, more: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'GET',
+  url,
+  headers: {},
+  ...more,
+});
 
 /** Sends `chunks` of 64 KB, or goes on for ever, and tells when it was given up. */
 class Upload {
@@ -98,14 +68,14 @@ test('a proxy of the environment is asked for what is elsewhere, as a plain requ
 
 test('a server may close the connection while a slow reader is not done', async () => {
   const data = Buffer.alloc(3 * 1024 * 1024);
-  await using server = new RawServer((socket) => {
+  await using server = await RawServer.start((socket) => {
     socket.write(`HTTP/1.0 200 OK\r\nContent-Length: ${data.length}\r\n\r\n`);
     socket.end(data);
   });
   await using disk = await open('/dev/null', 'w');
   using client = new HttpClient();
   for (let turn = 0; turn < 40; turn++) {
-    const { body } = await client.send(await server.request(), signal);
+    const { body } = await client.send(requestTo(server), signal);
     let size = 0;
     for await (const chunk of body) {
       await disk.write(chunk);
@@ -116,12 +86,12 @@ test('a server may close the connection while a slow reader is not done', async 
 });
 
 test('a connection that breaks before the body is read fails its reader and nobody else', async () => {
-  await using server = new RawServer((socket) => {
+  await using server = await RawServer.start((socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun');
     socket.destroySoon();
   });
   using client = new HttpClient();
-  const { body } = await client.send(await server.request(), signal);
+  const { body } = await client.send(requestTo(server), signal);
   await new Promise((resolve) => body.once('close', resolve));
   await assert.rejects(text(body), { code: /^(ECONNRESET|ERR_STREAM_PREMATURE_CLOSE)$/ });
   await discard(body);
@@ -129,13 +99,13 @@ test('a connection that breaks before the body is read fails its reader and nobo
 
 test('a refusal before a body was read whole is the answer, and ends the sending', async () => {
   for (const status of ['401 Unauthorized', '413 Content Too Large', '307 Temporary Redirect']) {
-    await using server = new RawServer((socket) => {
+    await using server = await RawServer.start((socket) => {
       socket.pause();
       socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 3\r\n\r\nno!`);
     });
     using client = new HttpClient();
     const upload = new Upload();
-    const request = await server.request({ method: 'PUT', body: upload.open });
+    const request = requestTo(server, { method: 'PUT', body: upload.open });
     const answer = await client.send(request, signal);
     assert.equal(`${answer.status}`, status.slice(0, 3));
     assert.equal(upload.ended, true);
@@ -187,51 +157,51 @@ test('a body is sent no faster than it is taken, in chunks or with its length', 
 });
 
 test('a body that is not as long as was said fails, and what its source says is passed on', async () => {
-  await using server = new RawServer((socket) => socket.resume());
+  await using server = await RawServer.start((socket) => socket.resume());
   using client = new HttpClient();
   for (const length of [64 * 1024 - 1, 64 * 1024 + 1]) {
     const headers = { 'content-length': String(length) };
     const body = new Upload(1).open;
-    await assert.rejects(client.send(await server.request({ method: 'PUT', headers, body }), signal), {
+    await assert.rejects(client.send(requestTo(server, { method: 'PUT', headers, body }), signal), {
       code: 'data_loss',
     });
   }
   const lost = new KilnError('not_found', 'no such blob');
   const body = () => Promise.reject(lost);
-  await assert.rejects(client.send(await server.request({ method: 'PUT', body }), signal), lost);
+  await assert.rejects(client.send(requestTo(server, { method: 'PUT', body }), signal), lost);
   await server.left();
 });
 
 test('silence has an end: of a server that does not answer, does not take, or sends no more', async () => {
   using client = new HttpClient({ timeouts: { answer: 100, stall: 100 } });
-  await using mute = new RawServer((socket) => socket.resume());
-  await assert.rejects(client.send(await mute.request(), signal), { code: 'ERR_ANSWER_TIMEOUT' });
+  await using mute = await RawServer.start((socket) => socket.resume());
+  await assert.rejects(client.send(requestTo(mute), signal), { code: 'ERR_ANSWER_TIMEOUT' });
   await mute.left();
 
-  await using full = new RawServer((socket) => socket.pause());
+  await using full = await RawServer.start((socket) => socket.pause());
   const upload = new Upload();
-  await assert.rejects(client.send(await full.request({ method: 'PUT', body: upload.open }), signal), {
+  await assert.rejects(client.send(requestTo(full, { method: 'PUT', body: upload.open }), signal), {
     code: 'ERR_TRANSFER_STALLED',
   });
   assert.equal(upload.ended, true);
   await full.left();
 
-  await using halfway = new RawServer((socket) =>
+  await using halfway = await RawServer.start((socket) =>
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun'),
   );
-  const { body } = await client.send(await halfway.request(), signal);
+  const { body } = await client.send(requestTo(halfway), signal);
   await assert.rejects(text(body), { code: 'ERR_TRANSFER_STALLED' });
   await halfway.left();
 });
 
 test('a reader that takes its time is not taken for a silent server', async () => {
   const data = Buffer.alloc(8 * 1024 * 1024);
-  await using server = new RawServer((socket) => {
+  await using server = await RawServer.start((socket) => {
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${data.length}\r\n\r\n`);
     socket.write(data);
   });
   using client = new HttpClient({ timeouts: { stall: 50 } });
-  const { body } = await client.send(await server.request(), signal);
+  const { body } = await client.send(requestTo(server), signal);
   let size = 0;
   for await (const chunk of body) {
     if (size === 0) await delay(300);
@@ -248,14 +218,14 @@ test('cancellation ends whatever a request is doing, and its connection', async 
   };
   for (const [phase, answer] of Object.entries(phases)) {
     const stop = new AbortController();
-    await using server = new RawServer((socket) => {
+    await using server = await RawServer.start((socket) => {
       answer(socket);
       setImmediate(() => stop.abort(canceled));
     });
     using client = new HttpClient();
     const upload = new Upload();
     const body = phase === 'sending' ? ({ method: 'PUT', body: upload.open } as const) : {};
-    const request = await server.request(body);
+    const request = requestTo(server, body);
     await assert.rejects(async () => text((await client.send(request, stop.signal)).body), canceled, phase);
     if (phase === 'sending') assert.equal(upload.ended, true);
     await assert.rejects(client.send(request, stop.signal), canceled);
@@ -266,7 +236,7 @@ test('cancellation ends whatever a request is doing, and its connection', async 
 
 test('a connection is used again, and one that its server has just closed is no failure', async () => {
   let requests = 0;
-  await using server = new RawServer((socket) => {
+  await using server = await RawServer.start((socket) => {
     const answer = () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     requests++;
     answer();
@@ -278,7 +248,7 @@ test('a connection is used again, and one that its server has just closed is no 
   });
   using client = new HttpClient();
   for (let turn = 0; turn < 3; turn++) {
-    assert.equal(await text((await client.send(await server.request(), signal)).body), 'ok');
+    assert.equal(await text((await client.send(requestTo(server), signal)).body), 'ok');
   }
   assert.equal(server.accepted, 2);
   assert.equal(requests, 4);
@@ -292,9 +262,9 @@ test('what is no answer is an error: an upgrade, a header without an end, someth
     '',
   ];
   for (const answer of answers) {
-    await using server = new RawServer((socket) => socket.end(answer));
+    await using server = await RawServer.start((socket) => socket.end(answer));
     using client = new HttpClient();
-    await assert.rejects(client.send(await server.request(), signal), (error: { code?: string }) => {
+    await assert.rejects(client.send(requestTo(server), signal), (error: { code?: string }) => {
       assert.match(error.code ?? '', /^(ECONNRESET|ERR_NO_ANSWER|HPE_[A-Z_]+)$/);
       return true;
     });

@@ -43,30 +43,34 @@ export async function selfSigned(): Promise<ServerCertificate> {
   return { key: stdout.slice(0, begins), cert: stdout.slice(begins) };
 }
 
-/** For tests: an HTTP server on loopback that remembers what it was asked. Paths without a route are 404. */
+export interface HttpRigOptions {
+  /** Plain HTTP, unless it has a certificate. */
+  readonly tls?: ServerCertificate;
+  /** Answers requests for paths that are not served. By default the answer is 404. */
+  readonly otherwise?: RequestListener;
+}
+
+/** For tests: an HTTP server on loopback that remembers what it was asked. */
 export class HttpRig implements AsyncDisposable {
   readonly #server: Server;
   readonly #routes = new Map<string, RequestListener>();
   readonly #seen = new Map<string, SeenRequest[]>();
-
   readonly #scheme: 'http' | 'https';
 
-  private constructor(tls: ServerCertificate | undefined) {
+  private constructor({ tls, otherwise = notFound }: HttpRigOptions) {
     const answer: RequestListener = (request, response) => {
       const path = request.url ?? '';
       const { method = '', headers } = request;
       this.#seen.set(path, [...this.requests(path), { method, headers }]);
-      const route = this.#routes.get(path);
-      if (route) route(request, response);
-      else response.writeHead(404).end('nothing here\n');
+      const route = this.#routes.get(path) ?? otherwise;
+      route(request, response);
     };
     this.#scheme = tls ? 'https' : 'http';
     this.#server = tls ? createTlsServer(tls, answer) : createServer(answer);
   }
 
-  /** Plain HTTP, unless it has a certificate. */
-  static async start(tls?: ServerCertificate): Promise<HttpRig> {
-    const rig = new HttpRig(tls);
+  static async start(options: HttpRigOptions = {}): Promise<HttpRig> {
+    const rig = new HttpRig(options);
     await new Promise<void>((resolve) => rig.#server.listen(0, '127.0.0.1', resolve));
     return rig;
   }
@@ -101,6 +105,10 @@ export class HttpRig implements AsyncDisposable {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
+
+const notFound: RequestListener = (_, response) => {
+  response.writeHead(404).end('nothing here\n');
+};
 
 function listenerFor({ content, etag, headers }: ServedFile): RequestListener {
   return (request, response) => {

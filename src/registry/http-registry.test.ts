@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,6 +9,7 @@ import { digestOf } from '../base/digest.ts';
 import type { KilnError } from '../base/errors.ts';
 import { type ContentStore, writeBlob } from '../content/content.ts';
 import { openLocalContentStore } from '../content/local-content-store.ts';
+import { HttpRig } from '../http/http-rig.ts';
 import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
 import { encodeManifest } from '../oci/manifest.ts';
 import { parseReference } from '../oci/reference.ts';
@@ -142,36 +142,28 @@ test('errors name the host, the repository and the status', async () => {
   });
 });
 
-/** A server in front of the real registry that can misbehave first. `meddle` answers true when it has dealt with the request. */
+/** A server in front of the real registry that can misbehave first. `meddle` returns true when it has dealt with the request. */
 async function startMeddler(
   meddle: (incoming: IncomingMessage, outgoing: ServerResponse, host: string) => boolean,
 ): Promise<{ readonly host: string; readonly requests: IncomingMessage[] } & AsyncDisposable> {
   const requests: IncomingMessage[] = [];
-  const server: Server = createServer((incoming, outgoing) => {
-    requests.push(incoming);
-    if (meddle(incoming, outgoing, host)) return;
-    const [hostname, port] = rig.host.split(':');
-    const { host: _, ...headers } = incoming.headers;
-    const forwarded = request(
-      { hostname, port, method: incoming.method, path: incoming.url, headers: { ...headers, host } },
-      (answer) => {
-        outgoing.writeHead(answer.statusCode!, answer.headers);
-        answer.pipe(outgoing);
-      },
-    );
-    incoming.pipe(forwarded);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const host = `127.0.0.1:${(server.address() as { port: number }).port}`;
-  return {
-    host,
-    requests,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
+  const server = await HttpRig.start({
+    otherwise(incoming, outgoing) {
+      requests.push(incoming);
+      if (meddle(incoming, outgoing, server.host)) return;
+      const [hostname, port] = rig.host.split(':');
+      const headers = { ...incoming.headers, host: server.host };
+      const forwarded = request(
+        { hostname, port, method: incoming.method, path: incoming.url, headers },
+        (answer) => {
+          outgoing.writeHead(answer.statusCode!, answer.headers);
+          answer.pipe(outgoing);
+        },
+      );
+      incoming.pipe(forwarded);
     },
-  };
+  });
+  return { host: server.host, requests, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
 const isBlob = ({ method, url }: IncomingMessage) => method === 'GET' && /\/blobs\//.test(url!);

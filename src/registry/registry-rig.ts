@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { freePort } from '../base/testing/free-port.ts';
 
 /** A real registry (Debian's `docker-registry`) on a free loopback port, for tests. */
 export interface RegistryRig extends AsyncDisposable {
@@ -55,15 +56,6 @@ export async function startRegistry(options: RegistryRigOptions = {}): Promise<R
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function listening(port: number, child: ChildProcess, stderr: () => string): Promise<void> {

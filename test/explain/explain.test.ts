@@ -1,27 +1,21 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { createClient } from '@connectrpc/connect';
 import { type BuildHistoryRecord, Control } from '../../src/api/gen/control_pb.js';
 import { connectDaemon } from '../../src/client/connect-daemon.ts';
 import { Daemon } from '../rig/daemon.ts';
+import { daemonRig } from '../rig/suite-rig.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 import { EditRunner } from './edit-runner.ts';
 import { edits } from './edits.ts';
 
 describe('what runs after an edit, and why', () => {
-  let work: WorkDirectory;
-  let daemon: Daemon;
+  const rig = daemonRig();
   let runner: EditRunner;
-  before(async () => {
-    work = new WorkDirectory();
-    daemon = await Daemon.start();
-    runner = new EditRunner(daemon.kiln, work);
-  });
-  after(async () => {
-    await daemon[Symbol.asyncDispose]();
-    work[Symbol.dispose]();
+  before(() => {
+    runner = new EditRunner(rig.kiln, rig.work);
   });
 
   for (const edit of edits)
@@ -31,13 +25,8 @@ describe('what runs after an edit, and why', () => {
 });
 
 describe('explanations', () => {
-  let work: WorkDirectory;
-  before(() => {
-    work = new WorkDirectory();
-  });
-  after(() => work[Symbol.dispose]());
-
   test('are shown with --explain only, and kept in the history, also across restarts', async () => {
+    using work = new WorkDirectory();
     const root = work.at('root');
     const context = work.tree({ Dockerfile: 'FROM base\nCOPY a.txt /\n', 'a.txt': 'first' });
     const said = /not cached: a\.txt changed \(content\)/;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Daemon } from '../rig/daemon.ts';
 import { Kiln } from '../rig/kiln.ts';
+import { suiteRig } from '../rig/suite-rig.ts';
 import { type FileSpec, WorkDirectory } from '../rig/work-directory.ts';
 import { whatIsLeft } from './what-is-left.ts';
 
@@ -147,33 +148,24 @@ const failures: readonly Failure[] = [
 
 for (const place of ['in process', 'in a daemon'] as const) {
   describe(`a build ${place} ends with an error, one message and nothing left behind after`, () => {
-    let work: WorkDirectory;
-    let kiln: Kiln;
-    let root: string;
-    let daemon: Daemon | undefined;
-
-    before(async () => {
-      work = new WorkDirectory();
-      daemon = place === 'in a daemon' ? await Daemon.start() : undefined;
-      root = daemon?.root ?? work.at('root');
-      kiln = daemon?.kiln ?? new Kiln({ root });
+    const rig = suiteRig(async (resources) => {
+      const work = resources.use(new WorkDirectory());
       mkdirSync(work.at('directory'));
       writeFileSync(work.at('file'), '');
-    });
-    after(async () => {
-      await daemon?.[Symbol.asyncDispose]();
-      work[Symbol.dispose]();
+      const daemon = place === 'in a daemon' ? resources.use(await Daemon.start()) : undefined;
+      const root = daemon?.root ?? work.at('root');
+      return { work, root, kiln: daemon?.kiln ?? new Kiln({ root }) };
     });
 
     for (const { name, files = {}, args, says } of failures) {
       test(name, async () => {
-        const { code, stderr, stdout } = await kiln.failingBuild(work.tree(files), args?.(work));
+        const { code, stderr, stdout } = await rig.kiln.failingBuild(rig.work.tree(files), args?.(rig.work));
         assert.equal(code, 1, stderr);
         assert.equal(stdout, '');
         for (const pattern of says) assert.match(stderr, pattern);
         assert.equal(stderr.match(/^error: /gm)?.length, 1, stderr);
         assert.doesNotMatch(stderr, /^ +at .*\.ts:\d+/m);
-        assert.deepEqual(whatIsLeft(root), []);
+        assert.deepEqual(whatIsLeft(rig.root), []);
       });
     }
   });

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { HttpRig } from '../../src/http/http-rig.ts';
 import { baseLayout } from '../rig/base-layout.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { project } from '../rig/project.ts';
@@ -28,26 +27,16 @@ test('a context that is deleted while it is read: which file', async () => {
 });
 
 /** A registry that begins well, and closes the connection as soon as a layer is on its way. */
-async function dyingRegistry(): Promise<
-  AsyncDisposable & { readonly host: string; readonly server: Server }
-> {
-  const server = createServer((request, response) => {
-    if (request.url === '/v2/') response.writeHead(200).end();
-    else if (request.method === 'POST') {
-      response.writeHead(202, { location: `${request.url}id` }).end();
-    } else if (request.method === 'PUT' || request.method === 'PATCH') {
-      request.once('data', () => request.socket.destroy());
-    } else response.writeHead(404).end();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    server,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+function dyingRegistry(): Promise<HttpRig> {
+  return HttpRig.start({
+    otherwise(request, response) {
+      if (request.url === '/v2/') response.writeHead(200).end();
+      else if (request.method === 'POST') response.writeHead(202, { location: `${request.url}id` }).end();
+      else if (request.method === 'PUT' || request.method === 'PATCH')
+        request.once('data', () => request.socket.destroy());
+      else response.writeHead(404).end();
     },
-  };
+  });
 }
 
 test('a registry that dies in the middle of a push: its name, and what was built stays', async () => {

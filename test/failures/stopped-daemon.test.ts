@@ -1,38 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { RawServer } from '../../src/http/raw-server-rig.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { mustRun, type Running } from '../rig/run-program.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 import { whatIsLeft } from './what-is-left.ts';
-
-/** Takes connections, and never says anything. */
-class MuteServer implements AsyncDisposable {
-  readonly #sockets: Socket[] = [];
-  readonly #server = createServer((socket) => {
-    socket.on('error', () => {});
-    this.#sockets.push(socket);
-  });
-
-  async listen(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  /** Resolves when somebody waits for an answer. */
-  async asked(): Promise<void> {
-    if (this.#sockets.length === 0) await once(this.#server, 'connection');
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, 'close');
-  }
-}
 
 /** Builds that wait for what never comes; resolves when all of them do. */
 async function stuckBuilds(
@@ -40,11 +13,8 @@ async function stuckBuilds(
   work: WorkDirectory,
   resources: AsyncDisposableStack,
 ): Promise<readonly Running[]> {
-  const server = async () => {
-    const mute = resources.use(new MuteServer());
-    return { mute, host: await mute.listen() };
-  };
-  const [registry, http, git] = [await server(), await server(), await server()];
+  const mute = async () => resources.use(await RawServer.start());
+  const [registry, http, git] = [await mute(), await mute(), await mute()];
   await mustRun('mkfifo', [work.at('pipe')]);
   const steps: readonly (readonly [string, string, readonly string[]])[] = [
     ["FROM base\nRUN trap '' TERM INT; echo started; while :; do sleep 1000; done\n", ' started\n', []],
@@ -61,7 +31,7 @@ async function stuckBuilds(
     kiln(index).start(work.tree({ Dockerfile: dockerfile }), args),
   );
   await Promise.all(builds.map((build, index) => build.said(steps[index]![1])));
-  await Promise.all([registry.mute.asked(), http.mute.asked(), git.mute.asked()]);
+  await Promise.all([registry.asked(), http.asked(), git.asked()]);
   return builds;
 }
 

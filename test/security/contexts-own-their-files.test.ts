@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict';
 import { linkSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { buildctlClients } from '../rig/clients.ts';
-import { Daemon } from '../rig/daemon.ts';
 import { mustRun } from '../rig/run-program.ts';
-import { WorkDirectory } from '../rig/work-directory.ts';
+import { daemonRig } from '../rig/suite-rig.ts';
 
-let work: WorkDirectory;
-let daemon: Daemon;
-before(async () => {
-  work = new WorkDirectory();
-  daemon = await Daemon.start();
-});
-after(async () => {
-  await daemon[Symbol.asyncDispose]();
-  work[Symbol.dispose]();
-});
+const rig = daemonRig();
 
 /** Shows the context as a step sees it: the link count of each file, and its data. */
 const looking = `FROM base AS look
@@ -26,10 +16,10 @@ COPY --from=look /seen /seen
 `;
 
 const seen = async (context: string) =>
-  (await daemon.kiln.textOf('seen', context, ['--no-cache'])).trim().split('\n');
+  (await rig.kiln.textOf('seen', context, ['--no-cache'])).trim().split('\n');
 
 test('a step that mounts its context sees files that are nobody else’s, however often it is built', async () => {
-  const context = work.tree({
+  const context = rig.work.tree({
     Dockerfile: 'FROM base\nRUN --mount=target=/c ls /c\n',
     '.dockerignore': 'c\n',
     a: '1',
@@ -37,7 +27,7 @@ test('a step that mounts its context sees files that are nobody else’s, howeve
     c: '1',
   });
   linkSync(path.join(context, 'c'), path.join(context, 'pair'));
-  await daemon.kiln.build(context);
+  await rig.kiln.build(context);
   rmSync(path.join(context, '.dockerignore'));
   writeFileSync(path.join(context, 'Dockerfile'), looking);
   assert.deepEqual(await seen(context), ['a 1 1', 'b 1 1', 'c 2 1', 'pair 2 1']);
@@ -50,12 +40,12 @@ test('a step that mounts its context sees files that are nobody else’s, howeve
 });
 
 test('a step that still runs keeps its context as it was, and the next build gets files of its own', async () => {
-  const context = work.tree({ a: '1', b: '1', c: '1', pair: '1' });
+  const context = rig.work.tree({ a: '1', b: '1', c: '1', pair: '1' });
   const dockerfile = (body: string) => writeFileSync(path.join(context, 'Dockerfile'), body);
   dockerfile(
     'FROM base\nRUN --mount=target=/c echo mounted && while [ ! -e /c/never ] && sleep 0.1; do [ $(cat /c/a) = 1 ] || exit 7; [ $(stat -c %h /c/b) = 1 ] || exit 8; done\n',
   );
-  const running = daemon.kiln.start(context, ['--no-cache']);
+  const running = rig.kiln.start(context, ['--no-cache']);
   await running.said(' mounted\n');
   dockerfile(looking);
   for (const round of ['2', '3']) {
@@ -69,14 +59,14 @@ test('a step that still runs keeps its context as it was, and the next build get
 });
 
 test('no file of a context is in two trees of the daemon', async () => {
-  const context = work.tree({ Dockerfile: looking, a: '1', b: '1', c: '1', pair: '1', d: '1' });
-  const one = daemon.kiln.start(context, ['--no-cache']);
+  const context = rig.work.tree({ Dockerfile: looking, a: '1', b: '1', c: '1', pair: '1', d: '1' });
+  const one = rig.kiln.start(context, ['--no-cache']);
   assert.equal((await one.finished).code, 0);
   writeFileSync(path.join(context, 'a'), '2');
   await seen(context);
   writeFileSync(path.join(context, '.dockerignore'), 'd\n');
   await seen(context);
-  const trees = path.join(daemon.root, 'snapshots/overlay/s');
+  const trees = path.join(rig.daemon.root, 'snapshots/overlay/s');
   const counts = (await mustRun('find', [trees, '-type', 'f', '-name', '[abd]', '-links', '+1', '-print']))
     .stdout;
   assert.equal(counts, '');
@@ -86,10 +76,10 @@ test('no file of a context is in two trees of the daemon', async () => {
 for (const { name, program } of buildctlClients()) {
   const sees = name === 'kiln';
   test(`other data of the same size and time is ${sees ? 'seen' : 'not seen, as with BuildKit,'} with ${name} as the client`, async () => {
-    const context = work.tree({
+    const context = rig.work.tree({
       Dockerfile: 'FROM scratch AS kept\nCOPY other /\nFROM scratch\nCOPY --from=kept /other /\nCOPY f /\n',
     });
-    const out = work.at(`out-${name}`);
+    const out = rig.work.at(`out-${name}`);
     const build = async (data: string) => {
       for (const file of ['f', 'other', 'Dockerfile']) {
         if (file === 'f') writeFileSync(path.join(context, file), data);
@@ -97,7 +87,7 @@ for (const { name, program } of buildctlClients()) {
         utimesSync(path.join(context, file), 0, 0);
       }
       const { stderr } = await mustRun(program, [
-        ...['--addr', daemon.address, 'build', '--progress', 'plain'],
+        ...['--addr', rig.daemon.address, 'build', '--progress', 'plain'],
         ...(sees
           ? [context]
           : [

@@ -1,13 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are variables of Dockerfiles.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { Daemon } from '../rig/daemon.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 
-let work: WorkDirectory;
-before(() => {
-  work = new WorkDirectory();
-});
+const work = new WorkDirectory();
 after(() => work[Symbol.dispose]());
 
 /** Is read in time linear in its text, but that times its patterns: hours. */

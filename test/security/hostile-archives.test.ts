@@ -2,37 +2,27 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { paxMember, rawMember, rawTar, sparsePieces } from '../../src/layer-blob/tar/tar-rig.ts';
-import { Daemon } from '../rig/daemon.ts';
 import { describeTree } from '../rig/file-tree.ts';
-import { WorkDirectory } from '../rig/work-directory.ts';
+import { daemonRig } from '../rig/suite-rig.ts';
 
-let work: WorkDirectory;
-let daemon: Daemon;
-before(async () => {
-  work = new WorkDirectory();
-  daemon = await Daemon.start();
-});
-after(async () => {
-  await daemon[Symbol.asyncDispose]();
-  work[Symbol.dispose]();
-});
+const rig = daemonRig();
 
 const dockerfile = 'FROM scratch\nADD a.tar /in/\n';
-const contextOf = (archive: Uint8Array) => work.tree({ Dockerfile: dockerfile, 'a.tar': archive });
+const contextOf = (archive: Uint8Array) => rig.work.tree({ Dockerfile: dockerfile, 'a.tar': archive });
 
 /** Builds an image of the archive's files and answers what they are. */
 async function added(archive: Uint8Array): Promise<Record<string, string>> {
-  const out = work.tree({});
-  const { bytes } = await daemon.kiln.build(contextOf(archive), ['-o', 'type=tar,dest=-']);
+  const out = rig.work.tree({});
+  const { bytes } = await rig.kiln.build(contextOf(archive), ['-o', 'type=tar,dest=-']);
   execFileSync('tar', ['-xpf', '-', '-C', out], { input: bytes });
   return describeTree(out);
 }
 
 test('nothing of an archive gets out of the tree it is added to', async () => {
-  const outside = work.at('outside');
+  const outside = rig.work.at('outside');
   mkdirSync(outside);
   writeFileSync(path.join(outside, 'kept'), 'kept');
   const files = await added(
@@ -118,7 +108,7 @@ test('an archive that cannot be right is refused by name', async () => {
   for (const [what, [member, message]] of Object.entries(refused)) {
     const tar = rawTar(rawMember({ name: 'first', data: 'x' }), member, rawMember({ name: 'last' }));
     const archive = what.includes('compression') ? gzipSync(tar).subarray(0, -9) : tar;
-    const { stderr } = await daemon.kiln.failingBuild(contextOf(archive));
+    const { stderr } = await rig.kiln.failingBuild(contextOf(archive));
     assert.match(stderr, message, what);
     assert.doesNotMatch(stderr, /\/proc\/self|undefined|at .*\.ts:/, what);
   }
@@ -147,10 +137,10 @@ test('a terabyte of holes takes no room', async () => {
     ]),
     rawMember({ name: 's' }),
   ]);
-  const context = work.tree({
+  const context = rig.work.tree({
     Dockerfile:
       'FROM base AS holes\nADD a.tar /in/\nRUN stat -c "%s %b" /in/s > /size\nFROM scratch\nCOPY --from=holes /size /\n',
     'a.tar': rawTar(rawMember({ name: 'first' }), holes),
   });
-  assert.equal(await daemon.kiln.textOf('size', context), '1099511627776 0\n');
+  assert.equal(await rig.kiln.textOf('size', context), '1099511627776 0\n');
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { readTreeDir } from '../../src/engine/read-tree.ts';
 import { CompiledPolicies } from '../../src/engine/source-policy/compiled-policies.ts';
 import { followPaths } from '../../src/file-sync/send/follow-paths.ts';
@@ -14,10 +14,7 @@ const expressions = ['(a+)+$', '(a|a)*b', '(a*)*b', '(.*)(.*)(.*)(.*)(.*)(.*)b$'
 const name = 'a'.repeat(250);
 
 describe('a pattern that can match in more ways than there is time for is matched at once', () => {
-  let work: WorkDirectory;
-  before(() => {
-    work = new WorkDirectory();
-  });
+  const work = new WorkDirectory();
   after(() => work[Symbol.dispose]());
   const kiln = () => new Kiln({ root: work.at('root') });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { createClient } from '@connectrpc/connect';
 import { Control } from '../../src/api/gen/control_pb.js';
 import {
@@ -13,18 +13,15 @@ import {
   toDefinition,
 } from '../../src/llb/llb.ts';
 import { LlbEngine } from '../rig/llb-engine.ts';
+import { suiteRig } from '../rig/suite-rig.ts';
 
 describe('a definition whose vertices are made of each other', () => {
-  let engine: LlbEngine;
-  before(async () => {
-    engine = await LlbEngine.open();
-  });
-  after(() => engine[Symbol.asyncDispose]());
+  const rig = suiteRig(async (resources) => ({ engine: resources.use(await LlbEngine.open()) }));
 
   const file = (name: string) => scratch().file(files().mkfile(`/${name}`, 0o644, name));
   /** Solves it; answers the names of its vertices. */
   const names = async (state: State): Promise<ReadonlyMap<string, string>> => {
-    const control = createClient(Control, engine.transport);
+    const control = createClient(Control, rig.engine.transport);
     const ref = randomUUID();
     const progress = Array.fromAsync(control.status({ ref }));
     await control.solve({ ref, definition: encodeDefinition(toDefinition(state)) });

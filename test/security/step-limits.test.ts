@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { Daemon } from '../rig/daemon.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { project } from '../rig/project.ts';
@@ -34,10 +34,7 @@ umask 0077
 trap '' PIPE HUP USR1
 `;
 
-let work: WorkDirectory;
-before(() => {
-  work = new WorkDirectory();
-});
+const work = new WorkDirectory();
 after(() => work[Symbol.dispose]());
 
 /** A program that sets its process up and becomes another. */

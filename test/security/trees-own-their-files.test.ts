@@ -5,11 +5,10 @@ import { after, before, describe, test } from 'node:test';
 import { HttpRig } from '../../src/http/http-rig.ts';
 import { diff, files, merge, type State, scratch } from '../../src/llb/llb.ts';
 import { GitRepository, GitServer } from '../../src/source/git/git-rig.ts';
-import { Daemon } from '../rig/daemon.ts';
 import { LlbEngine } from '../rig/llb-engine.ts';
 import { openArchive } from '../rig/oci-archive.ts';
 import { mustRun } from '../rig/run-program.ts';
-import { WorkDirectory } from '../rig/work-directory.ts';
+import { openDaemon, suiteRig } from '../rig/suite-rig.ts';
 
 /** Fails in a step where a file below `dir` has more than one name, or two names are of one file. */
 const expectOwnFiles = (dir: string) =>
@@ -32,31 +31,23 @@ const describeFiles = (dir: string) =>
 
 for (const snapshotter of ['overlayfs', 'native'] as const) {
   describe(`with the ${snapshotter} snapshotter, a tree owns its files`, () => {
-    let work: WorkDirectory;
-    let daemon: Daemon;
-    let server: HttpRig;
-    let repositories: GitServer;
-    before(async () => {
-      work = new WorkDirectory();
-      daemon = await Daemon.start({ args: ['--oci-worker-snapshotter', snapshotter] });
-      server = await HttpRig.start();
-      repositories = await GitServer.start(work.at('served'));
-    });
-    after(async () => {
-      await daemon[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
-      await repositories[Symbol.asyncDispose]();
-      work[Symbol.dispose]();
+    const rig = suiteRig(async (resources) => {
+      const opened = await openDaemon(resources, { args: ['--oci-worker-snapshotter', snapshotter] });
+      return {
+        ...opened,
+        server: resources.use(await HttpRig.start()),
+        repositories: resources.use(await GitServer.start(opened.work.at('served'))),
+      };
     });
 
     test('whatever brought them: each has one name, and what a step does to them is seen nowhere else', async () => {
-      const archived = work.tree({ packed: 'packed' });
-      const archive = work.at('packed.tar');
+      const archived = rig.work.tree({ packed: 'packed' });
+      const archive = rig.work.at('packed.tar');
       await mustRun('tar', ['-cf', archive, '-C', archived, 'packed']);
-      const url = server.serve('/file', { content: 'downloaded' });
-      new GitRepository(work.at('served/app.git')).commit({ 'd/tracked': 'tracked' });
-      const repository = repositories.url('app.git');
-      const named = work.tree({ other: 'other', 'e/other': 'other' });
+      const url = rig.server.serve('/file', { content: 'downloaded' });
+      new GitRepository(rig.work.at('served/app.git')).commit({ 'd/tracked': 'tracked' });
+      const repository = rig.repositories.url('app.git');
+      const named = rig.work.tree({ other: 'other', 'e/other': 'other' });
       const stages = `FROM scratch AS origin
 COPY d /d
 FROM base AS brought
@@ -95,11 +86,11 @@ COPY --from=origin /d /d/inside
 `;
       const cache = (id: number) =>
         `--mount=type=cache,id=${snapshotter}-${id},target=/cache,from=origin,source=/d`;
-      const context = work.tree({ 'd/one': 'one', 'd/two': 'two', 'd/e/three': 'three' });
+      const context = rig.work.tree({ 'd/one': 'one', 'd/two': 'two', 'd/e/three': 'three' });
       linkSync(archive, path.join(context, 'packed.tar'));
       const build = async (last: string) => {
         writeFileSync(path.join(context, 'Dockerfile'), `${stages}${last}\n`);
-        return await daemon.kiln.textOf('list', context, ['--build-context', `named=${named}`]);
+        return await rig.kiln.textOf('list', context, ['--build-context', `named=${named}`]);
       };
       const look = (round: number) =>
         build(`FROM brought AS looked
@@ -120,7 +111,7 @@ RUN --mount=from=itself,source=/d,target=/itself,rw ${spoil('/itself')} && echo 
     });
 
     test('a layer has no hard links that nobody made, and those that somebody made', async () => {
-      const context = work.tree({
+      const context = rig.work.tree({
         'd/one': 'one',
         Dockerfile: `FROM base
 RUN mkdir /d && echo one > /d/one && ln /d/one /d/two
@@ -132,9 +123,9 @@ COPY d /g
 RUN mkdir /all && cp -a /f /g /all && ln /all/f/one /all/linked
 `,
       });
-      const archive = work.at('links.tar');
-      await daemon.kiln.build(context, ['-o', `type=oci,compression=uncompressed,dest=${archive}`]);
-      const { directory, manifest } = await openArchive(archive, work);
+      const archive = rig.work.at('links.tar');
+      await rig.kiln.build(context, ['-o', `type=oci,compression=uncompressed,dest=${archive}`]);
+      const { directory, manifest } = await openArchive(archive, rig.work);
       const links = await Promise.all(
         manifest.layers.slice(1).map(async ({ digest }) => {
           const listed = await mustRun('tar', ['-tvf', path.join(directory, 'blobs', ...digest.split(':'))]);

@@ -1,9 +1,9 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { HttpRig } from '../../http/http-rig.ts';
 
 /** A file of a commit: its text, a program, or a symbolic link. */
 export type CommittedFile = string | { readonly program: string } | { readonly link: string };
@@ -84,37 +84,37 @@ export class GitServer implements AsyncDisposable {
   readonly behaviour: GitServerBehaviour = { kind: 'smart' };
   /** Methods and paths, in the order they came. */
   readonly requests: string[] = [];
-  readonly #server: Server;
-  readonly #directory: string;
+  readonly #server: HttpRig;
 
-  private constructor(directory: string) {
-    this.#directory = directory;
-    this.#server = createServer((request, response) => {
-      this.#answer(request, response).catch(() => response.destroy());
-    });
+  private constructor(server: HttpRig) {
+    this.#server = server;
   }
 
   static async start(directory: string): Promise<GitServer> {
-    const server = new GitServer(directory);
-    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
+    const server = new GitServer(
+      await HttpRig.start({
+        otherwise(request, response) {
+          server.#answer(directory, request, response).catch(() => response.destroy());
+        },
+      }),
+    );
     return server;
   }
 
   /** `host:port`. */
   get host(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#server.host;
   }
 
   url(name: string): string {
-    return `http://${this.host}/${name}`;
+    return this.#server.url(`/${name}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await this.#server[Symbol.asyncDispose]();
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(directory: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authorization, kind, onRequest } = this.behaviour;
     this.requests.push(`${request.method} ${request.url}`);
     await onRequest?.(request);
@@ -123,11 +123,11 @@ export class GitServer implements AsyncDisposable {
       return;
     }
     const { pathname, search } = new URL(request.url ?? '', 'http://server');
-    if (kind === 'dumb') await this.#prepareDumb(pathname);
+    if (kind === 'dumb') await prepareDumb(path.join(directory, pathname.split('/')[1] ?? ''));
     const backend = spawn('git', ['http-backend'], {
       env: {
         ...someone,
-        GIT_PROJECT_ROOT: this.#directory,
+        GIT_PROJECT_ROOT: directory,
         GIT_HTTP_EXPORT_ALL: '1',
         PATH_INFO: decodeURIComponent(pathname),
         QUERY_STRING: kind === 'dumb' ? '' : search.slice(1),
@@ -151,12 +151,8 @@ export class GitServer implements AsyncDisposable {
     for (const [name, value] of headers) if (name !== 'Status') response.setHeader(name, value);
     response.writeHead(Number.parseInt(status, 10)).end(bytes.subarray(end + 4));
   }
+}
 
-  async #prepareDumb(pathname: string): Promise<void> {
-    const [, name = ''] = pathname.split('/');
-    await promisify(execFile)('git', ['update-server-info'], {
-      cwd: path.join(this.#directory, name),
-      env: someone,
-    });
-  }
+async function prepareDumb(repository: string): Promise<void> {
+  await promisify(execFile)('git', ['update-server-info'], { cwd: repository, env: someone });
 }

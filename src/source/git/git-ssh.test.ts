@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { silentProgress } from '../../base/progress.ts';
+import { freePort } from '../../base/testing/free-port.ts';
 import { openSshService } from '../../client-services/ssh-service.ts';
 import { createClientCredentials } from '../../session/requests/client-credentials.ts';
 import { openSessionRig, type SessionRig } from '../../session/session-rig.ts';
@@ -52,10 +52,7 @@ function makeKey(name: string): void {
 
 /** A server that lets the key `user` in, as whoever runs the tests. Answers its port. */
 async function startSshd(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
+  const port = await freePort();
   const settings = {
     ListenAddress: `127.0.0.1:${port}`,
     HostKey: at('host'),

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { daemonRig } from '../rig/suite-rig.ts';
+
+interface Unfinished {
+  readonly name: string;
+  readonly builds: readonly string[];
+  readonly state: string;
+  readonly waitsFor: readonly string[];
+}
+
+describe('kiln debug solver', () => {
+  const rig = daemonRig();
+
+  const unfinished = async (): Promise<readonly Unfinished[]> => {
+    const { stdout } = await rig.kiln.must(['debug', 'solver', '--format', 'json']);
+    return (JSON.parse(stdout) as { readonly vertices: readonly Unfinished[] }).vertices;
+  };
+  /** Asks until a vertex of the name is there and is accepted, and answers it. */
+  const vertexThat = async (name: string, accept: (vertex: Unfinished) => boolean): Promise<Unfinished> => {
+    for (const deadline = Date.now() + 20_000; ; await pause(50)) {
+      const vertices = await unfinished();
+      const found = vertices.find((vertex) => vertex.name.includes(name) && accept(vertex));
+      if (found) return found;
+      assert.ok(Date.now() < deadline, JSON.stringify(vertices, undefined, 2));
+    }
+  };
+
+  test('shows the process of a step that hangs, and who waits for the step', async () => {
+    const context = rig.work.tree({ Dockerfile: 'FROM base\nRUN exec sleep 4321\nRUN echo after\n' });
+    const build = rig.kiln.start(context);
+    try {
+      const hanging = await vertexThat('sleep 4321', ({ waitsFor }) =>
+        waitsFor.some((each) => each.includes('container')),
+      );
+      assert.equal(hanging.state, 'output 0: executing');
+      assert.equal(hanging.waitsFor[0], 'its execution');
+      assert.match(hanging.waitsFor[1]!, /^the process ".*sleep 4321" in container [0-9a-f]{24}$/);
+      const later = await vertexThat('echo after', () => true);
+      assert.match(later.waitsFor.join(), /^result of .*sleep 4321/);
+
+      const { stdout } = await rig.kiln.must(['debug', 'solver']);
+      assert.match(stdout, new RegExp(`^build ${hanging.builds[0]}, for \\d+\\.\\d s$`, 'm'));
+      assert.match(stdout, /^ {2}\[2\/3\] RUN exec sleep 4321$/m);
+      assert.match(stdout, /^ {4}waits for the process /m);
+    } finally {
+      build.kill('SIGINT');
+      await build.finished;
+    }
+    // The daemon learns a moment later that its client has gone.
+    while ((await rig.kiln.must(['debug', 'solver'])).stdout !== 'no build is running\n') await pause(50);
+  });
+
+  test('shows the locked cache mount that a step waits for', async () => {
+    const step = (name: string) =>
+      rig.work.tree({
+        Dockerfile: `FROM base\nRUN --mount=type=cache,id=the-lock,sharing=locked,target=/x : ${name} && exec sleep 4321\n`,
+      });
+    const builds = [rig.kiln.start(step('one')), rig.kiln.start(step('two'))];
+    try {
+      const waiting = await vertexThat('RUN', ({ waitsFor }) =>
+        waitsFor.some((each) => each.includes('cache mount')),
+      );
+      assert.deepEqual(waiting.waitsFor, [
+        'its execution',
+        'the cache mount "/the-lock", which one step at a time may use',
+      ]);
+      const holder = (await unfinished()).find(({ name }) => name.includes('RUN') && name !== waiting.name);
+      assert.match(holder!.waitsFor.join(), /the process/);
+    } finally {
+      for (const build of builds) build.kill('SIGINT');
+      await Promise.all(builds.map(({ finished }) => finished));
+    }
+  });
+});
