@@ -66,18 +66,20 @@ test('a credential helper is asked, and one that is missing is named', async () 
 
 test('tokens are fetched by the client: by POST with a login, by GET where that is refused, and without a login', async () => {
   const seen: string[] = [];
-  await using server = await HttpRig.start({ otherwise: async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    seen.push(`${request.method} ${request.url} ${request.headers.authorization ?? '-'} ${body}`);
-    const refusesPost = request.url?.startsWith('/getonly');
-    if (request.method === 'POST' && refusesPost) response.writeHead(405).end();
-    else if (request.url?.startsWith('/closed')) response.writeHead(401).end();
-    else
-      response.end(
-        JSON.stringify({ token: `t${seen.length}`, expires_in: 300, issued_at: '2026-01-02T03:04:05Z' }),
-      );
-  } }});
+  await using server = await HttpRig.start({
+    otherwise: async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      seen.push(`${request.method} ${request.url} ${request.headers.authorization ?? '-'} ${body}`);
+      const refusesPost = request.url?.startsWith('/getonly');
+      if (request.method === 'POST' && refusesPost) response.writeHead(405).end();
+      else if (request.url?.startsWith('/closed')) response.writeHead(401).end();
+      else
+        response.end(
+          JSON.stringify({ token: `t${seen.length}`, expires_in: 300, issued_at: '2026-01-02T03:04:05Z' }),
+        );
+    },
+  });
   const config = newDir();
   writeFileSync(
     path.join(config, 'config.json'),

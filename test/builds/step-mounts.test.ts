@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { eventually } from '../rig/eventually.ts';
 import { copyHostProgram } from '../rig/host-program.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { project } from '../rig/project.ts';
@@ -173,7 +174,7 @@ RUN test ! -e /run/secrets/token && test ! -e /etc/token && test -z "$TOKEN"
     await mustRun('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'kiln-test', '-f', key]);
     const agent = startProgram('ssh-agent', ['-D', '-a', socket]);
     try {
-      while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 10));
+      await eventually(() => existsSync(socket), agent.stderr);
       await mustRun('ssh-add', ['-q', key], { env: { SSH_AUTH_SOCK: socket } });
       const context = rig.work.tree({
         Dockerfile: `

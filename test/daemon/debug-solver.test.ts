@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
+import { eventually } from '../rig/eventually.ts';
 import { daemonRig } from '../rig/suite-rig.ts';
 
 interface Unfinished {
@@ -17,14 +17,14 @@ describe('kiln debug solver', () => {
     const { stdout } = await rig.kiln.must(['debug', 'solver', '--format', 'json']);
     return (JSON.parse(stdout) as { readonly vertices: readonly Unfinished[] }).vertices;
   };
-  /** Asks until a vertex of the name is there and is accepted, and answers it. */
+  /** Asks until there is a vertex of the name that is accepted, and returns it. */
   const vertexThat = async (name: string, accept: (vertex: Unfinished) => boolean): Promise<Unfinished> => {
-    for (const deadline = Date.now() + 20_000; ; await pause(50)) {
-      const vertices = await unfinished();
-      const found = vertices.find((vertex) => vertex.name.includes(name) && accept(vertex));
-      if (found) return found;
-      assert.ok(Date.now() < deadline, JSON.stringify(vertices, undefined, 2));
-    }
+    let vertices: readonly Unfinished[] = [];
+    const find = async () => {
+      vertices = await unfinished();
+      return vertices.find((vertex) => vertex.name.includes(name) && accept(vertex));
+    };
+    return await eventually(find, () => vertices);
   };
 
   test('shows the process of a step that hangs, and who waits for the step', async () => {
@@ -49,7 +49,11 @@ describe('kiln debug solver', () => {
       await build.finished;
     }
     // The daemon learns a moment later that its client has gone.
-    while ((await rig.kiln.must(['debug', 'solver'])).stdout !== 'no build is running\n') await pause(50);
+    const shown = async () => (await rig.kiln.must(['debug', 'solver'])).stdout;
+    await eventually(
+      async () => (await shown()) === 'no build is running\n',
+      () => 'a build is running',
+    );
   });
 
   test('shows the locked cache mount that a step waits for', async () => {

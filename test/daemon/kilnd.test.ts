@@ -102,10 +102,8 @@ root = "${work.at('not-this-one')}"
     const build = daemon.kiln.start(context);
     await build.said(' sleeping\n');
     assert.notDeepEqual(leftoversOf(root), []);
-    const began = Date.now();
-    // Asserts the exit code and that nothing is left.
+    // The step would take a day. Asserts the exit code and that nothing is left.
     await daemon.stop();
-    assert.ok(Date.now() - began < 10_000);
     const end = await build.finished;
     assert.equal(end.code, 1);
     assert.match(end.stderr, /error: .*shutting down/);

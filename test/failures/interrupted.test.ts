@@ -3,10 +3,11 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { errnoOf } from '../../src/base/errors.ts';
 import { Daemon } from '../rig/daemon.ts';
+import { eventually } from '../rig/eventually.ts';
 import { Kiln } from '../rig/kiln.ts';
 import { mustRun } from '../rig/run-program.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
-import { eventually, whatIsLeft } from './what-is-left.ts';
+import { whatIsLeft } from './what-is-left.ts';
 
 const endless = { Dockerfile: 'FROM base\nRUN echo kept > /kept\nRUN echo started; sleep 1000\n' };
 const next = { Dockerfile: 'FROM base\nRUN echo kept > /kept\nRUN true\n' };

@@ -1,23 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
+import { eventually } from './eventually.ts';
 
-/** The root directory, as seen from here, of the running step whose command line ends in `mark`. Waits for it. */
+/** The root directory, as seen from here, of the running step whose command line ends in `mark`. Waits for the step. */
 export async function rootOfStep(mark: string): Promise<string> {
-  const deadline = performance.now() + 60_000;
-  while (performance.now() < deadline) {
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      if (commandOf(pid).endsWith(`\0${mark}\0`)) return `/proc/${pid}/root`;
-    }
-    await setTimeout(20);
-  }
-  throw new Error(`no step runs with ${mark} as its last argument`);
+  const find = () => readdirSync('/proc').find((pid) => commandOf(pid).endsWith(`\0${mark}\0`));
+  const pid = await eventually(find, () => `no step runs with ${mark} as its last argument`);
+  return `/proc/${pid}/root`;
 }
 
+/** Empty for what is no process. */
 function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
   } catch {
-    // Ended while we looked.
+    // It is no process, or has ended.
     return '';
   }
 }

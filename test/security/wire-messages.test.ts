@@ -12,6 +12,7 @@ import { connectDaemon } from '../../src/client/connect-daemon.ts';
 import { connectionWith, type Header, hostileConnection } from '../fuzz/wire/hostile-connection.ts';
 import { vocabulary } from '../fuzz/wire/vocabulary.ts';
 import { Daemon } from '../rig/daemon.ts';
+import { eventually } from '../rig/eventually.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 
 /** KILN_FUZZ_MESSAGES: how many, in each test here; KILN_FUZZ_SEED: the first seed, which alone decides what is sent. */
@@ -79,16 +80,17 @@ async function assertSound(daemon: Daemon, descriptorsBefore: number): Promise<v
   assert.match(stderr, /DONE/);
   await using client = await connectDaemon(daemon.address);
   const debug = createClient(Debug, client.transport);
-  const patience = AbortSignal.timeout(60_000);
-  for (;;) {
-    const { builds, vertices } = await debug.solver({}, { signal: patience });
-    const open = descriptors(daemon);
-    // The database's files and idle threads come and go.
-    if (builds.length === 0 && vertices.length === 0 && open < descriptorsBefore + 20) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    if (patience.aborted)
-      assert.fail(`left: ${builds.length} builds, ${vertices.length} vertices, ${open} fds`);
-  }
+  let left = '';
+  await eventually(
+    async () => {
+      const { builds, vertices } = await debug.solver({});
+      const open = descriptors(daemon);
+      left = `${builds.length} builds, ${vertices.length} vertices, ${open} descriptors`;
+      // The database's files and idle threads come and go.
+      return builds.length === 0 && vertices.length === 0 && open < descriptorsBefore + 20;
+    },
+    () => left,
+  );
   const { residentBytes } = await debug.process({ collectGarbage: true });
   assert.ok(residentBytes < 700n * 1024n * 1024n, `${residentBytes} bytes resident`);
 }
