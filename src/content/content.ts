@@ -11,33 +11,35 @@ export interface BlobExpectation {
   readonly size?: number;
 }
 
-/**
- * Immutable blobs, named by their digest. A blob is either whole or absent: writers fill an exclusive
- * temporary file that is moved into place only when its digest (and size, if given) is right.
- */
-export interface ContentStore {
+/** Immutable blobs, named by their digest. A blob is either whole or absent. */
+export interface BlobReader {
+  /** Returns undefined when there is no such blob. */
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   /** Throws `not_found`. `offset` and `length` in bytes. */
   read(
     digest: Digest,
     range?: { readonly offset?: number; readonly length?: number },
   ): AsyncIterable<Uint8Array>;
-  /** The whole blob in memory, for manifests and configs. Throws `not_found`. */
+  /** Returns the whole blob in memory, for manifests and configs. Throws `not_found`. */
   readAll(digest: Digest): Promise<Uint8Array>;
-  /** A file that holds exactly the blob, where this store has one: for threads that read it themselves. */
-  localPath(digest: Digest): string | undefined;
-  writer(expected?: BlobExpectation): Promise<BlobWriter>;
-  /** Takes over a finished temporary file made in `temporaryDirectory` (by a thread that hashed it while writing). */
-  adopt(path: string, info: BlobInfo): Promise<void>;
-  readonly temporaryDirectory: string;
-  delete(digest: Digest): Promise<void>;
   list(): AsyncIterable<BlobInfo>;
 }
 
-/** Disposing a writer that was not committed leaves nothing behind. */
+/** Writers fill a temporary file of their own, which gets the blob's name only when its digest (and size, if given) is right. */
+export interface ContentStore extends BlobReader {
+  /** Returns a file that holds exactly the blob, for threads that read it themselves, or undefined when the store has no files. */
+  localPath(digest: Digest): string | undefined;
+  writer(expected?: BlobExpectation): Promise<BlobWriter>;
+  /** Takes over a finished file in `temporaryDirectory`, made by a thread that hashed it while writing. Its digest is not checked. */
+  adopt(path: string, info: BlobInfo): Promise<void>;
+  readonly temporaryDirectory: string;
+  delete(digest: Digest): Promise<void>;
+}
+
+/** A blob that is being written. Disposed without a commit, it leaves nothing behind. */
 export interface BlobWriter extends AsyncDisposable {
   write(chunk: Uint8Array): Promise<void>;
-  /** Throws `data_loss` when the bytes are not what was expected. Committing a blob that exists already is no error. */
+  /** Throws `data_loss` when digest or size are not as expected. Committing a blob that exists is no error. */
   commit(): Promise<BlobInfo>;
 }
 

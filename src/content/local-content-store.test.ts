@@ -14,13 +14,11 @@ async function temporaryRoot(): Promise<AsyncDisposable & { readonly path: strin
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-for (const durable of [false, true]) {
-  contentStoreSuite(durable ? 'local, durable' : 'local', async () => {
-    const root = await temporaryRoot();
-    const store = await openLocalContentStore(root.path, { durable });
-    return { store, [Symbol.asyncDispose]: () => root[Symbol.asyncDispose]() };
-  });
-}
+contentStoreSuite('local', async () => {
+  const root = await temporaryRoot();
+  const store = await openLocalContentStore(root.path);
+  return { store, [Symbol.asyncDispose]: () => root[Symbol.asyncDispose]() };
+});
 
 test('a local store opened again has its blobs, and none of the files that were being written', async () => {
   await using root = await temporaryRoot();

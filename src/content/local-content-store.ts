@@ -16,20 +16,15 @@ import { type Digest, Digester, digestHex, isDigest } from '../base/digest.ts';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import type { BlobExpectation, BlobInfo, BlobWriter, ContentStore } from './content.ts';
 
-/** How much is hashed or read in one turn of the event loop: sha256 takes under a millisecond for it. Bytes. */
+/** Bytes that are hashed or read in one turn of the event loop: sha256 takes less than a millisecond for them. */
 const chunkSize = 1 << 20;
-/** How much the times of files may differ from the clock. Milliseconds. */
+/** Milliseconds by which the times of files may differ from the clock. */
 const clockSlack = 60_000;
 
 export interface LocalContentStoreOptions {
   /**
-   * Flush each blob to the disk before it gets its name, so that blobs also survive a crash of the machine and not only
-   * of the process. Off by default: what the store holds can be made or pulled again.
-   */
-  readonly durable?: boolean;
-  /**
-   * Blobs written since then (milliseconds since 1970) may not be whole, as after a crash of the machine: the store reads
-   * them when it opens, and removes those that do not have their digest.
+   * Milliseconds since 1970. Blobs written since then may not be whole, as after a crash of the machine: the store reads
+   * them when it opens, and removes those whose bytes do not have the digest.
    */
   readonly doubtfulSince?: number;
 }
@@ -50,7 +45,7 @@ export async function openLocalContentStore(
   await mkdir(ingest, { recursive: true, mode: 0o700 });
   await mkdir(blobs, { recursive: true, mode: 0o700 });
   if (options.doubtfulSince !== undefined) await removeBroken(blobs, options.doubtfulSince);
-  return new LocalContentStore(blobs, ingest, options.durable ?? false);
+  return new LocalContentStore(blobs, ingest);
 }
 
 async function removeBroken(blobs: string, since: number): Promise<void> {
@@ -66,15 +61,13 @@ async function removeBroken(blobs: string, since: number): Promise<void> {
 class LocalContentStore implements ContentStore {
   readonly #blobs: string;
   readonly temporaryDirectory: string;
-  readonly #durable: boolean;
-  /** Of blobs that were asked for: nobody else changes the directory, so that listing need not ask the disk again. */
+  /** Sizes of blobs that were asked for. Nobody else changes the directory, so listing need not ask the disk again. */
   readonly #sizes = new Map<Digest, number>();
   #nextTemporary = 0;
 
-  constructor(blobs: string, ingest: string, durable: boolean) {
+  constructor(blobs: string, ingest: string) {
     this.#blobs = blobs;
     this.temporaryDirectory = ingest;
-    this.#durable = durable;
   }
 
   localPath(digest: Digest): string {
@@ -120,7 +113,7 @@ class LocalContentStore implements ContentStore {
     const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
       (error) => Promise.reject(asKilnError(error)),
     );
-    return new LocalBlobWriter(file, path, expected, (info) => this.#place(path, info, file));
+    return new LocalBlobWriter(file, path, expected, (info) => this.#place(path, info));
   }
 
   async adopt(path: string, info: BlobInfo): Promise<void> {
@@ -133,7 +126,7 @@ class LocalContentStore implements ContentStore {
     await using file = await open(path, 'r').catch((error) => Promise.reject(asKilnError(error)));
     const { size } = await file.stat();
     if (size !== info.size) throw wrongSize(info.digest, info.size, size);
-    await this.#place(path, info, file);
+    await this.#place(path, info);
   }
 
   async delete(digest: Digest): Promise<void> {
@@ -151,13 +144,12 @@ class LocalContentStore implements ContentStore {
     }
   }
 
-  async #place(path: string, info: BlobInfo, file: FileHandle): Promise<void> {
+  async #place(path: string, info: BlobInfo): Promise<void> {
     try {
       if (await this.stat(info.digest)) {
         await unlink(path);
         return;
       }
-      if (this.#durable) await file.datasync();
       await rename(path, this.localPath(info.digest));
     } catch (error) {
       throw asKilnError(error);

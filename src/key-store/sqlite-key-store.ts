@@ -5,7 +5,6 @@ import { TimeSlice } from '../base/async/time-slice.ts';
 import { removeRows } from '../base/database/remove-rows.ts';
 import { transaction } from '../base/database/transaction.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
-import { newestFirst } from './newest-first.ts';
 
 const schema = `
   CREATE TABLE IF NOT EXISTS key_link (
@@ -28,10 +27,10 @@ const schema = `
 `;
 
 interface Write {
-  /** Begins it, from the start: what was done of it before may be done again. */
+  /** Returns the steps from the first one on: steps that were done before may be done again. */
   readonly begin: () => Iterator<void>;
   steps: Iterator<void>;
-  /** It shares no transaction, since one that it shared has failed. */
+  /** Whether it must have a transaction of its own, since one that it shared has failed. */
   alone: boolean;
   /** Whether it only deletes. */
   readonly deletes: boolean;
@@ -39,14 +38,14 @@ interface Write {
   readonly reject: (error: unknown) => void;
 }
 
-/** Reads stop for a turn of the event loop after so many rows or look-ups. */
+/** Reads give the event loop a turn after so many rows or look-ups. */
 const pageSize = 1000;
 
 /**
  * Keys in tables of a SQLite database that the caller opens and closes (after the last call has settled). Writes
- * are done one after the other, in short steps: many share a transaction, and a long one takes several, so that the
- * event loop turns in between. A commit writes links before results, and a drop forgets the result last: what a crash
- * leaves behind leads to nothing, or is dropped again.
+ * are done one after the other, in short steps: many writes share a transaction, and a long write takes several, so that the
+ * event loop turns in between. A commit writes links before results, and a drop deletes the result last: what a crash
+ * leaves behind leads to no result, or is dropped again.
  */
 export class SqliteKeyStore implements KeyStore {
   readonly #database: DatabaseSync;
@@ -171,7 +170,7 @@ export class SqliteKeyStore implements KeyStore {
     });
   }
 
-  /** One transaction, of as much as fits into a slice of time. */
+  /** Does as many steps as fit into a slice of time, in one transaction. */
   #writeForAWhile(): void {
     this.#slice.begin();
     let begun: Write[] = [];
@@ -192,14 +191,14 @@ export class SqliteKeyStore implements KeyStore {
         }
       });
     } catch (error) {
-      // Not even begun: it is the first one's turn that has failed.
+      // With no write begun, the transaction itself has failed, on behalf of the first one.
       this.#failed(begun.length > 0 ? begun : [first!], error);
       return;
     }
     for (const { resolve } of this.#writes.splice(0, ended)) resolve();
   }
 
-  /** A write that fails must not take its neighbours along. */
+  /** Rejects a write that was alone; those that shared a transaction are tried again one by one. */
   #failed(writes: readonly Write[], error: unknown): void {
     if (writes.length === 1 && (writes[0]!.alone || !writes[0]!.deletes)) {
       this.#writes.shift();
@@ -211,4 +210,14 @@ export class SqliteKeyStore implements KeyStore {
       write.alone = true;
     }
   }
+}
+
+/** Returns each result once, the newest first. */
+function newestFirst(results: readonly KeyResult[]): KeyResult[] {
+  const newest = new Map<string, KeyResult>();
+  for (const result of results) {
+    const known = newest.get(result.id);
+    if (!known || known.createdAt < result.createdAt) newest.set(result.id, result);
+  }
+  return [...newest.values()].sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
 }

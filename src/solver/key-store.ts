@@ -37,8 +37,8 @@ export interface KeyChange {
 }
 
 /**
- * Where cache keys live. Look-ups are asynchronous: a store may be remote. Implementations: memory and SQLite in
- * `key-store/`, all under one test suite.
+ * Where cache keys live. Look-ups are asynchronous: a store may be remote. The implementation in
+ * `key-store/` keeps them in SQLite; its test suite is for any.
  */
 export interface KeyStore extends KeySource {
   /**

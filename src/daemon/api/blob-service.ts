@@ -2,19 +2,17 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { Content } from '../../api/gen/content_pb.js';
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import type { BlobInfo, ContentStore } from '../../content/content.ts';
+import type { BlobInfo, BlobReader } from '../../content/content.ts';
 
 /** How many blobs one message of a listing names. */
 const listedAtOnce = 100;
-
-type Blobs = Pick<ContentStore, 'stat' | 'read' | 'list'>;
 
 /**
  * containerd's content API over the daemon's blobs, of the cache and of build records, for reading: clients fetch what records
  * point to. Whatever would change the stores is `failed_precondition`. Labels and times are not kept, and filters are ignored.
  */
-export function blobService(stores: readonly Blobs[]): ServiceImpl<typeof Content> {
-  const find = async (text: string): Promise<{ readonly info: BlobInfo; readonly store: Blobs }> => {
+export function blobService(stores: readonly BlobReader[]): ServiceImpl<typeof Content> {
+  const find = async (text: string): Promise<{ readonly info: BlobInfo; readonly store: BlobReader }> => {
     const digest = parseDigest(text);
     for (const store of stores) {
       const info = await store.stat(digest);

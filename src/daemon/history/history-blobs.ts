@@ -10,7 +10,7 @@ import { type Status, StatusSchema } from '../../api/gen/rpc_status_pb.js';
 import { removeRows } from '../../base/database/remove-rows.ts';
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { type ContentStore, writeBlob } from '../../content/content.ts';
+import { type BlobReader, type ContentStore, writeBlob } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 
@@ -23,7 +23,7 @@ export interface HistoryBlobsOptions {
   /** The blobs of the records, and of nothing else. */
   readonly store: ContentStore;
   /** Where the images of a build are once it has ended. */
-  readonly content: Pick<ContentStore, 'readAll'>;
+  readonly content: BlobReader;
 }
 
 /**
@@ -33,7 +33,7 @@ export interface HistoryBlobsOptions {
 export class HistoryBlobs {
   readonly #database: DatabaseSync;
   readonly #store: ContentStore;
-  readonly #content: Pick<ContentStore, 'readAll'>;
+  readonly #content: BlobReader;
   readonly #add: StatementSync;
   readonly #ofRef: StatementSync;
   readonly #others: StatementSync;

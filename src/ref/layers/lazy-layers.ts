@@ -8,7 +8,7 @@ import type { Differ } from '../../layer-blob/differ.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Snapshotter } from '../../snapshot/snapshot.ts';
 import type { BlobProvider } from '../layer-import.ts';
-import { parentsOf, type RefRecord, scratchId, snapshotOf } from '../records/ref-record.ts';
+import { hasFiles, parentsOf, type RefRecord, scratchId, snapshotOf } from '../records/ref-record.ts';
 import type { RefRecords } from '../records/ref-records.ts';
 import { BlobProviders } from './blob-providers.ts';
 
@@ -63,11 +63,6 @@ export class LazyLayers {
     this.#providers.forget(digest);
   }
 
-  async hasSnapshot(record: RefRecord): Promise<boolean> {
-    const info = await this.#snapshotter.stat(snapshotOf(record));
-    return info !== undefined && (info.state === 'committed' || record.state !== 'committed');
-  }
-
   /** Returns whether the record's files are on the disk or can be fetched. */
   async canMaterialize(record: RefRecord): Promise<boolean> {
     const visited = new Set<RefRecord>();
@@ -75,7 +70,7 @@ export class LazyLayers {
     for (let at = pending.pop(); at; at = pending.pop()) {
       if (visited.has(at)) continue;
       visited.add(at);
-      if (at.id === scratchId || (await this.hasSnapshot(at))) continue;
+      if (at.id === scratchId || (await hasFiles(at, this.#snapshotter))) continue;
       if (at.claim === 'refuted') return false;
       if (at.origin.kind === 'layer' && !(await this.#findBlob(at))) return false;
       pending.push(...this.#records.parents(at));
@@ -139,7 +134,7 @@ export class LazyLayers {
       }
       if (visited.has(at.record)) continue;
       visited.add(at.record);
-      if (await this.hasSnapshot(at.record)) continue;
+      if (await hasFiles(at.record, this.#snapshotter)) continue;
       pending.push({ record: at.record, ready: true });
       for (const parent of this.#records.parents(at.record)) pending.push({ record: parent, ready: false });
     }
@@ -164,7 +159,7 @@ export class LazyLayers {
   }
 
   async #materializeOne(record: RefRecord, { signal, progress }: FlightContext): Promise<void> {
-    if (await this.hasSnapshot(record)) return;
+    if (await hasFiles(record, this.#snapshotter)) return;
     const id = snapshotOf(record);
     const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));
     switch (record.origin.kind) {

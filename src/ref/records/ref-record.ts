@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Digest } from '../../base/digest.ts';
-import { type SnapshotId, snapshotId } from '../../snapshot/snapshot.ts';
+import { type SnapshotId, type Snapshotter, snapshotId } from '../../snapshot/snapshot.ts';
 import type { LayerBlob, RecordOptions, RecordType, RefId } from '../ref.ts';
 
 /** How a tree came to be, from which other records; these live as long as it does. */
@@ -104,6 +104,12 @@ export function newRefId(): RefId {
 /** A record's snapshot has the id of the record. */
 export function snapshotOf(record: RefRecord): SnapshotId {
   return snapshotId(record.id);
+}
+
+/** Returns whether the record's files are on the disk, whole unless the record is being written. */
+export async function hasFiles(record: RefRecord, snapshotter: Snapshotter): Promise<boolean> {
+  const info = await snapshotter.stat(snapshotOf(record));
+  return info !== undefined && (info.state === 'committed' || record.state !== 'committed');
 }
 
 /** The id that the outside knows the record by: it names the generation, too, so that a tree that was thawed has another one. */

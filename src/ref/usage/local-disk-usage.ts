@@ -1,26 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import type { ContentStore } from '../../content/content.ts';
 import type { DiskUsage, ImageIndex, PruneOptions, UsageRecord } from '../disk-usage.ts';
-import type { RecordLifecycle } from '../records/record-lifecycle.ts';
 import type { RefRecord } from '../records/ref-record.ts';
-import type { RefRecords } from '../records/ref-records.ts';
-import type { OrphanBlobs } from './orphan-blobs.ts';
-import { Pruner } from './pruner.ts';
+import { Pruner, type PrunerOptions } from './pruner.ts';
 import { parseRecordFilter } from './record-filter.ts';
-import type { RecordSizes } from './record-sizes.ts';
 import { blobSizes, usageOf } from './usage-record.ts';
 
-export interface DiskUsageOptions {
-  /** A directory on the file system whose free space counts. */
-  readonly root: string;
-  readonly records: RefRecords;
-  readonly lifecycle: RecordLifecycle;
-  readonly sizes: RecordSizes;
-  readonly content: ContentStore;
+export interface DiskUsageOptions extends PrunerOptions {
   readonly images: ImageIndex;
-  readonly orphans: OrphanBlobs;
-  /** Told when records have been pruned, and their space is free. */
-  readonly onPruned?: () => void;
 }
 
 /** So many records are looked at before other work gets its turn. */

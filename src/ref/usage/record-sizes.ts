@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Removal, Snapshotter } from '../../snapshot/snapshot.ts';
-import { type RefRecord, snapshotOf } from '../records/ref-record.ts';
+import { hasFiles, type RefRecord, snapshotOf } from '../records/ref-record.ts';
 import type { RefRecords } from '../records/ref-records.ts';
 
 /** How long a finished record may stay unmeasured: records come in groups. Milliseconds. */
@@ -74,9 +74,7 @@ export class RecordSizes implements AsyncDisposable {
   }
 
   async #isAtRest(record: RefRecord): Promise<boolean> {
-    if (this.#isWritten(record)) return false;
-    const info = await this.#snapshotter.stat(snapshotOf(record));
-    return info !== undefined && (info.state === 'committed' || record.state !== 'committed');
+    return !this.#isWritten(record) && (await hasFiles(record, this.#snapshotter));
   }
 
   #isWritten(record: RefRecord): boolean {
