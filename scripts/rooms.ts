@@ -31,6 +31,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'linux',
     'oci',
     'content',
+    'tree',
     'ref',
     'content-hash',
     'llb',

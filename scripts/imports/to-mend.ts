@@ -7,7 +7,6 @@ export const toMend = {
   filesInCircles: {
     'src/file-sync': 6,
     'src/frontend': 2,
-    'src/layer-blob': 2,
     'src/llb': 3,
     'src/solver': 14,
   },

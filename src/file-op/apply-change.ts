@@ -1,40 +1,36 @@
-import {
-  chmodSync,
-  lchownSync,
-  lstatSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
 import path from 'node:path';
-import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
-import { resolveInRoot } from '../base/rooted-path.ts';
-import { toSystemPath } from '../base/text/byte-string.ts';
-import { utimens } from '../linux/utimens.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
+import { toByteString } from '../base/text/byte-string.ts';
 import type { FileChange, FileMkdir, FileMkfile, FileRm, FileSymlink } from '../llb/op.ts';
+import { resolveInTree } from '../tree/resolve-in-tree.ts';
+import { lookupIfThere } from '../tree/tree.ts';
+import type { TreeMaker } from '../tree/tree-maker.ts';
 import { applyCopy } from './apply-copy.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches } from './find-matches.ts';
-import { makeDirectories, makeDirectory, setTimes } from './make-directories.ts';
+import { type DirectoryAttributes, makeDirectories, makeDirectory, setTimes } from './make-directories.ts';
 import { resolveOwner } from './resolve-owner.ts';
+import { sameTimes } from './same-times.ts';
 
-/** Makes one change. Errors name paths as they are inside the trees. Blocks. */
-export async function applyChange(action: PreparedAction, throwIfAborted: () => void): Promise<void> {
+/** Makes one change to the action's target, of which `tree` is the maker. Errors name paths as they are inside the trees. Blocks. */
+export async function applyChange(
+  action: PreparedAction,
+  tree: TreeMaker,
+  throwIfAborted: () => void,
+): Promise<void> {
   const { change } = action;
   try {
     switch (change.kind) {
       case 'mkdir':
-        return applyMkdir(change, action);
+        return applyMkdir(change, action, tree);
       case 'mkfile':
-        return applyMkfile(change, action);
+        return applyMkfile(change, action, tree);
       case 'symlink':
-        return applySymlink(change, action);
+        return applySymlink(change, action, tree);
       case 'rm':
-        return applyRm(change, action.target);
+        return applyRm(change, tree);
       case 'copy':
-        return await applyCopy(change, action, throwIfAborted);
+        return await applyCopy(change, action, tree, throwIfAborted);
       default:
         change satisfies never;
     }
@@ -43,69 +39,60 @@ export async function applyChange(action: PreparedAction, throwIfAborted: () => 
   }
 }
 
-function applyMkdir(mkdir: FileMkdir, { target, owners }: PreparedAction): void {
-  const dir = resolveInRoot(target, mkdir.path);
+function applyMkdir(mkdir: FileMkdir, { owners }: PreparedAction, tree: TreeMaker): void {
+  const dir = resolveInTree(tree, toByteString(mkdir.path));
   const owner = resolveOwner(mkdir.owner, owners);
-  const attributes = { mode: mkdir.mode & 0o777, owner, timestamp: mkdir.timestamp };
+  const attributes: DirectoryAttributes = { mode: mkdir.mode & 0o777, owner, timestamp: mkdir.timestamp };
   if (mkdir.makeParents) {
-    setTimes(makeDirectories(dir, attributes), mkdir.timestamp);
+    setTimes(tree, makeDirectories(tree, dir, attributes), mkdir.timestamp);
     return;
   }
-  const existing = statSync(dir, { throwIfNoEntry: false });
-  if (existing?.isDirectory()) return;
-  makeDirectory(dir, attributes);
-  setTimes([dir], mkdir.timestamp);
+  if (lookupIfThere(tree, dir)?.kind === 'directory') return;
+  makeDirectory(tree, dir, attributes);
+  setTimes(tree, [dir], mkdir.timestamp);
 }
 
-function applyMkfile(mkfile: FileMkfile, { target, owners }: PreparedAction): void {
-  const file = resolveInRoot(target, mkfile.path);
-  const existing = lstatSync(file, { throwIfNoEntry: false });
-  if (existing?.isDirectory()) {
+function applyMkfile(mkfile: FileMkfile, { owners }: PreparedAction, tree: TreeMaker): void {
+  const file = resolveInTree(tree, toByteString(mkfile.path));
+  const existing = tree.lookup(file);
+  if (existing?.kind === 'directory') {
     throw new KilnError(
       'failed_precondition',
       `cannot make the file ${mkfile.path}: a directory has its name`,
     );
   }
   // Replaced rather than written to: its other names keep what they have. What it was stays, but for the content.
-  if (existing) unlinkSync(file);
-  writeFileSync(file, mkfile.data, { flag: 'wx', mode: 0o600 });
-  const owner = resolveOwner(mkfile.owner, owners) ?? existing;
-  if (owner) lchownSync(file, owner.uid, owner.gid);
-  chmodSync(file, existing ? existing.mode & 0o7777 : mkfile.mode & 0o777);
-  if (mkfile.timestamp !== undefined) utimens(file, mkfile.timestamp, mkfile.timestamp);
+  if (existing) tree.remove(file);
+  const metadata = {
+    owner: resolveOwner(mkfile.owner, owners) ?? existing,
+    mode: existing?.mode ?? mkfile.mode & 0o777,
+    times: sameTimes(mkfile.timestamp),
+  };
+  tree.add(file, { kind: 'file', metadata, data: mkfile.data });
 }
 
-function applySymlink(symlink: FileSymlink, { target, owners }: PreparedAction): void {
-  const file = resolveInRoot(target, symlink.newPath);
-  symlinkSync(symlink.oldPath, file);
-  const owner = resolveOwner(symlink.owner, owners);
-  if (owner) lchownSync(file, owner.uid, owner.gid);
-  if (symlink.timestamp !== undefined) utimens(file, symlink.timestamp, symlink.timestamp);
+function applySymlink(symlink: FileSymlink, { owners }: PreparedAction, tree: TreeMaker): void {
+  const file = resolveInTree(tree, toByteString(symlink.newPath));
+  const metadata = {
+    owner: resolveOwner(symlink.owner, owners),
+    times: sameTimes(symlink.timestamp),
+  };
+  tree.add(file, { kind: 'symlink', metadata, target: toByteString(symlink.oldPath) });
 }
 
 /** A wildcard that matches nothing removes nothing; a plain name that does not exist is an error unless allowed. */
-function applyRm(rm: FileRm, root: string): void {
+function applyRm(rm: FileRm, tree: TreeMaker): void {
   const name = path.posix.resolve('/', rm.path);
   if (name === '/') throw new KilnError('invalid_argument', 'cannot remove the root directory');
   if (rm.allowWildcard) {
-    for (const { file } of matchesOf(root, name))
-      rmSync(toSystemPath(file), { recursive: true, force: true });
+    for (const { file } of findMatches(tree, name, { followLast: false }) ?? []) tree.remove(file);
     return;
   }
-  const file = resolveInRoot(root, name, { followLast: false });
-  if (!rm.allowNotFound && !lstatSync(file, { throwIfNoEntry: false })) {
+  const file = resolveInTree(tree, toByteString(name), { followLast: false });
+  if (!rm.allowNotFound && !tree.lookup(file)) {
     throw new KilnError('not_found', `cannot remove ${name}: it does not exist`);
   }
-  rmSync(file, { recursive: true, force: true });
-}
-
-function matchesOf(root: string, pattern: string): ReturnType<typeof findMatches> {
-  try {
-    return findMatches(root, pattern, { followLast: false });
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  }
+  tree.remove(file);
 }
 
 /** Host paths mean nothing to whoever wrote the change. */

@@ -1,11 +1,13 @@
-import { lstatSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import { hasWildcard, PatternMatcher } from '../base/pattern/pattern.ts';
-import { resolveInRoot } from '../base/rooted-path.ts';
-import { type ByteString, fromByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { type ByteString, fromByteString, toByteString } from '../base/text/byte-string.ts';
 import { nearestName } from '../base/text/nearest-name.ts';
 import type { FileCopy } from '../llb/op.ts';
+import { DirectoryTree } from '../tree/directory-tree.ts';
+import { resolveInTree } from '../tree/resolve-in-tree.ts';
+import { lookupIfThere, parentOf, pathIn, type Tree } from '../tree/tree.ts';
+import type { TreeMaker } from '../tree/tree-maker.ts';
 import { isArchive, unpackArchive } from './archive.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches, type Match } from './find-matches.ts';
@@ -16,14 +18,15 @@ import { TreeCopier } from './tree-copier.ts';
 
 const defaultDirectoryMode = 0o755;
 
-/** Copies what `copy.src` names in the source tree to `copy.dest` in the target tree. Blocks. */
+/** Copies what `copy.src` names in the source tree to `copy.dest` in the tree that `tree` makes. Blocks. */
 export async function applyCopy(
   copy: FileCopy,
-  { target, source, owners }: PreparedAction,
+  { source, owners }: PreparedAction,
+  tree: TreeMaker,
   throwIfAborted: () => void,
 ): Promise<void> {
   if (!source) throw new KilnError('internal', `copy of ${copy.src}: no source tree was given`);
-  const root = source.path;
+  const from = new DirectoryTree(toByteString(source.path));
   const owner = resolveOwner(copy.owner, owners);
   const octal = copy.mode;
   const attributes: DirectoryAttributes = {
@@ -31,10 +34,10 @@ export async function applyCopy(
     owner,
     timestamp: copy.timestamp,
   };
-  if (!copy.createDestPath) requireParent(target, copy.dest);
-  for (const name of copy.requiredPaths) requireSource(root, name);
+  if (!copy.createDestPath) requireParent(tree, copy.dest);
+  for (const name of copy.requiredPaths) requireSource(from, name);
   const newCopier = () =>
-    new TreeCopier({
+    new TreeCopier(tree, {
       owner,
       mode:
         copy.modeString !== ''
@@ -49,113 +52,107 @@ export async function applyCopy(
       throwIfAborted,
     });
 
-  for (const match of findSources(root, copy)) {
-    if (copy.unpackArchive && (await unpackedInto(target, copy, match, root, attributes, throwIfAborted)))
+  for (const match of findSources(from, copy)) {
+    if (copy.unpackArchive && (await unpackedInto(tree, copy, match, from, attributes, throwIfAborted)))
       continue;
-    const made = copyOne(newCopier(), target, copy, match, attributes);
-    setTimes(made, copy.timestamp);
+    setTimes(tree, copyOne(newCopier(), tree, copy, from, match, attributes), copy.timestamp);
   }
 }
 
-/** What the copy names in the source tree at `root`. Throws `not_found`. */
-export function findSources(root: string, copy: FileCopy): Match[] {
+/** What the copy names in the source tree. Throws `not_found`. */
+export function findSources(source: Tree, copy: FileCopy): Match[] {
   const options = { followLast: copy.followSymlink };
   if (!copy.allowWildcard) {
-    const file = toByteString(resolveInRoot(root, copy.src, options));
-    requireSource(root, copy.src);
+    const file = resolveInTree(source, toByteString(copy.src), options);
+    requireSource(source, copy.src);
     return [{ file, name: toByteString(path.posix.resolve('/', copy.src)) }];
   }
   const pattern = path.posix.resolve('/', copy.src);
-  let matches: Match[];
-  try {
-    matches = findMatches(root, pattern, { followLast: copy.followSymlink });
-  } catch (error) {
-    throw (error as { code?: unknown }).code === 'ENOENT' ? missing(root, copy.src) : error;
-  }
-  const present = matches.filter(({ file }) => lstatSync(toSystemPath(file), { throwIfNoEntry: false }));
+  const matches = findMatches(source, pattern, options);
+  if (!matches) throw missing(source, copy.src);
+  const present = matches.filter(({ file }) => source.lookup(file));
   if (present.length === 0) {
     // What has no wildcard names one file, which has to be there.
     if (copy.allowEmptyWildcard && hasWildcard(pattern)) return [];
-    throw missing(root, copy.src);
+    throw missing(source, copy.src);
   }
-  return copy.followSymlink ? present.map((match) => followed(root, match)) : present;
+  return copy.followSymlink ? present.map((match) => followed(source, match)) : present;
 }
 
-function followed(root: string, match: Match): Match {
-  if (!lstatSync(toSystemPath(match.file)).isSymbolicLink()) return match;
-  const file = resolveInRoot(root, fromByteString(match.name));
-  if (!lstatSync(file, { throwIfNoEntry: false })) throw missing(root, fromByteString(match.name));
-  return { file: toByteString(file), name: match.name };
+function followed(source: Tree, match: Match): Match {
+  if (source.lookup(match.file)?.kind !== 'symlink') return match;
+  const file = resolveInTree(source, match.name);
+  if (!source.lookup(file)) throw missing(source, fromByteString(match.name));
+  return { file, name: match.name };
 }
 
-/** Answers the directories it made on the way to the destination. */
+/** Returns the directories it made on the way to the destination. */
 function copyOne(
   copier: TreeCopier,
-  root: string,
+  tree: TreeMaker,
   copy: FileCopy,
+  source: DirectoryTree,
   { file, name }: Match,
   attributes: DirectoryAttributes,
-): string[] {
-  const isDirectory = lstatSync(toSystemPath(file)).isDirectory();
+): ByteString[] {
+  const isDirectory = source.lookup(file)?.kind === 'directory';
   // `dir/` and `dir/.` say that the destination is a directory, so it is made; otherwise only its parent is.
   const names = copy.dest.split('/');
   const last = names.at(-1);
   const container =
     last === '' || last === '.' ? copy.dest : path.posix.dirname(path.posix.resolve('/', copy.dest));
-  const made = makeDirectories(resolveInRoot(root, container), attributes);
+  const made = makeDirectories(tree, resolveInTree(tree, toByteString(container)), attributes);
 
-  const dest = resolveInRoot(root, copy.dest);
-  const existing = statSync(dest, { throwIfNoEntry: false });
+  const dest = resolveInTree(tree, toByteString(copy.dest));
+  const existing = lookupIfThere(tree, dest);
   const goesInside = isDirectory
     ? existing !== undefined && !copy.dirCopyContents
-    : existing?.isDirectory() === true;
-  const destBytes = toByteString(dest);
+    : existing?.kind === 'directory';
   const base = name.slice(name.lastIndexOf('/') + 1);
-  const target: ByteString =
-    goesInside && base !== '' ? `${destBytes === '/' ? '' : destBytes}/${base}` : destBytes;
+  const target = goesInside && base !== '' ? pathIn(dest, base) : dest;
   const makeTarget = isDirectory && copy.dirCopyContents && existing === undefined;
-  made.push(...makeDirectories(makeTarget ? dest : goesInside ? dest : path.dirname(dest), attributes));
-  copier.copy(file, target);
+  made.push(...makeDirectories(tree, makeTarget || goesInside ? dest : parentOf(dest), attributes));
+  copier.copy(source.fileAt(file), target);
   return made;
 }
 
-/** Answers whether the match was an archive, then unpacked. */
+/** Returns whether the match was an archive, then unpacked. */
 async function unpackedInto(
-  target: string,
+  tree: TreeMaker,
   copy: FileCopy,
   match: Match,
-  root: string,
+  source: DirectoryTree,
   attributes: DirectoryAttributes,
   throwIfAborted: () => void,
 ): Promise<boolean> {
-  const { file } = followed(root, match);
-  if (!lstatSync(toSystemPath(file)).isFile() || !(await isArchive(file))) return false;
-  const dir = resolveInRoot(target, copy.dest);
-  const made = makeDirectories(dir, { ...attributes, mode: defaultDirectoryMode });
-  await unpackArchive(file, toByteString(dir), attributes.owner, throwIfAborted);
-  setTimes(made, copy.timestamp);
+  const { file } = followed(source, match);
+  if (source.lookup(file)?.kind !== 'file' || !(await isArchive(source.fileAt(file)))) return false;
+  const dir = resolveInTree(tree, toByteString(copy.dest));
+  const made = makeDirectories(tree, dir, { ...attributes, mode: defaultDirectoryMode });
+  await unpackArchive(source.fileAt(file), tree, dir, attributes.owner, throwIfAborted);
+  setTimes(tree, made, copy.timestamp);
   return true;
 }
 
-function requireParent(root: string, dest: string): void {
-  const parent = path.dirname(resolveInRoot(root, dest));
-  if (lstatSync(parent, { throwIfNoEntry: false })) return;
+function requireParent(tree: Tree, dest: string): void {
+  const parent = parentOf(resolveInTree(tree, toByteString(dest)));
+  if (tree.lookup(parent)) return;
   throw new KilnError('not_found', `cannot copy to ${dest}: its directory does not exist`);
 }
 
-function requireSource(root: string, name: string): void {
-  const file = resolveInRoot(root, name, { followLast: false });
-  if (!lstatSync(file, { throwIfNoEntry: false })) throw missing(root, name);
+function requireSource(source: Tree, name: string): void {
+  const file = resolveInTree(source, toByteString(name), { followLast: false });
+  if (!source.lookup(file)) throw missing(source, name);
 }
 
 /** `not_found`, with what does exist there and has almost the same name. */
-function missing(root: string, name: string): KilnError {
+function missing(source: Tree, name: string): KilnError {
   const wanted = path.posix.resolve('/', name);
   const names = wanted.split('/').filter(Boolean);
   for (let depth = 0; depth < names.length; depth++) {
-    const dir = resolveInRoot(root, names.slice(0, depth).join('/'));
-    if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) break;
-    const entries = readdirSync(dir);
+    const dir = resolveInTree(source, toByteString(names.slice(0, depth).join('/')));
+    if (lookupIfThere(source, dir)?.kind !== 'directory') break;
+    const entries = source.names(dir).map(fromByteString);
     if (entries.includes(names[depth]!)) continue;
     const nearest = nearestName(names[depth]!, entries);
     if (nearest === undefined) break;

@@ -3,9 +3,12 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { type ByteString, fromByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { readLayerTar } from '../layer-blob/compression/layer-stream.ts';
-import { isWhiteoutEntry, LayerExtractor } from '../layer-blob/layer-extractor.ts';
 import type { TarEntry } from '../layer-blob/tar/tar-entry.ts';
-import { type TarHandler, TarParser } from '../layer-blob/tar/tar-parser.ts';
+import type { TarHandler } from '../layer-blob/tar/tar-handler.ts';
+import { TarParser } from '../layer-blob/tar/tar-parser.ts';
+import { LayerExtractor } from '../layer-blob/unpack/layer-extractor.ts';
+import { isWhiteoutEntry } from '../layer-blob/whiteout-format.ts';
+import type { TreeMaker } from '../tree/tree-maker.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 
 interface Decompressor {
@@ -46,16 +49,17 @@ export async function isArchive(file: ByteString): Promise<boolean> {
 }
 
 /**
- * Unpacks an archive into the directory `dir`. Entries keep what the archive says of them, but for the owner if one
- * is given. Names and links in it cannot lead out of `dir`.
+ * Unpacks an archive into the directory `directory` of a tree. Entries keep what the archive says of them, but for the owner if one
+ * is given. Names and links in it cannot lead out of the directory.
  */
 export async function unpackArchive(
   file: ByteString,
-  dir: ByteString,
+  tree: TreeMaker,
+  directory: ByteString,
   owner: OwnerNumbers | undefined,
   throwIfAborted: () => void,
 ): Promise<void> {
-  using extractor = new LayerExtractor(dir, 'archive');
+  const extractor = new LayerExtractor({ form: 'archive', tree, directory });
   const parser = new TarParser(new ArchiveEntries(extractor, owner));
   for await (const chunk of readTar(file, () => parser.isAtEnd)) {
     throwIfAborted();

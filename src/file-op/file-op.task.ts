@@ -1,4 +1,6 @@
+import { toByteString } from '../base/text/byte-string.ts';
 import type { Task } from '../base/threads/task.ts';
+import { DirectoryTreeMaker } from '../tree/directory-tree-maker.ts';
 import { applyChange } from './apply-change.ts';
 import type { PreparedAction, UnmountedLayer } from './file-op.ts';
 import { LayerTarget } from './layer-target.ts';
@@ -9,16 +11,22 @@ export interface FileOpInput {
   readonly layer: UnmountedLayer | undefined;
 }
 
-/** Answers how many actions were applied. */
+/** Returns how many actions were applied. */
 const applyActions: Task<FileOpInput, number> = async ({ actions, layer }, context) => {
-  const target = layer && new LayerTarget(layer.dir, layer.lowerDirs);
-  for (const [index, action] of actions.entries()) {
+  const [first] = actions;
+  if (!first) return 0;
+  using tree = new DirectoryTreeMaker(toByteString(first.target));
+  const target = layer && new LayerTarget(tree, layer.lowerDirs);
+  let applied = 0;
+  for (const action of actions) {
     context.throwIfAborted();
     const next = target?.prepare(action) ?? 'apply';
-    if (next === 'mount') return index;
-    if (next === 'apply') await applyChange(action, () => context.throwIfAborted());
+    if (next === 'mount') break;
+    if (next === 'apply') await applyChange(action, tree, () => context.throwIfAborted());
+    applied++;
   }
-  return actions.length;
+  tree.finish();
+  return applied;
 };
 
 export default applyActions;

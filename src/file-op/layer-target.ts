@@ -1,12 +1,10 @@
-import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
-import path from 'node:path';
-import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { utimens } from '../linux/utimens.ts';
-import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
+import { type ByteString, toByteString } from '../base/text/byte-string.ts';
 import type { FileCopy } from '../llb/op.ts';
+import { DirectoryTree } from '../tree/directory-tree.ts';
 import { type MergedDirectory, type MergedEntry, treeBelow } from '../tree/merged-directory.ts';
-import { isOverlayMark } from '../tree/overlay-marks.ts';
 import { namesOf } from '../tree/resolve-merged.ts';
+import { pathIn, type Tree } from '../tree/tree.ts';
+import type { LayerMaker } from '../tree/tree-maker.ts';
 import { findSources } from './apply-copy.ts';
 import type { PreparedAction } from './file-op.ts';
 import type { Match } from './find-matches.ts';
@@ -24,12 +22,12 @@ type Found =
  * them up. Whatever changes, replaces, removes or follows something of the layers below needs a mount.
  */
 export class LayerTarget {
-  readonly #dir: string;
+  readonly #layer: LayerMaker;
   readonly #below: MergedDirectory;
 
   /** `lowerDirs` topmost first, as for overlayfs. */
-  constructor(dir: string, lowerDirs: readonly string[]) {
-    this.#dir = dir;
+  constructor(layer: LayerMaker, lowerDirs: readonly string[]) {
+    this.#layer = layer;
     this.#below = treeBelow(lowerDirs.map(toByteString));
   }
 
@@ -58,11 +56,10 @@ export class LayerTarget {
     if (copy.unpackArchive || !source) return false;
     const found = this.#find(copy.dest);
     if (found.kind !== 'directory') return found.kind === 'absent';
-    return sourcesOf(copy, source.path).every(({ file, name }) => {
-      const contents = copy.dirCopyContents && lstatSync(toSystemPath(file)).isDirectory();
-      const names = contents
-        ? readdirSync(toSystemPath(file), 'latin1')
-        : [name.slice(name.lastIndexOf('/') + 1)];
+    const from = new DirectoryTree(toByteString(source.path));
+    return sourcesOf(copy, from).every(({ file, name }) => {
+      const contents = copy.dirCopyContents && from.lookup(file)?.kind === 'directory';
+      const names = contents ? from.names(file) : [name.slice(name.lastIndexOf('/') + 1)];
       return names.every((each) => each !== '' && !found.directory.lookup(each));
     });
   }
@@ -81,55 +78,48 @@ export class LayerTarget {
 
   /** Whether an earlier action put something on the way into the layer that is no directory, or a link in its place. */
   #leadsAway(name: string): boolean {
-    const parts = namesOf(name);
-    let at = this.#dir;
+    const parts = namesOf(toByteString(name));
+    let at = '';
     for (const [index, part] of parts.entries()) {
-      at = path.join(at, part);
-      const stats = lstatSync(at, { throwIfNoEntry: false });
-      if (!stats) return false;
-      if (index < parts.length - 1 ? !stats.isDirectory() : stats.isSymbolicLink()) return true;
+      at = pathIn(at, part);
+      const found = this.#layer.lookup(at);
+      if (!found) return false;
+      if (index < parts.length - 1 ? found.kind !== 'directory' : found.kind === 'symlink') return true;
     }
     return false;
   }
 
   #isInLayer(name: string): boolean {
-    return lstatSync(path.join(this.#dir, ...namesOf(name)), { throwIfNoEntry: false }) !== undefined;
+    return this.#layer.lookup(namesOf(toByteString(name)).join('/')) !== undefined;
   }
 
   /** Copies up the directories of the layers below that lie on the way to `name`. */
   #ready(name: string): 'apply' {
     let directory = this.#below;
-    let at = this.#dir;
-    const made: { readonly at: string; readonly entry: MergedEntry }[] = [];
-    for (const part of namesOf(name)) {
-      const entry = directory.lookup(toByteString(part));
+    let at = '';
+    const made: { readonly at: ByteString; readonly entry: MergedEntry }[] = [];
+    for (const part of namesOf(toByteString(name))) {
+      const entry = directory.lookup(part);
       if (!entry?.directory) break;
       directory = entry.directory;
-      at = path.join(at, part);
-      if (lstatSync(at, { throwIfNoEntry: false })) continue;
-      copyUp(entry, at);
+      at = pathIn(at, part);
+      if (this.#layer.lookup(at)) continue;
+      this.#layer.copyUp(at, entry);
       made.push({ at, entry });
     }
     // Making a directory changes the time of the one it is in.
-    for (const { at: dir, entry } of made.reverse()) utimens(dir, entry.stats.atimeNs, entry.stats.mtimeNs);
+    for (const { at: dir, entry } of made.reverse()) {
+      const { atimeNs: access, mtimeNs: modification } = entry.stats;
+      this.#layer.setMetadata(dir, { times: { access, modification } });
+    }
     return 'apply';
   }
 }
 
-function copyUp({ path: from, stats }: MergedEntry, to: string): void {
-  mkdirSync(to);
-  lchownSync(to, Number(stats.uid), Number(stats.gid));
-  chmodSync(to, Number(stats.mode & 0o7777n));
-  for (const name of listXattrs(toSystemPath(from))) {
-    const value = isOverlayMark(name) ? undefined : getXattr(toSystemPath(from), name);
-    if (value) setXattr(to, name, value);
-  }
-}
-
 /** None when there is something wrong with them, which applying the copy will say. */
-function sourcesOf(copy: FileCopy, root: string): Match[] {
+function sourcesOf(copy: FileCopy, source: Tree): Match[] {
   try {
-    return findSources(root, copy);
+    return findSources(source, copy);
   } catch {
     return [];
   }

@@ -1,8 +1,9 @@
-import { chmodSync, lchownSync, lstatSync, mkdirSync } from 'node:fs';
-import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import { utimens } from '../linux/utimens.ts';
+import { type ByteString, fromByteString } from '../base/text/byte-string.ts';
+import { parentOf } from '../tree/tree.ts';
+import type { TreeMaker } from '../tree/tree-maker.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
+import { sameTimes } from './same-times.ts';
 
 /** What new directories get. */
 export interface DirectoryAttributes {
@@ -13,28 +14,32 @@ export interface DirectoryAttributes {
 }
 
 /**
- * Makes `dir` (resolved inside its root already) and the parents it lacks. Existing ones stay as they are. Answers the
+ * Makes the directory `dir`, to which no link leads, and the parents it lacks. Existing ones stay as they are. Returns the
  * new ones, outermost first; making more in them changes their times again, see `setTimes`. Blocks.
  */
-export function makeDirectories(dir: string, attributes: DirectoryAttributes): string[] {
-  const stat = lstatSync(dir, { throwIfNoEntry: false });
-  if (stat?.isDirectory()) return [];
-  if (stat) throw new KilnError('failed_precondition', `${dir} exists and is not a directory`);
-  const made = makeDirectories(path.dirname(dir), attributes);
-  makeDirectory(dir, attributes);
+export function makeDirectories(
+  tree: TreeMaker,
+  dir: ByteString,
+  attributes: DirectoryAttributes,
+): ByteString[] {
+  const found = tree.lookup(dir);
+  if (found?.kind === 'directory') return [];
+  if (found) {
+    throw new KilnError('failed_precondition', `/${fromByteString(dir)} exists and is not a directory`);
+  }
+  const made = makeDirectories(tree, parentOf(dir), attributes);
+  makeDirectory(tree, dir, attributes);
   return [...made, dir];
 }
 
 /** Throws EEXIST. */
-export function makeDirectory(dir: string, { mode, owner }: DirectoryAttributes): void {
-  mkdirSync(dir);
-  if (owner) lchownSync(dir, owner.uid, owner.gid);
-  // Not by mkdir: the umask and a parent's set-group-id bit would have their say.
-  chmodSync(dir, mode);
+export function makeDirectory(tree: TreeMaker, dir: ByteString, { mode, owner }: DirectoryAttributes): void {
+  tree.add(dir, { kind: 'directory', metadata: { mode, owner } });
 }
 
 /** Gives directories their time, innermost first, once nothing more is made in them. */
-export function setTimes(dirs: readonly string[], timestamp: bigint | undefined): void {
-  if (timestamp === undefined) return;
-  for (const dir of dirs.toReversed()) utimens(dir, timestamp, timestamp);
+export function setTimes(tree: TreeMaker, dirs: readonly ByteString[], timestamp: bigint | undefined): void {
+  const times = sameTimes(timestamp);
+  if (!times) return;
+  for (const dir of dirs.toReversed()) tree.setMetadata(dir, { times });
 }

@@ -1,24 +1,9 @@
-import {
-  type BigIntStats,
-  chmodSync,
-  lchownSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  unlinkSync,
-} from 'node:fs';
+import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import type { PatternMatch, PatternMatcher } from '../base/pattern/pattern.ts';
 import { type ByteString, fromByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { type CopyChanges, SourceFile } from '../linux/copy-file.ts';
-import { mknod } from '../linux/mknod.ts';
-import { utimens } from '../linux/utimens.ts';
-import { copyXattrs } from '../linux/xattr.ts';
-import { isForeignMark, isWhiteout } from '../tree/overlay-marks.ts';
+import { pathIn } from '../tree/tree.ts';
+import type { EntryChanges, TreeMaker } from '../tree/tree-maker.ts';
 import type { ModeChange } from './mode-change.ts';
 import type { OwnerNumbers } from './resolve-owner.ts';
 
@@ -39,7 +24,9 @@ export interface TreeCopierOptions {
 
 /** Where the walk is: a source directory and the directory that its entries go to. */
 interface Level {
+  /** On this machine. */
   readonly source: ByteString;
+  /** In the tree that is made. */
   readonly target: ByteString;
   /** Relative to what is copied, `''` at the top. */
   readonly path: ByteString;
@@ -50,34 +37,29 @@ interface Level {
   state: 'absent' | 'made' | 'merged';
 }
 
-const typeMask = 0o170000n;
-const socketType = 0o140000n;
-const linkType = 0o120000n;
-const fileType = 0o100000n;
-
 /**
  * Copies a file or a tree the way `cp -a` does: owners, modes, times to the nanosecond, extended attributes, hard links
  * among the copied files, device nodes and holes are kept. Links are copied, never followed; so with a source and a
  * target inside their roots, everything stays inside. All calls block.
  */
 export class TreeCopier {
+  readonly #tree: TreeMaker;
   readonly #options: TreeCopierOptions;
-  /** Where the first name of a file with several went, by device and inode. */
-  readonly #firstNames = new Map<string, ByteString>();
-  readonly #changes: CopyChanges;
+  readonly #changes: EntryChanges;
 
-  constructor(options: TreeCopierOptions) {
+  constructor(tree: TreeMaker, options: TreeCopierOptions) {
     const { owner, mode, timestamp } = options;
+    this.#tree = tree;
     this.#options = options;
-    this.#changes = { owner, timestamp, mode: mode && ((own) => mode(own, false)) };
+    this.#changes = { owner, timestamp, mode, firstNames: new Map() };
   }
 
-  /** A directory's contents are merged into a directory `target`; the parent of `target` exists. */
+  /** `source`: a path of this machine. A directory's contents are merged into a directory `target`; the parent of `target` exists. */
   copy(source: ByteString, target: ByteString): void {
     const stats = lstatOf(source);
     if (!stats.isDirectory()) {
       this.#clear(target, stats);
-      this.#copyEntry(source, target, stats);
+      this.#tree.copy(target, { path: source, stats }, this.#changes);
       return;
     }
     const level: Level = {
@@ -91,7 +73,7 @@ export class TreeCopier {
     };
     this.#enter(level, stats);
     this.#copyEntries(level);
-    if (level.state === 'made') this.#copyAttributes(source, target, stats);
+    if (level.state === 'made') this.#tree.copyMetadata(target, { path: source, stats }, this.#changes);
     else this.#copyTimes(target, stats);
   }
 
@@ -101,7 +83,7 @@ export class TreeCopier {
       encoding: 'latin1',
     })) {
       this.#options.throwIfAborted();
-      const path = level.path === '' ? entry.name : `${level.path}/${entry.name}`;
+      const path = pathIn(level.path, entry.name);
       const { include, exclude } = this.#options;
       const name = include || exclude ? fromByteString(path) : '';
       const included = include?.enter(level.included!, name);
@@ -110,7 +92,7 @@ export class TreeCopier {
         (included === undefined || include!.selects(included)) &&
         (excluded === undefined || !exclude!.selects(excluded));
       const source = `${level.source}/${entry.name}`;
-      const target = `${level.target}/${entry.name}`;
+      const target = pathIn(level.target, entry.name);
       if (entry.isDirectory()) {
         if (!selected && this.#isIdleBelow(included, excluded, name)) continue;
         this.#copyDirectory(
@@ -124,8 +106,7 @@ export class TreeCopier {
         if (!stats && !entry.isFile()) continue;
         this.#makeParents(level);
         if (level.state === 'merged') this.#clear(target, undefined);
-        if (stats) this.#copyEntry(source, target, stats);
-        else this.#copyFile(source, target);
+        this.#tree.copy(target, { path: source, stats }, this.#changes);
       }
     }
   }
@@ -153,7 +134,7 @@ export class TreeCopier {
     this.#copyEntries(level);
     // A directory that exists takes over everything from one that is selected, and nothing from one on the way.
     if (level.state === 'made' || (level.state === 'merged' && selected)) {
-      this.#copyAttributes(level.source, level.target, stats);
+      this.#tree.copyMetadata(level.target, { path: level.source, stats }, this.#changes);
     }
   }
 
@@ -166,84 +147,36 @@ export class TreeCopier {
 
   #enter(level: Level, stats: BigIntStats): void {
     const isFresh = level.parent?.state === 'made';
-    const existing = isFresh ? undefined : lstatSync(toSystemPath(level.target), { throwIfNoEntry: false });
-    if (existing?.isDirectory()) {
+    const existing = isFresh ? undefined : this.#tree.lookup(level.target);
+    if (existing?.kind === 'directory') {
       level.state = 'merged';
       return;
     }
     if (existing) this.#clear(level.target, stats);
-    mkdirSync(toSystemPath(level.target), 0o700);
+    this.#tree.add(level.target, { kind: 'directory', metadata: { mode: 0o700 } });
     level.state = 'made';
   }
 
   /** Removes what is in the way at `target`. `stats` is of the source when that is known to be a directory. */
   #clear(target: ByteString, stats: BigIntStats | undefined): void {
-    const file = toSystemPath(target);
-    const existing = lstatSync(file, { throwIfNoEntry: false });
+    const existing = this.#tree.lookup(target);
     if (!existing) return;
-    if (this.#options.replace) rmSync(file, { recursive: true });
-    else if (stats?.isDirectory()) {
-      throw new KilnError(
-        'failed_precondition',
-        `cannot copy a directory over ${fromByteString(target)}, which is none`,
-      );
-    } else if (existing.isDirectory()) {
-      throw new KilnError(
-        'failed_precondition',
-        `cannot copy a file over the directory ${fromByteString(target)}`,
-      );
-    } else unlinkSync(file);
-  }
-
-  /** Anything but a directory; nothing is at `target`. */
-  #copyEntry(source: ByteString, target: ByteString, stats: BigIntStats): void {
-    const to = toSystemPath(target);
-    switch (stats.mode & typeMask) {
-      case fileType:
-        this.#copyFile(source, target);
-        return;
-      case linkType:
-        symlinkSync(readlinkSync(toSystemPath(source), 'buffer'), to);
-        break;
-      case socketType:
-        // Nobody listens on a copied socket: an empty file keeps its place.
-        mknod(to, Number(fileType) | 0o600);
-        break;
-      default:
-        // Only a plain tree can have it; in a layer it would delete.
-        if (isWhiteout(stats)) return;
-        mknod(to, Number(stats.mode & typeMask) | 0o600, stats.rdev);
+    if (!this.#options.replace) {
+      const name = `/${fromByteString(target)}`;
+      if (stats?.isDirectory()) {
+        throw new KilnError('failed_precondition', `cannot copy a directory over ${name}, which is none`);
+      }
+      if (existing.kind === 'directory') {
+        throw new KilnError('failed_precondition', `cannot copy a file over the directory ${name}`);
+      }
     }
-    this.#copyAttributes(source, target, stats);
+    this.#tree.remove(target);
   }
 
-  #copyFile(source: ByteString, target: ByteString): void {
-    using file = new SourceFile(toSystemPath(source));
-    const first = file.identity === undefined ? undefined : this.#firstNames.get(file.identity);
-    if (first !== undefined) {
-      linkSync(toSystemPath(first), toSystemPath(target));
-      return;
-    }
-    if (file.identity !== undefined) this.#firstNames.set(file.identity, target);
-    file.copyTo(toSystemPath(target), this.#changes, isForeignMark);
-  }
-
-  #copyAttributes(source: ByteString, target: ByteString, stats: BigIntStats): void {
-    const { owner, mode } = this.#options;
-    const to = toSystemPath(target);
-    lchownSync(to, owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
-    copyXattrs(toSystemPath(source), to, isForeignMark);
-    // After the ACL, which brings a mode of its own.
-    if (!stats.isSymbolicLink()) {
-      const own = Number(stats.mode) & 0o7777;
-      chmodSync(to, mode ? mode(own, stats.isDirectory()) : own);
-    }
-    this.#copyTimes(target, stats);
-  }
-
-  #copyTimes(target: ByteString, stats: BigIntStats): void {
+  #copyTimes(target: ByteString, { atimeNs, mtimeNs }: BigIntStats): void {
     const { timestamp } = this.#options;
-    utimens(toSystemPath(target), timestamp ?? stats.atimeNs, timestamp ?? stats.mtimeNs);
+    const times = { access: timestamp ?? atimeNs, modification: timestamp ?? mtimeNs };
+    this.#tree.setMetadata(target, { times });
   }
 }
 

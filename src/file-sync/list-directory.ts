@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { KilnError } from '../base/errors.ts';
+import { fromByteString } from '../base/text/byte-string.ts';
 import type { Session, SyncRequest } from '../session/session.ts';
-import { displayPath } from './protocol/file-stat.ts';
 import { decodePacket, PacketEncoder } from './protocol/packet.ts';
 import { openSync } from './sync-directory.ts';
 
@@ -36,7 +36,7 @@ export async function listDirectory(
       await stream.send(encoder.encode({ kind: 'fin' }));
       continue;
     }
-    const path = displayPath(packet.stat.path);
+    const path = fromByteString(packet.stat.path);
     const parent = posix.dirname(path);
     if ((parent === '.' ? '' : parent) === directory) names.push(posix.basename(path));
     if (names.length > limit) {

@@ -13,13 +13,13 @@ import { blockFormat } from './compression/block-codec.ts';
 import { BlockRing, type SharedBlockRing } from './compression/block-ring.ts';
 import type { ConvertLayerInput } from './convert-layer.task.ts';
 import type { Differ, DiffOptions, DiffResult, LayerTarget } from './differ.ts';
-import type { ExtractedLayer, ExtractLayerInput } from './extract-layer.task.ts';
+import type { ExtractedLayer, ExtractLayerInput } from './unpack/extract-layer.task.ts';
 import type { WriteLayerInput } from './write-layer.task.ts';
 
 const tasks = {
   write: new URL('./write-layer.task.ts', import.meta.url),
   convert: new URL('./convert-layer.task.ts', import.meta.url),
-  extract: new URL('./extract-layer.task.ts', import.meta.url),
+  extract: new URL('./unpack/extract-layer.task.ts', import.meta.url),
   compress: new URL('./compression/compress-blocks.task.ts', import.meta.url),
 };
 

@@ -6,6 +6,7 @@ import { isWhiteout } from '../tree/overlay-marks.ts';
 import type { ChangedFile, LayerChange } from './layer-changes.ts';
 import type { TarEntry, TarEntryType } from './tar/tar-entry.ts';
 import { TarWriter } from './tar/tar-writer.ts';
+import { whiteoutPrefix } from './whiteout-format.ts';
 
 /** Where the bytes of the archive go. */
 export interface TarSink {
@@ -15,10 +16,6 @@ export interface TarSink {
 }
 
 type XattrReader = (path: ByteString) => ReadonlyMap<string, ByteString> | undefined;
-
-/** Format of the OCI image layer specification for deletions. */
-export const whiteoutPrefix = '.wh.';
-export const opaqueWhiteout = '.wh..wh..opq';
 
 const nanosecondsPerSecond = 1_000_000_000n;
 

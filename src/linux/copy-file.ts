@@ -39,8 +39,8 @@ const second = 1_000_000_000n;
 /** What a copy gets instead of what its source has. */
 export interface CopyChanges {
   readonly owner?: { readonly uid: number; readonly gid: number };
-  /** The permission bits (07777), given those of the source. */
-  readonly mode?: (mode: number) => number;
+  /** The permission bits (07777), given those of the source and whether that is a directory. */
+  readonly mode?: (mode: number, isDirectory: boolean) => number;
   /** Access and modification time, in nanoseconds since 1970. */
   readonly timestamp?: bigint;
 }
@@ -83,7 +83,7 @@ export class SourceFile implements Disposable {
    * `changes` says. Blocks are shared where the file system can. Throws a SystemError, `EEXIST` where something has the name.
    */
   copyTo(target: PathLike, changes: CopyChanges, skipsXattr: (name: string) => boolean): void {
-    const mode = changes.mode ? changes.mode(this.#mode) : this.#mode;
+    const mode = changes.mode ? changes.mode(this.#mode, false) : this.#mode;
     const { uid, gid } = changes.owner ?? { uid: this.#uid, gid: this.#gid };
     const file = check(open(pathBytes(target), createFlags, mode & 0o777), 'open', target);
     try {

@@ -1,6 +1,7 @@
 import { type BigIntStats, lstatSync } from 'node:fs';
 import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { copyTimes, EntryCopier } from '../tree/entry-copier.ts';
+import { copyTimes } from '../tree/copy-entry.ts';
+import { EntryCopier } from '../tree/entry-copier.ts';
 import { type MergedDirectory, mergedTree } from '../tree/merged-directory.ts';
 
 /**

@@ -1,5 +1,8 @@
+import { toByteString } from '../base/text/byte-string.ts';
 import type { ImmutableRef, MountedView, MutableRef, RecordOptions } from '../ref/ref.ts';
 import type { RefFactory } from '../ref/ref-store.ts';
+import { DirectoryTreeMaker } from '../tree/directory-tree-maker.ts';
+import type { TreeMaker } from '../tree/tree-maker.ts';
 
 /** A tree that is made only when it turns out to be needed. Disposed without a commit, it is removed. */
 export class NewTree implements AsyncDisposable {
@@ -14,7 +17,7 @@ export class NewTree implements AsyncDisposable {
     this.#record = record;
   }
 
-  /** The empty directory to fill. */
+  /** The empty directory to fill, for programs that write files themselves. */
   async makeDirectory(): Promise<string> {
     const ref = await this.#make();
     const dir = await ref.plainDir();
@@ -23,7 +26,12 @@ export class NewTree implements AsyncDisposable {
     return this.#view.path;
   }
 
-  /** To be called once, after `makeDirectory`. */
+  /** To fill the tree, which is empty. The caller finishes, and disposes of, what is returned. */
+  async makeTree(): Promise<TreeMaker> {
+    return new DirectoryTreeMaker(toByteString(await this.makeDirectory()));
+  }
+
+  /** To be called once, after the tree was filled. */
   async commit(): Promise<ImmutableRef> {
     const ref = await this.#make();
     await this.#unmount();

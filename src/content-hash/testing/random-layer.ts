@@ -11,10 +11,11 @@ import {
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { Random } from '../../base/testing/random.ts';
 import { type ByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
-import { LayerExtractor } from '../../layer-blob/layer-extractor.ts';
 import type { TarEntry, TarEntryType } from '../../layer-blob/tar/tar-entry.ts';
+import { LayerExtractor } from '../../layer-blob/unpack/layer-extractor.ts';
 import { makeDevice, mknod } from '../../linux/mknod.ts';
 import { setXattr } from '../../linux/xattr.ts';
+import { DirectoryTreeMaker } from '../../tree/directory-tree-maker.ts';
 
 /** Few, so that layers meet; the hostile ones less often. */
 const names = ['a', 'b'];
@@ -155,7 +156,10 @@ const types: readonly TarEntryType[] = [
 
 /** Not all that the archive says is possible. */
 function unpack(layer: string, random: Random): void {
-  using extractor = new LayerExtractor(layer, random.chance(0.7) ? 'overlay' : 'tree');
+  using tree = new DirectoryTreeMaker(toByteString(layer));
+  const extractor = new LayerExtractor(
+    random.chance(0.7) ? { form: 'overlay', tree, below: [] } : { form: 'tree', tree },
+  );
   for (let count = random.below(20); count > 0; count--) {
     try {
       extractor.entry(randomEntry(random));

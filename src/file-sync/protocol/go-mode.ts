@@ -31,7 +31,7 @@ const unix = {
   sticky: 0o1000,
 } as const;
 
-export type FileKind = 'directory' | 'file' | 'symlink' | 'fifo' | 'char-device' | 'block-device';
+export type FileKind = 'directory' | 'file' | 'symlink' | 'fifo' | 'character-device' | 'block-device';
 
 /** What kind of file `mode` says; undefined for what no sender sends: sockets, irregular files, several kinds at once. */
 export function kindOfGoMode(mode: number): FileKind | undefined {
@@ -48,7 +48,7 @@ export function kindOfGoMode(mode: number): FileKind | undefined {
     case goMode.device:
       return 'block-device';
     case goMode.device | goMode.charDevice:
-      return 'char-device';
+      return 'character-device';
     default:
       return undefined;
   }
@@ -93,16 +93,4 @@ export function unixPermissions(mode: number): number {
     (mode & goMode.setgid ? unix.setgid : 0) |
     (mode & goMode.sticky ? unix.sticky : 0)
   );
-}
-
-/** The type bits of a special file for mknod(2). */
-export function unixTypeOf(kind: 'fifo' | 'char-device' | 'block-device'): number {
-  switch (kind) {
-    case 'fifo':
-      return unix.fifo;
-    case 'char-device':
-      return unix.char;
-    case 'block-device':
-      return unix.block;
-  }
 }

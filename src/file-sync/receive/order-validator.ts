@@ -1,4 +1,4 @@
-import { displayPath } from '../protocol/file-stat.ts';
+import { fromByteString } from '../../base/text/byte-string.ts';
 import { type SyncEntry, unreceivable } from './sync-entry.ts';
 
 /**
@@ -23,12 +23,12 @@ export class OrderValidator {
     while (this.#open.length > 1 && this.#open.at(-1)!.path !== dir) this.#open.pop();
     const parent = this.#open.at(-1)!;
     if (parent.path !== dir) throw unreceivable(path, 'its directory was not announced before it');
-    if (name <= parent.last) throw unreceivable(path, `it comes after ${displayPath(parent.last)}`);
+    if (name <= parent.last) throw unreceivable(path, `it comes after ${fromByteString(parent.last)}`);
     parent.last = name;
     if (entry.kind === 'directory') this.#open.push({ path, last: '' });
     else if (entry.kind === 'file') this.#linkable.add(path);
     else if (entry.kind === 'hard-link' && !this.#linkable.has(entry.target)) {
-      const target = displayPath(entry.target);
+      const target = fromByteString(entry.target);
       throw unreceivable(path, `it is a hard link to ${target}, which was not announced as a file`);
     }
   }

@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
-import { displayPath, type FileStat } from '../protocol/file-stat.ts';
+import { fromByteString } from '../../base/text/byte-string.ts';
+import type { FileStat } from '../protocol/file-stat.ts';
 import { kindOfGoMode, unixPermissions } from '../protocol/go-mode.ts';
 
 /** What every file has, whatever it is. */
@@ -20,7 +21,7 @@ export type SyncEntry = FileMetadata &
     | { readonly kind: 'hard-link'; readonly target: string }
     | { readonly kind: 'fifo' }
     | {
-        readonly kind: 'char-device' | 'block-device';
+        readonly kind: 'character-device' | 'block-device';
         readonly devMajor: number;
         readonly devMinor: number;
       }
@@ -52,10 +53,10 @@ export function entryOf(stat: FileStat): SyncEntry {
       return linkname === '' ? { ...metadata, kind } : { ...metadata, kind: 'hard-link', target: linkname };
     case 'symlink':
       if (linkname === '' || linkname.includes('\0')) {
-        throw unreceivable(path, `it is a symbolic link to ${JSON.stringify(displayPath(linkname))}`);
+        throw unreceivable(path, `it is a symbolic link to ${JSON.stringify(fromByteString(linkname))}`);
       }
       return { ...metadata, kind, target: linkname };
-    case 'char-device':
+    case 'character-device':
     case 'block-device':
       if (devMajor > largestMajor || devMinor > largestMinor) {
         throw unreceivable(path, `it is a device with the numbers ${devMajor}:${devMinor}`);
@@ -67,6 +68,6 @@ export function entryOf(stat: FileStat): SyncEntry {
 export function unreceivable(path: string, why: string): KilnError {
   return new KilnError(
     'invalid_argument',
-    `file sync: ${JSON.stringify(displayPath(path))} cannot be received: ${why}`,
+    `file sync: ${JSON.stringify(fromByteString(path))} cannot be received: ${why}`,
   );
 }

@@ -2,7 +2,9 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { PatternMatcher } from '../../base/pattern/pattern.ts';
-import { displayPath, type FileStat } from '../protocol/file-stat.ts';
+import { fromByteString, toByteString } from '../../base/text/byte-string.ts';
+import { DirectoryTreeMaker, type DirectoryTreeOptions } from '../../tree/directory-tree-maker.ts';
+import type { FileStat } from '../protocol/file-stat.ts';
 import { decodePacket, type Packet, PacketEncoder } from '../protocol/packet.ts';
 import { decodeManifest, encodeManifest, type ManifestEntry } from './manifest.ts';
 import { OrderValidator } from './order-validator.ts';
@@ -99,7 +101,7 @@ export class TreeReceiver implements Disposable {
     this.#outlet = outlet;
     const { target, metadataOnly } = options;
     if (target.kind === 'existing-tree') {
-      const writer = new TreeWriter(target.dir, { owner: options.owner, existing: true });
+      const writer = this.#writerIn(target.dir, 'replace');
       this.#phase = { kind: 'writing', writer, dir: target.dir };
     } else {
       this.#baseline = target.baseline && decodeManifest(target.baseline.manifest);
@@ -133,7 +135,7 @@ export class TreeReceiver implements Disposable {
 
   setDirectory(dir: string): void {
     if (this.#phase.kind !== 'waiting') return;
-    const writer = new TreeWriter(dir, { owner: this.#options.owner, existing: false });
+    const writer = this.#writerIn(dir, 'fail');
     this.#phase = { kind: 'writing', writer, dir };
     this.#advance();
   }
@@ -168,6 +170,11 @@ export class TreeReceiver implements Disposable {
     this.#phase = { kind: 'done' };
   }
 
+  #writerIn(dir: string, existing: DirectoryTreeOptions['existing']): TreeWriter {
+    const tree = new DirectoryTreeMaker(toByteString(dir), { existing, refusedXattrs: 'leave-out' });
+    return new TreeWriter(tree, this.#options.owner);
+  }
+
   #receiveStat(stat: FileStat): void {
     if (this.#options.metadataOnly && stat.path === metadataFile) {
       this.#stats++;
@@ -188,7 +195,7 @@ export class TreeReceiver implements Disposable {
     size.writeUInt32LE(encoded.length);
     this.#metadata.push(size, encoded);
     this.#parents = this.#parents.filter(({ stat }) => path.startsWith(`${stat.path}/`));
-    if (exceptions.matches(displayPath(path))) {
+    if (exceptions.matches(fromByteString(path))) {
       this.#announced.push(...this.#parents, announced);
       this.#parents = [];
     } else if (kind === 'directory') this.#parents.push(announced);
@@ -267,7 +274,7 @@ export class TreeReceiver implements Disposable {
       if (size === 0 && file.size > 0) {
         throw new KilnError(
           'aborted',
-          `nothing was sent of ${displayPath(file.path)}, a file of ${file.size} bytes: the sender cannot read it, or it changed`,
+          `nothing was sent of ${fromByteString(file.path)}, a file of ${file.size} bytes: the sender cannot read it, or it changed`,
           { hint: 'check its permissions, or leave it out with .dockerignore' },
         );
       }
@@ -275,7 +282,7 @@ export class TreeReceiver implements Disposable {
     } catch (error) {
       throw error instanceof KilnError
         ? error
-        : asKilnError(error).wrap(`cannot store ${displayPath(file.path)}`);
+        : asKilnError(error).wrap(`cannot store ${fromByteString(file.path)}`);
     }
     this.#requested.delete(id);
     this.#transferred++;
@@ -306,13 +313,20 @@ export class TreeReceiver implements Disposable {
     const { writer, dir: arrived } = this.#phase;
     const difference = this.#difference!;
     writer.finish();
-    updateTree({ dir, last: this.#baseline!, difference, arrived, owner: this.#options.owner });
+    updateTree({
+      dir: toByteString(dir),
+      last: this.#baseline!,
+      difference,
+      arrived: toByteString(arrived),
+      owner: this.#options.owner,
+    });
     if (this.#exceptions) rmSync(`${dir}/${metadataFile}`, { force: true });
     this.#finishTree(dir, 'in-place');
   }
 
   async #copyFrom(last: string): Promise<void> {
     const changed = new Set(this.#difference!.changed);
+    const root = toByteString(last);
     let copies = 0;
     for (const announced of this.#announced) {
       if (this.#phase.kind !== 'joining') return;
@@ -322,7 +336,7 @@ export class TreeReceiver implements Disposable {
       if (entry.kind === 'directory') this.#makeDirectory(writer, entry);
       else if (entry.kind !== 'file') writer.make(entry);
       else {
-        writer.copyFrom(last, entry);
+        writer.copyFrom(root, entry);
         if (++copies % copiesPerTurn === 0) await nextTurn();
       }
     }

@@ -2,7 +2,8 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Deferred, deferred } from '../../base/async/lifetime.ts';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
-import { byteString, displayPath, type FileStat, fsPath } from '../protocol/file-stat.ts';
+import { fromByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import type { FileStat } from '../protocol/file-stat.ts';
 import { goMode, hasData } from '../protocol/go-mode.ts';
 import { decodePacket, type Packet } from '../protocol/packet.ts';
 import type { SentTree } from './send.ts';
@@ -81,7 +82,7 @@ export class TreeSender {
   async #sendStats(): Promise<void> {
     let number = 0;
     for (const tree of [...this.#trees].sort((a, b) => ((a.prefix ?? '') < (b.prefix ?? '') ? -1 : 1))) {
-      const prefix = tree.prefix === undefined ? undefined : byteString(tree.prefix);
+      const prefix = tree.prefix === undefined ? undefined : toByteString(tree.prefix);
       if (prefix !== undefined) {
         this.#outlet.send({ kind: 'stat', stat: directoryStat(prefix, tree) });
         number++;
@@ -90,7 +91,7 @@ export class TreeSender {
       if (dir === undefined) continue;
       const walk = new TreeWalk({ includePatterns: [], excludePatterns: [], followPaths: [], ...tree, dir });
       for (const stat of walk.entries()) {
-        if (hasData(stat.mode)) this.#files.set(number, `${byteString(dir)}/${stat.path}`);
+        if (hasData(stat.mode)) this.#files.set(number, `${toByteString(dir)}/${stat.path}`);
         this.#outlet.send({ kind: 'stat', stat: prefix === undefined ? stat : withPrefix(stat, prefix) });
         number++;
         if (number % entriesPerTurn === 0) await this.#pause();
@@ -131,7 +132,7 @@ export class TreeSender {
   async #sendFile({ id, path }: RequestedFile): Promise<void> {
     let fd: number | undefined;
     try {
-      fd = openSync(fsPath(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      fd = openSync(toSystemPath(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
       for (;;) {
         const size = readSync(fd, this.#buffer, 0, packetBytes, null);
         if (size === 0) break;
@@ -142,7 +143,7 @@ export class TreeSender {
     } catch (error) {
       // What is gone, a link by now, or a socket, is sent as empty, for the receiver to judge by the stat.
       if (fd !== undefined || !['ENOENT', 'ENXIO', 'ELOOP'].includes(errnoOf(error) ?? '')) {
-        throw asKilnError(error).wrap(`cannot read ${displayPath(path)}`);
+        throw asKilnError(error).wrap(`cannot read ${fromByteString(path)}`);
       }
     } finally {
       if (fd !== undefined) closeSync(fd);

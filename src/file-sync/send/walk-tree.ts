@@ -1,9 +1,10 @@
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { asKilnError, errnoOf } from '../../base/errors.ts';
 import { type PatternMatch, PatternMatcher } from '../../base/pattern/pattern.ts';
+import { fromByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { majorOf, minorOf } from '../../linux/mknod.ts';
 import { getXattr, listXattrs } from '../../linux/xattr.ts';
-import { byteString, displayPath, type FileStat, fsPath } from '../protocol/file-stat.ts';
+import type { FileStat } from '../protocol/file-stat.ts';
 import { goMode, goModeOf, hasData, kindOfGoMode } from '../protocol/go-mode.ts';
 import { followPaths } from './follow-paths.ts';
 
@@ -48,7 +49,7 @@ export class TreeWalk {
   /** Throws `invalid_argument` for a malformed pattern. */
   constructor(options: WalkOptions) {
     this.#options = options;
-    this.#root = byteString(options.dir);
+    this.#root = toByteString(options.dir);
     const include = includePatterns(options);
     this.#include = include.length > 0 ? new PatternMatcher(include) : undefined;
     this.#exclude =
@@ -69,7 +70,7 @@ export class TreeWalk {
   *#directory(dir: string, parents: readonly Pending[], matches: Matches): Generator<FileStat> {
     for (const name of this.#names(dir)) {
       const path = dir === '' ? name : `${dir}/${name}`;
-      const text = displayPath(path);
+      const text = fromByteString(path);
       const own: Matches = {
         include: this.#include?.enter(matches.include, text) ?? matches.include,
         exclude: this.#exclude?.enter(matches.exclude, text) ?? matches.exclude,
@@ -108,7 +109,7 @@ export class TreeWalk {
       return readdirSync(this.#at(dir), { encoding: 'latin1' }).sort();
     } catch (error) {
       if (dir !== '' && isGone(error)) return [];
-      throw asKilnError(error).wrap(`cannot read directory ${displayPath(this.#pathOf(dir))}`);
+      throw asKilnError(error).wrap(`cannot read directory ${fromByteString(this.#pathOf(dir))}`);
     }
   }
 
@@ -124,7 +125,7 @@ export class TreeWalk {
   #statOf(path: string, info: BigIntStats): FileStat {
     const mode = goModeOf(Number(info.mode));
     const kind = kindOfGoMode(mode);
-    const isDevice = kind === 'char-device' || kind === 'block-device';
+    const isDevice = kind === 'character-device' || kind === 'block-device';
     const { owner, mtime } = this.#options;
     return {
       path,
@@ -168,7 +169,7 @@ export class TreeWalk {
       for (const name of names.sort()) {
         if (name.startsWith('com.apple.')) continue;
         const value = getXattr(file, name);
-        if (value) xattrs.set(byteString(name), value);
+        if (value) xattrs.set(toByteString(name), value);
       }
       return xattrs;
     } catch (error) {
@@ -182,7 +183,7 @@ export class TreeWalk {
   }
 
   #at(path: string): string | Buffer {
-    return fsPath(this.#pathOf(path));
+    return toSystemPath(this.#pathOf(path));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { TarHandler } from './tar-parser.ts';
+import type { TarHandler } from './tar-handler.ts';
 
 /** Pieces of data that a sparse file may have; a map of more is an attack. */
 const maximumPieces = 1 << 20;

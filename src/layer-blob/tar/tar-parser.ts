@@ -2,16 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { type ByteString, fromByteString } from '../../base/text/byte-string.ts';
 import { type SparseData, SparseMap, SparseMapText, sparseNumber } from './sparse-map.ts';
 import { blockSize, type TarEntry, type TarEntryType, xattrKeyPrefix } from './tar-entry.ts';
-
-/** Receives an archive's entries in order, each as `entry`, any number of `data` and `hole`, and `entryEnd`. */
-export interface TarHandler {
-  entry(entry: TarEntry): void;
-  /** The bytes are only valid during the call. */
-  data(chunk: Uint8Array): void;
-  /** The next `size` bytes, at least one, are zeros that the archive leaves out. */
-  hole(size: number): void;
-  entryEnd(): void;
-}
+import type { TarHandler } from './tar-handler.ts';
 
 /** What the extension entries that came before an entry say about it. */
 interface Overrides {

@@ -1,8 +1,7 @@
-import { chmod, chown, utimes } from 'node:fs/promises';
-import path from 'node:path';
 import { throwIfAborted } from '../../base/async/lifetime.ts';
 import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { toByteString } from '../../base/text/byte-string.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { ChecksumPriming } from '../../content-hash/checksum.ts';
 import { isTransient } from '../../http/network-failure.ts';
@@ -144,11 +143,13 @@ export class HttpDownloader implements AsyncDisposable {
     const filename = downloadName(url, http.filename, incoming.disposition);
     const modifiedAt = parseHttpDate(incoming.lastModified ?? '')?.getTime() ?? 0;
     await using tree = new NewTree(refStore, { type: 'regular', description: `http url ${shownUrl(url)}` });
-    const file = path.join(await tree.makeDirectory(), filename);
-    const digest = await writeDownload(file, incoming, context);
-    await chown(file, uid, gid);
-    await chmod(file, mode);
-    await utimes(file, modifiedAt / 1000, modifiedAt / 1000);
+    const time = BigInt(modifiedAt) * 1_000_000n;
+    const metadata = { owner: { uid, gid }, mode, times: { access: time, modification: time } };
+    using maker = await tree.makeTree();
+    const file = maker.addFile(toByteString(filename), metadata);
+    const digest = await writeDownload(file, filename, incoming, context);
+    file.finish();
+    maker.finish();
     if (checksum !== undefined && digest !== checksum) {
       throw new KilnError('failed_precondition', `digest mismatch ${digest}: ${checksum} was expected`, {
         hint: 'the file at this URL is another one, or the checksum is that of another version',

@@ -1,5 +1,3 @@
-import { createWriteStream } from 'node:fs';
-import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { abortError } from '../../base/async/lifetime.ts';
@@ -7,23 +5,22 @@ import { type Digest, Digester } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
 import { isBrokenConnection, networkReason } from '../../http/network-failure.ts';
+import type { GrowingFile } from '../../tree/tree-maker.ts';
 import type { SourceContext } from '../source.ts';
 import type { IncomingFile } from './incoming-file.ts';
 
-/** Bytes that may wait to be written. */
-const writeBuffer = 1024 * 1024;
-
 /**
- * Writes a new file, and returns its digest. Throws `unavailable` when the connection breaks, which may pass by itself, and
+ * Writes the data of a new file, and returns its digest. Throws `unavailable` when the connection breaks, which may pass by itself, and
  * `data_loss` for what is not gzip although its sender says so.
  */
 export async function writeDownload(
-  file: string,
+  file: GrowingFile,
+  name: string,
   { bytes, compressed, size }: IncomingFile,
   { signal, progress }: SourceContext,
 ): Promise<Digest> {
   const digester = new Digester();
-  const line = { id: `downloading ${path.basename(file)}`, name: 'downloading', total: size };
+  const line = { id: `downloading ${name}`, name: 'downloading', total: size };
   const transfer = reportTransfer(line, progress);
   const observe = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
@@ -32,16 +29,23 @@ export async function writeDownload(
       yield chunk;
     }
   };
-  const target = createWriteStream(file, { flags: 'wx', mode: 0o600, highWaterMark: writeBuffer });
   try {
-    if (compressed) await pipeline(bytes, createGunzip(), observe, target, { signal });
-    else await pipeline(bytes, observe, target, { signal });
+    await file.writeAll(observe(compressed ? unzipped(bytes, signal) : bytes), signal);
   } catch (error) {
     throw signal.aborted ? abortError(signal) : transferFailure(error);
   } finally {
     transfer.complete();
   }
   return digester.digest();
+}
+
+async function* unzipped(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip();
+  const fed = pipeline(bytes, gunzip, { signal });
+  // Where it fails, so does what is read of it.
+  fed.catch(() => {});
+  yield* gunzip;
+  await fed;
 }
 
 /** What the disk or the client says stays as it is; what the connection says may pass by itself. */

@@ -1,5 +1,5 @@
 import type { Random } from '../../../src/base/testing/random.ts';
-import { byteString } from '../../../src/file-sync/protocol/file-stat.ts';
+import { toByteString } from '../../../src/base/text/byte-string.ts';
 import { type Packet, PacketEncoder } from '../../../src/file-sync/protocol/packet.ts';
 import { hostileTexts, mutateMessage } from './mutate-message.ts';
 
@@ -15,7 +15,7 @@ export function randomPackets(random: Random): readonly Buffer[] {
 }
 
 function randomPacket(random: Random): Packet {
-  const text = () => byteString(random.pick([...names, ...hostileTexts]).toWellFormed());
+  const text = () => toByteString(random.pick([...names, ...hostileTexts]).toWellFormed());
   switch (random.below(8)) {
     case 0:
       return { kind: 'request', id: random.pick([0, 1, 5, 2 ** 40]) };

@@ -1,15 +1,17 @@
-import type { Digest } from '../base/digest.ts';
-import { Digester } from '../base/digest.ts';
-import type { Task } from '../base/threads/task.ts';
-import { readLayerTar } from './compression/layer-stream.ts';
-import { type ExtractionForm, LayerExtractor } from './layer-extractor.ts';
-import { TarParser } from './tar/tar-parser.ts';
+import type { Digest } from '../../base/digest.ts';
+import { Digester } from '../../base/digest.ts';
+import { toByteString } from '../../base/text/byte-string.ts';
+import type { Task } from '../../base/threads/task.ts';
+import { DirectoryTreeMaker } from '../../tree/directory-tree-maker.ts';
+import { readLayerTar } from '../compression/layer-stream.ts';
+import { TarParser } from '../tar/tar-parser.ts';
+import { LayerExtractor } from './layer-extractor.ts';
 
 export interface ExtractLayerInput {
   /** The blob's file. */
   readonly source: string;
   readonly dir: string;
-  readonly form: Exclude<ExtractionForm, 'archive'>;
+  readonly form: 'overlay' | 'tree';
   readonly below: readonly string[];
 }
 
@@ -23,7 +25,9 @@ export interface ExtractedLayer {
 const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, context) => {
   const digester = new Digester();
   let size = 0;
-  using extractor = new LayerExtractor(input.dir, input.form, input.below);
+  const { form, below } = input;
+  using tree = new DirectoryTreeMaker(toByteString(input.dir));
+  const extractor = new LayerExtractor(form === 'overlay' ? { form, tree, below } : { form, tree });
   const parser = new TarParser(extractor);
   for await (const chunk of readLayerTar(input.source)) {
     context.throwIfAborted();
@@ -33,6 +37,7 @@ const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, cont
   }
   parser.finish();
   extractor.finish();
+  tree.finish();
   return { diffId: digester.digest(), size };
 };
 

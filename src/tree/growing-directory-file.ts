@@ -1,0 +1,120 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  openSync,
+  write,
+  writeSync,
+} from 'node:fs';
+import { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import type { ByteString } from '../base/text/byte-string.ts';
+import { utimens } from '../linux/utimens.ts';
+import type { EntryMetadata, GrowingFile } from './tree-maker.ts';
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+/** Until an entry is whole it is nobody's but its owner's. */
+export const ownFile = 0o600;
+/** Bytes that may wait to be written. */
+const writeBuffer = 1024 * 1024;
+const writeAsync = promisify(write);
+
+export interface GrowthObserver {
+  setXattrs(xattrs: ReadonlyMap<string, ByteString>): void;
+  /** Called once, when the file is closed. */
+  ended(whole: boolean): void;
+}
+
+/** A file that grows in a directory of this machine. */
+export class GrowingDirectoryFile implements GrowingFile {
+  readonly #path: string | Buffer;
+  readonly #metadata: EntryMetadata;
+  readonly #observer: GrowthObserver;
+  readonly #descriptor: number;
+  /** Where the next bytes go. */
+  #position = 0;
+  /** What is before the position has been left out, so far. */
+  #endsInHole = false;
+
+  constructor(path: string | Buffer, metadata: EntryMetadata, observer: GrowthObserver) {
+    this.#path = path;
+    this.#metadata = metadata;
+    this.#observer = observer;
+    this.#descriptor = openSync(path, createFlags, ownFile);
+  }
+
+  write(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) {
+      const written = writeSync(this.#descriptor, chunk, at, chunk.length - at, this.#position);
+      at += written;
+      this.#position += written;
+    }
+    this.#endsInHole = false;
+  }
+
+  hole(size: number): void {
+    this.#position += size;
+    this.#endsInHole = true;
+  }
+
+  async writeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    /** The descriptor must not be closed, and then be another file's, while something is written to it. */
+    let pending: Promise<void> = Promise.resolve();
+    const put = (chunks: readonly Uint8Array[], done: (error?: Error | null) => void) => {
+      pending = this.#append(chunks);
+      pending.then(() => done(), done);
+    };
+    const target = new Writable({
+      highWaterMark: writeBuffer,
+      write: (chunk: Uint8Array, _encoding, done) => put([chunk], done),
+      writev: (chunks, done) =>
+        put(
+          chunks.map(({ chunk }) => chunk as Uint8Array),
+          done,
+        ),
+    });
+    try {
+      await pipeline(source, target, { signal });
+    } finally {
+      await pending.catch(() => {});
+    }
+  }
+
+  finish(): void {
+    const { owner, mode, times, xattrs } = this.#metadata;
+    let whole = false;
+    try {
+      try {
+        if (this.#endsInHole) ftruncateSync(this.#descriptor, this.#position);
+        if (owner) fchownSync(this.#descriptor, owner.uid, owner.gid);
+        if (xattrs) this.#observer.setXattrs(xattrs);
+        fchmodSync(this.#descriptor, mode);
+      } finally {
+        closeSync(this.#descriptor);
+      }
+      if (times) utimens(this.#path, times.access, times.modification);
+      whole = true;
+    } finally {
+      this.#observer.ended(whole);
+    }
+  }
+
+  async #append(chunks: readonly Uint8Array[]): Promise<void> {
+    for (let rest = Buffer.concat(chunks); rest.length > 0; ) {
+      const { bytesWritten } = await writeAsync(this.#descriptor, rest, 0, rest.length, this.#position);
+      this.#position += bytesWritten;
+      rest = rest.subarray(bytesWritten);
+    }
+    this.#endsInHole = false;
+  }
+
+  /** Closes what is incomplete. */
+  giveUp(): void {
+    closeSync(this.#descriptor);
+    this.#observer.ended(false);
+  }
+}
