@@ -25,7 +25,6 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'client-services': ['base', 'http', 'registry', 'api', 'llb', 'session'],
   source: [
     'client-services',
-    'layer-blob',
     'base',
     'http',
     'linux',
@@ -38,7 +37,6 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'registry',
     'session',
     'file-sync',
-    'snapshot',
   ],
   exporter: [
     'base',

@@ -6,7 +6,7 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import { type ErrorCode, KilnError } from '../base/errors.ts';
 import { type BlobInfo, type ContentStore, writeBlob } from './content.ts';
 
-/** A store to test, gone after `dispose`. */
+/** A store to test. Disposing removes it. */
 export interface ContentStoreFixture extends AsyncDisposable {
   readonly store: ContentStore;
 }
@@ -18,7 +18,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return await Array.fromAsync(items);
 }
 
-/** What every content store does; run it in the test file of each. */
+/** Tests what every content store does; the test file of each store runs it. */
 export function contentStoreSuite(name: string, open: () => Promise<ContentStoreFixture>): void {
   const it = (title: string, body: (store: ContentStore) => Promise<void>) =>
     test(`${name}: ${title}`, async () => {

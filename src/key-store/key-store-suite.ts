@@ -22,7 +22,7 @@ export interface OpenKeyStore extends Disposable {
   readonly store: KeyStore;
 }
 
-/** What every key store does. `open` gives an empty one. */
+/** Tests what every key store does. `open` returns an empty one. */
 export function keyStoreSuite(name: string, open: () => OpenKeyStore): void {
   describe(name, () => {
     it('answers each link with its targets, in the order asked', async () => {

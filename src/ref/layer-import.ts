@@ -6,7 +6,7 @@ import type { ImmutableRef, LayerBlob, RecordOptions } from './ref.ts';
 export interface LayerImport {
   /**
    * Returns the tree of these layers, bottom first, which are fetched and unpacked only when somebody needs the files.
-   * Records are shared with those who brought the same blobs, and once unpacked with all whose diff ids are the same.
+   * Imports of the same blobs share records; those of layers that are unpacked are shared by all imports of equal diff ids.
    */
   fromBlobs(
     layers: readonly LayerBlob[],

@@ -11,7 +11,7 @@ import { openLocalContentStore } from '../../src/content/local-content-store.ts'
 import { createImageStore, type ImageStore } from '../../src/exporter/image/image-store.ts';
 import { createLayerDiffer } from '../../src/layer-blob/layer-differ.ts';
 import { type OpenRefStore, openRefStore } from '../../src/ref/open-ref-store.ts';
-import type { ImmutableRef, MutableRef } from '../../src/ref/ref.ts';
+import type { ImmutableRef, MutableRef, WritableTree } from '../../src/ref/ref.ts';
 import { makeDurable } from '../../src/snapshot/durable-snapshotter.ts';
 import { openNativeSnapshotter } from '../../src/snapshot/native-snapshotter.ts';
 import { openOverlaySnapshotter } from '../../src/snapshot/overlay-snapshotter.ts';
@@ -326,7 +326,7 @@ for (const kind of ['overlay', 'native'] as const) {
     }
 
     /** Without a mount: there are many of these. */
-    async function write(tree: Pick<MutableRef, 'snapshotMount'>, text: string): Promise<void> {
+    async function write(tree: WritableTree, text: string): Promise<void> {
       const mount = await tree.snapshotMount();
       writeFileSync(path.join(mount.kind === 'bind' ? mount.source : mount.upperDir!, text), text);
     }

@@ -2,7 +2,7 @@ import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../base/testing/r
 import type { Task } from '../../base/threads/task.ts';
 import { fuzzLayers } from './fuzz-layers.ts';
 
-/** Answers the first failure. */
+/** Returns the first failure. */
 const fuzzLayersTask: Task<FuzzChunk, FuzzFailure | undefined> = (chunk) => runSeeds(chunk, fuzzLayers);
 
 export default fuzzLayersTask;

@@ -33,7 +33,7 @@ const hostileNames = [
 ];
 /** The kernel acts on the first, with one value only, and reads the others for upper layers at most. */
 const overlayNames = ['opaque', 'origin', 'impure', 'nlink', 'protattr', 'uuid', 'overlay.opaque'];
-/** No layer directory has these: they cannot come in. In archives and from clients they may be. */
+/** Attributes that archives and clients may have, but no layer directory: they are left out. */
 const steeringNames = ['redirect', 'metacopy', 'whiteout', 'verify', 'upper'];
 const values = ['y', 'n', 'yes', '', 'x', '/a', 'a', '\0\xfb\x1d\0'];
 /** `user::rw-, user:1000:rw-, group::r--, mask::rw-, other::---`, as the kernel keeps it. */
@@ -55,7 +55,7 @@ const devices = [
   makeDevice(4095, 255),
 ];
 
-/** Fills an empty directory as a layer: with files and marks put there by hand, or by unpacking an archive. */
+/** Fills an empty directory with a layer: files and marks made one by one, or an archive that is unpacked. */
 export function makeLayer(layer: string, random: Random): void {
   if (random.chance(0.7)) fillByHand(toByteString(layer), random, 0);
   else unpack(layer, random);
@@ -154,7 +154,7 @@ const types: readonly TarEntryType[] = [
   'fifo',
 ];
 
-/** Not all that the archive says is possible. */
+/** Some of what the archive says is not possible. */
 function unpack(layer: string, random: Random): void {
   using tree = new DirectoryTreeMaker(toByteString(layer));
   const extractor = new LayerExtractor(

@@ -3,6 +3,7 @@ import { removeRows } from '../../base/database/remove-rows.ts';
 import { transaction } from '../../base/database/transaction.ts';
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
+import type { ImageIndex } from '../../ref/disk-usage.ts';
 
 export interface StoredImage {
   /** Canonical: `docker.io/library/app:latest`. */
@@ -13,21 +14,19 @@ export interface StoredImage {
   readonly blobs: readonly Digest[];
 }
 
-/** An image with when it got its name. */
+/** An image with the time at which it got its name. */
 export interface ListedImage extends StoredImage {
   readonly createdAt: Date;
 }
 
 /** The images that this daemon keeps, by name. What they are made of must not be collected. */
-export interface ImageStore {
+export interface ImageStore extends ImageIndex {
   /** Gives the name to this image, whatever had it before. */
   put(image: StoredImage): Promise<void>;
   get(name: string): Promise<Descriptor | undefined>;
   /** Removing what does not exist is no error. */
   delete(name: string): Promise<void>;
   list(): Promise<readonly ListedImage[]>;
-  /** Whether some image needs the blob: a root for the collection of garbage. */
-  holds(digest: Digest): boolean;
 }
 
 const schema = `

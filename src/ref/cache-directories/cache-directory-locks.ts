@@ -8,7 +8,7 @@ interface Waiter {
   readonly record: PromiseWithResolvers<RefRecord | undefined>;
 }
 
-/** Who holds which cache directory. Each holder counts as one handle of the record. */
+/** The holders of cache directories, and those who wait for one. Each holder counts as one handle of the record. */
 export class CacheDirectoryLocks {
   readonly #records: RefRecords;
   readonly #creating = new KeyedLock();

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { describeOnSnapshotters, hasCode, writeFiles } from '../testing/store-rig.ts';
+import { describeOnSnapshotters, hasCode, writeFiles } from '../testing/restartable-store.ts';
 
-describeOnSnapshotters('cache directories', (rig) => {
+describeOnSnapshotters('cache directories', (store) => {
   test('shared holders see one tree', async () => {
     const options = { description: 'cache', type: 'exec.cachemount', sharing: 'shared' } as const;
     const [one, two] = await Promise.all([
-      rig.cacheDirectories.acquire('key', undefined, options),
-      rig.cacheDirectories.acquire('key', undefined, options),
+      store.cacheDirectories.acquire('key', undefined, options),
+      store.cacheDirectories.acquire('key', undefined, options),
     ]);
     assert.equal(one.id, two.id);
     assert.deepEqual([one.fresh, two.fresh].sort(), [false, true]);
@@ -22,11 +22,11 @@ describeOnSnapshotters('cache directories', (rig) => {
 
   test('private holders get trees of their own, and later ones find them again', async () => {
     const options = { description: 'cache', type: 'exec.cachemount', sharing: 'private' } as const;
-    const one = await rig.cacheDirectories.acquire('key', undefined, options);
-    const two = await rig.cacheDirectories.acquire('key', undefined, options);
+    const one = await store.cacheDirectories.acquire('key', undefined, options);
+    const two = await store.cacheDirectories.acquire('key', undefined, options);
     assert.notEqual(one.id, two.id);
     await one.release();
-    const three = await rig.cacheDirectories.acquire('key', undefined, options);
+    const three = await store.cacheDirectories.acquire('key', undefined, options);
     assert.deepEqual([three.id, three.fresh], [one.id, false]);
     await two.release();
     await three.release();
@@ -34,11 +34,11 @@ describeOnSnapshotters('cache directories', (rig) => {
 
   test('locked holders come one after the other, and one who gives up is passed over', async () => {
     const options = { description: 'cache', type: 'exec.cachemount', sharing: 'locked' } as const;
-    const one = await rig.cacheDirectories.acquire('key', undefined, options);
+    const one = await store.cacheDirectories.acquire('key', undefined, options);
     const impatient = new AbortController();
     const order: string[] = [];
-    const two = rig.cacheDirectories.acquire('key', undefined, { ...options, signal: impatient.signal });
-    const three = rig.cacheDirectories.acquire('key', undefined, options).then((held) => {
+    const two = store.cacheDirectories.acquire('key', undefined, { ...options, signal: impatient.signal });
+    const three = store.cacheDirectories.acquire('key', undefined, options).then((held) => {
       order.push('three');
       return held;
     });
@@ -53,17 +53,21 @@ describeOnSnapshotters('cache directories', (rig) => {
   });
 
   test('a named tree starts as its parent, counts per parent, and survives a restart', async () => {
-    const parent = await rig.make({ seed: '1' });
+    const parent = await store.make({ seed: '1' });
     const options = { description: 'cache', type: 'exec.cachemount', sharing: 'shared' } as const;
-    const named = await rig.cacheDirectories.acquire('key', parent, options);
+    const named = await store.cacheDirectories.acquire('key', parent, options);
     {
       await using view = await named.mount();
       writeFiles(view.path, { more: '2' });
     }
-    const without = await rig.cacheDirectories.acquire('key', undefined, options);
+    const without = await store.cacheDirectories.acquire('key', undefined, options);
     assert.notEqual(without.id, named.id);
-    await rig.restart();
-    const again = await rig.cacheDirectories.acquire('key', (await rig.refStore.get(parent.id))!, options);
+    await store.restart();
+    const again = await store.cacheDirectories.acquire(
+      'key',
+      (await store.refStore.get(parent.id))!,
+      options,
+    );
     assert.deepEqual([again.id, again.fresh], [named.id, false]);
     await using view = await again.mount();
     assert.deepEqual(readdirSync(view.path).sort(), ['more', 'seed']);
@@ -71,26 +75,26 @@ describeOnSnapshotters('cache directories', (rig) => {
 
   test('a dropped name gives a new tree to whoever comes next or waits, and the old one goes with its holder', async () => {
     const options = { description: 'cache', type: 'exec.cachemount', sharing: 'locked' } as const;
-    const parent = await rig.make({ seed: '1' });
-    const onParent = await rig.cacheDirectories.acquire('key', parent, options);
-    const old = await rig.cacheDirectories.acquire('key', undefined, options);
-    const waiting = rig.cacheDirectories.acquire('key', undefined, options);
-    await rig.cacheDirectories.drop('key', { withParent: false });
+    const parent = await store.make({ seed: '1' });
+    const onParent = await store.cacheDirectories.acquire('key', parent, options);
+    const old = await store.cacheDirectories.acquire('key', undefined, options);
+    const waiting = store.cacheDirectories.acquire('key', undefined, options);
+    await store.cacheDirectories.drop('key', { withParent: false });
     const next = await waiting;
     assert.notEqual(next.id, old.id);
     assert.equal(next.fresh, true);
-    assert.ok((await rig.ids()).includes(old.id));
+    assert.ok((await store.ids()).includes(old.id));
     await old.release();
-    assert.ok(!(await rig.ids()).includes(old.id));
+    assert.ok(!(await store.ids()).includes(old.id));
     await next.release();
-    await rig.cacheDirectories.drop('key', { withParent: false });
-    assert.ok(!(await rig.ids()).includes(next.id));
+    await store.cacheDirectories.drop('key', { withParent: false });
+    assert.ok(!(await store.ids()).includes(next.id));
 
     await onParent.release();
-    const kept = await rig.cacheDirectories.acquire('key', parent, options);
+    const kept = await store.cacheDirectories.acquire('key', parent, options);
     assert.equal(kept.id, onParent.id);
     await kept.release();
-    await rig.cacheDirectories.drop('key', { withParent: true });
-    assert.ok(!(await rig.ids()).includes(onParent.id));
+    await store.cacheDirectories.drop('key', { withParent: true });
+    assert.ok(!(await store.ids()).includes(onParent.id));
   });
 });

@@ -10,7 +10,7 @@ import type { BlobProvider } from '../layer-import.ts';
 const mostProviders = 16;
 
 /**
- * Who can provide which blobs. Several may have named the same blob, each on behalf of another client, and none of them is
+ * The providers of blobs. Several may have named the same blob, each on behalf of another client, and none of them is
  * trusted: when one fails the next is asked, and when one is slow the next is asked beside it.
  */
 export class BlobProviders {
@@ -18,7 +18,7 @@ export class BlobProviders {
   readonly #providers = new Map<Digest, readonly BlobProvider[]>();
   readonly #patience: number;
 
-  /** `patience`: the milliseconds in which a provider must bring `expectedBytes`. */
+  /** `patience`: the milliseconds in which a provider must fetch `expectedBytes`. */
   constructor(patience: number) {
     this.#patience = patience;
   }
@@ -63,7 +63,7 @@ export class BlobProviders {
   }
 }
 
-/** A provider that brings fewer bytes during `patience` is slow. */
+/** A provider that fetches fewer bytes during `patience` is slow. */
 const expectedBytes = 1024 * 1024;
 
 async function fetchFromAny(
@@ -72,7 +72,7 @@ async function fetchFromAny(
   { signal, progress }: FlightContext,
   patience: number,
 ): Promise<void> {
-  /** The most bytes that one of them has brought: now, and when `isLate` was called last. */
+  /** The most bytes that one of them has fetched: now, and when `isLate` was called last. */
   let arrived = 0;
   let seen = 0;
   const watched: ProgressWriter = {

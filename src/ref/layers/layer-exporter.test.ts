@@ -2,59 +2,59 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { digestOf } from '../../base/digest.ts';
 import { mediaTypes } from '../../oci/descriptor.ts';
-import { blobOptions, describeOnSnapshotters, hasCode } from '../testing/store-rig.ts';
+import { blobOptions, describeOnSnapshotters, hasCode } from '../testing/restartable-store.ts';
 
-describeOnSnapshotters('the export of layers', (rig) => {
+describeOnSnapshotters('the export of layers', (store) => {
   test('blobs are made once, remembered, and belong to their layers', async () => {
-    const base = await rig.make({ a: '1' });
-    const ref = await rig.make({ b: '2' }, base);
+    const base = await store.make({ a: '1' });
+    const ref = await store.make({ b: '2' }, base);
     const [one, two] = await Promise.all([
-      rig.layerExport.blobs(ref, blobOptions()),
-      rig.layerExport.blobs(ref, blobOptions()),
+      store.layerExport.blobs(ref, blobOptions()),
+      store.layerExport.blobs(ref, blobOptions()),
     ]);
     assert.deepEqual(one, two);
     assert.equal(one.length, 2);
     assert.equal(one[0]!.descriptor.mediaType, mediaTypes.ociLayerGzip);
-    assert.deepEqual((await rig.layerExport.blobs(base, blobOptions()))[0]!.descriptor, one[0]!.descriptor);
-    const docker = await rig.layerExport.blobs(ref, blobOptions({ mediaTypes: 'docker' }));
+    assert.deepEqual((await store.layerExport.blobs(base, blobOptions()))[0]!.descriptor, one[0]!.descriptor);
+    const docker = await store.layerExport.blobs(ref, blobOptions({ mediaTypes: 'docker' }));
     assert.equal(docker[0]!.descriptor.mediaType, mediaTypes.dockerLayerGzip);
     assert.equal(docker[0]!.descriptor.digest, one[0]!.descriptor.digest);
-    const kept = await rig.layerExport.blobs(ref, blobOptions({ compression: 'zstd' }));
+    const kept = await store.layerExport.blobs(ref, blobOptions({ compression: 'zstd' }));
     assert.equal(kept[0]!.descriptor.digest, one[0]!.descriptor.digest);
-    const forced = await rig.layerExport.blobs(ref, blobOptions({ compression: 'zstd', force: true }));
+    const forced = await store.layerExport.blobs(ref, blobOptions({ compression: 'zstd', force: true }));
     assert.equal(forced[0]!.descriptor.mediaType, mediaTypes.ociLayerZstd);
     assert.equal(forced[0]!.diffId, one[0]!.diffId);
   });
 
   test('file times are clamped only in blobs that are asked with an epoch', async () => {
-    const ref = await rig.make({ a: '1' });
-    const plain = await rig.layerExport.blobs(ref, blobOptions());
-    const clamped = await rig.layerExport.blobs(ref, blobOptions({ epoch: 1_000_000_000 }));
+    const ref = await store.make({ a: '1' });
+    const plain = await store.layerExport.blobs(ref, blobOptions());
+    const clamped = await store.layerExport.blobs(ref, blobOptions({ epoch: 1_000_000_000 }));
     assert.notEqual(clamped[0]!.diffId, plain[0]!.diffId);
-    assert.deepEqual(await rig.layerExport.blobs(ref, blobOptions({ epoch: 1_000_000_000 })), clamped);
+    assert.deepEqual(await store.layerExport.blobs(ref, blobOptions({ epoch: 1_000_000_000 })), clamped);
     assert.deepEqual(clamped[0]!.descriptor.annotations, { 'buildkit/rewritten-timestamp': '1000000000' });
-    assert.deepEqual(await rig.layerExport.blobs(ref, blobOptions()), plain);
+    assert.deepEqual(await store.layerExport.blobs(ref, blobOptions()), plain);
   });
 
   test('asking for the blobs of lazy layers brings nothing, until one is ensured', async () => {
-    const { blobs, provider, fetched } = await rig.remoteLayers([{ a: '1' }, { b: '2' }]);
-    const base = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
-    const found = await rig.layerExport.blobs(base, blobOptions({ epoch: 5 }));
+    const { blobs, provider, fetched } = await store.remoteLayers([{ a: '1' }, { b: '2' }]);
+    const base = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    const found = await store.layerExport.blobs(base, blobOptions({ epoch: 5 }));
     assert.deepEqual(
       found.map((blob) => blob.descriptor.digest),
       blobs.map((blob) => blob.descriptor.digest),
     );
     assert.deepEqual(fetched, []);
-    await rig.layerExport.ensureBlob(found[1]!, {});
-    await rig.layerExport.ensureBlob(found[1]!, {});
+    await store.layerExport.ensureBlob(found[1]!, {});
+    await store.layerExport.ensureBlob(found[1]!, {});
     assert.deepEqual(fetched, [blobs[1]!.descriptor.digest]);
   });
 
   test('a claim about a layer is tested when it is compressed anew, too', async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }]);
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
     const wrong = [{ ...blobs[0]!, diffId: digestOf('something else') }];
-    const ref = await rig.layerImport.fromBlobs(wrong, provider, { description: 'image' });
+    const ref = await store.layerImport.fromBlobs(wrong, provider, { description: 'image' });
     const options = blobOptions({ compression: 'zstd', force: true });
-    await assert.rejects(rig.layerExport.blobs(ref, options), hasCode('data_loss'));
+    await assert.rejects(store.layerExport.blobs(ref, options), hasCode('data_loss'));
   });
 });

@@ -5,28 +5,31 @@ import { type ProgressWriter, silentProgress } from '../../base/progress.ts';
 import { writeBlob } from '../../content/content.ts';
 import { snapshotId } from '../../snapshot/snapshot.ts';
 import type { BlobProvider } from '../layer-import.ts';
-import { describeOnSnapshotters, hasCode } from '../testing/store-rig.ts';
+import { describeOnSnapshotters, hasCode } from '../testing/restartable-store.ts';
 
-describeOnSnapshotters('lazy layers', (rig) => {
+describeOnSnapshotters('lazy layers', (store) => {
   test('lazy layers are brought when their files are needed, once for all who ask', async () => {
-    const { blobs, provider, fetched } = await rig.remoteLayers([{ a: '1' }, { b: '2' }, { c: '3' }]);
-    const ref = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
-    const same = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
-    const shorter = await rig.layerImport.fromBlobs(blobs.slice(0, 2), provider, { description: 'base' });
+    const { blobs, provider, fetched } = await store.remoteLayers([{ a: '1' }, { b: '2' }, { c: '3' }]);
+    const ref = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    const same = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    const shorter = await store.layerImport.fromBlobs(blobs.slice(0, 2), provider, { description: 'base' });
     assert.equal(ref.id, same.id);
     assert.equal(shorter.layers().at(-1)!.id, ref.layers()[1]!.id);
     assert.deepEqual(fetched, []);
-    assert.deepEqual(await Promise.all([rig.contents(ref), rig.contents(same), rig.contents(shorter)]), [
-      { a: '1', b: '2', c: '3' },
-      { a: '1', b: '2', c: '3' },
-      { a: '1', b: '2' },
-    ]);
+    assert.deepEqual(
+      await Promise.all([store.contents(ref), store.contents(same), store.contents(shorter)]),
+      [
+        { a: '1', b: '2', c: '3' },
+        { a: '1', b: '2', c: '3' },
+        { a: '1', b: '2' },
+      ],
+    );
     assert.deepEqual(fetched.toSorted(), blobs.map((blob) => blob.descriptor.digest).sort());
   });
 
   test('unpacking shows as progress to everyone who waits for it', async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }]);
-    const ref = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
+    const ref = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
     const seen: string[][] = [[], []];
     const writer = (index: number): ProgressWriter => ({
       ...silentProgress,
@@ -41,7 +44,7 @@ describeOnSnapshotters('lazy layers', (rig) => {
   });
 
   test('one who stops waiting for a layer does not stop the others', async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }]);
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
     const gate = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
     const slow: BlobProvider = {
@@ -51,7 +54,7 @@ describeOnSnapshotters('lazy layers', (rig) => {
         await provider.fetch(descriptor, context);
       },
     };
-    const ref = await rig.layerImport.fromBlobs(blobs, slow, { description: 'image' });
+    const ref = await store.layerImport.fromBlobs(blobs, slow, { description: 'image' });
     const impatient = new AbortController();
     const one = ref.layerDirs({ signal: impatient.signal });
     const two = ref.layerDirs();
@@ -60,28 +63,28 @@ describeOnSnapshotters('lazy layers', (rig) => {
     await assert.rejects(one, hasCode('canceled'));
     gate.resolve();
     assert.equal((await two).length, 1);
-    assert.deepEqual(await rig.contents(ref), { a: '1' });
+    assert.deepEqual(await store.contents(ref), { a: '1' });
   });
 
   test('a layer comes from another who has it when the one named last stalls, or brings something else', {
     timeout: 60_000,
   }, async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }, { b: '2' }]);
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }, { b: '2' }]);
     const hostile: BlobProvider = {
       async fetch({ digest }, { signal }) {
         if (digest === blobs[0]!.descriptor.digest)
           await new Promise((_, reject) => signal.addEventListener('abort', reject));
-        else await writeBlob(rig.content, Buffer.from('something else'), { digest });
+        else await writeBlob(store.content, Buffer.from('something else'), { digest });
       },
     };
-    const ref = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
-    const claimed = await rig.layerImport.fromBlobs(blobs, hostile, { description: 'the same blobs' });
-    assert.deepEqual(await rig.contents(ref), { a: '1', b: '2' });
+    const ref = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    const claimed = await store.layerImport.fromBlobs(blobs, hostile, { description: 'the same blobs' });
+    assert.deepEqual(await store.contents(ref), { a: '1', b: '2' });
     assert.equal(claimed.id, ref.id);
   });
 
   test('a layer that nobody waits for any more is not brought, and can be brought later', async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }]);
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
     const asked = Promise.withResolvers<void>();
     const stopped = Promise.withResolvers<void>();
     const endless: BlobProvider = {
@@ -94,33 +97,33 @@ describeOnSnapshotters('lazy layers', (rig) => {
           });
         }),
     };
-    const ref = await rig.layerImport.fromBlobs(blobs, endless, { description: 'image' });
+    const ref = await store.layerImport.fromBlobs(blobs, endless, { description: 'image' });
     const impatient = new AbortController();
     const waiting = ref.layerDirs({ signal: impatient.signal });
     await asked.promise;
     impatient.abort();
     await assert.rejects(waiting, hasCode('canceled'));
     await stopped.promise;
-    const again = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
-    assert.deepEqual(await rig.contents(again), { a: '1' });
+    const again = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    assert.deepEqual(await store.contents(again), { a: '1' });
   });
 
   test('a layer that is not what the image says is refused and leaves nothing', async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }]);
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
     const wrong = [{ ...blobs[0]!, diffId: digestOf('something else') }];
-    const ref = await rig.layerImport.fromBlobs(wrong, provider, { description: 'image' });
+    const ref = await store.layerImport.fromBlobs(wrong, provider, { description: 'image' });
     await assert.rejects(ref.mount(), hasCode('data_loss'));
-    assert.equal(await rig.snapshotter.stat(snapshotId(ref.id)), undefined);
+    assert.equal(await store.snapshotter.stat(snapshotId(ref.id)), undefined);
   });
 
   test('a lazy ref that nobody can bring any more is not found', async () => {
-    const { blobs, provider } = await rig.remoteLayers([{ a: '1' }]);
-    const ref = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
+    const ref = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
     await ref.release();
-    await rig.restart();
-    assert.equal(await rig.refStore.get(ref.id), undefined);
-    const again = await rig.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    await store.restart();
+    assert.equal(await store.refStore.get(ref.id), undefined);
+    const again = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
     assert.equal(again.id, ref.id);
-    assert.deepEqual(await rig.contents(again), { a: '1' });
+    assert.deepEqual(await store.contents(again), { a: '1' });
   });
 });

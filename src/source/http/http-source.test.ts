@@ -4,26 +4,22 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { digestOf } from '../../base/digest.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import { silentProgress } from '../../base/progress.ts';
-import { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { secretsService } from '../../client-services/secrets-service.ts';
 import { uploadService, uploadUrl } from '../../client-services/upload-service.ts';
-import { openLocalContentStore } from '../../content/local-content-store.ts';
 import { createContentChecksums } from '../../content-hash/content-checksums.ts';
 import { HttpRig } from '../../http/http-rig.ts';
-import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
 import type { ChecksumQuestion } from '../../llb/http-metadata-message.ts';
 import type { DiskUsage } from '../../ref/disk-usage.ts';
-import { openRefStore } from '../../ref/open-ref-store.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
+import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
 import { createClientCredentials } from '../../session/requests/client-credentials.ts';
 import { openSessionRig } from '../../session/session-rig.ts';
-import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
 import type { SourceContext } from '../source.ts';
 import { HttpDownloads } from './http-downloads.ts';
 import { createHttpSource } from './http-source.ts';
@@ -39,22 +35,10 @@ beforeEach(async () => {
   dir = mkdtempSync(path.join(tmpdir(), 'kiln-http-source-'));
   resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
-  database = resources.adopt(new DatabaseSync(path.join(dir, 'state.db')), (open) => open.close());
-  const pool = resources.use(new ThreadPool({ size: 2 }));
-  const snapshotter = resources.use(
-    openOverlaySnapshotter({ root: path.join(dir, 'snapshots'), database, pool }),
-  );
-  const content = await openLocalContentStore(path.join(dir, 'content'));
-  const differ = createLayerDiffer({ pool });
+  const rig = await openRefStoreRig(dir, resources, { onRemoved: (id) => downloads.forgetRef(id) });
+  const { pool, refStore } = rig;
+  ({ database, diskUsage } = rig);
   const downloads = new HttpDownloads(database);
-  const refs = resources.use(
-    await openRefStore({
-      root: path.join(dir, 'refs'),
-      ...{ database, snapshotter, content, differ, pool },
-      onRemoved: (id) => downloads.forgetRef(id),
-    }),
-  );
-  diskUsage = refs.diskUsage;
   const client = resources.use(
     await openSessionRig([
       secretsService([
@@ -71,7 +55,7 @@ beforeEach(async () => {
   source = resources.use(
     createHttpSource({
       downloads,
-      refStore: refs.refStore,
+      refStore,
       checksums,
       credentials,
       sessions: client.sessions,

@@ -2,101 +2,96 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, before, beforeEach, describe } from 'node:test';
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { silentProgress } from '../../base/progress.ts';
 import { ThreadPool } from '../../base/threads/thread-pool.ts';
-import { type ContentStore, writeBlob } from '../../content/content.ts';
-import { openLocalContentStore } from '../../content/local-content-store.ts';
-import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
+import { writeBlob } from '../../content/content.ts';
 import { mountPointsBelow } from '../../linux/mount-table.ts';
 import { openNativeSnapshotter } from '../../snapshot/native-snapshotter.ts';
 import { openOverlaySnapshotter } from '../../snapshot/overlay-snapshotter.ts';
-import type { Snapshotter } from '../../snapshot/snapshot.ts';
 import type { NamedImage, PruneOptions, UsageRecord } from '../disk-usage.ts';
 import type { BlobOptions } from '../layer-export.ts';
 import type { BlobProvider } from '../layer-import.ts';
-import { type OpenRefStore, openRefStore } from '../open-ref-store.ts';
 import type { ImmutableRef, LayerBlob, RefId } from '../ref.ts';
+import { openRefStoreRig, type RefStoreRig } from '../ref-store-rig.ts';
 
-/** Runs the tests over each snapshotter. Each test finds an empty store in the rig. */
-export function describeOnSnapshotters(name: string, tests: (rig: StoreRig) => void): void {
+/** Runs the tests over each snapshotter. Each test finds the store empty. */
+export function describeOnSnapshotters(name: string, tests: (store: RestartableStore) => void): void {
   for (const open of [openOverlaySnapshotter, openNativeSnapshotter]) {
     describe(`${name} on ${open === openNativeSnapshotter ? 'plain copies' : 'overlayfs'}`, () => {
-      const rig = new StoreRig(open);
+      const store = new RestartableStore(open);
       before(() => {
-        rig.pool = new ThreadPool({ size: 2 });
+        store.pool = new ThreadPool({ size: 2 });
       });
-      after(() => rig.pool[Symbol.asyncDispose]());
+      after(() => store.pool[Symbol.asyncDispose]());
       beforeEach(async () => {
-        rig.dir = mkdtempSync(path.join(tmpdir(), 'kiln-refs-'));
-        rig.images = [];
-        await rig.start();
+        store.dir = mkdtempSync(path.join(tmpdir(), 'kiln-refs-'));
+        store.images = [];
+        await store.start();
       });
       afterEach(async () => {
-        await rig.stop();
-        assert.deepEqual(mountPointsBelow(rig.dir), []);
-        rmSync(rig.dir, { recursive: true, force: true });
+        await store.stop();
+        assert.deepEqual(mountPointsBelow(store.dir), []);
+        rmSync(store.dir, { recursive: true, force: true });
       });
-      tests(rig);
+      tests(store);
     });
   }
 }
 
 /** A ref store that can be stopped and started again, and what tests do with it. */
-export class StoreRig {
+export class RestartableStore {
   dir = '';
   pool!: ThreadPool;
-  database!: DatabaseSync;
-  snapshotter!: Snapshotter;
-  content!: ContentStore;
   images: readonly NamedImage[] = [];
   readonly removed: RefId[] = [];
   readonly #openSnapshotter: typeof openOverlaySnapshotter;
-  #store!: OpenRefStore;
+  #resources = new AsyncDisposableStack();
+  #rig!: RefStoreRig;
 
   constructor(openSnapshotter: typeof openOverlaySnapshotter) {
     this.#openSnapshotter = openSnapshotter;
   }
 
   get refStore() {
-    return this.#store.refStore;
+    return this.#rig.refStore;
   }
 
   get layerImport() {
-    return this.#store.layerImport;
+    return this.#rig.layerImport;
   }
 
   get layerExport() {
-    return this.#store.layerExport;
+    return this.#rig.layerExport;
   }
 
   get cacheDirectories() {
-    return this.#store.cacheDirectories;
+    return this.#rig.cacheDirectories;
   }
 
   get diskUsage() {
-    return this.#store.diskUsage;
+    return this.#rig.diskUsage;
+  }
+
+  get database() {
+    return this.#rig.database;
+  }
+
+  get snapshotter() {
+    return this.#rig.snapshotter;
+  }
+
+  get content() {
+    return this.#rig.content;
   }
 
   async start(): Promise<void> {
-    const { dir, pool } = this;
-    this.database = new DatabaseSync(path.join(dir, 'state.db'));
-    this.snapshotter = this.#openSnapshotter({
-      root: path.join(dir, 'snapshots'),
-      database: this.database,
-      pool,
-    });
-    this.content = await openLocalContentStore(path.join(dir, 'content'));
-    this.#store = await openRefStore({
-      root: path.join(dir, 'refs'),
-      database: this.database,
-      snapshotter: this.snapshotter,
-      content: this.content,
-      differ: createLayerDiffer({ pool }),
-      pool,
+    this.#resources = new AsyncDisposableStack();
+    this.#rig = await openRefStoreRig(this.dir, this.#resources, {
+      openSnapshotter: this.#openSnapshotter,
+      pool: this.pool,
       patience: 50,
       onRemoved: (id) => this.removed.push(id),
       images: {
@@ -110,9 +105,7 @@ export class StoreRig {
   }
 
   async stop(): Promise<void> {
-    await this.#store[Symbol.asyncDispose]();
-    await this.snapshotter[Symbol.asyncDispose]();
-    this.database.close();
+    await this.#resources.disposeAsync();
   }
 
   async restart(): Promise<void> {
