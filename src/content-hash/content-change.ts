@@ -22,7 +22,7 @@ export function compareContent(
   const old = new Map(before.map((entry) => [entry.path, entry]));
   const kept = new Set(after.map(({ path }) => path));
   const removed = before.filter(({ path }) => !kept.has(path));
-  const origins = Map.groupBy(removed.filter(isTelling).reverse(), identity);
+  const origins = Map.groupBy(removed.filter(isDistinctive).reverse(), identity);
   const moved = new Map<ContentEntry, ContentEntry>();
   const changes: { readonly at: string; readonly change: ContentChange }[] = [];
   for (const entry of after) {
@@ -33,7 +33,7 @@ export function compareContent(
       if (change) changes.push({ at: path, change });
       continue;
     }
-    const origin = isTelling(entry) ? origins.get(identity(entry))?.pop() : undefined;
+    const origin = isDistinctive(entry) ? origins.get(identity(entry))?.pop() : undefined;
     if (origin) moved.set(origin, entry);
     else changes.push({ at: path, change: { path, kind: 'added' } });
   }
@@ -67,7 +67,7 @@ function identity({ data, mode, owner }: ContentEntry): string {
 }
 
 /** Empty files have nothing by which one could be told from another. */
-function isTelling({ type, data }: ContentEntry): boolean {
+function isDistinctive({ type, data }: ContentEntry): boolean {
   return type === 'file' && !data.startsWith('0 ');
 }
 

@@ -52,23 +52,23 @@ describeOnSnapshotters('cache directories', (store) => {
     await held.release();
   });
 
-  test('a named tree starts as its parent, counts per parent, and survives a restart', async () => {
+  test('a cache directory starts as its parent, counts per parent, and survives a restart', async () => {
     const parent = await store.make({ seed: '1' });
     const options = { description: 'cache', type: 'exec.cachemount', sharing: 'shared' } as const;
-    const named = await store.cacheDirectories.acquire('key', parent, options);
+    const cache = await store.cacheDirectories.acquire('key', parent, options);
     {
-      await using view = await named.mount();
+      await using view = await cache.mount();
       writeFiles(view.path, { more: '2' });
     }
     const without = await store.cacheDirectories.acquire('key', undefined, options);
-    assert.notEqual(without.id, named.id);
+    assert.notEqual(without.id, cache.id);
     await store.restart();
     const again = await store.cacheDirectories.acquire(
       'key',
       (await store.refStore.get(parent.id))!,
       options,
     );
-    assert.deepEqual([again.id, again.fresh], [named.id, false]);
+    assert.deepEqual([again.id, again.fresh], [cache.id, false]);
     await using view = await again.mount();
     assert.deepEqual(readdirSync(view.path).sort(), ['more', 'seed']);
   });

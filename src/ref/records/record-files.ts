@@ -1,4 +1,3 @@
-import { throwIfAborted } from '../../base/async/lifetime.ts';
 import type { WaitContext } from '../../base/progress.ts';
 import type { SnapshotMount, Snapshotter } from '../../snapshot/snapshot.ts';
 import type { RefMounts } from '../handles/ref-mounts.ts';
@@ -23,9 +22,8 @@ export class RecordFiles {
   }
 
   /** Fetches, unpacks, merges and diffs whatever the files of the record need. The other methods expect that it was done. */
-  async materialize(record: RefRecord, context: WaitContext | undefined): Promise<void> {
-    throwIfAborted(context?.signal);
-    await this.#lazyLayers.materialize(record, context);
+  materialize(record: RefRecord, context: WaitContext | undefined): Promise<void> {
+    return this.#lazyLayers.materialize(record, context);
   }
 
   mountReadonly(record: RefRecord): Promise<MountedView> {
