@@ -18,7 +18,6 @@ export const toMend = {
   },
   /** Names that files of different meaning share. */
   sharedNames: {
-    'build-request.ts': 'two meanings',
     'capabilities.ts': 'two meanings',
     'manifest.ts': 'two meanings',
   },

@@ -1,6 +1,6 @@
 import type { Range } from '../base/errors.ts';
 import { sourceExcerpt } from '../base/text/source-excerpt.ts';
-import type { Call } from './options/parse-call.ts';
+import type { Call } from './options/values/parse-call.ts';
 
 export interface AnswerText {
   readonly text: string;

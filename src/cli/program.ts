@@ -4,7 +4,7 @@ import { buildCommand } from './build-command.ts';
 import type { CommandContext } from './command-context.ts';
 import type { BuildFlags } from './options/build-flags.ts';
 import { chooseEngine, type GlobalFlags } from './options/global-options.ts';
-import { parseCall } from './options/parse-call.ts';
+import { parseCall } from './options/values/parse-call.ts';
 import { repeatable } from './repeatable-option.ts';
 
 /** What the process gives every command. */

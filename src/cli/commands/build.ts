@@ -8,7 +8,7 @@ import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { formatWarnings } from '../format-warnings.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
-import { prepareRequest } from '../options/build-request.ts';
+import { prepareRequest } from '../options/prepare-request.ts';
 import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
 import { solveStatusToGoJson } from '../progress/raw-json-display.ts';
 import { showProgress } from '../show-progress.ts';

@@ -5,8 +5,8 @@ import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { answerText } from '../format-answer.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
-import { prepareRequest } from '../options/build-request.ts';
-import type { Call } from '../options/parse-call.ts';
+import { prepareRequest } from '../options/prepare-request.ts';
+import type { Call } from '../options/values/parse-call.ts';
 import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
 import { showProgress } from '../show-progress.ts';
 

@@ -2,7 +2,7 @@ import { createClient } from '@connectrpc/connect';
 import { Control } from '../../api/gen/control_pb.js';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
-import { parseFormat } from '../options/parse-format.ts';
+import { parseFormat } from '../options/values/parse-format.ts';
 import { formatTable } from '../table.ts';
 
 export interface InfoFlags {

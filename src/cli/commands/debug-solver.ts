@@ -3,7 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import { Debug, type RunningBuild, type SolverResponse } from '../../api/gen/kiln_debug_pb.js';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
-import { parseFormat } from '../options/parse-format.ts';
+import { parseFormat } from '../options/values/parse-format.ts';
 
 export interface SolverFlags {
   readonly format?: string;

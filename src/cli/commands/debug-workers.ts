@@ -4,7 +4,7 @@ import type { CDIDevice, GCPolicy, WorkerRecord } from '../../api/gen/worker_pb.
 import { formatPlatform } from '../../base/platform.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
-import { parseFormat } from '../options/parse-format.ts';
+import { parseFormat } from '../options/values/parse-format.ts';
 import { formatBytes } from '../progress/format-bytes.ts';
 import { formatTable } from '../table.ts';
 

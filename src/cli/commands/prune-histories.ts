@@ -4,7 +4,7 @@ import { BuildHistoryEventType, type BuildHistoryRecord, Control } from '../../a
 import { asKilnError, type KilnError } from '../../base/errors.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
-import { parseFormat } from '../options/parse-format.ts';
+import { parseFormat } from '../options/values/parse-format.ts';
 
 export interface PruneHistoriesFlags {
   readonly format?: string;

@@ -2,8 +2,8 @@ import { createClient } from '@connectrpc/connect';
 import { Control } from '../../api/gen/control_pb.js';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
-import { parseFormat } from '../options/parse-format.ts';
-import { parseDuration, parseMegabytes } from '../options/parse-values.ts';
+import { parseFormat } from '../options/values/parse-format.ts';
+import { parseDuration, parseMegabytes } from '../options/values/parse-values.ts';
 import { formatBytes } from '../progress/format-bytes.ts';
 import { usageDetails, usageHeader, usageJson, usageRow } from '../usage-format.ts';
 

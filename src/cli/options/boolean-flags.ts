@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { parseBoolean } from './parse-values.ts';
+import { parseBoolean } from './values/parse-values.ts';
 
 /**
  * Lets flags without a value be given one, as Go's programs do: `--push=true` is `--push`, `--push=false` is nothing. Arguments after

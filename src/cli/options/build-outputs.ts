@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Attributes, Output } from '../../client/solve-request.ts';
 import type { BuildFlags } from './build-flags.ts';
-import { type OutputContext, parseOutput } from './parse-output.ts';
+import { type OutputContext, parseOutput } from './values/parse-output.ts';
 
 /** The outputs that `--output`, `--tag` and `--push` ask for together. None: the result stays in the build cache. */
 export function buildOutputs(flags: BuildFlags, context: OutputContext): readonly Output[] {

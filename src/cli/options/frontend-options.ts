@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, parsePlatform } from '../../base/platform.ts';
 import { cutPair } from '../../base/text/cut-pair.ts';
 import type { BuildFlags } from './build-flags.ts';
-import { parsePairs, parseSize } from './parse-values.ts';
+import { parsePairs, parseSize } from './values/parse-values.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

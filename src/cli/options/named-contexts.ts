@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
 import { resolveLayoutTag } from '../../client/layout-index.ts';
 import { checkDirectory, isRemoteContext } from './build-context.ts';
-import { formatLayoutReference, parseLayoutReference } from './layout-reference.ts';
-import { parsePairs } from './parse-values.ts';
+import { formatLayoutReference, parseLayoutReference } from './values/layout-reference.ts';
+import { parsePairs } from './values/parse-values.ts';
 
 export interface NamedContexts {
   readonly options: ReadonlyMap<string, string>;

@@ -1,4 +1,4 @@
-import { KilnError } from '../../base/errors.ts';
+import { KilnError } from '../../../base/errors.ts';
 
 /** `--format json`, also as Go programs spell it. Throws `invalid_argument` for other templates. */
 export function parseFormat(text: string | undefined): 'table' | 'json' {

@@ -1,5 +1,5 @@
-import { KilnError } from '../../base/errors.ts';
-import type { FileDestination, Output } from '../../client/solve-request.ts';
+import { KilnError } from '../../../base/errors.ts';
+import type { FileDestination, Output } from '../../../client/solve-request.ts';
 import { csvAttributes } from './csv-attributes.ts';
 import { parseBoolean } from './parse-values.ts';
 

@@ -1,6 +1,6 @@
-import { KilnError } from '../../base/errors.ts';
-import { parseCsv } from '../../base/text/csv.ts';
-import { cutPair } from '../../base/text/cut-pair.ts';
+import { KilnError } from '../../../base/errors.ts';
+import { parseCsv } from '../../../base/text/csv.ts';
+import { cutPair } from '../../../base/text/cut-pair.ts';
 import { parseBoolean } from './parse-values.ts';
 
 /** A question to ask instead of building. */

@@ -1,6 +1,6 @@
-import { KilnError } from '../../base/errors.ts';
-import { parseCsv } from '../../base/text/csv.ts';
-import { cutPair } from '../../base/text/cut-pair.ts';
+import { KilnError } from '../../../base/errors.ts';
+import { parseCsv } from '../../../base/text/csv.ts';
+import { cutPair } from '../../../base/text/cut-pair.ts';
 
 /** `key=value` fields of one record of comma-separated values, keys in lower case. `flag` is named in errors. */
 export function csvAttributes(flag: string, text: string): Map<string, string> {

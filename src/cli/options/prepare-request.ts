@@ -9,12 +9,12 @@ import type { BuildFlags } from './build-flags.ts';
 import { buildOutputs } from './build-outputs.ts';
 import { frontendOptions } from './frontend-options.ts';
 import { openNamedContexts } from './named-contexts.ts';
-import { parseExportCache, parseImportCache } from './parse-cache.ts';
-import { parseRegistryTls } from './parse-registry-tls.ts';
-import { parseSecret } from './parse-secret.ts';
-import { parseSsh } from './parse-ssh.ts';
-import { parsePairs } from './parse-values.ts';
 import { ignoringCache, readDefinition } from './read-definition.ts';
+import { parseExportCache, parseImportCache } from './values/parse-cache.ts';
+import { parseRegistryTls } from './values/parse-registry-tls.ts';
+import { parseSecret } from './values/parse-secret.ts';
+import { parseSsh } from './values/parse-ssh.ts';
+import { parsePairs } from './values/parse-values.ts';
 
 /** The process around a command, so far as a request depends on it. */
 export interface RequestContext {

@@ -1,8 +1,8 @@
-import { KilnError } from '../../base/errors.ts';
-import { parseByteSize } from '../../base/text/byte-size.ts';
-import { cutPair } from '../../base/text/cut-pair.ts';
-import { parseGoBool } from '../../base/text/go-bool.ts';
-import { parseGoDuration } from '../../base/text/go-duration.ts';
+import { KilnError } from '../../../base/errors.ts';
+import { parseByteSize } from '../../../base/text/byte-size.ts';
+import { cutPair } from '../../../base/text/cut-pair.ts';
+import { parseGoBool } from '../../../base/text/go-bool.ts';
+import { parseGoDuration } from '../../../base/text/go-duration.ts';
 
 /** `key=value` arguments of a repeated flag; the last of equal keys wins. */
 export function parsePairs(flag: string, values: readonly string[]): Map<string, string> {

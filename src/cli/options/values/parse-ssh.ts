@@ -1,6 +1,6 @@
-import { KilnError } from '../../base/errors.ts';
-import { cutPair } from '../../base/text/cut-pair.ts';
-import type { SshSource } from '../../client-services/ssh-service.ts';
+import { KilnError } from '../../../base/errors.ts';
+import { cutPair } from '../../../base/text/cut-pair.ts';
+import type { SshSource } from '../../../client-services/ssh-service.ts';
 import { parseBoolean } from './parse-values.ts';
 
 /** `--ssh default`, `--ssh id=socket[,raw=true]` or `--ssh id=key,key`. */

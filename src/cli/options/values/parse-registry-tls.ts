@@ -1,5 +1,5 @@
-import { KilnError } from '../../base/errors.ts';
-import type { TokenTls } from '../../client-services/fetch-token.ts';
+import { KilnError } from '../../../base/errors.ts';
+import type { TokenTls } from '../../../client-services/fetch-token.ts';
 import { csvAttributes } from './csv-attributes.ts';
 import { parseBoolean } from './parse-values.ts';
 

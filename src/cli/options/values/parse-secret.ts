@@ -1,5 +1,5 @@
-import { KilnError } from '../../base/errors.ts';
-import type { SecretSource } from '../../client-services/secrets-service.ts';
+import { KilnError } from '../../../base/errors.ts';
+import type { SecretSource } from '../../../client-services/secrets-service.ts';
 import { csvAttributes } from './csv-attributes.ts';
 
 /**

@@ -13,7 +13,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { SolveRequest } from '../../client/solve-request.ts';
 import { buildCommand } from '../build-command.ts';
 import type { BuildFlags } from './build-flags.ts';
-import { prepareRequest } from './build-request.ts';
+import { prepareRequest } from './prepare-request.ts';
 
 let directory: string;
 before(async () => {
