@@ -37,7 +37,7 @@ import { listDirectory } from './list-directory.ts';
 import type { FileStat } from './protocol/file-stat.ts';
 import { goMode } from './protocol/go-mode.ts';
 import { decodePacket, PacketEncoder } from './protocol/packet.ts';
-import type { BaselineAccess, FileDigest, ReceiveResult } from './receive/receive.ts';
+import type { BaselineAccess, FileDigest, ReceiveResult } from './receive/received-tree.ts';
 import { sendTrees } from './send/send.ts';
 import { syncDirectory } from './sync-directory.ts';
 

@@ -4,12 +4,8 @@ import { methodPath } from '../api/unary-call.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Session, SyncRequest } from '../session/session.ts';
 import { encodeMetadata } from './protocol/metadata-encoding.ts';
-import {
-  type ReceiveOptions,
-  type ReceiveResult,
-  type ReceiveTarget,
-  receiveTree,
-} from './receive/receive.ts';
+import { type ReceiveOptions, type ReceiveTarget, receiveTree } from './receive/receive.ts';
+import type { ReceiveResult } from './receive/received-tree.ts';
 
 /** Keys of the metadata that say what is wanted. */
 export const syncHeaders = {

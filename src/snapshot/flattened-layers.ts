@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
-import type { MaterializeInput } from './materialize.task.ts';
 import type { SnapshotId, SnapshotUsage } from './snapshot.ts';
+import type { MaterializeInput } from './tasks/materialize.task.ts';
 import type { Trash } from './trash.ts';
 
 /** The kernel mounts 500 layers, not much slower than a few: above this many, the lower ones are flattened. */
@@ -81,7 +81,7 @@ export class FlattenedLayers {
     const dir = path.join(this.#root, `${this.#next++}`);
     const make = async (): Promise<void> => {
       await start?.ready;
-      await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
+      await this.#pool.run<MaterializeInput, void>(new URL('./tasks/materialize.task.ts', import.meta.url), {
         dirs: lower.toReversed(),
         target: dir,
       });
@@ -99,7 +99,7 @@ export class FlattenedLayers {
 
   async #measure(flat: Flat): Promise<void> {
     const [usage] = await this.#pool.run<readonly string[], readonly SnapshotUsage[]>(
-      new URL('./measure.task.ts', import.meta.url),
+      new URL('./tasks/measure.task.ts', import.meta.url),
       [flat.dir],
     );
     flat.size = usage!.size;

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import { joinLayers, layersAbove } from './layer-list.ts';
-import type { MaterializeInput } from './materialize.task.ts';
 import {
   type Removal,
   type SnapshotChanges,
@@ -16,9 +15,10 @@ import {
 } from './snapshot.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
+import type { MaterializeInput } from './tasks/materialize.task.ts';
+import type { WriteChangesInput } from './tasks/write-changes.task.ts';
+import type { ChangesToWrite } from './tasks/write-changes.ts';
 import { Trash } from './trash.ts';
-import type { WriteChangesInput } from './write-changes.task.ts';
-import type { ChangesToWrite } from './write-changes.ts';
 
 /**
  * A snapshotter for file systems that overlayfs does not work on: every snapshot is a whole tree, copied from its
@@ -148,7 +148,7 @@ class NativeSnapshotter implements Snapshotter {
 
   usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
     return this.#housekeeping.run<readonly string[], readonly SnapshotUsage[]>(
-      new URL('./measure.task.ts', import.meta.url),
+      new URL('./tasks/measure.task.ts', import.meta.url),
       ids.map((id) => this.#tree(id)),
       { signal },
     );
@@ -201,7 +201,7 @@ class NativeSnapshotter implements Snapshotter {
       mkdirSync(target);
       chmodSync(target, 0o755);
     } else {
-      await this.#pool.run<MaterializeInput, void>(new URL('./materialize.task.ts', import.meta.url), {
+      await this.#pool.run<MaterializeInput, void>(new URL('./tasks/materialize.task.ts', import.meta.url), {
         dirs: [this.#tree(from)],
         target,
       });
@@ -218,7 +218,10 @@ class NativeSnapshotter implements Snapshotter {
         deletions: 'apply',
       };
     });
-    await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), steps);
+    await this.#pool.run<WriteChangesInput, void>(
+      new URL('./tasks/write-changes.task.ts', import.meta.url),
+      steps,
+    );
   }
 
   /** Drops trees without a record, and records whose tree did not survive. */

@@ -5,7 +5,6 @@ import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import { utimens } from '../linux/utimens.ts';
 import { clearOpaque } from '../tree/overlay-marks.ts';
-import type { AdaptLayerInput } from './adapt-layer.task.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
 import type {
@@ -19,8 +18,9 @@ import type {
 } from './snapshot.ts';
 import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
+import type { AdaptLayerInput } from './tasks/adapt-layer.task.ts';
+import type { WriteChangesInput } from './tasks/write-changes.task.ts';
 import { Trash } from './trash.ts';
-import type { WriteChangesInput } from './write-changes.task.ts';
 
 /**
  * A snapshotter on the kernel's overlayfs. Each snapshot has one layer directory, a merge only names its parents'.
@@ -202,7 +202,7 @@ class OverlaySnapshotter implements Snapshotter {
 
   usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]> {
     return this.#housekeeping.run<readonly string[], readonly SnapshotUsage[]>(
-      new URL('./measure.task.ts', import.meta.url),
+      new URL('./tasks/measure.task.ts', import.meta.url),
       ids.map((id) => this.#ownDir(id)),
       { signal },
     );
@@ -258,7 +258,7 @@ class OverlaySnapshotter implements Snapshotter {
     const unknown = layers.filter((layer) => !this.#marks.has(layer));
     if (unknown.length > 0) {
       const found = await this.#pool.run<readonly string[], boolean[]>(
-        new URL('./find-marks.task.ts', import.meta.url),
+        new URL('./tasks/find-marks.task.ts', import.meta.url),
         unknown.map((layer) => this.#layerPath(layer)),
       );
       for (const [index, layer] of unknown.entries()) this.#marks.set(layer, found[index]!);
@@ -283,7 +283,7 @@ class OverlaySnapshotter implements Snapshotter {
     { madeOn, below }: { readonly madeOn: SnapshotId | undefined; readonly below: readonly string[] },
   ): Promise<boolean> {
     mkdirSync(this.#ownDir(id), { recursive: true, mode: 0o700 });
-    return this.#pool.run<AdaptLayerInput, boolean>(new URL('./adapt-layer.task.ts', import.meta.url), {
+    return this.#pool.run<AdaptLayerInput, boolean>(new URL('./tasks/adapt-layer.task.ts', import.meta.url), {
       layer: this.#layerPath(layer),
       madeOn: madeOn === undefined ? [] : this.#topFirst(this.#view(madeOn)),
       lowers: this.#topFirst(below),
@@ -295,7 +295,7 @@ class OverlaySnapshotter implements Snapshotter {
     const target = path.join(this.#ownDir(id), 'fs');
     mkdirSync(target, { recursive: true });
     const above = this.#topFirst(this.#view(upper));
-    await this.#pool.run<WriteChangesInput, void>(new URL('./write-changes.task.ts', import.meta.url), [
+    await this.#pool.run<WriteChangesInput, void>(new URL('./tasks/write-changes.task.ts', import.meta.url), [
       {
         lower: lower === undefined ? [] : this.#topFirst(this.#view(lower)),
         upper: above.length > 0 ? above : [this.#emptyDir],

@@ -76,7 +76,7 @@ export class Trash implements AsyncDisposable {
     const batch = this.#waiting.splice(0, batchSize);
     this.#deleting = this.#pool
       .run<readonly string[], number[]>(
-        new URL('./delete.task.ts', import.meta.url),
+        new URL('./tasks/delete.task.ts', import.meta.url),
         batch.map((victim) => victim.path),
       )
       // What could not be deleted stays in the trash for the next start.

@@ -4,12 +4,20 @@ import type { TaskContext } from '../../base/threads/task.ts';
 import { PacketEncoder } from '../protocol/packet.ts';
 import { BatchChannel } from '../threads/batch-channel.ts';
 import type { ThreadInput } from '../threads/run-in-thread.ts';
-import type { FromReceiver, ReceiveResult, ReceiveTaskOptions, ToReceiver } from './receive.ts';
-import { TreeReceiver } from './tree-receiver.ts';
+import type { BaselineAccess, FileDigest, OpenBaseline, ReceiveResult } from './received-tree.ts';
+import { TreeReceiver, type TreeReceiverOptions } from './tree-receiver.ts';
+
+export type FromReceiver =
+  | { readonly kind: 'need-directory' }
+  | { readonly kind: 'need-baseline'; readonly wish: BaselineAccess }
+  | { readonly kind: 'digests'; readonly digests: readonly FileDigest[] };
+export type ToReceiver =
+  | { readonly kind: 'directory'; readonly dir: string }
+  | ({ readonly kind: 'baseline' } & OpenBaseline);
 
 /** The receiving end in a thread: hands what arrives to a TreeReceiver, and its packets back. */
 export default async function receiveTask(
-  { options, port }: ThreadInput<ReceiveTaskOptions>,
+  { options, port }: ThreadInput<TreeReceiverOptions>,
   _context: TaskContext,
 ): Promise<ReceiveResult> {
   const finished = deferred<ReceiveResult>();

@@ -1,27 +1,9 @@
 import type { MessageStream } from '../../api/message-stream.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { runInThread } from '../threads/run-in-thread.ts';
-
-/** The tree that an earlier sync made, whose files need not be sent again. */
-export interface Baseline {
-  /** What it holds: the `manifest` that the sync that made it answered. */
-  readonly manifest: Uint8Array;
-  /** Whether it is of no more use once there is the new tree. */
-  readonly superseded: boolean;
-  /** Asked when all that differs is here. Who wants to change the tree may be told to read it, because others do. */
-  open(wish: BaselineAccess): Promise<OpenBaseline>;
-}
-
-/**
- * `change`: the tree becomes the new one, in place. If the sync fails then, it is lost.
- * `read`: what is still the same is copied from it to the new directory.
- */
-export type BaselineAccess = 'change' | 'read';
-
-export interface OpenBaseline {
-  readonly dir: string;
-  readonly access: BaselineAccess;
-}
+import type { FromReceiver, ToReceiver } from './receive.task.ts';
+import type { Baseline, FileDigest, ReceiveResult } from './received-tree.ts';
+import type { TreeReceiverOptions } from './tree-receiver.ts';
 
 export type ReceiveTarget =
   /**
@@ -51,44 +33,6 @@ export interface ReceiveOptions {
   readonly onDigests?: (digests: readonly FileDigest[]) => void;
 }
 
-/** `path` is a byte string (latin1), see `file-stat`. */
-export interface FileDigest {
-  readonly path: string;
-  /** 64 hex digits; undefined: there is no such file any more. */
-  readonly sha256: string | undefined;
-}
-
-export type ReceiveResult =
-  /** All is as in the baseline; no directory was made. */
-  | { readonly kind: 'unchanged' }
-  | {
-      readonly kind: 'changed';
-      /** Files whose data was sent. */
-      readonly transferred: number;
-      /** Where the tree is: in the new directory, or in the baseline's. */
-      readonly made: 'new' | 'in-place';
-      /** What the tree holds now, for the next sync. */
-      readonly manifest: Uint8Array;
-    };
-
-/** What the task needs to know. */
-export interface ReceiveTaskOptions {
-  readonly target:
-    | { readonly kind: 'new-tree'; readonly baseline: Omit<Baseline, 'open'> | undefined }
-    | { readonly kind: 'existing-tree'; readonly dir: string; readonly mirror: boolean };
-  readonly owner: ReceiveOptions['owner'];
-  readonly metadataOnly: ReceiveOptions['metadataOnly'];
-  readonly wantsDigests: boolean;
-}
-
-export type FromReceiver =
-  | { readonly kind: 'need-directory' }
-  | { readonly kind: 'need-baseline'; readonly wish: BaselineAccess }
-  | { readonly kind: 'digests'; readonly digests: readonly FileDigest[] };
-export type ToReceiver =
-  | { readonly kind: 'directory'; readonly dir: string }
-  | ({ readonly kind: 'baseline' } & OpenBaseline);
-
 /**
  * Receives a tree by fsutil's protocol: the other side sends stats, is asked for the data of those that differ, and is told
  * when all is well. Nothing is written outside the directory, whatever the stats say. When it fails, what was written
@@ -100,7 +44,7 @@ export async function receiveTree(
   options: ReceiveOptions,
 ): Promise<ReceiveResult> {
   const baseline = target.kind === 'new-tree' ? target.baseline : undefined;
-  const taskOptions: ReceiveTaskOptions = {
+  const taskOptions: TreeReceiverOptions = {
     target:
       target.kind === 'new-tree'
         ? {
@@ -112,7 +56,7 @@ export async function receiveTree(
     metadataOnly: options.metadataOnly,
     wantsDigests: options.onDigests !== undefined,
   };
-  return await runInThread<ReceiveTaskOptions, ReceiveResult, FromReceiver, ToReceiver>(
+  return await runInThread<TreeReceiverOptions, ReceiveResult, FromReceiver, ToReceiver>(
     new URL('./receive.task.ts', import.meta.url),
     taskOptions,
     stream,

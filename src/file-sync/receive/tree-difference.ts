@@ -1,7 +1,7 @@
 import type { FileStat } from '../protocol/file-stat.ts';
 import { hasData } from '../protocol/go-mode.ts';
-import { isSameFile, type ManifestEntry } from './manifest.ts';
 import type { EntryOf, SyncEntry } from './sync-entry.ts';
+import { isSameFile, type ManifestEntry } from './tree-manifest.ts';
 
 /** One announced file. `id` is its number among all stats; `stat` is what was said of it, `entry` what it is. */
 export interface Announced {

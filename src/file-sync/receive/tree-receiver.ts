@@ -6,18 +6,12 @@ import { fromByteString, toByteString } from '../../base/text/byte-string.ts';
 import { DirectoryTreeMaker, type DirectoryTreeOptions } from '../../tree/directory-tree-maker.ts';
 import type { FileStat } from '../protocol/file-stat.ts';
 import { decodePacket, type Packet, PacketEncoder } from '../protocol/packet.ts';
-import { decodeManifest, encodeManifest, type ManifestEntry } from './manifest.ts';
 import { OrderValidator } from './order-validator.ts';
-import type {
-  BaselineAccess,
-  FileDigest,
-  OpenBaseline,
-  ReceiveResult,
-  ReceiveTaskOptions,
-} from './receive.ts';
+import type { Baseline, BaselineAccess, FileDigest, OpenBaseline, ReceiveResult } from './received-tree.ts';
 import { type EntryOf, entryOf } from './sync-entry.ts';
 import { type Announced, type TreeDifference, treeDifference } from './tree-difference.ts';
-import { TreeWriter } from './tree-writer.ts';
+import { decodeManifest, encodeManifest, type ManifestEntry } from './tree-manifest.ts';
+import { type Owner, TreeWriter } from './tree-writer.ts';
 import { updateTree } from './update-tree.ts';
 
 /** Files asked for and not yet complete. Bounds how many can be open at once. */
@@ -28,6 +22,16 @@ const copiesPerTurn = 100;
 /** A tree that others may still want is changed in place if at most this part of what stays in it goes. */
 const expendable = 1 / 8;
 const metadataFile = '.fsutil-metadata';
+
+/** What a receiver needs to know, as `ReceiveOptions` and `ReceiveTarget` have it. */
+export interface TreeReceiverOptions {
+  readonly target:
+    | { readonly kind: 'new-tree'; readonly baseline: Omit<Baseline, 'open'> | undefined }
+    | { readonly kind: 'existing-tree'; readonly dir: string; readonly mirror: boolean };
+  readonly owner: Owner | undefined;
+  readonly metadataOnly: { readonly exceptions: readonly string[] } | undefined;
+  readonly wantsDigests: boolean;
+}
 
 /** What the receiver says to its surroundings. */
 export interface ReceiverOutlet {
@@ -69,7 +73,7 @@ type Phase =
 
 /** The receiving end of fsutil's protocol as a state machine over synchronous file operations, for a thread. */
 export class TreeReceiver implements Disposable {
-  readonly #options: ReceiveTaskOptions;
+  readonly #options: TreeReceiverOptions;
   readonly #outlet: ReceiverOutlet;
   readonly #order = new OrderValidator();
   readonly #baseline: ReadonlyMap<string, ManifestEntry> | undefined;
@@ -96,7 +100,7 @@ export class TreeReceiver implements Disposable {
   #parents: Announced[] = [];
   readonly #metadata: Uint8Array[] = [];
 
-  constructor(options: ReceiveTaskOptions, outlet: ReceiverOutlet) {
+  constructor(options: TreeReceiverOptions, outlet: ReceiverOutlet) {
     this.#options = options;
     this.#outlet = outlet;
     const { target, metadataOnly } = options;

@@ -3,9 +3,9 @@ import { type ByteString, fromByteString, toSystemPath } from '../../base/text/b
 import { listXattrs, removeXattr } from '../../linux/xattr.ts';
 import { DirectoryTreeMaker } from '../../tree/directory-tree-maker.ts';
 import { isMachineAttribute } from '../../tree/machine-attributes.ts';
-import type { ManifestEntry } from './manifest.ts';
 import type { FileMetadata } from './sync-entry.ts';
 import { type TreeDifference, topmost } from './tree-difference.ts';
+import type { ManifestEntry } from './tree-manifest.ts';
 import { type Owner, TreeWriter } from './tree-writer.ts';
 
 export interface TreeUpdate {

@@ -4,8 +4,11 @@ import type { TaskContext } from '../../base/threads/task.ts';
 import { PacketEncoder } from '../protocol/packet.ts';
 import { BatchChannel } from '../threads/batch-channel.ts';
 import type { ThreadInput } from '../threads/run-in-thread.ts';
-import type { SendTaskOptions } from './send.ts';
-import { TreeSender } from './tree-sender.ts';
+import { type SentTree, TreeSender } from './tree-sender.ts';
+
+export interface SendTaskOptions {
+  readonly trees: readonly SentTree[];
+}
 
 /** The sending end in a thread. */
 export default async function sendTask(

@@ -1,22 +1,14 @@
 import type { MessageStream } from '../../api/message-stream.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { runInThread } from '../threads/run-in-thread.ts';
-import type { WalkOptions } from './walk-tree.ts';
-
-/** A directory to send (undefined: nothing); with `prefix`, a name, it arrives as a directory of that name. */
-export interface SentTree extends Partial<WalkOptions> {
-  readonly prefix?: string;
-}
+import type { SendTaskOptions } from './send.task.ts';
+import type { SentTree } from './tree-sender.ts';
 
 export interface SendOptions {
   readonly pool: ThreadPool;
   readonly signal?: AbortSignal;
   /** Called with the bytes of each message sent. */
   readonly onSent?: (bytes: number) => void;
-}
-
-export interface SendTaskOptions {
-  readonly trees: readonly SentTree[];
 }
 
 /**

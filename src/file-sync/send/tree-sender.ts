@@ -6,8 +6,7 @@ import { fromByteString, toByteString, toSystemPath } from '../../base/text/byte
 import type { FileStat } from '../protocol/file-stat.ts';
 import { goMode, hasData } from '../protocol/go-mode.ts';
 import { decodePacket, type Packet } from '../protocol/packet.ts';
-import type { SentTree } from './send.ts';
-import { TreeWalk } from './walk-tree.ts';
+import { TreeWalk, type WalkOptions } from './walk-tree.ts';
 
 /** Data bytes in one packet: what fsutil sends, and any receiver takes. */
 const packetBytes = 32 * 1024;
@@ -16,6 +15,11 @@ const entriesPerTurn = 200;
 
 /** A file may have become another kind since its stat was sent: what is no regular file is not followed and not waited for. */
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+/** A directory to send (undefined: nothing); with `prefix`, a name, it arrives as a directory of that name. */
+export interface SentTree extends Partial<WalkOptions> {
+  readonly prefix?: string;
+}
 
 interface RequestedFile {
   readonly id: number;

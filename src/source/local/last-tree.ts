@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { BaselineAccess, OpenBaseline } from '../../file-sync/receive/receive.ts';
+import type { BaselineAccess, OpenBaseline } from '../../file-sync/receive/received-tree.ts';
 import type { ImmutableRef, MutableRef } from '../../ref/ref.ts';
 import type { TreeReuse } from '../../ref/ref-store.ts';
 

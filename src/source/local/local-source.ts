@@ -6,7 +6,7 @@ import { nearestName } from '../../base/text/nearest-name.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ChecksumPriming, KnownDigest } from '../../content-hash/checksum.ts';
 import { listDirectory } from '../../file-sync/list-directory.ts';
-import type { BaselineAccess, FileDigest } from '../../file-sync/receive/receive.ts';
+import type { BaselineAccess, FileDigest } from '../../file-sync/receive/received-tree.ts';
 import { syncDirectory } from '../../file-sync/sync-directory.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { RefStore } from '../../ref/ref-store.ts';

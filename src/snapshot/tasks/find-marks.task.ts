@@ -1,4 +1,4 @@
-import { toByteString } from '../base/text/byte-string.ts';
+import { toByteString } from '../../base/text/byte-string.ts';
 import { hasMarks } from './adapt-layer.ts';
 
 /** For each layer directory, whether it holds a whiteout or an opaque directory. */

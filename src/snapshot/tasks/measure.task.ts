@@ -1,8 +1,8 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
-import { type ByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
-import type { TaskContext } from '../base/threads/task.ts';
+import { type ByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import type { TaskContext } from '../../base/threads/task.ts';
+import type { SnapshotUsage } from '../snapshot.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
-import type { SnapshotUsage } from './snapshot.ts';
 
 /** Allocated bytes and inodes of whole directories; a file with several names counts once. One that is not there takes nothing. */
 export default function measureTask(

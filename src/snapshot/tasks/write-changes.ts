@@ -1,10 +1,10 @@
 import { type BigIntStats, lstatSync, rmSync } from 'node:fs';
-import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { copyTimes } from '../tree/copy-entry.ts';
-import { EntryCopier } from '../tree/entry-copier.ts';
-import { type MergedEntry, mergedTree } from '../tree/merged-directory.ts';
-import { isWhiteout, makeOpaque, makeWhiteout } from '../tree/overlay-marks.ts';
-import { treeChanges } from '../tree/tree-changes.ts';
+import { type ByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import { copyTimes } from '../../tree/copy-entry.ts';
+import { EntryCopier } from '../../tree/entry-copier.ts';
+import { type MergedEntry, mergedTree } from '../../tree/merged-directory.ts';
+import { isWhiteout, makeOpaque, makeWhiteout } from '../../tree/overlay-marks.ts';
+import { treeChanges } from '../../tree/tree-changes.ts';
 
 export interface ChangesToWrite {
   /** Topmost first; empty for the empty tree. */

@@ -1,5 +1,5 @@
-import { toByteString } from '../base/text/byte-string.ts';
-import type { TaskContext } from '../base/threads/task.ts';
+import { toByteString } from '../../base/text/byte-string.ts';
+import type { TaskContext } from '../../base/threads/task.ts';
 import { type ChangesToWrite, writeChanges } from './write-changes.ts';
 
 /** As `ChangesToWrite`, with paths as text; several steps are written one after the other. */

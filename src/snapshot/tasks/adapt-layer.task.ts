@@ -1,5 +1,5 @@
-import { toByteString } from '../base/text/byte-string.ts';
-import { treeBelow } from '../tree/merged-directory.ts';
+import { toByteString } from '../../base/text/byte-string.ts';
+import { treeBelow } from '../../tree/merged-directory.ts';
 import { adaptLayer, needsAdapting } from './adapt-layer.ts';
 
 /** See `MovedLayer`. The lists are topmost first. */

@@ -1,8 +1,8 @@
 import { type BigIntStats, lstatSync } from 'node:fs';
-import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { copyTimes } from '../tree/copy-entry.ts';
-import { EntryCopier } from '../tree/entry-copier.ts';
-import { type MergedDirectory, mergedTree } from '../tree/merged-directory.ts';
+import { type ByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import { copyTimes } from '../../tree/copy-entry.ts';
+import { EntryCopier } from '../../tree/entry-copier.ts';
+import { type MergedDirectory, mergedTree } from '../../tree/merged-directory.ts';
 
 /**
  * Makes `target` (a directory, empty or not there) one plain tree that shows what the layers `dirs` (topmost first) show.

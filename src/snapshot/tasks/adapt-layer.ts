@@ -1,10 +1,10 @@
 import { lstatSync, readdirSync, rmdirSync } from 'node:fs';
-import { type ByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { copyTimes } from '../tree/copy-entry.ts';
-import { EntryCopier } from '../tree/entry-copier.ts';
-import { type MergedDirectory, type MergedEntry, treeBelow } from '../tree/merged-directory.ts';
-import { isOpaque, isWhiteout, makeWhiteout } from '../tree/overlay-marks.ts';
-import { sameEntry } from '../tree/same-entry.ts';
+import { type ByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import { copyTimes } from '../../tree/copy-entry.ts';
+import { EntryCopier } from '../../tree/entry-copier.ts';
+import { type MergedDirectory, type MergedEntry, treeBelow } from '../../tree/merged-directory.ts';
+import { isOpaque, isWhiteout, makeWhiteout } from '../../tree/overlay-marks.ts';
+import { sameEntry } from '../../tree/same-entry.ts';
 
 /**
  * A layer that lies on another tree than the one it was made on.

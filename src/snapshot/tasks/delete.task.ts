@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { errnoOf } from '../base/errors.ts';
-import { type ByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
+import { errnoOf } from '../../base/errors.ts';
+import { type ByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
 
 /** Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back. */

@@ -1,5 +1,5 @@
-import { toByteString } from '../base/text/byte-string.ts';
-import type { TaskContext } from '../base/threads/task.ts';
+import { toByteString } from '../../base/text/byte-string.ts';
+import type { TaskContext } from '../../base/threads/task.ts';
 import { materialize } from './materialize.ts';
 
 export interface MaterializeInput {

@@ -1,0 +1,41 @@
+import type { ByteString } from '../../base/text/byte-string.ts';
+
+/** The tree that an earlier sync made, whose files need not be sent again. */
+export interface Baseline {
+  /** What it holds: the `manifest` that the sync that made it answered. */
+  readonly manifest: Uint8Array;
+  /** Whether it is of no more use once there is the new tree. */
+  readonly superseded: boolean;
+  /** Asked when all that differs is here. Who wants to change the tree may be told to read it, because others do. */
+  open(wish: BaselineAccess): Promise<OpenBaseline>;
+}
+
+/**
+ * `change`: the tree becomes the new one, in place. If the sync fails then, it is lost.
+ * `read`: what is still the same is copied from it to the new directory.
+ */
+export type BaselineAccess = 'change' | 'read';
+
+export interface OpenBaseline {
+  readonly dir: string;
+  readonly access: BaselineAccess;
+}
+
+export interface FileDigest {
+  readonly path: ByteString;
+  /** 64 hex digits; undefined: there is no such file any more. */
+  readonly sha256: string | undefined;
+}
+
+export type ReceiveResult =
+  /** All is as in the baseline; no directory was made. */
+  | { readonly kind: 'unchanged' }
+  | {
+      readonly kind: 'changed';
+      /** Files whose data was sent. */
+      readonly transferred: number;
+      /** Where the tree is: in the new directory, or in the baseline's. */
+      readonly made: 'new' | 'in-place';
+      /** What the tree holds now, for the next sync. */
+      readonly manifest: Uint8Array;
+    };
