@@ -1,3 +1,4 @@
+import type { Fail } from './fail.ts';
 import type { TarHandler } from './tar-handler.ts';
 
 /** Pieces of data that a sparse file may have; a map of more is an attack. */
@@ -9,13 +10,13 @@ const maximumPieces = 1 << 20;
  */
 export class SparseMap {
   readonly size: number;
-  readonly #fail: (why: string) => Error;
+  readonly #fail: Fail;
   /** Offset and length of each piece. */
   readonly #pieces: number[] = [];
   #end = 0;
   #dataSize = 0;
 
-  constructor(size: number, fail: (why: string) => Error) {
+  constructor(size: number, fail: Fail) {
     if (size < 0) throw fail('its sparse size is negative');
     this.size = size;
     this.#fail = fail;
@@ -99,13 +100,13 @@ export class SparseData {
 /** Reads the map that pax's GNU.sparse 1.0 puts before the data: a count, then offsets and lengths, each in a line. */
 export class SparseMapText {
   readonly #map: SparseMap;
-  readonly #fail: (why: string) => Error;
+  readonly #fail: Fail;
   #digits = '';
   /** Numbers to come; unknown until the count is read. */
   #awaited: number | undefined;
   #offset: number | undefined;
 
-  constructor(map: SparseMap, fail: (why: string) => Error) {
+  constructor(map: SparseMap, fail: Fail) {
     this.#map = map;
     this.#fail = fail;
   }
@@ -146,13 +147,13 @@ export class SparseMapText {
 const maximumDigits = 19;
 
 /** A number of a sparse map in decimal digits. */
-export function sparseNumber(text: string, fail: (why: string) => Error): number {
+export function sparseNumber(text: string, fail: Fail): number {
   const value = Number(text);
   if (!/^[0-9]{1,19}$/.test(text) || !Number.isSafeInteger(value)) throw malformed(fail, text);
   return value;
 }
 
-function malformed(fail: (why: string) => Error, text?: string): Error {
+function malformed(fail: Fail, text?: string): Error {
   return fail(
     text === undefined
       ? 'its sparse map is no list of numbers'
