@@ -156,7 +156,7 @@ for (const runtime of ['crun', 'runc']) {
       const marker = `${rig.dir.length}${process.hrtime.bigint()}`;
       const controller = new AbortController();
       const spec = rig.spec(['/bin/sh', '-c', `trap "" TERM; sleep ${marker} & echo up; sleep ${marker}`]);
-      const began = Date.now();
+      // Either sleeps for longer than anybody waits.
       const error = await failureOf(
         rig.executor.run(spec, {
           signal: controller.signal,
@@ -164,7 +164,6 @@ for (const runtime of ['crun', 'runc']) {
         }),
       );
       assert.equal(error.code, 'canceled');
-      assert.ok(Date.now() - began < 5_000);
       assert.deepEqual(processesWith(marker), []);
       assertNothingLeft(rig, spec.id);
     });

@@ -61,7 +61,7 @@ test('a proxy of the environment is asked for what is elsewhere, as a plain requ
 
   proxy.serve('http://far.invalid/file?x=1', { content: 'through the proxy' });
   assert.equal(await get('http://far.invalid/file?x=1'), 'through the proxy');
-  await assert.rejects(get('http://near.invalid/'), { code: /^(ENOTFOUND|EAI_AGAIN)$/ });
+  await assert.rejects(get('http://near.invalid/'), { syscall: 'getaddrinfo', hostname: 'near.invalid' });
   proxy.serve('/own', { content: 'of this machine' });
   assert.equal(await get(proxy.url('/own')), 'of this machine');
 });
@@ -93,7 +93,7 @@ test('a connection that breaks before the body is read fails its reader and nobo
   using client = new HttpClient();
   const { body } = await client.send(requestTo(server), signal);
   await new Promise((resolve) => body.once('close', resolve));
-  await assert.rejects(text(body), { code: /^(ECONNRESET|ERR_STREAM_PREMATURE_CLOSE)$/ });
+  await assert.rejects(text(body), { code: 'ECONNRESET' });
   await discard(body);
 });
 
@@ -134,11 +134,12 @@ test('a body is sent no faster than it is taken, in chunks or with its length', 
   const seen: { size: number; length: string | undefined; chunked: string | undefined }[] = [];
   const upload = new Upload(160);
   rig.serve('/', async (request, response) => {
-    // What the kernel keeps between the two is far less than everything.
-    await delay(50);
-    assert.ok(upload.given < 160);
     let size = 0;
-    for await (const chunk of request) size += (chunk as Buffer).length;
+    for await (const chunk of request) {
+      // What the kernel keeps between the two is far less than everything.
+      if (size === 0) assert.ok(upload.given < 160);
+      size += (chunk as Buffer).length;
+    }
     const { 'content-length': length, 'transfer-encoding': chunked } = request.headers;
     seen.push({ size, length, chunked });
     response.end();
@@ -256,18 +257,15 @@ test('a connection is used again, and one that its server has just closed is no 
 
 test('what is no answer is an error: an upgrade, a header without an end, something else than HTTP', async () => {
   const answers = [
-    'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n',
-    `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(100_000)}`,
-    'SSH-2.0-server\r\n',
-    '',
-  ];
-  for (const answer of answers) {
+    ['HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n', 'ERR_NO_ANSWER'],
+    [`HTTP/1.1 200 OK\r\nx: ${'x'.repeat(100_000)}`, 'HPE_HEADER_OVERFLOW'],
+    ['SSH-2.0-server\r\n', 'HPE_INVALID_CONSTANT'],
+    ['', 'ECONNRESET'],
+  ] as const;
+  for (const [answer, code] of answers) {
     await using server = await RawServer.start((socket) => socket.end(answer));
     using client = new HttpClient();
-    await assert.rejects(client.send(requestTo(server), signal), (error: { code?: string }) => {
-      assert.match(error.code ?? '', /^(ECONNRESET|ERR_NO_ANSWER|HPE_[A-Z_]+)$/);
-      return true;
-    });
+    await assert.rejects(client.send(requestTo(server), signal), { code });
     await server.left();
   }
 });

@@ -19,7 +19,7 @@ describe('a source policy file', () => {
   test('has another image used, for bases and for what is copied from', async () => {
     const context = rig.work.tree({
       Dockerfile:
-        'FROM rig.registry.invalid/tool:1.0\nCOPY --from=rig.registry.invalid/tool:1.0 /bin/busybox /copied\nRUN cmp /copied /bin/busybox && echo it ran > /said\n',
+        'FROM registry.invalid/tool:1.0\nCOPY --from=registry.invalid/tool:1.0 /bin/busybox /copied\nRUN cmp /copied /bin/busybox && echo it ran > /said\n',
     });
     const convert = {
       action: 'CONVERT',
@@ -30,7 +30,7 @@ describe('a source policy file', () => {
   });
 
   test('denies an image before anything of it is resolved, and the error shows where it is used', async () => {
-    const context = rig.work.tree({ Dockerfile: '# first\nFROM rig.registry.invalid/tool:1.0\nRUN true\n' });
+    const context = rig.work.tree({ Dockerfile: '# first\nFROM registry.invalid/tool:1.0\nRUN true\n' });
     const { stderr } = await rig.kiln.failingBuild(
       context,
       policy({ action: 'DENY', selector: { identifier: 'docker-image://registry.invalid/*' } }),
