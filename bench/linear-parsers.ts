@@ -20,9 +20,9 @@ import { expandWord, noVariables } from '../src/frontend/dockerfile/expand/expan
 import { parseDockerfile } from '../src/frontend/dockerfile/parse/parse-dockerfile.ts';
 import { parseIgnoreFile } from '../src/frontend/dockerfile/to-llb/values/ignore-file.ts';
 import { TarParser } from '../src/layer-blob/tar/tar-parser.ts';
-import { decodeDefinition } from '../src/llb/definition-wire.ts';
 import { parseGitUrl } from '../src/llb/git-url.ts';
 import { encodeDefinition, files, scratch, toDefinition, unmarshalDefinition } from '../src/llb/llb.ts';
+import { decodeDefinition } from '../src/llb/wire/definition-wire.ts';
 import { parseImageConfig } from '../src/oci/image-config.ts';
 import { parseManifest } from '../src/oci/manifest.ts';
 import { parseReference } from '../src/oci/reference.ts';

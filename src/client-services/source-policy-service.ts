@@ -3,8 +3,8 @@ import { PolicyVerifier } from '../api/gen/session_policy_pb.js';
 import { platformFromMessage, platformToMessage } from '../api/platform-message.ts';
 import { methodPath, unaryHandler } from '../api/unary-call.ts';
 import { KilnError } from '../base/errors.ts';
-import { gitMetadataFromMessage } from '../llb/git-metadata-message.ts';
-import { checksumQuestionToMessage, httpMetadataFromMessage } from '../llb/http-metadata-message.ts';
+import { gitMetadataFromMessage } from '../llb/wire/git-metadata-message.ts';
+import { checksumQuestionToMessage, httpMetadataFromMessage } from '../llb/wire/http-metadata-message.ts';
 import {
   type SourceCheck,
   type SourceVerdict,

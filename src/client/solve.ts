@@ -5,7 +5,7 @@ import { Control } from '../api/gen/control_pb.js';
 import { type AwakeTimeout, awakeTimeout } from '../base/async/awake-timeout.ts';
 import { abortable, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { encodeDefinition } from '../llb/definition-wire.ts';
+import { encodeDefinition } from '../llb/wire/definition-wire.ts';
 import { askFrontend } from './ask-frontend.ts';
 import type { Connection } from './connection.ts';
 import { recordLayouts } from './record-layouts.ts';

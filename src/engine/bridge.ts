@@ -9,7 +9,10 @@ import type {
   ResolveImageOptions,
   WorkerInfo,
 } from '../frontend/frontend.ts';
+import type { OpGraph } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
+import { unmarshalInTurns } from '../llb/wire/unmarshal-definition.ts';
+import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
@@ -18,11 +21,10 @@ import type { EngineServices } from './engine-services.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
-import { type BuildEdge, loadGraph } from './load-graph.ts';
+import { loadGraph } from './load-graph.ts';
 import { EdgeRef } from './solved-ref.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
-import { withSource } from './with-source.ts';
 
 export interface BuildScope {
   readonly services: EngineServices;
@@ -38,7 +40,12 @@ export interface BuildScope {
   readonly owned: AsyncDisposableStack;
 }
 
-/** What one build's frontends, built in or at the other end of the gateway, reach of the engine. */
+/** A request as a client sends it: with a definition instead of a graph. */
+export interface ClientSolve extends Omit<BridgeSolve, 'graph'> {
+  readonly definition?: Definition;
+}
+
+/** What the frontends of one build, built in or at the other end of the gateway, reach of the engine. */
 export class BuildBridge implements Bridge {
   readonly workers: readonly WorkerInfo[];
   readonly #scope: BuildScope;
@@ -77,10 +84,15 @@ export class BuildBridge implements Bridge {
     return new BuildBridge({ ...this.#scope, guard: this.#scope.guard.with(policies) });
   }
 
+  /** Solves what a client asks for. Throws `invalid_argument` for a definition that is wrong. */
+  async solveForClient({ definition, ...request }: ClientSolve): Promise<FrontendResult> {
+    return await this.solve({ ...request, graph: definition && (await readGraph(definition)) });
+  }
+
   async solve(request: BridgeSolve): Promise<FrontendResult> {
     const result = request.frontend
       ? await this.#runFrontend(request.frontend, request)
-      : await this.#load(request);
+      : await this.#load(request.graph);
     if (request.evaluate) {
       await Promise.all([...result.refs.values()].map((ref) => ref?.evaluate(this.#scope.signal)));
     }
@@ -93,7 +105,7 @@ export class BuildBridge implements Bridge {
 
   async #runFrontend(name: string, request: BridgeSolve): Promise<FrontendResult> {
     const { services, sessionId, signal } = this.#scope;
-    if (request.definition) {
+    if (request.graph) {
       throw new KilnError(
         'invalid_argument',
         'a solve request names a frontend and has a definition: send one of them',
@@ -112,21 +124,28 @@ export class BuildBridge implements Bridge {
     );
   }
 
-  async #load({ definition }: BridgeSolve): Promise<FrontendResult> {
-    const { job, owned } = this.#scope;
-    const admitted = definition && (await this.#sources.admitted(definition));
-    const edge = admitted && (await this.#loadGraph(admitted));
-    const ref = edge && owned.use(new EdgeRef(admitted, edge, job));
+  /** The vertices of a graph, once the policies have had their say about its sources. */
+  async #load(graph: OpGraph | undefined): Promise<FrontendResult> {
+    const ref = graph && (await this.#edge(await this.#sources.admitted(graph)));
     return { refs: new Map([['', ref]]), metadata: new Map() };
   }
 
-  async #loadGraph(definition: Definition): Promise<BuildEdge | undefined> {
-    const { services, entitlements, explanations } = this.#scope;
+  async #edge(graph: OpGraph): Promise<EdgeRef | undefined> {
+    const { services, entitlements, explanations, job, owned } = this.#scope;
     try {
-      return await loadGraph(definition, { services, entitlements, explanations });
+      const edge = await loadGraph(graph, { services, entitlements, explanations });
+      return edge && owned.use(new EdgeRef(graph, edge, job));
     } catch (error) {
-      throw withSource(error, definition);
+      throw withSource(error, graph);
     }
+  }
+}
+
+async function readGraph(definition: Definition): Promise<OpGraph> {
+  try {
+    return await unmarshalInTurns(definition);
+  } catch (error) {
+    throw withSource(error, definition);
   }
 }
 

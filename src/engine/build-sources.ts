@@ -3,11 +3,11 @@ import type { Digest } from '../base/digest.ts';
 import { asKilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { canonicalDigest } from '../base/text/canonical.ts';
-import type { GitMetadata } from '../llb/git-metadata-message.ts';
-import { unmarshalInTurns } from '../llb/graph.ts';
-import type { ChecksumQuestion, HttpMetadata } from '../llb/http-metadata-message.ts';
-import type { Definition, SourceOp } from '../llb/op.ts';
+import type { OpGraph } from '../llb/graph.ts';
+import type { SourceOp } from '../llb/op.ts';
 import { replaceSources } from '../llb/replace-sources.ts';
+import type { ChecksumQuestion, GitMetadata, HttpMetadata } from '../llb/source-metadata.ts';
+import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
 import { parseResolveMode } from '../source/image/image-source.ts';
@@ -16,7 +16,6 @@ import type { EngineServices } from './engine-services.ts';
 import { type JobContext, sourceContext } from './job-context.ts';
 import { schemeOf } from './operations/source-operation.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
-import { withSource } from './with-source.ts';
 
 export interface BuildSourcesOptions {
   readonly services: Pick<EngineServices, 'images' | 'layouts' | 'downloads' | 'repositories' | 'platform'>;
@@ -67,27 +66,26 @@ export class BuildSources {
     return { source: admitted, ...(await this.#find(admitted, options)) };
   }
 
-  /** The definition with what the policies make of its sources. Throws `permission_denied` with the place in the source. */
-  async admitted(definition: Definition): Promise<Definition> {
-    if (this.#guard.idle) return definition;
+  /** The graph with what the policies make of its sources. Throws `permission_denied` with the place in the source. */
+  async admitted(graph: OpGraph): Promise<OpGraph> {
+    if (this.#guard.idle) return graph;
     const replacements = new Map<Digest, SourceOp>();
     const check = async (digest: Digest, source: SourceOp, platform: Platform | undefined) => {
       try {
         const admitted = await this.#admit(source, platform);
         if (!isDeepStrictEqual(admitted, source)) replacements.set(digest, admitted);
       } catch (error) {
-        throw withSource(asKilnError(error).withDetail({ kind: 'vertex', digest }), definition);
+        throw withSource(asKilnError(error).withDetail({ kind: 'vertex', digest }), graph);
       }
     };
-    const { vertices } = await unmarshalInTurns(definition);
     await Promise.all(
-      [...vertices.values()].map(async ({ digest, op }) => {
+      [...graph.vertices.values()].map(async ({ digest, op }) => {
         if (op.action.kind !== 'source') return;
         const { identifier, attrs } = op.action;
         await check(digest, { identifier, attrs }, op.platform);
       }),
     );
-    return replaceSources(definition, replacements);
+    return await replaceSources(graph, replacements);
   }
 
   #admit(source: SourceOp, platform: Platform | undefined): Promise<SourceOp> {

@@ -5,10 +5,10 @@ import type { Platform } from '../base/platform.ts';
 import { canonicalDigest } from '../base/text/canonical.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
 import { responseDescriptor } from '../exporter/image/image-response.ts';
-import type { BridgeSolve, FrontendResult, SolvedRef } from '../frontend/frontend.ts';
+import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';
-import { BuildBridge } from './bridge.ts';
+import { BuildBridge, type ClientSolve } from './bridge.ts';
 import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements.ts';
 import type { JobContext } from './job-context.ts';
@@ -37,7 +37,7 @@ export interface BuildRequest {
 /** Who produces the result. */
 export type BuildWork =
   /** A definition or a frontend of the daemon. */
-  | { readonly kind: 'solve'; readonly request: BridgeSolve }
+  | { readonly kind: 'solve'; readonly request: ClientSolve }
   /** The client drives the build through the gateway and returns the result itself. */
   | { readonly kind: 'client' };
 
@@ -107,7 +107,7 @@ export class Engine {
       ending.defer(() => ended.abort(new KilnError('canceled', `build ${request.id} has ended`)));
       const { work } = request;
       const result = await abortable(
-        work.kind === 'client' ? returned.promise : bridge.solve(work.request),
+        work.kind === 'client' ? returned.promise : bridge.solveForClient(work.request),
         alive,
       );
       const platforms = resultPlatforms(result, this.#services.platform);

@@ -1,8 +1,9 @@
 import { inTurns, type Steps } from '../base/async/in-turns.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { type OpGraph, type OpVertex, unmarshalInTurns } from '../llb/graph.ts';
-import type { Definition, Op } from '../llb/op.ts';
+import { checkOp } from '../llb/check-op.ts';
+import type { OpGraph, OpVertex } from '../llb/graph.ts';
+import type { Op } from '../llb/op.ts';
 import { vertexName } from '../llb/op-name.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
@@ -24,14 +25,14 @@ export interface LoadOptions {
   readonly explanations: Pick<BuildExplanations, 'add'>;
 }
 
-/** Turns a definition into vertices that the solver can run. Undefined for the empty tree. */
-export async function loadGraph(
-  definition: Definition,
-  options: LoadOptions,
-): Promise<BuildEdge | undefined> {
-  const graph = await withDevices(await unmarshalInTurns(definition), options);
-  const edge = await inTurns(load(graph, options));
-  for (const { op, metadata } of graph.vertices.values()) {
+/**
+ * Turns a graph into vertices that the solver can run. Undefined for the empty tree. Throws `invalid_argument` for an op that cannot
+ * be carried out, `permission_denied` for one that the build may not have; with the vertex.
+ */
+export async function loadGraph(graph: OpGraph, options: LoadOptions): Promise<BuildEdge | undefined> {
+  const granted = await withDevices(graph, options);
+  const edge = await inTurns(load(granted, options));
+  for (const { op, metadata } of granted.vertices.values()) {
     if (metadata.ignoreCache && op.action.kind === 'exec')
       await dropCacheMounts(op.action, options.services.cacheDirectories);
   }
@@ -43,6 +44,7 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
   const loaded = new Map<Digest, Vertex<ImmutableRef, JobContext>>();
   for (const vertex of graph.vertices.values()) {
     yield;
+    checkOp(vertex.digest, vertex.op);
     checkEntitlements(vertex, options.entitlements.allowed);
     const inputs = vertex.op.inputs.map(({ digest, index }) => ({ vertex: loaded.get(digest)!, index }));
     const inputOps = vertex.op.inputs.map(({ digest }) => graph.vertices.get(digest)!);

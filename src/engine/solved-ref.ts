@@ -2,25 +2,25 @@ import { randomUUID } from 'node:crypto';
 import { abortable } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
 import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
-import type { Definition } from '../llb/op.ts';
+import type { OpGraph } from '../llb/graph.ts';
+import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
 import type { JobContext } from './job-context.ts';
 import type { BuildEdge } from './load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
-import { withSource } from './with-source.ts';
 
 /** An edge of the graph that is solved when somebody looks. Keeps its result until disposed; disposing it ends its solving. */
 export class EdgeRef implements SolvedRef, AsyncDisposable {
   readonly id = randomUUID();
-  readonly definition: Definition;
+  readonly graph: OpGraph;
   readonly #edge: BuildEdge;
   readonly #job: Job<ImmutableRef, JobContext>;
   readonly #disposed = new AbortController();
   #result: Promise<ImmutableRef> | undefined;
 
-  constructor(definition: Definition, edge: BuildEdge, job: Job<ImmutableRef, JobContext>) {
-    this.definition = definition;
+  constructor(graph: OpGraph, edge: BuildEdge, job: Job<ImmutableRef, JobContext>) {
+    this.graph = graph;
     this.#edge = edge;
     this.#job = job;
   }
@@ -31,7 +31,7 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
       ({ result }) => result,
       (error) => {
         this.#result = undefined;
-        throw withSource(error, this.definition);
+        throw withSource(error, this.graph);
       },
     );
     return abortable(this.#result, signal);

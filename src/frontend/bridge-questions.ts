@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { WarningEvent } from '../base/progress.ts';
-import type { Definition, SourceOp } from '../llb/op.ts';
+import type { SourceOp } from '../llb/op.ts';
 import type {
   BridgeSolve,
   FileStat,
@@ -9,16 +9,15 @@ import type {
   ResolveImageOptions,
   WorkerInfo,
 } from './frontend.ts';
+import type { PackedGraph } from './packed-graph.ts';
 
-/**
- * What a frontend in a thread and the bridge outside of it tell each other. Trees stay outside; the thread has numbers for them.
- */
+/** What a frontend in a thread and the bridge outside it tell each other. Trees stay outside: the thread has numbers for them. */
 
 export interface ThreadRequest extends FrontendRequest {
   readonly workers: readonly WorkerInfo[];
 }
 
-/** What each question asks with, and what it is answered with. */
+/** Every question, with the types of its parameters and its answer. */
 export interface Questions {
   resolveImageConfig: {
     asks: { readonly ref: string; readonly options: ResolveImageOptions };
@@ -28,7 +27,10 @@ export interface Questions {
     asks: { readonly source: SourceOp; readonly logName: string };
     answer: Date | undefined;
   };
-  solve: { asks: { readonly request: BridgeSolve }; answer: NumberedResult };
+  solve: {
+    asks: { readonly request: Omit<BridgeSolve, 'graph'>; readonly graph: PackedGraph | undefined };
+    answer: NumberedResult;
+  };
   evaluate: { asks: { readonly tree: number }; answer: undefined };
   readFile: {
     asks: {
@@ -57,8 +59,6 @@ export interface NumberedResult {
 export interface NumberedTree {
   readonly number: number;
   readonly id: string;
-  /** `asked`: the one that it was asked for with. */
-  readonly definition: Definition | 'asked' | undefined;
 }
 
 /** A frontend's result: numbers of trees. */

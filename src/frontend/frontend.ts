@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
+import type { OpGraph } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
 
 /** Turns a request (a Dockerfile and options) into a result. Everything it needs of the engine comes through the bridge. */
@@ -60,8 +61,8 @@ export interface ResolvedImage {
 }
 
 export interface BridgeSolve {
-  /** Either a definition … */
-  readonly definition?: Definition;
+  /** Either a graph … */
+  readonly graph?: OpGraph;
   /** … or a frontend with its options. */
   readonly frontend?: string;
   readonly options?: Readonly<Record<string, string>>;
@@ -77,7 +78,8 @@ export interface BridgeSolve {
 /** A lazily solved filesystem. */
 export interface SolvedRef {
   readonly id: string;
-  readonly definition: Definition | undefined;
+  /** What it is solved from; a frontend that works in a thread is not told. */
+  readonly graph?: OpGraph;
   evaluate(signal: AbortSignal): Promise<void>;
   /** Throws `not_found`; paths are absolute in the tree, links resolved inside it. `length` 0 reads to the end. */
   readFile(

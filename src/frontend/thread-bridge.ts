@@ -11,10 +11,11 @@ import type {
   ThreadWarning,
 } from './bridge-questions.ts';
 import type { Bridge, Frontend, FrontendResult, SolvedRef } from './frontend.ts';
+import { packGraph } from './packed-graph.ts';
 
 export type FrontendContext = TaskContext<ThreadWarning, Question, unknown>;
 
-/** Runs a frontend in the thread that this is called in, with a bridge that asks outside. */
+/** Runs a frontend in the calling thread, with a bridge that asks the one outside. */
 export async function runInThisThread(
   frontend: Frontend,
   { workers, ...request }: ThreadRequest,
@@ -37,10 +38,9 @@ function bridgeFrom(
   const ask = <Kind extends keyof Questions>(kind: Kind, asks: Questions[Kind]['asks']) =>
     context.ask({ kind, ...asks } as Question) as Promise<Questions[Kind]['answer']>;
 
-  const treeOf = ({ number, id, definition }: NumberedTree, asked: SolvedRef['definition']): SolvedRef => {
+  const treeOf = ({ number, id }: NumberedTree): SolvedRef => {
     const tree: SolvedRef = {
       id,
-      definition: definition === 'asked' ? asked : definition,
       evaluate: (signal) => abortable(ask('evaluate', { tree: number }), signal),
       readFile: (path, range, signal) => abortable(ask('readFile', { tree: number, path, range }), signal),
       readDir: (path, includePattern, signal) =>
@@ -50,8 +50,8 @@ function bridgeFrom(
     numbers.set(tree, number);
     return tree;
   };
-  const resultOf = ({ refs, metadata }: NumberedResult, asked: SolvedRef['definition']): FrontendResult => ({
-    refs: new Map([...refs].map(([key, ref]) => [key, ref && treeOf(ref, asked)])),
+  const resultOf = ({ refs, metadata }: NumberedResult): FrontendResult => ({
+    refs: new Map([...refs].map(([key, ref]) => [key, ref && treeOf(ref)])),
     metadata,
   });
 
@@ -60,7 +60,8 @@ function bridgeFrom(
     workers,
     resolveImageConfig: (ref, options) => ask('resolveImageConfig', { ref, options }),
     sourceTime: (source, logName) => ask('sourceTime', { source, logName }),
-    solve: async (request) => resultOf(await ask('solve', { request }), request.definition),
+    solve: async ({ graph, ...request }) =>
+      resultOf(await ask('solve', { request, graph: graph && packGraph(graph) })),
     warn: (vertex, warning) => context.emit({ vertex, warning: sources.admit(warning) }),
   };
 }

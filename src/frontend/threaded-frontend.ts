@@ -8,6 +8,7 @@ import type {
   ThreadWarning,
 } from './bridge-questions.ts';
 import type { Bridge, Frontend, FrontendResult, SolvedRef } from './frontend.ts';
+import { unpackGraph } from './packed-graph.ts';
 
 export interface ThreadedFrontendOptions {
   readonly name: string;
@@ -17,8 +18,8 @@ export interface ThreadedFrontendOptions {
 }
 
 /**
- * A frontend that works in a thread, whatever it is given to read: nobody else waits for it, and it can be ended. What it asks of the
- * engine is asked here.
+ * A frontend that works in a thread: whatever it is given to read, nobody else waits for it, and it can be ended. Its questions are
+ * put to the bridge in the calling thread.
  */
 export function createThreadedFrontend({ name, module, threads }: ThreadedFrontendOptions): Frontend {
   return {
@@ -26,9 +27,10 @@ export function createThreadedFrontend({ name, module, threads }: ThreadedFronte
     async solve(bridge, request, signal) {
       const trees: SolvedRef[] = [];
       const input: ThreadRequest = { ...request, workers: bridge.workers };
-      let warnings = 0;
-      /** Of the warnings, how many have been heard again. */
-      let repeated = 0;
+      /** Warnings that the bridge has been given. */
+      let warned = 0;
+      /** Warnings of the frontend since it last began. One that begins anew repeats those before. */
+      let heard = 0;
       const { refs, metadata } = await threads.run<
         ThreadRequest,
         ThreadResult,
@@ -38,15 +40,14 @@ export function createThreadedFrontend({ name, module, threads }: ThreadedFronte
       >(module, input, {
         signal,
         onEvent({ vertex, warning }) {
-          if (repeated === warnings) {
-            bridge.warn(vertex, warning);
-            warnings++;
-          }
-          repeated++;
+          heard++;
+          if (heard <= warned) return;
+          bridge.warn(vertex, warning);
+          warned = heard;
         },
         onAsk: (question) => answer(question, bridge, trees, signal),
         onRestart() {
-          repeated = 0;
+          heard = 0;
         },
       });
       return {
@@ -68,10 +69,8 @@ function answer(
       return bridge.resolveImageConfig(question.ref, question.options);
     case 'sourceTime':
       return bridge.sourceTime(question.source, question.logName);
-    case 'solve': {
-      const { request } = question;
-      return bridge.solve(request).then((result) => numbered(result, request.definition, trees));
-    }
+    case 'solve':
+      return solve(question, bridge, trees);
     case 'evaluate':
       return trees[question.tree]!.evaluate(signal).then(() => undefined);
     case 'readFile':
@@ -83,15 +82,15 @@ function answer(
   }
 }
 
-function numbered(
-  { refs, metadata }: FrontendResult,
-  asked: SolvedRef['definition'],
+async function solve(
+  { request, graph }: Questions['solve']['asks'],
+  bridge: Bridge,
   trees: SolvedRef[],
-): NumberedResult {
-  const number = (tree: SolvedRef) => ({
-    number: trees.push(tree) - 1,
-    id: tree.id,
-    definition: tree.definition === asked && asked !== undefined ? ('asked' as const) : tree.definition,
-  });
+): Promise<NumberedResult> {
+  return numbered(await bridge.solve({ ...request, graph: graph && (await unpackGraph(graph)) }), trees);
+}
+
+function numbered({ refs, metadata }: FrontendResult, trees: SolvedRef[]): NumberedResult {
+  const number = (tree: SolvedRef) => ({ number: trees.push(tree) - 1, id: tree.id });
   return { refs: new Map([...refs].map(([key, tree]) => [key, tree && number(tree)])), metadata };
 }

@@ -1,103 +1,27 @@
-import { atOnce, inTurns, type Steps } from '../base/async/in-turns.ts';
-import { type Digest, digestOf } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
-import { emptyMetadata } from './definition-wire.ts';
-import type { Definition, Input, Op, OpMetadata } from './op.ts';
-import { unmarshalOp } from './unmarshal.ts';
+import type { Digest } from '../base/digest.ts';
+import type { Definition, Input, Op, OpMetadata, SourceMap } from './op.ts';
 
-/** A vertex of a graph: the op, what was said about it, and the marshalled bytes that its digest names. */
+/** A vertex of a graph: its op, and what is said about it. */
 export interface OpVertex {
+  /** Of the op's marshalled bytes. */
   readonly digest: Digest;
   readonly op: Op;
-  readonly bytes: Uint8Array;
   readonly metadata: OpMetadata;
+  /** The marshalled op, where it is at hand: `marshalOp` makes the same bytes of an op that was made here. */
+  readonly bytes?: Uint8Array;
 }
 
-/** The vertices that a result needs. `result` is undefined for an empty definition: the empty tree. */
+/** The vertices that a result needs, as typed data. */
 export interface OpGraph {
   /** Inputs before their users. */
   readonly vertices: ReadonlyMap<Digest, OpVertex>;
+  /** Undefined for the empty tree. */
   readonly result: Input | undefined;
+  /** Where the vertices were written. */
+  readonly source?: SourceMap;
+  /** The definition that the graph was read from, if it was. */
+  readonly definition?: Definition;
 }
 
-/**
- * Reads a definition into typed ops. Its last op has to be the terminal one, whose single input is the result; ops that
- * the result does not need are not looked into. A cycle cannot be written, since inputs are named by digest.
- * Throws `invalid_argument` naming the vertex that is wrong or missing.
- */
-export function unmarshalDefinition(definition: Definition): OpGraph {
-  return atOnce(unmarshal(definition));
-}
-
-/** The same, for definitions that may be large: lets the event loop turn. */
-export function unmarshalInTurns(definition: Definition): Promise<OpGraph> {
-  return inTurns(unmarshal(definition));
-}
-
-function* unmarshal(definition: Definition): Steps<OpGraph> {
-  if (definition.ops.length === 0) return { vertices: new Map(), result: undefined };
-  const all = new Map<Digest, Uint8Array>();
-  for (const bytes of definition.ops) {
-    all.set(digestOf(bytes), bytes);
-    yield;
-  }
-  const result = terminalInput(definition.ops.at(-1)!);
-  const vertices = new Map<Digest, OpVertex>();
-  const open = new Map<Digest, OpVertex>();
-  const stack: { readonly digest: Digest; readonly neededBy?: Digest }[] = [{ digest: result.digest }];
-  while (stack.length > 0) {
-    yield;
-    const { digest, neededBy } = stack.at(-1)!;
-    const entered = open.get(digest);
-    if (entered || vertices.has(digest)) {
-      stack.pop();
-      if (entered) vertices.set(digest, entered);
-      open.delete(digest);
-      continue;
-    }
-    const bytes = all.get(digest);
-    if (!bytes) throw missing(digest, neededBy);
-    const unmarshalled = unmarshalOp(bytes, digest);
-    if (unmarshalled.kind === 'terminal') {
-      throw new KilnError(
-        'invalid_argument',
-        `invalid LLB vertex ${digest}: it has no action, or one that is not known`,
-        {
-          details: [{ kind: 'vertex', digest }],
-        },
-      );
-    }
-    const { op } = unmarshalled;
-    open.set(digest, { digest, op, bytes, metadata: definition.metadata.get(digest) ?? emptyMetadata });
-    for (const input of op.inputs.toReversed()) {
-      if (!vertices.has(input.digest)) stack.push({ digest: input.digest, neededBy: digest });
-    }
-  }
-  return { vertices, result };
-}
-
-function terminalInput(bytes: Uint8Array): Input {
-  const digest = digestOf(bytes);
-  const last = unmarshalOp(bytes, digest);
-  if (last.kind === 'op') {
-    // BuildKit takes the first input of whatever is last; without one there is no result to name.
-    const [first] = last.op.inputs;
-    if (first) return first;
-  } else if (last.inputs.length === 1) return last.inputs[0]!;
-  throw new KilnError(
-    'invalid_argument',
-    'invalid LLB definition: its last op has to be the terminal one, with the result as its only input',
-    { details: [{ kind: 'vertex', digest }] },
-  );
-}
-
-function missing(digest: Digest, neededBy: Digest | undefined): KilnError {
-  const user = neededBy ? `input of vertex ${neededBy}` : 'result';
-  return new KilnError(
-    'invalid_argument',
-    `invalid LLB definition: the ${user} is ${digest}, which it does not contain`,
-    {
-      details: neededBy ? [{ kind: 'vertex', digest: neededBy }] : [],
-    },
-  );
-}
+/** What is known of a vertex about which a definition says nothing. */
+export const emptyMetadata: OpMetadata = Object.freeze({ ignoreCache: false, description: {}, caps: {} });

@@ -5,16 +5,13 @@
  *     const built = base.dir('/src').run(['make'], { mounts: [{ dest: '/src', from: local('context') }] }).root;
  *     const definition = toDefinition(scratch().file(files().copy(built, '/src/out', '/')));
  *
- * Everything is immutable data; `toDefinition` marshals it and `encodeDefinition` makes the bytes that any BuildKit
- * daemon solves.
+ * Everything is immutable data. `toGraph` makes typed ops of it, for an engine in this process; `toDefinition` marshals
+ * them, and `encodeDefinition` makes the bytes that any BuildKit daemon solves.
  */
 
-export { decodeDefinition, encodeDefinition } from './definition-wire.ts';
-export type { ExecOptions, MountSpec, SecretSpec, SshSpec } from './exec-vertex.ts';
-export type { CopyOptions, CreateOptions } from './file-actions.ts';
-export { FileActions, files } from './file-actions.ts';
-export { type OpGraph, type OpVertex, unmarshalDefinition, unmarshalInTurns } from './graph.ts';
-export type * from './op.ts';
+export type { ExecOptions, MountSpec, SecretSpec, SshSpec } from './builder/exec-vertex.ts';
+export type { CopyOptions, CreateOptions } from './builder/file-actions.ts';
+export { FileActions, files } from './builder/file-actions.ts';
 export {
   fromDefinition,
   type GitOptions,
@@ -28,7 +25,13 @@ export {
   type OciLayoutOptions,
   ociLayout,
   scratch,
-} from './source-states.ts';
-export { diff, ExecState, merge, State, type StateSettings } from './state.ts';
-export { type DefinitionOptions, toDefinition } from './to-definition.ts';
-export type { SourceLocation, VertexOptions } from './vertex.ts';
+} from './builder/source-states.ts';
+export { diff, ExecState, merge, State } from './builder/state.ts';
+export { toDefinition } from './builder/to-definition.ts';
+export { type GraphOptions, toGraph } from './builder/to-graph.ts';
+export type { SourceLocation, VertexOptions } from './builder/vertex.ts';
+export type { OpGraph, OpVertex } from './graph.ts';
+export type * from './op.ts';
+export { decodeDefinition, encodeDefinition } from './wire/definition-wire.ts';
+export { marshalGraph } from './wire/marshal-graph.ts';
+export { unmarshalDefinition } from './wire/unmarshal-definition.ts';

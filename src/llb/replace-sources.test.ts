@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { image, merge, toDefinition, unmarshalDefinition } from './llb.ts';
+import { image, marshalGraph, merge, toGraph, unmarshalDefinition } from './llb.ts';
 import { replaceSources } from './replace-sources.ts';
 
 const file = { filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from('FROM a\n') };
@@ -13,19 +13,18 @@ function example() {
     locations: [{ file, ranges: [range] }],
   });
   const run = replaced.run(['true'], { name: 'a step' });
-  return toDefinition(merge([run.root, kept]));
+  return toGraph(merge([run.root, kept]));
 }
 
-test('vertices above a replaced source get new names, and keep what was said about them', () => {
-  const definition = example();
-  const before = unmarshalDefinition(definition);
+test('vertices above a replaced source get new names, and keep what was said about them', async () => {
+  const before = example();
   const [digest] = [...before.vertices.values()]
     .filter(({ op }) => op.action.kind === 'source' && op.action.identifier.includes('replaced'))
     .map((vertex) => vertex.digest);
   const other = { identifier: 'docker-image://mirror.example/a:1', attrs: { x: 'y' } };
 
-  const after = replaceSources(definition, new Map([[digest!, other]]));
-  const vertices = [...unmarshalDefinition(after).vertices.values()];
+  const after = await replaceSources(before, new Map([[digest!, other]]));
+  const vertices = [...after.vertices.values()];
 
   const source = vertices.find(
     ({ metadata }) => metadata.description['llb.customname'] === 'the replaced one',
@@ -41,7 +40,16 @@ test('vertices above a replaced source get new names, and keep what was said abo
   assert.equal(vertices.length, before.vertices.size);
 });
 
-test('a definition in which nothing is replaced is the same', () => {
-  const definition = example();
-  assert.equal(replaceSources(definition, new Map()), definition);
+test('vertices have the digests that they have when the graph is marshalled and read', async () => {
+  const before = example();
+  const [digest] = before.vertices.keys();
+  const after = await replaceSources(before, new Map([[digest!, { identifier: 'x://y', attrs: {} }]]));
+  const { vertices, result } = unmarshalDefinition(marshalGraph(after));
+  assert.deepEqual([...vertices.keys()], [...after.vertices.keys()]);
+  assert.deepEqual(result, after.result);
+});
+
+test('a graph in which nothing is replaced is the same', async () => {
+  const graph = example();
+  assert.equal(await replaceSources(graph, new Map()), graph);
 });

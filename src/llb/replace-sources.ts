@@ -1,36 +1,44 @@
+import { inTurns, type Steps } from '../base/async/in-turns.ts';
 import { type Digest, digestOf } from '../base/digest.ts';
-import { unmarshalDefinition } from './graph.ts';
-import { marshalOp, marshalTerminal } from './marshal.ts';
-import type { Definition, Op, OpMetadata, SourceOp } from './op.ts';
+import type { OpGraph, OpVertex } from './graph.ts';
+import type { Op, SourceOp } from './op.ts';
+import { marshalOp } from './wire/marshal-op.ts';
 
 /**
- * The definition with other sources in the place of some of its own, by the digests of their vertices. A vertex that has a
- * replaced one below it gets a new digest; what was said about it (its name, where it was written) stays said about it.
+ * The graph with other sources in the place of some of its own, which are named by the digests of their vertices. A vertex
+ * that depends on a replaced one gets a new digest and keeps what is said about it: its name, and where it was written.
  */
-export function replaceSources(
-  definition: Definition,
+export async function replaceSources(
+  graph: OpGraph,
   replacements: ReadonlyMap<Digest, SourceOp>,
-): Definition {
-  const { vertices, result } = unmarshalDefinition(definition);
-  if (!result || replacements.size === 0) return definition;
+): Promise<OpGraph> {
+  return replacements.size === 0 ? graph : await inTurns(replace(graph, replacements));
+}
+
+function* replace(
+  { vertices, result, source }: OpGraph,
+  replacements: ReadonlyMap<Digest, SourceOp>,
+): Steps<OpGraph> {
   const renamed = new Map<Digest, Digest>();
   const nameOf = (digest: Digest) => renamed.get(digest) ?? digest;
-  const ops = new Map<Digest, Uint8Array>();
-  const metadata = new Map<Digest, OpMetadata>();
-  for (const { digest, op, bytes, metadata: own } of vertices.values()) {
+  const replaced = new Map<Digest, OpVertex>();
+  for (const vertex of vertices.values()) {
+    yield;
+    const { digest, op, metadata } = vertex;
     const replacement = replacements.get(digest);
-    const changed = replacement || op.inputs.some((input) => renamed.has(input.digest));
-    const marshalled = changed ? marshalOp(changedOp(op, nameOf, replacement)) : bytes;
-    const name = changed ? digestOf(marshalled) : digest;
+    if (!replacement && !op.inputs.some((input) => renamed.has(input.digest))) {
+      replaced.set(digest, vertex);
+      continue;
+    }
+    const changed = changedOp(op, nameOf, replacement);
+    const bytes = marshalOp(changed);
+    const name = digestOf(bytes);
     if (name !== digest) renamed.set(digest, name);
-    ops.set(name, marshalled);
-    if (definition.metadata.has(digest)) metadata.set(name, own);
+    replaced.set(name, { digest: name, op: changed, metadata, bytes });
   }
-  const terminal = marshalTerminal({ digest: nameOf(result.digest), index: result.index });
-  const { source } = definition;
   return {
-    ops: [...ops.values(), terminal],
-    metadata,
+    vertices: replaced,
+    result: result && { digest: nameOf(result.digest), index: result.index },
     ...(source && {
       source: {
         files: source.files,

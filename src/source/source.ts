@@ -1,9 +1,8 @@
 import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ProgressWriter } from '../base/progress.ts';
-import type { GitMetadata } from '../llb/git-metadata-message.ts';
-import type { ChecksumQuestion, HttpMetadata } from '../llb/http-metadata-message.ts';
 import type { SourceOp } from '../llb/op.ts';
+import type { ChecksumQuestion, GitMetadata, HttpMetadata } from '../llb/source-metadata.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 
 export interface SourceContext {

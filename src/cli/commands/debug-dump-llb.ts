@@ -10,7 +10,7 @@ import {
 } from '../../api/gen/ops_pb.js';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
-import { encodeDefinition } from '../../llb/definition-wire.ts';
+import { encodeDefinition } from '../../llb/wire/definition-wire.ts';
 import type { CommandContext } from '../command-context.ts';
 import { messageJson } from '../message-json.ts';
 import { readDefinition } from '../options/read-definition.ts';

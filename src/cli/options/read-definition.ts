@@ -1,8 +1,9 @@
 import { buffer } from 'node:stream/consumers';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { decodeDefinition, emptyMetadata } from '../../llb/definition-wire.ts';
+import { emptyMetadata } from '../../llb/graph.ts';
 import type { Definition } from '../../llb/op.ts';
+import { decodeDefinition } from '../../llb/wire/definition-wire.ts';
 
 /** Reads LLB: a marshalled `pb.Definition`. Throws `invalid_argument` for anything else, also for nothing. */
 export async function readDefinition(stream: NodeJS.ReadableStream, what: string): Promise<Definition> {

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type APICap, APICapSchema } from '../../api/gen/caps_pb.js';
-import { capabilities } from '../../llb/capabilities.ts';
+import { capabilities } from '../../llb/vertex-capabilities.ts';
 
 /** The parts of BuildKit's gateway API that are served, by the names that its clients look for. */
 const gateway = [

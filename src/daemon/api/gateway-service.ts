@@ -8,9 +8,10 @@ import { parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
-import { decodeInTurns, encodeDefinition } from '../../llb/definition-wire.ts';
-import { gitMetadataToMessage } from '../../llb/git-metadata-message.ts';
-import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/http-metadata-message.ts';
+import { decodeInTurns, encodeDefinition } from '../../llb/wire/definition-wire.ts';
+import { gitMetadataToMessage } from '../../llb/wire/git-metadata-message.ts';
+import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/wire/http-metadata-message.ts';
+import { encodeGraph } from '../../llb/wire/marshal-graph.ts';
 import { parseResolveMode } from '../../source/image/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
 import { frontendCapabilities, llbCapabilities } from './advertised-capabilities.ts';
@@ -89,7 +90,7 @@ export function gatewayService(
     async solve(request, context) {
       const { build, refs } = await buildOf(context);
       const bridge = build.bridge.withPolicies(request.sourcePolicies.map(policyFromMessage));
-      const result = await bridge.solve({
+      const result = await bridge.solveForClient({
         definition: request.definition && (await decodeInTurns(request.definition)),
         frontend: request.frontend || undefined,
         options: request.frontendOptions,
@@ -99,7 +100,7 @@ export function gatewayService(
       });
       const single = result.refs.get('');
       if (!request.allowResultReturn) return { oldRef: single ? refs.add(single) : '' };
-      return { result: resultToMessage(result, (ref) => refs.add(ref)) };
+      return { result: await resultToMessage(result, (ref) => refs.add(ref)) };
     },
 
     async evaluate({ ref }, context) {
@@ -155,18 +156,22 @@ export function gatewayService(
   };
 }
 
-function resultToMessage({ refs, metadata }: FrontendResult, idOf: (ref: SolvedRef) => string): Result {
-  const message = (ref: SolvedRef | undefined) => ({
+async function resultToMessage(
+  { refs, metadata }: FrontendResult,
+  idOf: (ref: SolvedRef) => string,
+): Promise<Result> {
+  const message = async (ref: SolvedRef | undefined) => ({
     id: ref ? idOf(ref) : '',
-    definition: ref?.definition && encodeDefinition(ref.definition),
+    definition: ref?.graph && (await encodeGraph(ref.graph)),
   });
+  const entries = await Promise.all([...refs].map(async ([key, ref]) => [key, await message(ref)] as const));
   const single = refs.size === 1 && refs.has('');
   return create(ResultSchema, {
     result: single
-      ? { case: 'ref', value: message(refs.get('')) }
+      ? { case: 'ref', value: entries[0]![1] }
       : {
           case: 'refs',
-          value: { refs: Object.fromEntries([...refs].map(([key, ref]) => [key, message(ref)])) },
+          value: { refs: Object.fromEntries(entries) },
         },
     metadata: Object.fromEntries(metadata),
   });

@@ -1,7 +1,7 @@
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
-import { type Definition, type OpGraph, type SourceOp, unmarshalDefinition } from '../../llb/llb.ts';
+import type { Definition, OpGraph, SourceOp } from '../../llb/llb.ts';
 import type {
   Bridge,
   BridgeSolve,
@@ -36,7 +36,6 @@ export interface RigOptions {
 export interface RigResult extends FrontendResult {
   /** The graph of each ref, by its key. */
   readonly graphs: ReadonlyMap<string, OpGraph>;
-  readonly definitions: ReadonlyMap<string, Definition>;
   /** The image config of the only (or first) platform. */
   readonly config: Record<string, unknown> & { config: Record<string, unknown> };
   readonly history: readonly Readonly<Record<string, unknown>>[];
@@ -75,7 +74,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     async solve(request) {
       solved.push(request);
       if (request.frontend !== undefined && rig.failForwarded) throw rig.failForwarded;
-      const ref = request.definition && memoryRef(request.definition, directories, rig.archiveTimes ?? {});
+      const ref = request.graph && memoryRef(request.graph, directories, rig.archiveTimes ?? {});
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },
   };
@@ -84,15 +83,14 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     { options: rig.options ?? {}, inputs: rig.inputs ?? new Map(), sessionId: 's1' },
     new AbortController().signal,
   );
-  const definitions = new Map(
-    [...result.refs].flatMap(([key, ref]) => (ref?.definition ? [[key, ref.definition] as const] : [])),
+  const graphs = new Map(
+    [...result.refs].flatMap(([key, ref]) => (ref?.graph ? [[key, ref.graph] as const] : [])),
   );
   const [config] = [...result.metadata].filter(([key]) => key.startsWith('containerimage.config'));
   const json = config && JSON.parse(Buffer.from(config[1]).toString());
   return {
     ...result,
-    definitions,
-    graphs: new Map([...definitions].map(([key, definition]) => [key, unmarshalDefinition(definition)])),
+    graphs,
     config: json,
     history: json?.history ?? [],
     warnings,
@@ -102,18 +100,17 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
 }
 
 function memoryRef(
-  definition: Definition,
+  graph: OpGraph,
   directories: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>,
   times: Readonly<Record<string, bigint>>,
 ): SolvedRef {
-  const { vertices } = unmarshalDefinition(definition);
-  const local = [...vertices.values()]
+  const local = [...graph.vertices.values()]
     .map(({ op }) => op.action)
     .find((action): action is { kind: 'source' } & SourceOp => action.kind === 'source');
   const files = directories[local?.identifier.replace('local://', '') ?? ''] ?? {};
   return {
     id: 'r',
-    definition,
+    graph,
     evaluate: async () => {},
     async readDir(path) {
       const below = path.endsWith('/') ? path : `${path}/`;

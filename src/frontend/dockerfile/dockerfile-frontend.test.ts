@@ -375,8 +375,7 @@ test('an error of several lines names each of them, and what the file was read f
 });
 
 test('a step of several lines has a place for each', async () => {
-  const { definitions } = await run('FROM busybox\nRUN a \\\n  b\n');
-  const { source } = definitions.get('')!;
+  const { source } = graphOf(await run('FROM busybox\nRUN a \\\n  b\n'));
   const places = [...source!.locations.values()].flat();
   assert.deepEqual(
     places.map(({ ranges }) => ranges.map(({ start }) => start.line)),

@@ -67,9 +67,9 @@ class DockerfileBuild {
           // What is wrong with the file is so for every platform: it is said once.
           this.#conversion(dockerfile, target, index === 0 ? warn : () => {}),
         );
-        const { definition } = conversion;
+        const { graph } = conversion;
         const { cacheImports } = this.#options;
-        const { refs } = await this.#bridge.solve({ definition, cacheImports });
+        const { refs } = await this.#bridge.solve({ graph, cacheImports });
         return { platform: target ?? this.#buildPlatform, conversion, ref: refs.get('') };
       },
       this.#signal,

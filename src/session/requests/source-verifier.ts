@@ -7,14 +7,10 @@ import { platformFromMessage, platformToMessage } from '../../api/platform-messa
 import { callUnary } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
-import { type GitMetadata, gitMetadataToMessage } from '../../llb/git-metadata-message.ts';
-import {
-  type ChecksumQuestion,
-  checksumQuestionOf,
-  type HttpMetadata,
-  httpMetadataToMessage,
-} from '../../llb/http-metadata-message.ts';
 import type { SourceOp } from '../../llb/op.ts';
+import type { ChecksumQuestion, GitMetadata, HttpMetadata } from '../../llb/source-metadata.ts';
+import { gitMetadataToMessage } from '../../llb/wire/git-metadata-message.ts';
+import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/wire/http-metadata-message.ts';
 import type { SessionManager } from '../session.ts';
 
 /** What a client is asked about: a source, and what it has wanted to know of it so far. */

@@ -3,7 +3,7 @@ import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
-import type { GitMetadata } from '../../llb/git-metadata-message.ts';
+import type { GitMetadata } from '../../llb/source-metadata.ts';
 import type { CacheDirectories } from '../../ref/cache-directories.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { RefFactory } from '../../ref/ref-store.ts';

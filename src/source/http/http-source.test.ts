@@ -4,7 +4,7 @@ import type { RequestListener } from 'node:http';
 import { afterEach, beforeEach, test } from 'node:test';
 import { digestOf } from '../../base/digest.ts';
 import { hostPlatform } from '../../base/platform.ts';
-import type { ChecksumQuestion } from '../../llb/http-metadata-message.ts';
+import type { ChecksumQuestion } from '../../llb/source-metadata.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import { contextOf, fileOf, type HttpSourceRig, openHttpSourceRig } from './http-source-rig.ts';
 

@@ -1,7 +1,7 @@
 import { KilnError } from '../../../base/errors.ts';
 import { PatternMatcher } from '../../../base/pattern/pattern.ts';
 import { type Platform, parsePlatform } from '../../../base/platform.ts';
-import { type Definition, State, toDefinition } from '../../../llb/llb.ts';
+import { type OpGraph, State, toGraph } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';
 import { atSource } from '../dockerfile-error.ts';
 import { expandWord, type Variables } from '../expand/expand-word.ts';
@@ -48,7 +48,7 @@ export interface ConversionRequest {
 
 /** A target stage as LLB, and the config of its image. */
 export interface Conversion {
-  readonly definition: Definition;
+  readonly graph: OpGraph;
   readonly image: ImageDraft;
   /** The config of the image that the stage comes from in the end. */
   readonly baseConfig: Uint8Array | undefined;
@@ -117,7 +117,7 @@ class DockerfileConverter {
     built.paths.add('/');
     this.#mainContext = await this.#request.inputs.mainContext(context.contextPaths.list);
     return {
-      definition: toDefinition(built.state, { platform: this.#targetPlatform }),
+      graph: toGraph(built.state, { platform: this.#targetPlatform }),
       image: this.#finalImage(built),
       baseConfig: this.#baseConfig(target),
       epoch: context.epoch,

@@ -2,19 +2,19 @@ import { type Digest, digestOf } from '../../../../base/digest.ts';
 import { asKilnError, KilnError } from '../../../../base/errors.ts';
 import { looksLikeArchive } from '../../../../base/looks-like-archive.ts';
 import { formatPlatform, type Platform } from '../../../../base/platform.ts';
-import { unmarshalDefinition } from '../../../../llb/graph.ts';
 import {
-  type Definition,
   files,
   fromDefinition,
   git,
   http,
   image,
   local,
+  marshalGraph,
+  type OpGraph,
   ociLayout,
   State,
   scratch,
-  toDefinition,
+  toGraph,
 } from '../../../../llb/llb.ts';
 import {
   familiarReference,
@@ -99,16 +99,16 @@ export class BuildInputs {
         differ: 'none',
         name: `[internal] load build definition from ${filename}`,
       });
-    const definition = toDefinition(tree);
-    const ref = await this.#solve(definition);
+    const graph = toGraph(tree);
+    const ref = await this.#solve(graph);
     const [data, ignore] = await Promise.all([
       this.#readFirst(ref, lower === undefined ? [filename] : [filename, lower]),
       this.#readIfThere(ref, `${filename}${ignoreFilename}`),
     ]);
     this.#ownIgnoreFile = ignore;
     return {
-      source: { filename, language: 'Dockerfile', data, definition },
-      vertex: unmarshalDefinition(definition).result?.digest ?? digestOf(''),
+      source: { filename, language: 'Dockerfile', data, definition: marshalGraph(graph) },
+      vertex: graph.result?.digest ?? digestOf(''),
     };
   }
 
@@ -153,7 +153,7 @@ export class BuildInputs {
   }
 
   async #ignorePatternsOf(tree: State): Promise<readonly string[]> {
-    const ref = await this.#solve(toDefinition(tree));
+    const ref = await this.#solve(toGraph(tree));
     return parseIgnoreFile((await this.#readIfThere(ref, ignoreFilename)) ?? new Uint8Array());
   }
 
@@ -348,15 +348,15 @@ export class BuildInputs {
   ): Promise<Origin> {
     const download = 'context';
     const tree = http(url, { filename: download, name: '[internal] load remote build context' });
-    const ref = await this.#solve(toDefinition(tree));
+    const ref = await this.#solve(toGraph(tree));
     const start = await ref?.readFile(download, { offset: 0, length: 1024 }, this.#signal);
     if (!start || !looksLikeArchive(start)) return remote(tree, download);
     const unpacked = scratch().file(files().copy(tree, `/${download}`, '/', { unpackArchive: true }));
     return remote(unpacked, filename);
   }
 
-  async #solve(definition: Definition): Promise<SolvedRef | undefined> {
-    const result = await this.#bridge.solve({ definition });
+  async #solve(graph: OpGraph): Promise<SolvedRef | undefined> {
+    const result = await this.#bridge.solve({ graph });
     return result.refs.get('');
   }
 

@@ -2,8 +2,7 @@ import { isDigest } from '../../../../base/digest.ts';
 import { KilnError } from '../../../../base/errors.ts';
 import { looksLikeArchive } from '../../../../base/looks-like-archive.ts';
 import type { Platform } from '../../../../base/platform.ts';
-import { unmarshalDefinition } from '../../../../llb/graph.ts';
-import { files, git, http, type SourceOp, type State, scratch, toDefinition } from '../../../../llb/llb.ts';
+import { files, git, http, type SourceOp, type State, scratch, toGraph } from '../../../../llb/llb.ts';
 import type { Bridge, SolvedRef } from '../../../frontend.ts';
 import { atSource } from '../../dockerfile-error.ts';
 import { expandWord } from '../../expand/expand-word.ts';
@@ -61,7 +60,7 @@ async function timeOf(
 }
 
 function onlySource(tree: State): SourceOp | undefined {
-  const { vertices } = unmarshalDefinition(toDefinition(tree));
+  const { vertices } = toGraph(tree);
   const sources = [...vertices.values()].flatMap(({ op: { action } }) =>
     action.kind === 'source' ? [action] : [],
   );
@@ -77,7 +76,7 @@ async function archiveTime(
   if (!/^https?:/.test(identifier) || filename === undefined) return undefined;
   const checksum = attrs['http.checksum'];
   const download = http(identifier, { filename, ...(checksum && isDigest(checksum) && { checksum }) });
-  const solve = async (tree: State) => (await bridge.solve({ definition: toDefinition(tree) })).refs.get('');
+  const solve = async (tree: State) => (await bridge.solve({ graph: toGraph(tree) })).refs.get('');
   const start = await (await solve(download))?.readFile(filename, { offset: 0, length: 1024 }, signal);
   if (!start || !looksLikeArchive(start)) return undefined;
   const name = `[internal] unpack ${filename}`;

@@ -7,9 +7,9 @@ import {
   MountType,
   OpSchema,
   type OwnerSchema,
-} from '../api/gen/ops_pb.js';
+} from '../../api/gen/ops_pb.js';
+import type { ExecMount, ExecOp, FileAction, Input, Op, OpAction, Owner, OwnerId } from '../op.ts';
 import { encodeDefinition } from './definition-wire.ts';
-import type { ExecMount, ExecOp, FileAction, Input, Op, OpAction, Owner, OwnerId } from './op.ts';
 import { sortedRecord } from './sorted-record.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
 

@@ -1,9 +1,9 @@
 import { isDigest } from '../base/digest.ts';
 import { asKilnError, type KilnError } from '../base/errors.ts';
-import type { Definition } from '../llb/op.ts';
+import type { OpGraph } from './graph.ts';
 
-/** The error of a vertex of `definition`, with the places where the vertex was written, the last one first. */
-export function withSource(error: unknown, { source }: Pick<Definition, 'source'>): KilnError {
+/** The error of a vertex of a graph, with the places where the vertex was written, the last one first. */
+export function withSource(error: unknown, { source }: Pick<OpGraph, 'source'>): KilnError {
   const known = asKilnError(error);
   if (!source || known.details.some(({ kind }) => kind === 'source')) return known;
   const locations = known.details.flatMap((detail) =>

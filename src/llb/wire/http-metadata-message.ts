@@ -6,30 +6,9 @@ import {
   type ResolveSourceHTTPRequest,
   type ResolveSourceHTTPResponse,
   type ResolveSourceHTTPResponseSchema,
-} from '../api/gen/gateway_pb.js';
-import { KilnError } from '../base/errors.ts';
-
-/** What a URL names now. */
-export interface HttpMetadata {
-  readonly digest: string;
-  readonly filename: string;
-  /** Undefined when the server does not say, or was not asked. */
-  readonly lastModified: Date | undefined;
-  /** When one was wanted. */
-  readonly checksum: HttpChecksum | undefined;
-}
-
-/** A checksum of the file with more bytes behind it: what signatures are made of. */
-export interface ChecksumQuestion {
-  readonly algorithm: 'sha256' | 'sha384' | 'sha512';
-  readonly suffix: Uint8Array;
-}
-
-export interface HttpChecksum {
-  /** `sha512:…`. */
-  readonly digest: string;
-  readonly suffix: Uint8Array;
-}
+} from '../../api/gen/gateway_pb.js';
+import { KilnError } from '../../base/errors.ts';
+import type { ChecksumQuestion, HttpMetadata } from '../source-metadata.ts';
 
 const algorithmNumbers: Readonly<Record<ChecksumQuestion['algorithm'], ChecksumRequest_Algorithm>> = {
   sha256: ChecksumRequest_Algorithm.SHA256,

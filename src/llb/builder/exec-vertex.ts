@@ -1,8 +1,8 @@
-import { KilnError } from '../base/errors.ts';
-import { type Capability, capabilities } from './capabilities.ts';
-import type { CacheSharing, ExecMount, LinuxResources, Op, ProxyEnv } from './op.ts';
-import { noIndex } from './op.ts';
-import type { State } from './state.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { CacheSharing, ExecMount, LinuxResources, Op, ProxyEnv } from '../op.ts';
+import { noIndex } from '../op.ts';
+import { type Capability, capabilities } from '../vertex-capabilities.ts';
+import type { DescribedTree } from './described-tree.ts';
 import { InputList, opVertex, type Vertex, type VertexOptions } from './vertex.ts';
 
 export interface ExecOptions extends VertexOptions {
@@ -21,7 +21,7 @@ export interface ExecOptions extends VertexOptions {
 export interface MountSpec {
   /** Absolute. */
   readonly dest: string;
-  readonly from?: State;
+  readonly from?: DescribedTree;
   /** A path in `from` to mount instead of its root. */
   readonly selector?: string;
   readonly readonly?: boolean;
@@ -61,7 +61,7 @@ export interface SshSpec {
 
 /** The vertex of a process, and which of its outputs each destination became. Throws `invalid_argument`. */
 export function execVertex(
-  root: State,
+  root: DescribedTree,
   args: readonly string[],
   options: ExecOptions,
 ): { readonly vertex: Vertex; readonly outputs: ReadonlyMap<string, number> } {
@@ -170,7 +170,7 @@ function access(spec: Omit<SecretSpec, 'dest' | 'env'>, defaultMode: number) {
   };
 }
 
-function needsOf(root: State, mounts: readonly MountSpec[], options: ExecOptions): Set<Capability> {
+function needsOf(root: DescribedTree, mounts: readonly MountSpec[], options: ExecOptions): Set<Capability> {
   const needs = new Set<Capability>([capabilities.execBase, capabilities.execDefaultPath]);
   const need = (condition: unknown, ...wanted: Capability[]) => {
     if (condition) for (const capability of wanted) needs.add(capability);

@@ -1,7 +1,7 @@
-import { type Capability, capabilities } from './capabilities.ts';
-import { cleanPath, joinPath } from './clean-path.ts';
-import type { FileChange, Owner, OwnerId } from './op.ts';
-import type { State } from './state.ts';
+import { cleanPath, joinPath } from '../clean-path.ts';
+import type { FileChange, Owner, OwnerId } from '../op.ts';
+import { type Capability, capabilities } from '../vertex-capabilities.ts';
+import type { DescribedTree } from './described-tree.ts';
 
 /** Times are in nanoseconds since 1970. */
 export interface CreateOptions {
@@ -29,7 +29,7 @@ export interface CopyOptions extends CreateOptions {
 /** One step as it was written: relative paths and owner names still have to be resolved against the tree it changes. */
 export interface PendingAction {
   /** The tree a copy reads. */
-  readonly from?: State;
+  readonly from?: DescribedTree;
   readonly needs: readonly Capability[];
   change(dir: string, owner: (spec: string | undefined) => Owner | undefined): FileChange;
 }
@@ -51,7 +51,7 @@ export class FileActions {
   }
 
   /** Copies `src` (a path in `from`, relative to its working directory) to `dest`. */
-  copy(from: State, src: string, dest: string, options: CopyOptions = {}): FileActions {
+  copy(from: DescribedTree, src: string, dest: string, options: CopyOptions = {}): FileActions {
     const needs: Capability[] = [];
     if (options.includePatterns?.length || options.excludePatterns?.length)
       needs.push(capabilities.fileCopyPatterns);

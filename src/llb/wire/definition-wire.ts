@@ -1,29 +1,65 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   DefinitionSchema,
   type OpMetadata as OpMetadataMessage,
   OpMetadataSchema,
   type SourceMap as SourceMapMessage,
   SourceMapSchema,
-} from '../api/gen/ops_pb.js';
-import { atOnce, inTurns, type Steps } from '../base/async/in-turns.ts';
-import { type Digest, parseDigest } from '../base/digest.ts';
-import { KilnError, type Position } from '../base/errors.ts';
-import type { Definition, OpMetadata, SourceMap } from './op.ts';
+} from '../../api/gen/ops_pb.js';
+import { atOnce, inTurns, type Steps } from '../../base/async/in-turns.ts';
+import { type Digest, parseDigest } from '../../base/digest.ts';
+import { KilnError, type Position, type Range } from '../../base/errors.ts';
+import type { Definition, OpMetadata, SourceFile, SourceMap } from '../op.ts';
 import { sortedRecord } from './sorted-record.ts';
 
-/** What is known of a vertex about which a definition says nothing. */
-export const emptyMetadata: OpMetadata = Object.freeze({ ignoreCache: false, description: {}, caps: {} });
+/** The message that the definition was read from, or the one that equal definitions have. */
+export function encodeDefinition(definition: Definition): Uint8Array {
+  return atOnce(encodeSteps(definition));
+}
 
-export function encodeDefinition({ encoded, ops, metadata, source }: Definition): Uint8Array {
+/** How many entries of a field are encoded in one step. */
+const batch = 32;
+
+/** The encoding of a message is that of its fields one after another: some of them are written in each step. */
+export function* encodeSteps({ encoded, ops, metadata, source }: Definition): Steps<Uint8Array> {
   if (encoded) return encoded;
-  const message = create(DefinitionSchema, {
-    ops: [...ops],
-    metadata: sortedRecord(Object.fromEntries(metadata), metadataToMessage),
-    source: source && sourceMapToMessage(source),
-  });
-  return toBinary(DefinitionSchema, message);
+  const parts: Uint8Array[] = [];
+  const add = (fields: MessageInitShape<typeof DefinitionSchema>) =>
+    parts.push(toBinary(DefinitionSchema, create(DefinitionSchema, fields)));
+  for (const some of batches(ops)) {
+    add({ ops: [...some] });
+    yield;
+  }
+  for (const some of batches([...metadata.keys()].sort())) {
+    const entries = some.map((digest) => [digest, metadataToMessage(metadata.get(digest)!)] as const);
+    add({ metadata: Object.fromEntries(entries) });
+    yield;
+  }
+  if (source) {
+    const writer = new BinaryWriter().tag(DefinitionSchema.field.source.number, WireType.LengthDelimited);
+    parts.push(writer.bytes(yield* encodeSourceMap(source)).finish());
+  }
+  return Buffer.concat(parts);
+}
+
+function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += batch) yield items.slice(start, start + batch);
+}
+
+function* encodeSourceMap({ files, locations }: SourceMap): Steps<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  const add = (fields: MessageInitShape<typeof SourceMapSchema>) =>
+    parts.push(toBinary(SourceMapSchema, create(SourceMapSchema, fields)));
+  for (const some of batches([...locations.keys()].sort())) {
+    const entries = some.map(
+      (digest) => [digest, { locations: locations.get(digest)!.map(locationToMessage) }] as const,
+    );
+    add({ locations: Object.fromEntries(entries) });
+    yield;
+  }
+  add({ infos: files.map(sourceFileToMessage) });
+  return Buffer.concat(parts);
 }
 
 /**
@@ -126,20 +162,14 @@ function metadataFromMessage(message: OpMetadataMessage): OpMetadata {
   };
 }
 
-function sourceMapToMessage(map: SourceMap): MessageInitShape<typeof SourceMapSchema> {
+function sourceFileToMessage({ filename, language, data, definition }: SourceFile) {
+  return { filename, language, data, definition: definition && encodeDefinition(definition) };
+}
+
+function locationToMessage({ file, ranges }: { readonly file: number; readonly ranges: readonly Range[] }) {
   return {
-    infos: map.files.map(({ filename, language, data, definition }) => ({
-      filename,
-      language,
-      data,
-      definition: definition && encodeDefinition(definition),
-    })),
-    locations: sortedRecord(Object.fromEntries(map.locations), (locations) => ({
-      locations: locations.map(({ file, ranges }) => ({
-        sourceIndex: file,
-        ranges: ranges.map(({ start, end }) => ({ start: { ...start }, end: { ...end } })),
-      })),
-    })),
+    sourceIndex: file,
+    ranges: ranges.map(({ start, end }) => ({ start: { ...start }, end: { ...end } })),
   };
 }
 

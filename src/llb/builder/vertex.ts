@@ -1,9 +1,10 @@
-import type { Range } from '../base/errors.ts';
-import type { Platform } from '../base/platform.ts';
-import type { ProgressGroup } from '../base/progress.ts';
-import type { Capability } from './capabilities.ts';
-import type { Definition, Input, LinuxResources, Op, OpMetadata, SourceFile } from './op.ts';
-import { customNameKey } from './op-name.ts';
+import type { Range } from '../../base/errors.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { ProgressGroup } from '../../base/progress.ts';
+import type { OpGraph } from '../graph.ts';
+import type { Input, LinuxResources, Op, OpMetadata, SourceFile } from '../op.ts';
+import { customNameKey } from '../op-name.ts';
+import type { Capability } from '../vertex-capabilities.ts';
 
 /** Where in a text a vertex was written. Locations that share their `file` object share it in the definition too. */
 export interface SourceLocation {
@@ -38,8 +39,8 @@ export type Vertex =
       readonly metadata: OpMetadata;
       readonly locations: readonly SourceLocation[];
     }
-  /** A graph that came already marshalled; its outputs have the index of the definition's result. */
-  | { readonly kind: 'definition'; readonly definition: Definition; readonly result: Input };
+  /** A graph that is there already; its output has the index of the graph's result. */
+  | { readonly kind: 'graph'; readonly graph: OpGraph; readonly result: Input };
 
 export interface InputNames {
   /** Undefined for the empty tree. */

@@ -1,5 +1,5 @@
-import { CacheSharing, MountContentCache, NetMode, SecurityMode } from '../api/gen/ops_pb.js';
-import type * as op from './op.ts';
+import { CacheSharing, MountContentCache, NetMode, SecurityMode } from '../../api/gen/ops_pb.js';
+import type * as op from '../op.ts';
 
 /** A wire enum's numbers and the names that ops use for them. */
 interface Names<Name extends string, Value extends number> {

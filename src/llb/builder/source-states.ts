@@ -1,10 +1,10 @@
-import type { Digest } from '../base/digest.ts';
-import { goJson } from '../base/text/go-json.ts';
-import { type Capability, capabilities } from './capabilities.ts';
-import { joinPath } from './clean-path.ts';
-import { parseGitUrl } from './git-url.ts';
-import { unmarshalDefinition } from './graph.ts';
-import type { Definition } from './op.ts';
+import type { Digest } from '../../base/digest.ts';
+import { goJson } from '../../base/text/go-json.ts';
+import { joinPath } from '../clean-path.ts';
+import { parseGitUrl } from '../git-url.ts';
+import type { Definition } from '../op.ts';
+import { type Capability, capabilities } from '../vertex-capabilities.ts';
+import { unmarshalDefinition } from '../wire/unmarshal-definition.ts';
 import { State } from './state.ts';
 import { opVertex, type VertexOptions } from './vertex.ts';
 
@@ -197,10 +197,11 @@ export function http(url: string, options: HttpOptions = {}): State {
   return source(url, attrs, needs, options);
 }
 
-/** What an already marshalled definition results in. Throws `invalid_argument` when it is not a valid one. */
+/** The result of a marshalled graph. Throws `invalid_argument` when the definition is not valid. */
 export function fromDefinition(definition: Definition): State {
-  const { result } = unmarshalDefinition(definition);
-  return result ? State.of({ kind: 'definition', definition, result }) : scratch();
+  const graph = unmarshalDefinition(definition);
+  const { result } = graph;
+  return result ? State.of({ kind: 'graph', graph, result }) : scratch();
 }
 
 function source(

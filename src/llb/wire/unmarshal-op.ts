@@ -1,4 +1,3 @@
-import { posix } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import {
   type Chown,
@@ -9,16 +8,24 @@ import {
   type Op as OpMessage,
   OpSchema,
   type Owner as OwnerMessage,
-} from '../api/gen/ops_pb.js';
-import { type Digest, parseDigest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+} from '../../api/gen/ops_pb.js';
+import { type Digest, parseDigest } from '../../base/digest.ts';
+import type { KilnError } from '../../base/errors.ts';
+import { invalidVertex } from '../check-op.ts';
+import type {
+  ExecMount,
+  ExecOp,
+  FileAction,
+  FileChange,
+  Input,
+  Op,
+  OpAction,
+  Owner,
+  OwnerId,
+} from '../op.ts';
+import { noIndex } from '../op.ts';
 import { decodeDefinition } from './definition-wire.ts';
-import type { ExecMount, ExecOp, FileAction, FileChange, Input, Op, OpAction, Owner, OwnerId } from './op.ts';
-import { noIndex } from './op.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
-
-/** PATH_MAX of Linux, in characters. */
-const longestPath = 4096;
 
 /** What the bytes of an op can hold: a vertex, or the terminal op of a definition, which has no action. */
 export type UnmarshalledOp =
@@ -26,19 +33,19 @@ export type UnmarshalledOp =
   | { readonly kind: 'terminal'; readonly inputs: readonly Input[] };
 
 /**
- * Reads an op and checks that it makes sense by itself: it has what its kind needs, and no index leads out of its
- * inputs. `digest` is the op's name in errors. Throws `invalid_argument`.
+ * Reads an op: typed, with all parts of its kind, and with indexes that stay within its inputs. `digest` is the op's name in
+ * errors. Throws `invalid_argument`.
  */
 export function unmarshalOp(bytes: Uint8Array, digest: Digest): UnmarshalledOp {
   let message: OpMessage;
   try {
     message = fromBinary(OpSchema, bytes);
   } catch (cause) {
-    throw invalid(digest, 'its bytes are not an LLB op', cause);
+    throw invalidVertex(digest, 'its bytes are not an LLB op', cause);
   }
   const inputs = message.inputs.map((input, at): Input => {
     if (input.index < 0n)
-      throw invalid(digest, `its input ${at} has the negative output index ${input.index}`);
+      throw invalidVertex(digest, `its input ${at} has the negative output index ${input.index}`);
     return { digest: parseDigest(input.digest), index: Number(input.index) };
   });
   if (message.action.case === undefined) return { kind: 'terminal', inputs };
@@ -76,7 +83,6 @@ class ActionReader {
       case 'exec':
         return { kind: 'exec', ...this.#exec(action.value) };
       case 'source':
-        if (!action.value.identifier) throw this.#invalid('its source has no identifier');
         return { kind: 'source', identifier: action.value.identifier, attrs: action.value.attrs };
       case 'file':
         if (action.value.actions.length === 0) throw this.#invalid('it is a file op without actions');
@@ -128,24 +134,9 @@ class ActionReader {
     }
   }
 
-  /** Work on paths takes more than linear time in places; no system call takes one that is longer. */
-  #checkPath(path: string, what: string): void {
-    if (path.length <= longestPath) return;
-    throw this.#invalid(`${what} has ${path.length} characters, more than ${longestPath}`);
-  }
-
   #exec(message: ExecMessage): ExecOp {
     const { meta } = message;
-    if (!meta || meta.args.length === 0) throw this.#invalid('it runs no command');
-    if (!message.mounts.some(({ dest }) => dest === '/')) throw this.#invalid('it has no root file system');
-    this.#checkPath(meta.cwd, 'the working directory');
-    for (const { dest, type } of message.mounts) {
-      this.#checkPath(dest, 'a mount target');
-      const isRoot = posix.resolve('/', meta.cwd, dest) === '/';
-      if (isRoot && (dest !== '/' || type !== MountType.BIND)) {
-        throw this.#invalid(`its mount target ${JSON.stringify(dest)} is the root`);
-      }
-    }
+    if (!meta) throw this.#invalid('it runs no command');
     const network = networkModes.nameOf(message.network);
     const security = securityModes.nameOf(message.security);
     if (!network) throw this.#invalid(`its network mode ${message.network} is not known`);
@@ -324,13 +315,6 @@ class ActionReader {
   }
 
   #invalid(why: string): KilnError {
-    return invalid(this.#digest, why);
+    return invalidVertex(this.#digest, why);
   }
-}
-
-function invalid(digest: Digest, why: string, cause?: unknown): KilnError {
-  return new KilnError('invalid_argument', `invalid LLB vertex ${digest}: ${why}`, {
-    cause,
-    details: [{ kind: 'vertex', digest }],
-  });
 }

@@ -1,28 +1,13 @@
-import { KilnError } from '../base/errors.ts';
-import { normalizePlatform, type Platform } from '../base/platform.ts';
-import { type Capability, capabilities } from './capabilities.ts';
-import { joinPath } from './clean-path.ts';
+import { KilnError } from '../../base/errors.ts';
+import { normalizePlatform, type Platform } from '../../base/platform.ts';
+import { joinPath } from '../clean-path.ts';
+import type { FileAction, NetworkMode, Op, SecurityMode } from '../op.ts';
+import { noIndex } from '../op.ts';
+import { type Capability, capabilities } from '../vertex-capabilities.ts';
+import type { DescribedTree, StateSettings } from './described-tree.ts';
 import { type ExecOptions, execVertex, type MountSpec } from './exec-vertex.ts';
 import { type FileActions, parseOwner } from './file-actions.ts';
-import type { FileAction, NetworkMode, Op, SecurityMode } from './op.ts';
-import { noIndex } from './op.ts';
 import { fixedOutput, InputList, type Output, opVertex, type Vertex, type VertexOptions } from './vertex.ts';
-
-/** What processes that are run on a tree inherit. */
-export interface StateSettings {
-  /** In the order of their last assignment. */
-  readonly env: ReadonlyMap<string, string>;
-  /** Absolute. */
-  readonly dir: string;
-  readonly user: string;
-  readonly platform?: Platform;
-  readonly hostname: string;
-  readonly network: NetworkMode;
-  readonly security: SecurityMode;
-  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
-  readonly cgroupParent: string;
-}
 
 const defaultSettings: StateSettings = Object.freeze({
   env: new Map(),
@@ -40,7 +25,7 @@ const defaultSettings: StateSettings = Object.freeze({
  * A tree of files that a definition describes, and the settings of processes run on it. Immutable: every method returns
  * a new state. Nothing is done until the definition made of it is solved.
  */
-export class State {
+export class State implements DescribedTree {
   static readonly empty: State = new State(undefined, defaultSettings);
 
   /** Undefined for the empty tree. */
@@ -53,8 +38,14 @@ export class State {
     Object.freeze(this);
   }
 
+  /** The tree with the methods of a state. */
+  static from(tree: DescribedTree): State {
+    return tree instanceof State ? tree : new State(tree.output, tree.settings);
+  }
+
+  /** The first output of a vertex, or the result of a graph. */
   static of(vertex: Vertex): State {
-    const index = vertex.kind === 'definition' ? vertex.result.index : 0;
+    const index = vertex.kind === 'graph' ? vertex.result.index : 0;
     return new State({ kind: 'fixed', vertex, index }, defaultSettings);
   }
 
@@ -74,7 +65,7 @@ export class State {
   }
 
   /** The same settings over the files of another tree. */
-  withTree(other: State): State {
+  withTree(other: DescribedTree): State {
     return new State(other.output, this.settings);
   }
 
@@ -208,7 +199,7 @@ function mountResult(
   tree: (index: number | undefined, fallback: State) => State,
   index: number | undefined,
 ): State {
-  return tree(index, mount.from ?? State.empty);
+  return tree(index, mount.from ? State.from(mount.from) : State.empty);
 }
 
 /** The trees laid over each other, the first at the bottom. Empty ones do not count. Settings are the first one's. */

@@ -1,18 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { ResolveSourceGitResponse, ResolveSourceGitResponseSchema } from '../api/gen/gateway_pb.js';
-
-/** What a ref of a git repository names now. */
-export interface GitMetadata {
-  /** The ref's full name, or the commit if it was named so. */
-  readonly ref: string;
-  /** What the ref points to: a commit or an annotated tag. */
-  readonly object: string;
-  /** The commit, if `object` is known to be the tag of one. */
-  readonly commit: string | undefined;
-  /** As git keeps them, when they were wanted. */
-  readonly commitObject: Uint8Array | undefined;
-  readonly tagObject: Uint8Array | undefined;
-}
+import type { ResolveSourceGitResponse, ResolveSourceGitResponseSchema } from '../../api/gen/gateway_pb.js';
+import type { GitMetadata } from '../source-metadata.ts';
 
 export function gitMetadataFromMessage(message: ResolveSourceGitResponse): GitMetadata {
   const { ref, checksum, commitChecksum, commitObject, tagObject } = message;

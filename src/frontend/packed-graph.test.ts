@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { canonicalText, type Plain } from '../base/text/canonical.ts';
+import { files, image, local, marshalGraph, type OpGraph, type State, scratch, toGraph } from '../llb/llb.ts';
+import { packGraph, unpackGraph } from './packed-graph.ts';
+
+const file = { filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from('FROM x') };
+const range = { start: { line: 1, character: 0 }, end: { line: 1, character: 6 } };
+
+/** A chain of `length` steps, which end in a file and a process. */
+function chain(length: number): State {
+  let state = image('docker.io/library/x').env('A', '1');
+  for (let at = 0; at < length; at++) {
+    state = state.file(files().copy(local('context', { sessionId: 's' }), `/${at}`, '/x'), { name: `${at}` });
+  }
+  return state
+    .file(files().mkfile('/f', 0o644, 'data', { owner: 'u', timestamp: 5n }))
+    .run(['true'], { locations: [{ file, ranges: [range] }] }).root;
+}
+
+/** What a graph says, without what `packGraph` leaves out. */
+function textOf({ vertices, result, source }: OpGraph): string {
+  const plain = [...vertices.values()].map(({ digest, op, metadata }) => ({ digest, op, metadata }));
+  const locations = [...(source?.locations ?? [])];
+  return canonicalText({ plain, result, files: source?.files, locations } as unknown as Plain);
+}
+
+test('a graph is the same on the other side, in parts of few vertices', async () => {
+  const graph = toGraph(chain(1_000));
+  const packed = packGraph(graph);
+  assert.ok(packed.parts.length >= 10);
+  const read = await unpackGraph(structuredClone(packed));
+  assert.equal(textOf(read), textOf(graph));
+  assert.deepEqual(
+    marshalGraph(read).ops.map((op) => Buffer.from(op)),
+    marshalGraph(graph).ops.map((op) => Buffer.from(op)),
+  );
+});
+
+test('large ops are in parts of their own', () => {
+  const large = (name: string) => files().mkfile(name, 0o644, Buffer.alloc(100_000));
+  const state = scratch().file(large('/a')).file(large('/b')).file(large('/c'));
+  assert.equal(packGraph(toGraph(state)).parts.length, 3);
+});
+
+test('the data of a file holds nothing else', async () => {
+  const read = await unpackGraph(packGraph(toGraph(chain(3))));
+  const [data] = [...read.vertices.values()].flatMap(({ op: { action } }) =>
+    action.kind === 'file'
+      ? action.actions.flatMap(({ change }) => (change.kind === 'mkfile' ? [change.data] : []))
+      : [],
+  );
+  assert.equal(Buffer.from(data!).toString(), 'data');
+  assert.equal(data!.buffer.byteLength, 4);
+});
+
+test('the empty tree is packed too', async () => {
+  assert.deepEqual(await unpackGraph(packGraph(toGraph(scratch()))), {
+    vertices: new Map(),
+    result: undefined,
+  });
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import {
+  files,
+  fromDefinition,
+  git,
+  image,
+  local,
+  merge,
+  State,
+  scratch,
+  toDefinition,
+  unmarshalDefinition,
+} from '../llb.ts';
+
+test('states are not changed by what is built on them', () => {
+  const base = image('docker.io/library/a:1');
+  const changed = base.env('A', '1').dir('x').user('u');
+  assert.deepEqual([base.settings.env.size, base.settings.dir, base.settings.user], [0, '/', '']);
+  assert.deepEqual([changed.settings.dir, changed.settings.user], ['/x', 'u']);
+});
+
+test('a vertex that is used twice is there once', () => {
+  const a = local('c', { sessionId: 's' });
+  const { ops } = toDefinition(merge([a.file(files().rm('/x')), a.file(files().rm('/y'))]));
+  assert.equal(ops.length, 5);
+});
+
+test('a chain longer than the stack is deep is marshalled and read', () => {
+  let state = scratch();
+  for (let at = 0; at < 20_000; at++) state = state.file(files().mkfile(`/f${at % 10}`, 0o644, ''));
+  assert.equal(unmarshalDefinition(toDefinition(state)).vertices.size, 20_000);
+});
+
+test('a late tree is decided when the definition is made', () => {
+  let path = 'early';
+  const late = State.late(() => local('c', { sessionId: 's', followPaths: [path] }));
+  const copied = scratch().file(files().copy(late, '/', '/'));
+  path = 'late';
+  const [first] = [...unmarshalDefinition(toDefinition(copied)).vertices.values()];
+  assert.ok(first!.op.action.kind === 'source');
+  assert.equal(first!.op.action.attrs['local.followpaths'], '["late"]');
+});
+
+test('a definition can be built upon', () => {
+  const inner = toDefinition(git('https://h/r.git', { ref: 'v1', name: 'clone' }));
+  const outer = unmarshalDefinition(toDefinition(fromDefinition(inner).file(files().rm('/x'))));
+  const [first] = [...outer.vertices.values()];
+  assert.equal(first!.metadata.description['llb.customname'], 'clone');
+  assert.equal(outer.vertices.size, 2);
+});
+
+test('the empty tree is the empty definition', () => {
+  assert.deepEqual(toDefinition(scratch()).ops, []);
+  assert.equal(unmarshalDefinition({ ops: [], metadata: new Map() }).result, undefined);
+});

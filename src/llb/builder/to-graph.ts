@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+import { type Digest, digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { hostPlatform, type Platform } from '../../base/platform.ts';
+import type { OpGraph, OpVertex } from '../graph.ts';
+import type { Input, SourceFile } from '../op.ts';
+import { marshalOp } from '../wire/marshal-op.ts';
+import type { State } from './state.ts';
+import { fixedOutput, type InputNames, type Output, type SourceLocation, type Vertex } from './vertex.ts';
+
+export interface GraphOptions {
+  /** The platform of vertices that name none; by default this machine's. */
+  readonly platform?: Platform;
+  /** Distinguishes local sources that name no session from those of other clients; random by default. */
+  readonly localUniqueId?: string;
+}
+
+/** The graph of a tree and all that it is made of. Throws `resource_exhausted` when its ops are too large together. */
+export function toGraph(state: State, options: GraphOptions = {}): OpGraph {
+  const builder = new GraphBuilder({
+    platform: options.platform ?? hostPlatform(),
+    localUniqueId: options.localUniqueId ?? randomUUID(),
+  });
+  return builder.build(state.output);
+}
+
+/**
+ * Bytes of all ops together. Each step has the variables that were set before it, so a megabyte of lines could ask for
+ * many gigabytes.
+ */
+const largestGraph = 256 * 1024 * 1024;
+
+type Location = { readonly file: number; readonly ranges: SourceLocation['ranges'] };
+
+class GraphBuilder implements InputNames {
+  readonly platform: Platform;
+  readonly localUniqueId: string;
+  #size = 0;
+  readonly #names = new Map<Vertex, Digest>();
+  readonly #vertices = new Map<Digest, OpVertex>();
+  readonly #files: SourceFile[] = [];
+  readonly #locations = new Map<Digest, Location[]>();
+
+  constructor({ platform, localUniqueId }: Required<GraphOptions>) {
+    this.platform = platform;
+    this.localUniqueId = localUniqueId;
+  }
+
+  build(output: Output | undefined): OpGraph {
+    const result = fixedOutput(output);
+    if (!result) return { vertices: new Map(), result: undefined };
+    this.#addAll(result.vertex);
+    return {
+      vertices: this.#vertices,
+      result: this.input(result),
+      source: { files: this.#files, locations: this.#locations },
+    };
+  }
+
+  input(output: Output | undefined): Input | undefined {
+    const fixed = fixedOutput(output);
+    return fixed && { digest: this.#names.get(fixed.vertex)!, index: fixed.index };
+  }
+
+  /** Inputs first, without recursion: a chain of steps can be longer than the stack is deep. */
+  #addAll(last: Vertex): void {
+    const entered = new Set<Vertex>();
+    const stack: Vertex[] = [last];
+    while (stack.length > 0) {
+      const vertex = stack.at(-1)!;
+      if (this.#names.has(vertex)) stack.pop();
+      else if (vertex.kind === 'graph') this.#addGraph(vertex);
+      else if (entered.has(vertex)) this.#addOp(vertex);
+      else {
+        entered.add(vertex);
+        for (const input of vertex.inputs.toReversed()) {
+          const fixed = fixedOutput(input);
+          if (fixed && !this.#names.has(fixed.vertex)) stack.push(fixed.vertex);
+        }
+      }
+    }
+  }
+
+  #addOp(vertex: Vertex & { kind: 'op' }): void {
+    const op = vertex.build(this);
+    const bytes = marshalOp(op);
+    this.#size += bytes.length;
+    if (this.#size > largestGraph) {
+      throw new KilnError(
+        'resource_exhausted',
+        `the definition of the build is larger than ${largestGraph} bytes: its steps have too much in their environment`,
+      );
+    }
+    const digest = digestOf(bytes);
+    this.#names.set(vertex, digest);
+    this.#add({ digest, op, bytes, metadata: vertex.metadata });
+    for (const { file, ranges } of vertex.locations) this.#locate(digest, file, ranges);
+  }
+
+  #addGraph(vertex: Vertex & { kind: 'graph' }): void {
+    const { graph, result } = vertex;
+    this.#names.set(vertex, result.digest);
+    for (const each of graph.vertices.values()) this.#add(each);
+    for (const [digest, locations] of graph.source?.locations ?? []) {
+      for (const { file, ranges } of locations) {
+        const found = graph.source?.files[file];
+        if (found) this.#locate(digest, found, ranges);
+      }
+    }
+  }
+
+  /** Vertices that are equal are one vertex: what is said about either of them holds. */
+  #add(vertex: OpVertex): void {
+    const { digest, metadata } = vertex;
+    const known = this.#vertices.get(digest);
+    this.#vertices.set(
+      digest,
+      known
+        ? {
+            ...known,
+            metadata: {
+              ...known.metadata,
+              ...metadata,
+              ignoreCache: known.metadata.ignoreCache || metadata.ignoreCache,
+              description: { ...known.metadata.description, ...metadata.description },
+              caps: { ...known.metadata.caps, ...metadata.caps },
+            },
+          }
+        : vertex,
+    );
+  }
+
+  #locate(digest: Digest, file: SourceFile, ranges: Location['ranges']): void {
+    let index = this.#files.findIndex((known) => known === file || sameFile(known, file));
+    if (index < 0) index = this.#files.push(file) - 1;
+    const list = this.#locations.get(digest) ?? [];
+    list.push({ file: index, ranges });
+    this.#locations.set(digest, list);
+  }
+}
+
+function sameFile(a: SourceFile, b: SourceFile): boolean {
+  return a.filename === b.filename && a.language === b.language && Buffer.compare(a.data, b.data) === 0;
+}

@@ -1,0 +1,36 @@
+/** What the engine and a client tell each other about a source without fetching its files. */
+
+/** What a ref of a git repository names now. */
+export interface GitMetadata {
+  /** The ref's full name, or the commit if the source names a commit. */
+  readonly ref: string;
+  /** The object that the ref points to: a commit or an annotated tag. */
+  readonly object: string;
+  /** The commit, if `object` is known to be a tag of it. */
+  readonly commit: string | undefined;
+  /** The commit and the tag as git stores them; only for questions that ask for objects. */
+  readonly commitObject: Uint8Array | undefined;
+  readonly tagObject: Uint8Array | undefined;
+}
+
+/** What a URL names now. */
+export interface HttpMetadata {
+  readonly digest: string;
+  readonly filename: string;
+  /** Undefined when the server does not say, or was not asked. */
+  readonly lastModified: Date | undefined;
+  /** The answer to a `ChecksumQuestion`; undefined without one. */
+  readonly checksum: HttpChecksum | undefined;
+}
+
+/** Asks for a checksum of the file followed by `suffix`, which is what signatures are made of. */
+export interface ChecksumQuestion {
+  readonly algorithm: 'sha256' | 'sha384' | 'sha512';
+  readonly suffix: Uint8Array;
+}
+
+export interface HttpChecksum {
+  /** `sha512:…`. */
+  readonly digest: string;
+  readonly suffix: Uint8Array;
+}
