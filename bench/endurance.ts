@@ -16,7 +16,7 @@ export interface Endurance {
   readonly memory: Memory;
 }
 
-/** Builds again and again, a third of it anew, and answers the daemon's memory at each of `marks`. */
+/** Builds again and again, a third of it anew, and returns the daemon's memory at each of `marks`. */
 export async function endure(
   probe: DaemonProbe,
   context: string,

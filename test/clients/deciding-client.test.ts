@@ -21,7 +21,7 @@ describe('a client that decides about sources itself', () => {
     return { work, engine };
   });
 
-  /** Copies `file` of the client's directory `wanted` into the result, and answers what it holds. */
+  /** Copies `file` of the client's directory `wanted` into the result, and returns what it holds. */
   async function build(decideSource: (check: SourceCheck) => SourceVerdict): Promise<string> {
     const [wanted, other, output] = [
       rig.work.tree({ file: 'w' }),

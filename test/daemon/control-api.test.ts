@@ -31,7 +31,7 @@ describe("the daemon's API", () => {
   });
 
   describe('solves a definition', () => {
-    /** Exports the image that the attributes describe; answers its config, and the warnings. */
+    /** Exports the image that the attributes describe; returns its config, and the warnings. */
     const image = async (attrs: Record<string, string>, frontendAttrs: Record<string, string>) => {
       const control = createClient(Control, rig.engine.transport);
       const ref = randomUUID();
@@ -75,7 +75,7 @@ describe("the daemon's API", () => {
 
   describe('asks a client that wants to see the result', () => {
     const { findExporters, finalizeExport } = Exporter.method;
-    /** Builds with a client that answers these calls; answers the exporters' response. */
+    /** Builds with a client that answers these calls; returns the exporters' response. */
     const build = async (services: Service) => {
       const ref = randomUUID();
       await using _ = await rig.engine.attach(ref, [services]);

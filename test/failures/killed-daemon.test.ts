@@ -47,7 +47,7 @@ RUN md5sum -c /sum && test $(cat /count) = 500 && test $(cat /files/499) = 499
   });
 }
 
-/** Builds a round's image and looks at its layers. Answers the steps that ran. */
+/** Builds a round's image and looks at its layers. Returns the steps that ran. */
 async function buildWhole(kiln: Kiln, tree: string, round: number, work: WorkDirectory) {
   const archive = work.at('whole.tar');
   const { events } = await kiln.build(tree, [...roundArguments(round), '-o', `type=oci,dest=${archive}`]);

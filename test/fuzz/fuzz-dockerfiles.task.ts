@@ -2,7 +2,7 @@ import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../src/base/testi
 import type { Task } from '../../src/base/threads/task.ts';
 import { fuzzDockerfile } from './fuzz-dockerfile.ts';
 
-/** Answers the first failure. */
+/** Returns the first failure. */
 const fuzzDockerfiles: Task<FuzzChunk, FuzzFailure | undefined> = (chunk) => runSeeds(chunk, fuzzDockerfile);
 
 export default fuzzDockerfiles;

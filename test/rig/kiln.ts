@@ -58,14 +58,14 @@ export class Kiln {
     }
   }
 
-  /** Builds a context that must not build; answers what was said. */
+  /** Builds a context that must not build; returns what was said. */
   async failingBuild(context: string, args: readonly string[] = [], options?: RunOptions): Promise<Finished> {
     const result = await this.run(buildArguments(context, args), options);
     if (result.code === 0) throw new Error(`the build of ${context} succeeded:\n${result.stderr}`);
     return result;
   }
 
-  /** Builds a context and answers the text of a file of its result. */
+  /** Builds a context and returns the text of a file of its result. */
   async textOf(
     file: string,
     context: string,

@@ -37,7 +37,7 @@ export class LlbEngine implements AsyncDisposable {
     return this.#engine.attachSession(createServiceHost(services), { id, name: '', sharedKey: '' });
   }
 
-  /** Builds a tree, and answers the directory that its files were written to. */
+  /** Builds a tree, and returns the directory that its files were written to. */
   async build(state: State, request: Partial<SolveRequest> = {}): Promise<string> {
     const directory = this.work.tree({});
     await this.solve(state, {
@@ -47,7 +47,7 @@ export class LlbEngine implements AsyncDisposable {
     return directory;
   }
 
-  /** Builds a tree for the outputs that the request has; answers what the exporters said. */
+  /** Builds a tree for the outputs that the request has; returns what the exporters said. */
   async solve(state: State, request: Partial<SolveRequest> = {}): Promise<Readonly<Record<string, string>>> {
     const { result } = solve(this.#engine, {
       ...emptySolve,

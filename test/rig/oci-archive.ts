@@ -59,7 +59,7 @@ export function readBlob<T>(directory: string, digest: string): T {
   return JSON.parse(readFileSync(path.join(directory, 'blobs', ...digest.split(':')), 'utf8')) as T;
 }
 
-/** Unpacks the image's files with umoci; answers the directory they are in. */
+/** Unpacks the image's files with umoci; returns the directory they are in. */
 export async function unpackFiles(layout: Layout, work: WorkDirectory): Promise<string> {
   const bundle = work.at(`bundle-${path.basename(layout.directory)}`);
   mkdirSync(path.dirname(bundle), { recursive: true });

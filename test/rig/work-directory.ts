@@ -19,7 +19,7 @@ export class WorkDirectory implements Disposable {
     return path.join(this.path, ...names);
   }
 
-  /** Writes files below a new directory (a build context, say) and answers its path. Parents are made. */
+  /** Writes files below a new directory (a build context, say) and returns its path. Parents are made. */
   tree(files: Readonly<Record<string, FileSpec>>): string {
     const directory = this.at(`tree-${++this.#contexts}`);
     mkdirSync(directory);
@@ -27,7 +27,7 @@ export class WorkDirectory implements Disposable {
     return directory;
   }
 
-  /** Writes a program for a shell and answers its path. */
+  /** Writes a program for a shell and returns its path. */
   script(name: string, text: string, shell = '/bin/sh'): string {
     writeTreeFile(this.at(name), { content: `#!${shell}\n${text}\n`, mode: 0o755 });
     return this.at(name);

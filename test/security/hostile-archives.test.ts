@@ -13,7 +13,7 @@ const rig = daemonRig();
 const dockerfile = 'FROM scratch\nADD a.tar /in/\n';
 const contextOf = (archive: Uint8Array) => rig.work.tree({ Dockerfile: dockerfile, 'a.tar': archive });
 
-/** Builds an image of the archive's files and answers what they are. */
+/** Builds an image of the archive's files and returns what they are. */
 async function added(archive: Uint8Array): Promise<Record<string, string>> {
   const out = rig.work.tree({});
   const { bytes } = await rig.kiln.build(contextOf(archive), ['-o', 'type=tar,dest=-']);

@@ -11,7 +11,7 @@ const names = Object.getOwnPropertyNames(Object.prototype);
 /** A name as any other. */
 const usual = 'nonsense';
 
-/** What `work` answers or throws, as text in which the name is the usual one. */
+/** What `work` returns or throws, as text in which the name is the usual one. */
 async function outcome(work: (name: string) => unknown, name: string): Promise<string> {
   const told = await Promise.resolve()
     .then(() => work(name))

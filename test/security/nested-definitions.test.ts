@@ -19,7 +19,7 @@ describe('a definition whose vertices are made of each other', () => {
   const rig = suiteRig(async (resources) => ({ engine: resources.use(await LlbEngine.open()) }));
 
   const file = (name: string) => scratch().file(files().mkfile(`/${name}`, 0o644, name));
-  /** Solves it; answers the names of its vertices. */
+  /** Solves it; returns the names of its vertices. */
   const names = async (state: State): Promise<ReadonlyMap<string, string>> => {
     const control = createClient(Control, rig.engine.transport);
     const ref = randomUUID();

@@ -46,7 +46,7 @@ const services: readonly DescService[] = [
   FileSync,
   FileSend,
 ];
-/** Milliseconds after which the engine's side gives an answer up. */
+/** Milliseconds after which the engine's side stops waiting for an answer. */
 const patience = 150;
 
 /** A client whose services answer with random and damaged messages: every question of the engine's side has to end. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { MeasuredDaemon } from './measured-daemon.ts';
 
-/** Runs the client against `daemon` and answers the seconds it took. Throws with its output when it fails. */
+/** Runs the client against `daemon` and returns the seconds it took. Throws with its output when it fails. */
 export async function timeBuild(
   client: string,
   daemon: MeasuredDaemon,
