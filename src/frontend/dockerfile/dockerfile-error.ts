@@ -1,20 +1,25 @@
 import { asKilnError, type ErrorCode, KilnError, type Range } from '../../base/errors.ts';
 import type { SourceFile } from '../../llb/op.ts';
-import type { InstructionHead } from './parse/instruction-tree.ts';
 
 /** The text that errors, warnings and vertices point into. */
 export type DockerfileSource = SourceFile;
 
-/** `error` with the place it comes from. What already has a place keeps it. */
+/** The error with its place in the source. An error that has a place already keeps it. */
 export function atSource(error: unknown, source: DockerfileSource, ranges: readonly Range[]): KilnError {
   const known = asKilnError(error);
   if (known.details.some(({ kind }) => kind === 'source')) return known;
   return known.withDetail({ kind: 'source', ...source, ranges: ranges.flatMap(linesOf) });
 }
 
-/** What `work` answers; what it throws is at the place of a flag, or of the whole instruction where that is not known. */
+/** An instruction's place, and the places of its flags by their names. */
+interface FlaggedPlace {
+  readonly range: Range;
+  readonly flagRanges: ReadonlyMap<string, readonly Range[]>;
+}
+
+/** Returns what `work` returns. Its error gets the place of the flag, or of the whole instruction where that is not known. */
 export function atFlag<T>(
-  instruction: Pick<InstructionHead, 'range' | 'flagRanges'>,
+  instruction: FlaggedPlace,
   flag: string,
   index: number,
   source: DockerfileSource,
@@ -41,7 +46,7 @@ export function dockerfileError(
   });
 }
 
-/** A range for each line of what may have several: clients show and count them so. */
+/** A range for each line of `range`, as clients show and count them. */
 export function linesOf({ start, end }: Range): readonly Range[] {
   if (end.line <= start.line) return [{ start, end }];
   const count = Math.max(end.line - start.line, 0) + 1;
