@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
 import { startRegistry } from '../src/registry/registry-rig.ts';
-import { timeBuild } from './time-build.ts';
 import { DaemonProbe, type LoopDelay } from './daemon-probe.ts';
 import { endure } from './endurance.ts';
 import { type MeasuredDaemon, residentMegabytes, startKilnd } from './measured-daemon.ts';
+import { timeBuild } from './time-build.ts';
 import { newNonce, type Workload, workloads } from './workloads.ts';
 
 interface Row {
