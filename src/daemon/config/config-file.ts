@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { parse } from 'smol-toml';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { nearestName } from '../../base/text/nearest-name.ts';
 import type { HostConfig } from '../../registry/host-config.ts';
@@ -39,7 +38,7 @@ export interface ConfigFiles {
 export async function readConfig({ files, named }: ConfigFiles, base = defaultConfig): Promise<ReadConfig> {
   for (const file of files) {
     try {
-      return parseConfig(await readFile(file, 'utf8'), file, base);
+      return await parseConfig(await readFile(file, 'utf8'), file, base);
     } catch (cause) {
       if (errnoOf(cause) === undefined) throw cause;
       if (!named && errnoOf(cause) === 'ENOENT') continue;
@@ -51,7 +50,9 @@ export async function readConfig({ files, named }: ConfigFiles, base = defaultCo
   return { config: base, warnings: [] };
 }
 
-function parseConfig(text: string, file: string, base: DaemonConfig): ReadConfig {
+async function parseConfig(text: string, file: string, base: DaemonConfig): Promise<ReadConfig> {
+  // Loaded only when there is a file: it costs a start-up time.
+  const { parse } = await import('smol-toml');
   let document: Table;
   try {
     document = parse(text);
