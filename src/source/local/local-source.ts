@@ -2,6 +2,7 @@ import { KeyedLock, throwIfAborted } from '../../base/async/lifetime.ts';
 import { digestOf, parseDigest } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
+import { toSystemPath } from '../../base/text/byte-string.ts';
 import { nearestName } from '../../base/text/nearest-name.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ChecksumPriming, KnownDigest } from '../../content-hash/checksum.ts';
@@ -183,11 +184,9 @@ interface KnownTree extends Omit<LocalTree, 'ref'> {
   readonly ref: ImmutableRef;
 }
 
-/** Paths come as bytes in latin1. Those that are ASCII stay text. */
 function knownDigest({ path, sha256 }: FileDigest): KnownDigest {
-  const isAscii = /^[\x00-\x7f]*$/.test(path);
   return {
-    path: isAscii ? path : Buffer.from(path, 'latin1'),
+    path: toSystemPath(path),
     digest: sha256 === undefined ? undefined : parseDigest(`sha256:${sha256}`),
   };
 }
