@@ -15,7 +15,7 @@ interface Decompressor {
   readonly magic: Buffer;
   readonly program: string;
   readonly installedBy: string;
-  /** The flag by which it ignores what follows the first stream, if it does not anyhow ignore what is none. */
+  /** The flag that makes it ignore what follows the first stream. Programs without one ignore anything that is not a stream. */
   readonly firstOnly?: string;
 }
 
@@ -31,8 +31,8 @@ const programs: readonly Decompressor[] = [
 ];
 
 /**
- * Whether the regular file at `file` holds a tar archive, plain or compressed by gzip, bzip2, xz or zstd. One with nothing in it
- * is none, as with BuildKit.
+ * Whether the regular file at `file` holds a tar archive, plain or compressed by gzip, bzip2, xz or zstd. An
+ * archive without entries does not count as one, as with BuildKit.
  */
 export async function isArchive(file: ByteString): Promise<boolean> {
   const parser = new TarParser({ entry() {}, data() {}, hole() {}, entryEnd() {} });
@@ -69,7 +69,7 @@ export async function unpackArchive(
   extractor.finish();
 }
 
-/** What is unpacked here are files; a device that means a deletion in a layer can be none of them. */
+/** Refuses the device that means a deletion in a layer: an archive has files only. */
 class ArchiveEntries implements TarHandler {
   readonly #handler: TarHandler;
   readonly #owner: OwnerNumbers | undefined;
@@ -103,7 +103,7 @@ class ArchiveEntries implements TarHandler {
   }
 }
 
-/** `isWhole` answers whether nothing that may follow matters. */
+/** `isWhole` says whether the archive has ended, so that what follows does not matter. */
 function readTar(file: ByteString, isWhole: () => boolean): AsyncIterable<Uint8Array> {
   const fd = openSync(toSystemPath(file), 'r');
   try {

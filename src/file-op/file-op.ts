@@ -27,7 +27,7 @@ export interface FileOps {
   /** All actions have the same target. */
   apply(actions: readonly PreparedAction[], signal: AbortSignal): Promise<void>;
   /**
-   * The same to a layer, whose directory is the actions' target, without mounting it. Answers how many actions were
+   * The same to a layer, whose directory is the actions' target, without mounting it. Returns how many actions were
    * applied: the next one, if any, needs to see the tree through a mount.
    */
   applyToLayer(

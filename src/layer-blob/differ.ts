@@ -27,7 +27,7 @@ export interface Differ {
   convert(blob: Descriptor, store: ContentStore, options: DiffOptions): Promise<DiffResult>;
   /**
    * Unpacks a layer blob of `store`. Nothing is ever written outside the target, whatever the names and links in the archive say.
-   * Answers the digest of the uncompressed tar.
+   * Returns the digest of the uncompressed tar, and its size in bytes.
    */
   apply(
     blob: Descriptor,

@@ -1,17 +1,10 @@
-import {
-  type BigIntStats,
-  closeSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-} from 'node:fs';
+import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { type ByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import { readLayerXattrs } from '../tree/layer-xattrs.ts';
 import { MergedDirectory, mergedTree, treeBelow } from '../tree/merged-directory.ts';
 import { isOpaque, isWhiteout } from '../tree/overlay-marks.ts';
+import { haveSameData } from '../tree/same-data.ts';
 
 /** A place in the tree: `path` relative to its root, `source` the file itself. */
 export interface ChangedFile {
@@ -145,35 +138,4 @@ function haveSameXattrs(a: ByteString, b: ByteString): boolean {
 
 function linkTarget(path: ByteString): ByteString {
   return readlinkSync(toSystemPath(path), 'latin1');
-}
-
-function haveSameData(a: ByteString, b: ByteString): boolean {
-  const [left, right] = [Buffer.allocUnsafe(1 << 18), Buffer.allocUnsafe(1 << 18)];
-  const leftFile = openSync(toSystemPath(a), 'r');
-  try {
-    const rightFile = openSync(toSystemPath(b), 'r');
-    try {
-      for (;;) {
-        const size = readFully(leftFile, left);
-        if (size !== readFully(rightFile, right)) return false;
-        if (left.compare(right, 0, size, 0, size) !== 0) return false;
-        if (size < left.length) return true;
-      }
-    } finally {
-      closeSync(rightFile);
-    }
-  } finally {
-    closeSync(leftFile);
-  }
-}
-
-/** Fills the buffer; less only at the end of the file. */
-function readFully(file: number, buffer: Buffer): number {
-  let size = 0;
-  while (size < buffer.length) {
-    const read = readSync(file, buffer, size, buffer.length - size, null);
-    if (read === 0) break;
-    size += read;
-  }
-  return size;
 }

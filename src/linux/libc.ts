@@ -57,7 +57,7 @@ export function lastErrno(): number {
   return koffi.errno();
 }
 
-/** Passes a result on, or throws the errno of the call that just answered -1. */
+/** Returns `result`. When it is -1, throws a SystemError with the errno of the call that was just made. */
 export function check(result: number, syscall: string, path?: PathLike): number {
   if (result === -1) throw new SystemError(syscall, lastErrno(), path);
   return result;

@@ -20,7 +20,7 @@ export function mountPointsBelow(dir: string): Buffer[] {
     .filter((point) => point.equals(wanted) || point.subarray(0, below.length).equals(below));
 }
 
-/** Unmounts everything at and below `dir`, the last mounted first. Answers how many mounts there were. */
+/** Unmounts everything at and below `dir`, the last mounted first. Returns how many mounts there were. */
 export function unmountBelow(dir: string): number {
   const points = mountPointsBelow(dir);
   for (const point of points.toReversed()) unmount(point);

@@ -48,8 +48,8 @@ const selfContained = [
 const volatileMark = 'work/incompat/volatile';
 
 /**
- * Mounts an overlay at `target`: the only place that does, so that all of them know the same marks (`overlay-marks.ts`). A writable one is `volatile` (since 5.10): nothing is flushed to the disk on its account,
- * neither by fsync(2) within nor when it is unmounted; only a crash of the machine, not of a process, can lose files.
+ * Mounts an overlay at `target`. No other function mounts overlays, so that all of them know the same marks (`tree/overlay-marks.ts`). A writable overlay
+ * is mounted `volatile` (since Linux 5.10): neither fsync(2) nor unmounting flushes its files to the disk. Only a crash of the machine, not of a process, can lose files.
  *
  * With the kernel's newer mount interface (5.2; `lowerdir+` since 6.7) the number and length of the layers is limited
  * by the kernel only (500); with mount(2) their paths must fit in a page. A single lower directory without an upper one
@@ -63,7 +63,7 @@ export function mountOverlay(options: OverlayOptions, target: string): void {
   if (!mountStepwise(options, target)) mountAtOnce(options, target);
 }
 
-/** Answers false when the kernel or libc lacks the interface, or `lowerdir+`. */
+/** Returns false when the kernel or libc lacks the interface, or `lowerdir+`. */
 function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): boolean {
   if (!fsopen || !fsconfig || !fsmount || !moveMount || !close) return false;
   const context = fsopen('overlay', closeOnExec);

@@ -106,7 +106,7 @@ function start(options: SpawnOptions, life: number): number {
   }
 }
 
-/** These functions answer the error number itself. */
+/** These functions return the error number itself. */
 function must(errno: number, what: string): void {
   if (errno !== 0) throw new SystemError(what, errno);
 }

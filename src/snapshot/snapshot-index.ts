@@ -8,7 +8,7 @@ import { type SnapshotId, type SnapshotInfo, snapshotId } from './snapshot.ts';
 export interface SnapshotRecord extends SnapshotInfo {
   /**
    * The layers, bottom first, where they are not simply the parent's with the snapshot's own on top (merges and diffs).
-   * What a layer's name means is the snapshotter's affair.
+   * Each snapshotter names its layers in its own way.
    */
   readonly layers?: readonly string[];
   /** What is mounted instead of `layers`, where that differs. */
@@ -74,7 +74,7 @@ export class SnapshotIndex {
   }
 
   /**
-   * Runs `make`, which builds the files of a new snapshot, and records what it answers together with what `alongside`
+   * Runs `make`, which builds the files of a new snapshot, and records what it returns together with what `alongside`
    * writes; runs `undo` when that fails. `parents` cannot be deleted meanwhile. Throws `already_exists`, `not_found`, `failed_precondition`.
    */
   async create(

@@ -54,7 +54,7 @@ export interface Snapshotter extends AsyncDisposable {
   mount(id: SnapshotId, options?: { readonly readonly?: boolean }): Promise<SnapshotMount>;
   /**
    * The snapshot's own layers, bottom first: directories whose overlay gives the whole tree. An overlay
-   * snapshotter answers one per ancestor, a copying one a single directory. Read-only for the caller.
+   * snapshotter returns one per ancestor, a copying one a single directory. Read-only for the caller.
    */
   layerDirs(id: SnapshotId): Promise<readonly string[]>;
   /** One entry per layer that lies over `base` (all without one), bottom first. */

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 
-/** What a snapshotter of this room works with. It owns none of these but the directory. */
+/** What a snapshotter works with. Of these it owns the directory only. */
 export interface SnapshotterOptions {
   /** An absolute path, the snapshotter's own. */
   readonly root: string;

@@ -4,9 +4,9 @@ import { removeRows } from '../base/database/remove-rows.ts';
 import { type SnapshotId, snapshotId } from './snapshot.ts';
 
 /**
- * Notes which snapshots may not be whole on the disk yet. Nothing waits for the disk when a snapshot is written, so a
- * crash of the machine can lose files of snapshots whose records it kept. A snapshot is noted from before it is
- * written until a flush that began after its last write; what is still noted when the machine has booted anew is lost.
+ * Notes which snapshots may not be complete on the disk yet. Writing a snapshot does not wait for the disk, so a
+ * crash of the machine can lose files of snapshots whose records were kept. A snapshot is noted before it is
+ * written, and struck out after a flush that began after its last write. Snapshots that are still noted after the machine has booted anew are lost.
  */
 export class WriteLedger {
   /** To be removed, then acknowledged. */

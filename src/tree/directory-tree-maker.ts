@@ -31,13 +31,13 @@ import type {
 
 export interface DirectoryTreeOptions {
   /**
-   * `replace`: the directory is not ours alone. What has an entry's name is removed first, but a directory in whose place one is made stays with what is in
-   * it; a file appears under its name when it is finished. `fail` by default.
+   * What happens when something has the name of an entry. `fail` (the default): an error with the code EEXIST. `replace`, for directories that others use: it is
+   * removed first, but a directory keeps its contents when another takes its place, and a file appears under its name when it is finished.
    */
   readonly existing?: 'fail' | 'replace';
   /**
-   * Extended attributes that the kernel refuses. `fail`: an error, but for those of users on what can have none. `leave-out`: none is an error. Those that
-   * the file system does not know are left out in any case. `fail` by default.
+   * What happens to extended attributes that the kernel refuses. `leave-out`: the entry is made without them. `fail` (the default): an error, but for `user.`
+   * attributes of what can have none. Attributes that the file system does not support are always left out.
    */
   readonly refusedXattrs?: 'fail' | 'leave-out';
 }

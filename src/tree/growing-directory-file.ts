@@ -17,7 +17,7 @@ import type { EntryMetadata, GrowingFile } from './tree-maker.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-/** Until an entry is whole it is nobody's but its owner's. */
+/** Nobody but its owner may open a file before it is finished. */
 export const ownFile = 0o600;
 /** Bytes that may wait to be written. */
 const writeBuffer = 1024 * 1024;

@@ -62,7 +62,7 @@ export interface EntryChanges extends CopyChanges {
  * of this machine nor open files. What is made is complete after `finish`; disposing of the maker before that gives up, and what was made until then is
  * for the owner of the place to remove.
  *
- * Paths are those of `Tree`, and must not lead through symbolic links: the maker follows none that is in the last place, and does not look for others.
+ * Paths are those of `Tree`, and must not lead through symbolic links: the maker does not follow a link in the last place, and does not look for links before it.
  * Times of a directory are those that were set last, or later ones when entries were added or removed after that. Errors of the file system have its
  * `code`. All calls block but `writeAll`.
  */

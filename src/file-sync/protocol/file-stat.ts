@@ -19,8 +19,8 @@ export interface FileStat {
   /** By name. */
   readonly xattrs: ReadonlyMap<ByteString, Uint8Array>;
   /**
-   * A number that is another one whenever something was written to the file or another took its place, also where size and time
-   * stayed. Only senders of this project know it, and tell it when asked: it decides whether data is sent again, and nothing else.
+   * A number that changes whenever the file is written to or replaced, even if size and time stay the same. Only senders of this project know it, and
+   * send it when asked. It decides whether data is sent again, and nothing else.
    */
   readonly changeStamp?: bigint;
 }

@@ -4,7 +4,7 @@ import { type SyncEntry, unreceivable } from './sync-entry.ts';
 /**
  * Checks each entry that a peer sends against what a directory walk can produce: clean relative paths, every parent
  * announced before as a directory, names within a directory in increasing byte order, hard links to files announced
- * before. What passes names nothing outside the root, and nothing twice.
+ * before. An entry that passes lies below the root, and no path comes twice.
  */
 export class OrderValidator {
   /** The directories from the root down to the last path, each with the last name seen in it. */

@@ -2,11 +2,11 @@ import type { ByteString } from '../../base/text/byte-string.ts';
 
 /** The tree that an earlier sync made, whose files need not be sent again. */
 export interface Baseline {
-  /** What it holds: the `manifest` that the sync that made it answered. */
+  /** What it holds: the `manifest` in the result of the sync that made it. */
   readonly manifest: Uint8Array;
   /** Whether it is of no more use once there is the new tree. */
   readonly superseded: boolean;
-  /** Asked when all that differs is here. Who wants to change the tree may be told to read it, because others do. */
+  /** Called when all that differs has arrived. A receiver that wishes to change the tree may be told to read it only, because others use it. */
   open(wish: BaselineAccess): Promise<OpenBaseline>;
 }
 

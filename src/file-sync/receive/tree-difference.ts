@@ -1,3 +1,4 @@
+import { parentOf } from '../../tree/tree.ts';
 import type { FileStat } from '../protocol/file-stat.ts';
 import { hasData } from '../protocol/go-mode.ts';
 import type { EntryOf, SyncEntry } from './sync-entry.ts';
@@ -128,8 +129,4 @@ function isDirectory({ mode }: FileStat): boolean {
 
 function sizeOf({ mode, linkname, size }: FileStat): number {
   return entryBytes + (hasData(mode) && linkname === '' ? size : 0);
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(path.lastIndexOf('/'), 0));
 }

@@ -10,7 +10,7 @@ export interface ManifestEntry {
 }
 
 const digestBytes = 32;
-/** Changed with the format: an older manifest is then as good as none. */
+/** To be changed with the format. A manifest of another version is ignored. */
 const version = 2;
 
 /** The entries by path, in the order they were sent; undefined for another version's manifest. Values are views. */

@@ -1,8 +1,7 @@
-import { rmSync, writeFileSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { PatternMatcher } from '../../base/pattern/pattern.ts';
-import { fromByteString, toByteString } from '../../base/text/byte-string.ts';
+import { type ByteString, fromByteString, toByteString } from '../../base/text/byte-string.ts';
 import { DirectoryTreeMaker, type DirectoryTreeOptions } from '../../tree/directory-tree-maker.ts';
 import type { FileStat } from '../protocol/file-stat.ts';
 import { decodePacket, type Packet, PacketEncoder } from '../protocol/packet.ts';
@@ -307,8 +306,7 @@ export class TreeReceiver implements Disposable {
       const paths = new Set(this.#announced.map(({ stat }) => stat.path));
       writer.removeOthers((path) => paths.has(path));
     }
-    writer.finish();
-    this.#finishTree(dir, 'new');
+    this.#finishTree(writer);
   }
 
   /** All at once: nobody can end it halfway. */
@@ -323,9 +321,9 @@ export class TreeReceiver implements Disposable {
       difference,
       arrived: toByteString(arrived),
       owner: this.#options.owner,
+      ownFile: this.#metadataFile(),
     });
-    if (this.#exceptions) rmSync(`${dir}/${metadataFile}`, { force: true });
-    this.#finishTree(dir, 'in-place');
+    this.#tellAndLeave('in-place');
   }
 
   async #copyFrom(last: string): Promise<void> {
@@ -345,13 +343,22 @@ export class TreeReceiver implements Disposable {
       }
     }
     if (this.#phase.kind !== 'joining') return;
-    this.#phase.writer.finish();
-    this.#finishTree(this.#phase.dir, 'new');
+    this.#finishTree(this.#phase.writer);
   }
 
-  #finishTree(dir: string, made: 'new' | 'in-place'): void {
-    if (this.#exceptions)
-      writeFileSync(`${dir}/${metadataFile}`, Buffer.concat(this.#metadata), { mode: 0o644, flag: 'wx' });
+  #finishTree(writer: TreeWriter): void {
+    const file = this.#metadataFile();
+    if (file) writer.addFile(file.path, file.data);
+    writer.finish();
+    this.#tellAndLeave('new');
+  }
+
+  /** The file that is left in the tree with all stats, if that was asked for. */
+  #metadataFile(): { readonly path: ByteString; readonly data: Uint8Array } | undefined {
+    return this.#exceptions && { path: metadataFile, data: Buffer.concat(this.#metadata) };
+  }
+
+  #tellAndLeave(made: 'new' | 'in-place'): void {
     const difference = this.#difference;
     if (made === 'in-place' && difference) {
       this.#tellDigests(difference.changed);

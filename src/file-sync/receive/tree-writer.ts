@@ -69,6 +69,11 @@ export class TreeWriter implements Disposable {
     this.#tree.copy(entry.path, { path: `${root}/${entry.path}` }, changes);
   }
 
+  /** Makes a file that nobody announced. */
+  addFile(path: ByteString, data: Uint8Array): void {
+    this.#tree.add(path, { kind: 'file', metadata: { mode: 0o644 }, data });
+  }
+
   /** The next data of a regular file; the first call makes the file. */
   write(entry: EntryOf<'file'>, data: Uint8Array): void {
     const file = this.#open.get(entry.path) ?? this.#create(entry);

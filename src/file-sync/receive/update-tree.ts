@@ -16,10 +16,12 @@ export interface TreeUpdate {
   /** A directory of the same file system with all that the difference calls changed, whole; it is moved out of there. */
   readonly arrived: ByteString;
   readonly owner: Owner | undefined;
+  /** A file that nobody announced, to be made in the tree. */
+  readonly ownFile: { readonly path: ByteString; readonly data: Uint8Array } | undefined;
 }
 
 /** Changes a tree in place. Nobody may look at it meanwhile, and if it fails, the tree is neither the one nor the other. */
-export function updateTree({ dir, last, difference, arrived, owner }: TreeUpdate): void {
+export function updateTree({ dir, last, difference, arrived, owner, ownFile }: TreeUpdate): void {
   const { changed, gone, directories } = difference;
   const at = (path: ByteString) => toSystemPath(`${dir}/${path}`);
   const tree = new DirectoryTreeMaker(dir, { existing: 'replace', refusedXattrs: 'leave-out' });
@@ -38,6 +40,7 @@ export function updateTree({ dir, last, difference, arrived, owner }: TreeUpdate
     // Some nodes that are announced are not made.
     if (made) renameSync(from, at(path));
   }
+  if (ownFile) writer.addFile(ownFile.path, ownFile.data);
   writer.finish();
 }
 

@@ -39,7 +39,7 @@ function inside(text: string): string {
   return path.posix.join('/', text).slice(1);
 }
 
-/** Where the links that `name` stands for lead; none when it is no link. */
+/** The targets of the links that `name` stands for. Empty when it is not a link. */
 function linkTargets(root: string, name: string): readonly string[] {
   const { dir, base } = path.posix.parse(name);
   if (!/[*?[]/.test(base.replace(/\\./g, ''))) {

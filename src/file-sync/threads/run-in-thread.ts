@@ -13,7 +13,7 @@ export interface ThreadInput<Options> {
 export interface RelayOptions<FromThread, ToThread> {
   readonly pool: ThreadPool;
   readonly signal?: AbortSignal;
-  /** Called with each note of the thread, and what to answer with. */
+  /** Called with each note of the thread, and with a function that replies to it. */
   readonly onNote?: (note: FromThread, answer: (note: ToThread) => void) => Promise<void>;
   /** Called with the size of each message that arrives on the stream. */
   readonly onReceived?: (bytes: number) => void;
@@ -23,7 +23,7 @@ export interface RelayOptions<FromThread, ToThread> {
 
 /**
  * Runs one end of a protocol, the task in `module`, in a thread, and relays the messages of `stream` to and from it. The event
- * loop only moves bytes. Resolves with what the task answers, when it has ended.
+ * loop only moves bytes. Resolves with the task's result.
  */
 export async function runInThread<Options, Output, FromThread = never, ToThread = never>(
   module: URL,

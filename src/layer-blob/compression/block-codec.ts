@@ -57,7 +57,7 @@ export function blockFormat(compression: BlockFormat['compression'], level: numb
   }
 }
 
-/** Compresses one block into `output` and answers how many bytes it became. */
+/** Compresses one block into `output` and returns its compressed size in bytes. */
 export function compressBlock(
   format: BlockFormat,
   block: Uint8Array,

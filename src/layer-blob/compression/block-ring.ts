@@ -76,7 +76,7 @@ export class BlockRing {
     Atomics.notify(this.#control, published);
   }
 
-  /** Compresses the next block that nobody has claimed; answers false when there is none. */
+  /** Compresses the next block that nobody has claimed. Returns false when there is none. */
   compressNext(): boolean {
     const block = this.#claim();
     if (block === undefined) return false;
@@ -116,7 +116,7 @@ export class BlockRing {
     if (value !== block + 1) Atomics.wait(this.#control, word, value, milliseconds);
   }
 
-  /** Waits until a block is published after there was none to claim. Answers false when there will be none any more, or none came. */
+  /** Waits until a block is published that can be claimed. Returns false when the ring was closed, or no block came in time. */
   waitForInput(milliseconds: number): boolean {
     if (this.isClosed) return false;
     const value = Atomics.load(this.#control, published);

@@ -6,7 +6,7 @@ const headerSize = 10;
 const trailerSize = 8;
 
 /**
- * Decompresses any number of gzip members (RFC 1952). What follows the last one and is none is not looked at: Node's own
+ * Decompresses any number of gzip members (RFC 1952). What follows the last member is not looked at: Node's own
  * decoder takes it for a damaged member, and tells neither from a member that is cut short.
  */
 export async function* decompressGzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -7,7 +7,7 @@ const maximumWindowLog = 27;
 /**
  * Decompresses any number of zstd frames. Node's decoder stops after the first, so the input is cut into frames by
  * reading their structure (RFC 8878, 3.1.1): a header, blocks that say their length, perhaps a checksum.
- * What follows the last frame and is none is not looked at.
+ * What follows the last frame is not looked at.
  */
 export async function* decompressZstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const scanner = new FrameScanner();
@@ -106,7 +106,7 @@ class FrameScanner {
       yield { bytes: chunk.subarray(start, at), last: false, skipped: this.#skipped };
   }
 
-  /** Answers whether the frame has ended. */
+  /** Returns whether the frame has ended. */
   #read(kind: 'magic' | 'skipped-size' | 'descriptor' | 'block-header', field: Buffer): boolean {
     this.#field = [];
     switch (kind) {

@@ -97,7 +97,7 @@ export class LayerExtractor implements TarHandler {
   }
 
   data(chunk: Uint8Array): void {
-    // What is no file can have data, too: a mark of a deletion, or something named like the root.
+    // Entries that make no file may have data, too: a deletion, or something named like the root.
     this.#grow((file) => file.write(chunk));
   }
 

@@ -10,7 +10,7 @@ export interface AdaptLayerInput {
   readonly target: string;
 }
 
-/** Answers whether an adapted copy was needed, and so made. */
+/** Makes an adapted copy of a layer where one is needed. Returns whether it did. */
 export default function adaptLayerTask({ layer, madeOn, lowers, target }: AdaptLayerInput): boolean {
   const moved = {
     layer: toByteString(layer),

@@ -38,12 +38,12 @@ export function needsAdapting({ layer, madeOn, lowers }: MovedLayer): boolean {
 }
 
 /**
- * Makes `target` what the layer changed: without the whiteouts that hide nothing and what was only copied up, and with
- * whiteouts for what an opaque directory replaced instead of its mark.
+ * Writes to `target` what the layer changed. Whiteouts that hide nothing are left out, and so is what was only copied up. In the place of an opaque mark
+ * there are whiteouts for what the directory replaced.
  */
 export function adaptLayer(moved: MovedLayer, target: ByteString): void {
   const copier = new EntryCopier();
-  /** Answers whether anything was changed in the directory; where something was only deleted, it stays as well. */
+  /** Returns whether the layer changed the directory or anything in it. Deletions count, too. */
   const copyDir = ({ layer, madeOn, lowers }: MovedLayer, replaces: boolean, to: ByteString): boolean => {
     const stats = lstatSync(toSystemPath(layer), { bigint: true });
     copier.copyDirectory(layer, stats, to);

@@ -3,7 +3,7 @@ import { errnoOf } from '../../base/errors.ts';
 import { type ByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { bytesOnDisk } from './bytes-on-disk.ts';
 
-/** Removes whole trees, as far as that is possible, and answers for each how many bytes the disk has back. */
+/** Removes whole trees, as far as that is possible, and returns for each the number of bytes that were freed. */
 export default function deleteTask(paths: readonly string[]): number[] {
   return paths.map((path) => {
     let freed = 0;
