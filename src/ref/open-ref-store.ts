@@ -8,21 +8,21 @@ import type { Snapshotter } from '../snapshot/snapshot.ts';
 import { LocalCacheDirectories } from './cache-directories/local-cache-directories.ts';
 import type { CacheDirectories } from './cache-directories.ts';
 import type { DiskUsage, ImageIndex } from './disk-usage.ts';
+import { RecordFiles } from './handles/record-files.ts';
+import { RecordLifecycle } from './handles/record-lifecycle.ts';
 import { RefMounts } from './handles/ref-mounts.ts';
 import type { LayerExport } from './layer-export.ts';
+import { LayerExporter } from './layer-exporter.ts';
 import type { LayerImport } from './layer-import.ts';
-import { LayerExporter } from './layers/layer-exporter.ts';
-import { LayerImporter } from './layers/layer-importer.ts';
+import { LayerImporter } from './layer-importer.ts';
 import { LazyLayers } from './layers/lazy-layers.ts';
 import { LocalRefStore } from './local-ref-store.ts';
-import { RecordFiles } from './records/record-files.ts';
-import { RecordLifecycle } from './records/record-lifecycle.ts';
+import { OrphanBlobs } from './records/orphan-blobs.ts';
+import { RecordSizes } from './records/record-sizes.ts';
 import { openRefRecords } from './records/ref-records.ts';
 import type { RefId } from './ref.ts';
 import type { RefStore } from './ref-store.ts';
 import { LocalDiskUsage } from './usage/local-disk-usage.ts';
-import { OrphanBlobs } from './usage/orphan-blobs.ts';
-import { RecordSizes } from './usage/record-sizes.ts';
 
 /** What can be done with the trees of one daemon. Disposing waits for what is being measured and deleted, and unmounts. */
 export interface OpenRefStore extends AsyncDisposable {

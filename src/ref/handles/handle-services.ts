@@ -1,6 +1,6 @@
-import type { RecordFiles } from '../records/record-files.ts';
-import type { RecordLifecycle } from '../records/record-lifecycle.ts';
 import type { RefRecords } from '../records/ref-records.ts';
+import type { RecordFiles } from './record-files.ts';
+import type { RecordLifecycle } from './record-lifecycle.ts';
 
 /** What handles work with. */
 export interface HandleServices {

@@ -4,14 +4,14 @@ import { Semaphore, throwIfAborted } from '../../base/async/lifetime.ts';
 import type { Digest } from '../../base/digest.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { PruneOptions, UsageRecord } from '../disk-usage.ts';
-import type { RecordLifecycle } from '../records/record-lifecycle.ts';
+import type { RecordLifecycle } from '../handles/record-lifecycle.ts';
+import type { OrphanBlobs } from '../records/orphan-blobs.ts';
+import type { RecordSizes } from '../records/record-sizes.ts';
 import type { RefRecord } from '../records/ref-record.ts';
 import type { RefRecords } from '../records/ref-records.ts';
-import type { OrphanBlobs } from './orphan-blobs.ts';
 import { PriorityQueue } from './priority-queue.ts';
 import { pruneScores } from './prune-order.ts';
 import { parseRecordFilter, type RecordFilter } from './record-filter.ts';
-import type { RecordSizes } from './record-sizes.ts';
 import { blobSizes, usageOf } from './usage-record.ts';
 
 export interface PrunerOptions {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestOf } from '../../base/digest.ts';
-import { mediaTypes } from '../../oci/descriptor.ts';
-import { blobOptions, describeOnSnapshotters, hasCode } from '../testing/restartable-store.ts';
+import { digestOf } from '../base/digest.ts';
+import { mediaTypes } from '../oci/descriptor.ts';
+import { blobOptions, describeOnSnapshotters, hasCode } from './testing/restartable-store.ts';
 
 describeOnSnapshotters('the export of layers', (store) => {
   test('blobs are made once, remembered, and belong to their layers', async () => {

@@ -1,9 +1,9 @@
 import type { WaitContext } from '../../base/progress.ts';
 import type { SnapshotMount, Snapshotter } from '../../snapshot/snapshot.ts';
-import type { RefMounts } from '../handles/ref-mounts.ts';
 import type { LazyLayers } from '../layers/lazy-layers.ts';
+import { publicId, type RefRecord, snapshotOf } from '../records/ref-record.ts';
 import type { MountedView } from '../ref.ts';
-import { publicId, type RefRecord, snapshotOf } from './ref-record.ts';
+import type { RefMounts } from './ref-mounts.ts';
 
 /** Shows the files of records. */
 export class RecordFiles {

@@ -1,18 +1,18 @@
-import { mapLimit } from '../../base/async/lifetime.ts';
-import { SingleFlight } from '../../base/async/single-flight.ts';
-import { KilnError } from '../../base/errors.ts';
-import type { WaitContext } from '../../base/progress.ts';
-import type { ContentStore } from '../../content/content.ts';
-import type { Differ } from '../../layer-blob/differ.ts';
-import { layerCompression, translateLayerType } from '../../oci/media-type.ts';
-import type { Snapshotter } from '../../snapshot/snapshot.ts';
-import type { HandleServices } from '../handles/handle-services.ts';
-import { finalRecordOf } from '../handles/immutable-handle.ts';
-import type { BlobOptions, LayerExport } from '../layer-export.ts';
-import { layersOf } from '../records/record-layers.ts';
-import { parentsOf, type RefRecord, type StoredBlob, snapshotOf } from '../records/ref-record.ts';
-import type { ImmutableRef, LayerBlob } from '../ref.ts';
-import type { LazyLayers } from './lazy-layers.ts';
+import { mapLimit } from '../base/async/lifetime.ts';
+import { SingleFlight } from '../base/async/single-flight.ts';
+import { KilnError } from '../base/errors.ts';
+import type { WaitContext } from '../base/progress.ts';
+import type { ContentStore } from '../content/content.ts';
+import type { Differ } from '../layer-blob/differ.ts';
+import { layerCompression, translateLayerType } from '../oci/media-type.ts';
+import type { Snapshotter } from '../snapshot/snapshot.ts';
+import type { HandleServices } from './handles/handle-services.ts';
+import { finalRecordOf } from './handles/immutable-handle.ts';
+import type { BlobOptions, LayerExport } from './layer-export.ts';
+import type { LazyLayers } from './layers/lazy-layers.ts';
+import { layersOf } from './records/record-layers.ts';
+import { parentsOf, type RefRecord, type StoredBlob, snapshotOf } from './records/ref-record.ts';
+import type { ImmutableRef, LayerBlob } from './ref.ts';
 
 /** The annotation in which BuildKit notes the epoch that a layer's file times were clamped to. */
 const rewrittenTimestamp = 'buildkit/rewritten-timestamp';

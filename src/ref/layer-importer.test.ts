@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestOf } from '../../base/digest.ts';
-import { describeOnSnapshotters, hasCode } from '../testing/restartable-store.ts';
+import { digestOf } from '../base/digest.ts';
+import { describeOnSnapshotters, hasCode } from './testing/restartable-store.ts';
 
 describeOnSnapshotters('the import of layers', (store) => {
   test('layers that are only said to be the same are not shared before it is known', async () => {

@@ -1,11 +1,11 @@
-import { chainIds } from '../../oci/manifest.ts';
-import type { HandleServices } from '../handles/handle-services.ts';
-import { openHandle } from '../handles/immutable-handle.ts';
-import type { BlobProvider, LayerImport } from '../layer-import.ts';
-import { type NewRecord, newRefId, scratchId } from '../records/ref-record.ts';
-import type { ImmutableRef, LayerBlob, RecordOptions, RefId } from '../ref.ts';
-import { knownLayers } from './known-layers.ts';
-import type { LazyLayers } from './lazy-layers.ts';
+import { chainIds } from '../oci/manifest.ts';
+import type { HandleServices } from './handles/handle-services.ts';
+import { openHandle } from './handles/immutable-handle.ts';
+import type { BlobProvider, LayerImport } from './layer-import.ts';
+import { knownLayers } from './layers/known-layers.ts';
+import type { LazyLayers } from './layers/lazy-layers.ts';
+import { type NewRecord, newRefId, scratchId } from './records/ref-record.ts';
+import type { ImmutableRef, LayerBlob, RecordOptions, RefId } from './ref.ts';
 
 /** Records layers that came as blobs, on top of those of them that are recorded already. */
 export class LayerImporter implements LayerImport {

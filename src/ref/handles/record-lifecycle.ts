@@ -1,11 +1,18 @@
 import type { WaitContext } from '../../base/progress.ts';
 import type { SnapshotId, Snapshotter } from '../../snapshot/snapshot.ts';
 import type { LazyLayers } from '../layers/lazy-layers.ts';
+import type { OrphanBlobs } from '../records/orphan-blobs.ts';
+import type { RecordSizes } from '../records/record-sizes.ts';
+import {
+  type NewRecord,
+  newRefId,
+  publicId,
+  type RefRecord,
+  scratchId,
+  snapshotOf,
+} from '../records/ref-record.ts';
+import type { RefRecords } from '../records/ref-records.ts';
 import type { RefId } from '../ref.ts';
-import type { OrphanBlobs } from '../usage/orphan-blobs.ts';
-import type { RecordSizes } from '../usage/record-sizes.ts';
-import { type NewRecord, newRefId, publicId, type RefRecord, scratchId, snapshotOf } from './ref-record.ts';
-import type { RefRecords } from './ref-records.ts';
 
 export interface RecordLifecycleOptions {
   readonly records: RefRecords;

@@ -1,7 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Removal, Snapshotter } from '../../snapshot/snapshot.ts';
-import { hasFiles, type RefRecord, snapshotOf } from '../records/ref-record.ts';
-import type { RefRecords } from '../records/ref-records.ts';
+import { hasFiles, type RefRecord, snapshotOf } from './ref-record.ts';
+import type { RefRecords } from './ref-records.ts';
 
 /** How long a finished record may stay unmeasured: records come in groups. Milliseconds. */
 const delay = 100;

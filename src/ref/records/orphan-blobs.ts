@@ -1,8 +1,8 @@
 import { type Digest, digestHex, digestOf } from '../../base/digest.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { ImageIndex, NamedImage, UsageRecord } from '../disk-usage.ts';
-import type { RefRecords } from '../records/ref-records.ts';
 import type { RefId } from '../ref.ts';
+import type { RefRecords } from './ref-records.ts';
 
 export interface OrphanBlobsOptions {
   readonly records: RefRecords;
