@@ -147,7 +147,7 @@ class DockerfileConverter {
     const graph = this.#builder.build(
       this.#dockerfile.stages,
       (word, from) => this.#expandFrom(word, from),
-      (name, platform) => this.#request.inputs.hasNamedContext(name, platform ?? this.#targetPlatform),
+      (name, platform) => this.#request.inputs.namedContexts.has(name, platform ?? this.#targetPlatform),
     );
     const target = this.#findTarget(graph);
     const context = await this.#context(epoch);

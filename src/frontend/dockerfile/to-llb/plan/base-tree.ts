@@ -41,7 +41,7 @@ export async function resolveBaseTree(node: TreeNode, options: BaseTreeOptions):
   const paths = new PathSet();
   const replacement = node.stage?.from.name;
   if (replacement !== undefined) {
-    const named = await inputs.namedContext(replacement, platform, () => paths.list);
+    const named = await inputs.namedContexts.find(replacement, platform, () => paths.list);
     if (named) {
       const own = named.image ?? { ...emptyImage(platform), config: {} };
       return { tree: named.tree, image: own, config: undefined, platform: own.platform, paths };
@@ -52,7 +52,7 @@ export async function resolveBaseTree(node: TreeNode, options: BaseTreeOptions):
     return { tree: scratch(), image: emptyImage(target), config: undefined, platform: target, paths };
   }
   const reference = formatReference(withDefaultTag(parseStageName(node.baseName)));
-  const named = await inputs.namedContext(reference, platform, () => paths.list);
+  const named = await inputs.namedContexts.find(reference, platform, () => paths.list);
   if (named) {
     const own = named.image ?? emptyImage(platform);
     return { tree: named.tree, image: own, config: named.config, platform, paths };

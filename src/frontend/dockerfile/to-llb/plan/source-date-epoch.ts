@@ -17,7 +17,7 @@ export const epochName = 'SOURCE_DATE_EPOCH';
 export interface EpochContext {
   readonly dockerfile: Dockerfile;
   readonly bridge: Pick<Bridge, 'sourceTime' | 'solve'>;
-  readonly inputs: Pick<BuildInputs, 'remoteContext' | 'remoteNamedContext' | 'hasNamedContext'>;
+  readonly inputs: Pick<BuildInputs, 'remoteContext' | 'namedContexts'>;
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly globalArgs: ReadonlyMap<string, string>;
   readonly platform: Platform;
@@ -35,8 +35,8 @@ export async function resolveEpoch(value: string, context: EpochContext): Promis
   if (value === 'context') {
     return await timeOf(await inputs.remoteContext(), 'main build context metadata', context);
   }
-  if (inputs.hasNamedContext(value, platform)) {
-    const tree = inputs.remoteNamedContext(value, platform);
+  if (inputs.namedContexts.has(value, platform)) {
+    const tree = inputs.namedContexts.findRemote(value, platform);
     return await timeOf(tree, `${epochName} named context ${value}`, context);
   }
   const stage = dockerfile.stages.find(({ from }) => from.name?.toLowerCase() === value.toLowerCase());
