@@ -1,6 +1,6 @@
 import type { RegistryAuth } from './registry.ts';
 
-/** What a session's client offers for authentication (`ClientCredentials` of the session room has it). */
+/** What a client offers for authentication. `ClientCredentials` of the session room fits it. */
 export interface RegistryCredentials {
   login(
     sessions: readonly string[],

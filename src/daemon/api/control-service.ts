@@ -24,7 +24,7 @@ import { policyFromMessage } from './source-policy-message.ts';
 import { warnUnsupported } from './warn-unsupported.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
-export interface ControlParts {
+export interface ControlServices {
   readonly engine: Engine;
   readonly builds: BuildRegistry;
   readonly history: BuildHistory;
@@ -41,8 +41,8 @@ export interface ControlParts {
 const nanosecondsPerMillisecond = 1_000_000n;
 
 /** The daemon's API, except for `Session`, which is served as raw messages. */
-export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
-  const { engine, builds, history, diskUsage, worker, devices } = parts;
+export function controlService(services: ControlServices): Partial<ServiceImpl<typeof Control>> {
+  const { engine, builds, history, diskUsage, worker, devices } = services;
   const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
     const progress = new BuildProgress();
     try {
@@ -64,7 +64,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       const active = await start(request, context.signal);
       const { build, progress } = active;
       warnUnsupported(request, progress);
-      parts.onBuildStart();
+      services.onBuildStart();
       const record = request.internal ? undefined : history.start(request);
       try {
         const outcome = await build.outcome;
@@ -74,11 +74,11 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       } catch (error) {
         progress.end();
         record?.fail(progress, error);
-        parts.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
+        services.log.debug(`build ${request.ref} failed: ${(error as Error).stack}`);
         throw error;
       } finally {
         builds.remove(active);
-        parts.onBuildEnd();
+        services.onBuildEnd();
       }
     },
 

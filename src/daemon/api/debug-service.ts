@@ -5,14 +5,14 @@ import type { Solver } from '../../solver/solver.ts';
 import type { BuildRegistry } from '../builds/build-registry.ts';
 import type { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
 
-export interface DebugParts {
+export interface DebugServices {
   readonly solver: Pick<Solver<unknown, unknown>, 'inspect'>;
   readonly builds: BuildRegistry;
   readonly eventLoop: EventLoopWatch;
 }
 
 /** Kiln's own API for looking inside. Garbage is collected on demand only with Node's `--expose-gc`. */
-export function debugService({ solver, builds, eventLoop }: DebugParts): ServiceImpl<typeof Debug> {
+export function debugService({ solver, builds, eventLoop }: DebugServices): ServiceImpl<typeof Debug> {
   return {
     async solver() {
       return {

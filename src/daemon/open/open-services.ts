@@ -7,13 +7,13 @@ import { Debug } from '../../api/gen/kiln_debug_pb.js';
 import { TraceService } from '../../api/gen/trace_pb.js';
 import type { ContentStore } from '../../content/content.ts';
 import { blobService } from '../api/blob-service.ts';
-import { type ControlParts, controlService } from '../api/control-service.ts';
-import { type DebugParts, debugService } from '../api/debug-service.ts';
+import { type ControlServices, controlService } from '../api/control-service.ts';
+import { type DebugServices, debugService } from '../api/debug-service.ts';
 import { gatewayService } from '../api/gateway-service.ts';
 import { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
 
-export interface ServicesOptions extends ControlParts {
-  readonly solver: DebugParts['solver'];
+export interface ServicesOptions extends ControlServices {
+  readonly solver: DebugServices['solver'];
   /** Where clients find what records of builds point to. */
   readonly blobs: readonly ContentStore[];
 }
