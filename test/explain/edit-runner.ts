@@ -2,7 +2,7 @@ import { makeBaseLayout } from '../../scripts/make-base-layout.ts';
 import type { BuildEvents } from '../rig/build-events.ts';
 import type { Kiln } from '../rig/kiln.ts';
 import type { WorkDirectory } from '../rig/work-directory.ts';
-import type { Edit } from './edits.ts';
+import type { Edit } from './edit.ts';
 import { explainedProject } from './explained-project.ts';
 import { otherBusybox } from './other-busybox.ts';
 
