@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { KilnError } from '../../../base/errors.ts';
-import { type ExpandOptions, expandWord } from './expand-word.ts';
+import { type ExpandOptions, expandToWords, expandWord } from './expand-word.ts';
+import { type ParseWordOptions, parseWord } from './parse-word.ts';
 
 const values = new Map([
   ['V', 'value'],
@@ -12,7 +13,8 @@ const values = new Map([
   ['S', 'two words'],
 ]);
 const variables = { get: (name: string) => values.get(name), names: () => values.keys() };
-const expand = (word: string, options?: ExpandOptions) => expandWord(word, variables, options).text;
+const expand = (word: string, options?: ExpandOptions & ParseWordOptions) =>
+  expandWord(word, variables, options).text;
 
 const table: readonly (readonly [string, string])[] = [
   ['plain', 'plain'],
@@ -90,7 +92,7 @@ for (const [word, message] of broken) {
 }
 
 test('words are split at blanks that are not quoted, after expansion', () => {
-  assert.deepEqual(expandWord('$S "$S" a\\ b', variables).words, ['two', 'words', 'two words', 'a b']);
+  assert.deepEqual(expandToWords('$S "$S" a\\ b', variables), ['two', 'words', 'two words', 'a b']);
 });
 
 test('matched and unmatched variables are told apart', () => {
@@ -172,4 +174,42 @@ test('a pattern that can match in more ways than there is time for is matched at
     const pattern = `b${'*a'.repeat(1_000)}*b${operator.startsWith('/') ? '/x' : ''}`;
     assert.equal(expandWord(`\${x${operator}${pattern}}`, environment).text, value);
   }
+});
+
+test('what fails says where in the word it is', () => {
+  const placeOf = (word: string) => {
+    let place: readonly number[] | undefined;
+    const locate = (start: number, end: number) => {
+      place = [start, end];
+      return { kind: 'other', typeUrl: '', value: new Uint8Array() } as const;
+    };
+    assert.throws(
+      () => expandWord(word, variables, { locate }),
+      (error) => error instanceof KilnError && error.details.length === 1,
+    );
+    assert.ok(place);
+    return word.slice(...place);
+  };
+  assert.equal(placeOf('a$V${MISSING:?x}b'), '${MISSING:?x}');
+  assert.equal(placeOf('"${V:-${S} ${N^} }"'), '${N^}');
+  assert.equal(placeOf('${V#a\\z}${N^}'), '${V#a\\z}');
+  assert.equal(placeOf("$V 'open"), "'open");
+  assert.equal(placeOf('$V "open $V'), '"open $V');
+  assert.equal(placeOf('$V ${V:-"a ${S'), '${V:-"a ${S');
+  assert.equal(placeOf('$V ${}'), '${}');
+  assert.equal(placeOf('a${MISSING:?${N^}}'), '${N^}');
+});
+
+test('variables are reported as far as the word is read before it fails', () => {
+  const unset: string[] = [];
+  const onUnset = (name: string) => unset.push(name);
+  assert.throws(() => expandWord('$A ${B:-$C} ${V^} $D', variables, { onUnset }));
+  assert.deepEqual(unset, ['A', 'C', 'B']);
+});
+
+test('a parsed word can be expanded many times', () => {
+  const word = parseWord('a${V:+b}$X');
+  const withX = { get: (name: string) => (name === 'X' ? 'x' : undefined), names: () => ['X'] };
+  assert.equal(expandWord(word, variables).text, 'ab');
+  assert.equal(expandWord(word, withX).text, 'ax');
 });

@@ -1,4 +1,4 @@
-import { expandWord, noVariables } from '../expand/expand-word.ts';
+import { expandToWords, noVariables } from '../expand/expand-word.ts';
 
 /** What a word like `<<-"EOF"` announces. */
 export interface HeredocMark {
@@ -15,8 +15,8 @@ export function parseHeredocMark(word: string): HeredocMark | undefined {
   let name: readonly string[];
   let quoted: readonly string[];
   try {
-    name = expandWord(written, noVariables, { keepUnset: true }).words;
-    quoted = expandWord(written, noVariables, { keepUnset: true, keepQuotes: true }).words;
+    name = expandToWords(written, noVariables, { keepUnset: true });
+    quoted = expandToWords(written, noVariables, { keepUnset: true, keepQuotes: true });
   } catch {
     return undefined;
   }
@@ -35,7 +35,7 @@ export function heredocMarks(line: string): HeredocMark[] {
   if (!line.includes('<<')) return [];
   let words: readonly string[];
   try {
-    words = expandWord(line, noVariables, { keepUnset: true, keepQuotes: true, keepEscapes: true }).words;
+    words = expandToWords(line, noVariables, { keepUnset: true, keepQuotes: true, keepEscapes: true });
   } catch {
     // What cannot be read as words (an open quote, for example) announces nothing.
     return [];

@@ -1,5 +1,6 @@
 import type { Range } from '../../../base/errors.ts';
 import type { DockerfileSource } from '../dockerfile-error.ts';
+import type { ParsedWords } from '../expand/parsed-words.ts';
 import type { Directive } from './directives.ts';
 import type { Flags, FlagTables } from './flags.ts';
 
@@ -9,6 +10,8 @@ export interface Dockerfile {
   readonly directives: readonly Directive[];
   /** The mark that escapes a character and continues a line. */
   readonly escape: '\\' | '`';
+  /** Words of the file, parsed when they are first expanded. */
+  readonly words: ParsedWords;
   /** `ARG`s before the first `FROM`. */
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { KilnError, type Range } from '../../../base/errors.ts';
 import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
+import { ParsedWords } from '../expand/parsed-words.ts';
 import { type Directive, DirectiveReader } from './directives.ts';
 import { heredocMarks } from './heredoc.ts';
 import type {
@@ -46,7 +47,8 @@ export function parseDockerfile(
     );
   }
   const { directives, emptyContinuations } = parser;
-  return { source, directives, escape: parser.escape, globalArgs, stages, emptyContinuations };
+  const words = new ParsedWords(parser.escape);
+  return { source, directives, escape: parser.escape, words, globalArgs, stages, emptyContinuations };
 }
 
 /** Parses a single instruction, such as an `ONBUILD` trigger; `range` is where it takes effect. */

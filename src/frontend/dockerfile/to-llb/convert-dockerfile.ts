@@ -4,7 +4,7 @@ import { type Platform, parsePlatform } from '../../../base/platform.ts';
 import { type OpGraph, State, toGraph } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';
 import { atSource } from '../dockerfile-error.ts';
-import { expandWord, type Variables } from '../expand/expand-word.ts';
+import { type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
 import { GrowthLimit } from '../expand/growth-limit.ts';
 import { checkTree } from '../lint/check-tree.ts';
 import { Linter, type LintFinding } from '../lint/linter.ts';
@@ -164,7 +164,7 @@ class DockerfileConverter {
     return {
       options,
       buildArgs: this.#buildArgs,
-      escape: this.#dockerfile.escape,
+      words: this.#dockerfile.words,
       file: this.#dockerfile.source,
       globalArgs: variablesOf(this.#globalArgs),
       targetPlatform: this.#targetPlatform,
@@ -330,7 +330,7 @@ class DockerfileConverter {
     const linter = this.#linter.for(from.comments);
     const expansion = (() => {
       try {
-        return expandWord(word, variables, { escape: this.#dockerfile.escape });
+        return expandWord(this.#dockerfile.words.get(word), variables);
       } catch (error) {
         throw atSource(error, this.#dockerfile.source, [from.range]);
       }
@@ -360,7 +360,7 @@ class DockerfileConverter {
   #checkPlatformFlag(
     word: string,
     { range, name = '' }: FromInstruction,
-    { text, matched, unmatched }: ReturnType<typeof expandWord>,
+    { text, matched, unmatched }: Expansion,
     variables: Variables,
     linter: Linter,
   ): void {
@@ -401,7 +401,7 @@ class DockerfileConverter {
     for (const { from } of this.#dockerfile.stages) {
       let text: string;
       try {
-        text = expandWord(from.image, variables, { escape: this.#dockerfile.escape }).text;
+        text = expandWord(this.#dockerfile.words.get(from.image), variables).text;
       } catch {
         return;
       }

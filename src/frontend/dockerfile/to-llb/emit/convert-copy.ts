@@ -13,6 +13,7 @@ import {
   scratch,
 } from '../../../../llb/llb.ts';
 import { atFlag } from '../../dockerfile-error.ts';
+import { parseWord } from '../../expand/parse-word.ts';
 import type { Linter } from '../../lint/linter.ts';
 import { lintRules } from '../../lint/rules.ts';
 import type { AddInstruction, CopyInstruction } from '../../parse/instruction-tree.ts';
@@ -62,7 +63,7 @@ export function convertCopy(
 }
 
 function expand(stage: StageBuilder, instruction: CopyOrAdd, linter: Linter): Expanded {
-  const word = (text = '') => stage.expand(text, instruction, linter).text;
+  const word = (text = '') => stage.expand(text, instruction, linter);
   const { flags } = instruction;
   return {
     instruction,
@@ -75,7 +76,7 @@ function expand(stage: StageBuilder, instruction: CopyOrAdd, linter: Linter): Ex
       document.expand
         ? {
             ...document,
-            data: stage.expand(document.data, instruction, linter, { escape: '\\', ignoreQuotes: true }).text,
+            data: stage.expand(parseWord(document.data, { ignoreQuotes: true }), instruction, linter),
           }
         : document,
     ),

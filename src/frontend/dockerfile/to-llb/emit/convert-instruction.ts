@@ -1,6 +1,6 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { files } from '../../../../llb/llb.ts';
-import { expandWord } from '../../expand/expand-word.ts';
+import { expandToWords } from '../../expand/expand-word.ts';
 import type { Linter } from '../../lint/linter.ts';
 import { type LintRule, lintRules } from '../../lint/rules.ts';
 import type { ArgDefinition, CommandLine, Instruction, KeyValue } from '../../parse/instruction-tree.ts';
@@ -83,7 +83,7 @@ function convertArg(stage: StageBuilder, instruction: Of<'arg'>, linter: Linter)
     const given = buildArgs.get(arg.name);
     const inherited = given === undefined && arg.value === undefined ? globalArgs.get(arg.name) : undefined;
     const value =
-      given ?? (arg.value === undefined ? inherited : stage.expand(arg.value, instruction, linter).text);
+      given ?? (arg.value === undefined ? inherited : stage.expand(arg.value, instruction, linter));
     declareArg(stage, { ...arg, value }, instruction, inherited !== undefined);
     if (value !== undefined && !frontendArgs.has(arg.name)) stage.setEnv(arg.name, value);
     stage.addArg({ ...arg, value });
@@ -107,7 +107,7 @@ function expandPairs(
   instruction: Of<'env'> | Of<'label'>,
   linter: Linter,
 ): readonly KeyValue[] {
-  const word = (text: string) => stage.expand(text, instruction, linter).text;
+  const word = (text: string) => stage.expand(text, instruction, linter);
   return instruction.pairs.map(({ key, value, legacy }) => {
     if (legacy) {
       const name = instruction.keyword;
@@ -143,7 +143,7 @@ function convertWorkdir(
   instruction: Of<'workdir'>,
   linter: Linter,
 ): void {
-  const path = stage.expand(instruction.path, instruction, linter).text;
+  const path = stage.expand(instruction.path, instruction, linter);
   if (!stage.workdirSet && !isAbsoluteTargetPath(path, stage.os)) {
     linter.report(
       lintRules.workdirRelativePath,
@@ -170,7 +170,7 @@ function convertWorkdir(
 }
 
 function convertUser(stage: StageBuilder, instruction: Of<'user'>, linter: Linter): void {
-  const user = stage.expand(instruction.user, instruction, linter).text;
+  const user = stage.expand(instruction.user, instruction, linter);
   stage.state = stage.state.user(user);
   stage.image.configure({ User: user });
   stage.commit(`USER ${user}`, false);
@@ -207,7 +207,7 @@ function commandArgs(stage: StageBuilder, command: CommandLine): readonly string
 
 function convertExpose(stage: StageBuilder, instruction: Of<'expose'>, linter: Linter): void {
   const ports = instruction.ports
-    .flatMap((word) => expandWord(word, stage.variables, { escape: stage.context.escape }).words)
+    .flatMap((word) => expandToWords(stage.context.words.get(word), stage.variables))
     .flatMap((word) => {
       const parsed = parseExposedPort(word);
       if (parsed.oddCase) {
@@ -255,7 +255,7 @@ function convertHealthcheck(stage: StageBuilder, instruction: Of<'healthcheck'>,
 }
 
 function convertVolume(stage: StageBuilder, instruction: Of<'volume'>, linter: Linter): void {
-  const paths = instruction.paths.map((path) => stage.expand(path, instruction, linter).text);
+  const paths = instruction.paths.map((path) => stage.expand(path, instruction, linter));
   if (paths.includes('')) {
     throw new KilnError('invalid_argument', 'VOLUME specified can not be an empty string');
   }
@@ -264,7 +264,7 @@ function convertVolume(stage: StageBuilder, instruction: Of<'volume'>, linter: L
 }
 
 function convertStopSignal(stage: StageBuilder, instruction: Of<'stopsignal'>, linter: Linter): void {
-  const signal = stage.expand(instruction.signal, instruction, linter).text;
+  const signal = stage.expand(instruction.signal, instruction, linter);
   if (!isStopSignal(signal)) {
     throw new KilnError('invalid_argument', `invalid signal: ${signal}`, {
       hint: 'write it as a name, SIGTERM, or as a number',

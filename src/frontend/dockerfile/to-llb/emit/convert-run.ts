@@ -37,7 +37,7 @@ export function convertRun(
   stage.paths.add('/');
   const mounts = (instruction.flags.mount ?? []).map((text, at) =>
     atFlag(instruction, 'mount', at, context.file, () =>
-      parseRunMount(text, (value) => stage.expand(value, instruction, linter).text),
+      parseRunMount(text, (value) => stage.expand(value, instruction, linter)),
     ),
   );
   const script = runScript(stage, instruction);

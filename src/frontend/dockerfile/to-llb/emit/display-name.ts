@@ -16,8 +16,7 @@ function expanded(
   { keep = false, variables = stage.variables }: { readonly keep?: boolean; readonly variables?: Variables },
 ): string {
   try {
-    return expandWord(code, variables, {
-      escape: stage.context.escape,
+    return expandWord(stage.context.words.get(code), variables, {
       keepQuotes: keep,
       keepUnset: keep,
       keepUnknown: keep,

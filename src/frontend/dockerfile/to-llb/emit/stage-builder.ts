@@ -1,7 +1,8 @@
 import type { Platform } from '../../../../base/platform.ts';
 import type { State, VertexOptions } from '../../../../llb/llb.ts';
 import { linesOf } from '../../dockerfile-error.ts';
-import { type ExpandOptions, type Expansion, expandWord, type Variables } from '../../expand/expand-word.ts';
+import { expandWord, type Variables } from '../../expand/expand-word.ts';
+import type { ParsedWord } from '../../expand/word-tree.ts';
 import type { Linter } from '../../lint/linter.ts';
 import type { ArgDefinition, Instruction } from '../../parse/instruction-tree.ts';
 import type { ConversionContext, PathSet } from '../plan/conversion-context.ts';
@@ -113,11 +114,12 @@ export class StageBuilder {
   }
 
   /** Expands a word of `instruction`, reporting variables that nothing defines. */
-  expand(word: string, instruction: Instruction, linter: Linter, options: ExpandOptions = {}): Expansion {
+  expand(word: string | ParsedWord, instruction: Instruction, linter: Linter): string {
     const unset = new Set<string>();
     const onUnset = (name: string) => unset.add(name);
+    const parsed = typeof word === 'string' ? this.context.words.get(word) : word;
     try {
-      return expandWord(word, this.variables, { escape: this.context.escape, onUnset, ...options });
+      return expandWord(parsed, this.variables, { onUnset }).text;
     } finally {
       if (unset.size > 0) reportUndefined(unset, this.#argNames, this.variables, instruction.range, linter);
     }

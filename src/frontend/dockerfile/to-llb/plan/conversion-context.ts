@@ -4,6 +4,7 @@ import type { SourceFile, State } from '../../../../llb/llb.ts';
 import type { ProxyEnv } from '../../../../llb/op.ts';
 import type { Variables } from '../../expand/expand-word.ts';
 import type { GrowthLimit } from '../../expand/growth-limit.ts';
+import type { ParsedWords } from '../../expand/parsed-words.ts';
 import type { Linter } from '../../lint/linter.ts';
 import type { RequestOptions } from './request-options.ts';
 
@@ -12,7 +13,7 @@ export interface ConversionContext {
   readonly options: RequestOptions;
   /** The client's, with `SOURCE_DATE_EPOCH` as the number that it stands for. */
   readonly buildArgs: ReadonlyMap<string, string>;
-  readonly escape: string;
+  readonly words: ParsedWords;
   readonly file: SourceFile;
   /** The global `ARG`s and the predefined ones. */
   readonly globalArgs: Variables;

@@ -66,9 +66,7 @@ export function globalArgs(
       if (own !== undefined) args.set(name, own);
       else if (value !== undefined) {
         try {
-          const { text, matched } = expandWord(value, growth.count(variablesOf(args)), {
-            escape: dockerfile.escape,
-          });
+          const { text, matched } = expandWord(dockerfile.words.get(value), growth.count(variablesOf(args)));
           args.set(name, text);
           uses = matched;
           // A default that adds to the one before is made of what that was made of.

@@ -110,7 +110,7 @@ function stageSource({ from, instructions }: Stage, context: EpochContext): Stat
   const refuse = (why: string) => new KilnError('invalid_argument', `${epochName} stage ${why}`);
   const values = new Map(globalArgs);
   values.delete(epochName);
-  const expand = (word: string) => expandWord(word, variablesOf(values), { escape: dockerfile.escape }).text;
+  const expand = (word: string) => expandWord(dockerfile.words.get(word), variablesOf(values)).text;
   try {
     if (expand(from.image) !== 'scratch') throw refuse('must use FROM scratch');
     let source: State | undefined;
