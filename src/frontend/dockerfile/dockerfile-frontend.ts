@@ -8,7 +8,7 @@ import { atSource, linesOf } from './dockerfile-error.ts';
 import { dockerfileFrontend } from './frontend-name.ts';
 import type { LintFinding } from './lint/linter.ts';
 import { parseChecked } from './lint/parse-checked.ts';
-import { detectSyntax } from './parse/directives.ts';
+import { detectSyntax } from './parse/detect-syntax.ts';
 import type { Dockerfile } from './parse/instruction-tree.ts';
 import { answerSubrequest, type ConversionOf } from './subrequest/answer-subrequest.ts';
 import { type Conversion, type ConversionRequest, convertDockerfile } from './to-llb/convert-dockerfile.ts';

@@ -1,7 +1,7 @@
 import { KilnError, type Range } from '../../../base/errors.ts';
 import { parseGoBool } from '../../../base/text/go-bool.ts';
 import { atSource, type DockerfileSource } from '../dockerfile-error.ts';
-import { DirectiveReader } from '../parse/directives.ts';
+import { parseDirective } from '../parse/directives.ts';
 import type { LintRule } from './rules.ts';
 
 /** Which checks are made: `skip=A,B;error=true;experimental=all`. */
@@ -74,8 +74,8 @@ export class Linter {
   /** The linter for one instruction: a comment above it can say `check=skip=…` too. */
   for(comments: readonly string[]): Linter {
     for (const comment of comments) {
-      const directive = new DirectiveReader('').read(comment);
-      if (!directive || 'repeated' in directive || directive.name !== 'check') continue;
+      const directive = parseDirective(comment);
+      if (directive?.name !== 'check') continue;
       let own: LintSettings;
       try {
         own = parseLintSettings(directive.value.split(' ')[0]!);

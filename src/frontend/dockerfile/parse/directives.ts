@@ -1,4 +1,4 @@
-/** A `# name=value` comment at the top of a Dockerfile. */
+/** What a comment at the top of a file says to the frontend: `# name=value`. */
 export interface Directive {
   readonly name: DirectiveName;
   readonly value: string;
@@ -8,83 +8,55 @@ export interface Directive {
 
 export type DirectiveName = 'syntax' | 'escape' | 'check';
 
-const names: ReadonlySet<string> = new Set<DirectiveName>(['syntax', 'escape', 'check']);
-
-/**
- * Reads directives line by line. They come before anything else: the first line that is not one ends them, an empty
- * line or an ordinary comment too.
- */
-export class DirectiveReader {
-  readonly #prefix: string;
-  #done = false;
-  #line: number;
-  readonly #seen = new Set<string>();
-
-  /** `prefix` starts a comment; `line` is how many lines came before. */
-  constructor(prefix = '#', line = 0) {
-    this.#prefix = prefix;
-    this.#line = line;
-  }
-
-  /** `repeated` names a directive that was there before, which is an error. */
-  read(line: string): Directive | { readonly repeated: DirectiveName } | undefined {
-    this.#line++;
-    if (this.#done) return undefined;
-    const match = line.startsWith(this.#prefix)
-      ? /^\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)$/.exec(line.slice(this.#prefix.length))
-      : null;
-    const name = match?.[1]?.toLowerCase();
-    const value = match?.[2]?.trim();
-    if (name === undefined || !value || !isDirectiveName(name)) {
-      this.#done = true;
-      return undefined;
-    }
-    if (this.#seen.has(name)) return { repeated: name };
-    this.#seen.add(name);
-    return { name, value, line: this.#line };
-  }
+/** The directives that a text begins with. */
+export interface DirectiveBlock {
+  readonly directives: readonly Directive[];
+  /** The first whose name another one has already, which is an error. Nothing after it is read. */
+  readonly repeated?: Directive;
 }
 
-function isDirectiveName(name: string): name is DirectiveName {
-  return names.has(name);
-}
+const names: readonly DirectiveName[] = ['syntax', 'escape', 'check'];
 
-/** A directive of a file in any language whose comments start with `prefix`. A first line `#!…` is passed over. */
-export function findDirective(text: string, name: DirectiveName, prefix = '#'): Directive | undefined {
-  const { body, skipped } = withoutShebang(text);
-  const reader = new DirectiveReader(prefix, skipped);
-  for (const line of body.split('\n')) {
-    const directive = reader.read(line.replace(/\r$/, ''));
-    if (directive === undefined || 'repeated' in directive) return undefined;
-    if (directive.name === name) return directive;
-  }
-  return undefined;
+/** Reads a comment without the mark that begins it; undefined for a comment that is no directive. */
+export function parseDirective(comment: string): Pick<Directive, 'name' | 'value'> | undefined {
+  const equals = comment.indexOf('=');
+  if (equals < 0) return undefined;
+  const written = comment.slice(0, equals).trim().toLowerCase();
+  const name = names.find((known) => known === written);
+  const value = comment.slice(equals + 1).trim();
+  return name === undefined || value === '' || value.includes('\r') ? undefined : { name, value };
 }
 
 /**
- * Which frontend a file asks for, if any: a `# syntax=` directive, one in a `//` comment, or the `syntax` key of a JSON
- * document. `reference` is the first word of `value`.
+ * Reads the directives at the top of `lines`, up to the first line that is none: an empty line and any other comment end them,
+ * too. `mark` begins a comment; `before` is the number of lines that came before these.
  */
-export function detectSyntax(
-  text: string,
-): { readonly reference: string; readonly value: string; readonly line: number } | undefined {
-  const directive = findDirective(text, 'syntax') ?? findDirective(text, 'syntax', '//');
-  if (directive) {
-    const { value, line } = directive;
-    return { reference: value.split(' ')[0]!, value, line };
+export function readDirectives(lines: Iterable<string>, mark = '#', before = 0): DirectiveBlock {
+  const directives: Directive[] = [];
+  let line = before;
+  for (const text of lines) {
+    line++;
+    const read = text.startsWith(mark) ? parseDirective(text.slice(mark.length)) : undefined;
+    if (!read) break;
+    const directive = { ...read, line };
+    if (directives.some(({ name }) => name === read.name)) return { directives, repeated: directive };
+    directives.push(directive);
   }
-  const { body, skipped } = withoutShebang(text);
-  if (!body.trimStart().startsWith('{')) return undefined;
-  try {
-    const { syntax } = JSON.parse(body) as { syntax?: unknown };
-    return typeof syntax === 'string' ? { reference: syntax, value: syntax, line: skipped } : undefined;
-  } catch {
-    return undefined;
-  }
+  return { directives };
 }
 
-function withoutShebang(text: string): { readonly body: string; readonly skipped: number } {
+/** A directive of a file in any language whose comments start with `mark`. A first line `#!…` is passed over. */
+export function findDirective(text: string, name: DirectiveName, mark = '#'): Directive | undefined {
+  const { body, skipped } = withoutShebang(text);
+  return readDirectives(body.split('\n'), mark, skipped).directives.find(
+    (directive) => directive.name === name,
+  );
+}
+
+/** The text after a byte order mark and a first line `#!…`, and the number of lines that are left out. */
+export function withoutShebang(text: string): { readonly body: string; readonly skipped: number } {
   const body = text.replace(/^\uFEFF/, '');
   if (!body.startsWith('#!')) return { body, skipped: 0 };
-  return { body: body.slice(body.indexOf('\n') + 1 || body.length), skipped: 1 };
+  const end = body.indexOf('\n');
+  return { body: end < 0 ? '' : body.slice(end + 1), skipped: 1 };
 }

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { KilnError, type Range } from '../../../base/errors.ts';
 import { type DockerfileSource, dockerfileError } from '../dockerfile-error.ts';
 import { ParsedWords } from '../expand/parsed-words.ts';
-import { type Directive, DirectiveReader } from './directives.ts';
+import { type Directive, readDirectives } from './directives.ts';
 import { heredocMarks } from './heredoc.ts';
 import type {
   ArgInstruction,
@@ -125,22 +125,14 @@ class DockerfileParser {
     }
   }
 
-  #readDirectives(): Directive[] {
-    const reader = new DirectiveReader();
-    const directives: Directive[] = [];
-    for (const [index, line] of this.#lines.entries()) {
-      const directive = reader.read(withoutEnd(line).trimStart());
-      if (!directive) break;
-      if ('repeated' in directive) {
-        throw dockerfileError(
-          this.source,
-          lineRange(index + 1),
-          `only one ${directive.repeated} parser directive can be used`,
-        );
-      }
-      directives.push(directive);
-    }
-    return directives;
+  #readDirectives(): readonly Directive[] {
+    const { directives, repeated } = readDirectives(topLines(this.#lines));
+    if (!repeated) return directives;
+    throw dockerfileError(
+      this.source,
+      lineRange(repeated.line),
+      `only one ${repeated.name} parser directive can be used`,
+    );
   }
 
   #readHeredocs(reader: LineReader, line: LogicalLine, split: SplitLine): Heredoc[] {
@@ -185,4 +177,8 @@ class DockerfileParser {
 
 function lineRange(line: number): Range {
   return { start: { line, character: 0 }, end: { line, character: 0 } };
+}
+
+function* topLines(lines: readonly string[]): Generator<string> {
+  for (const line of lines) yield withoutEnd(line).trimStart();
 }
