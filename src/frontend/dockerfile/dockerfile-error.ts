@@ -1,4 +1,4 @@
-import { asKilnError, type ErrorCode, KilnError, type Range } from '../../base/errors.ts';
+import { asKilnError, type ErrorCode, type ErrorDetail, KilnError, type Range } from '../../base/errors.ts';
 import type { SourceFile } from '../../llb/op.ts';
 
 /** The text that errors, warnings and vertices point into. */
@@ -30,6 +30,18 @@ export function atFlag<T>(
   } catch (error) {
     throw atSource(error, source, [instruction.flagRanges.get(flag)?.[index] ?? instruction.range]);
   }
+}
+
+/** For an expansion: the detail of an error about a part of `word`, a word of an instruction whose `places` are given. */
+export function locateIn(
+  word: string,
+  places: { rangeOf(word: string, start: number, end: number): Range | undefined },
+  source: DockerfileSource,
+): (start: number, end: number) => ErrorDetail | undefined {
+  return (start, end) => {
+    const range = places.rangeOf(word, start, end);
+    return range && { kind: 'source', ...source, ranges: linesOf(range) };
+  };
 }
 
 /** An error about the text of a Dockerfile: `invalid_argument` with file, range and text among its details. */

@@ -511,3 +511,31 @@ test('what is wrong with a flag is at the place of the flag', async () => {
   assert.equal(await placeOf('RUN --mount=type=bind,from=$x,target=/b x'), '2:4-39');
   assert.equal(await placeOf('COPY --__proto__=1 a b'), '2:5-18');
 });
+
+test('a substitution that fails is told with its line and columns', async () => {
+  const cases: readonly (readonly [string, string, readonly number[], readonly number[]])[] = [
+    ['FROM scratch\nENV a=b c=x${D:?e}y', '${D:?e}', [2, 11], [2, 18]],
+    ['FROM scratch\nLABEL k \\\n  v${D:?e}', '${D:?e}', [3, 3], [3, 10]],
+    ['ARG a=b c=${D^}\nFROM scratch', '${D^}', [1, 10], [1, 15]],
+    ['FROM --platform=l${D:?e} scratch', '${D:?e}', [1, 17], [1, 24]],
+    ['FROM scratch\nWORKDIR /a/"b', '"b', [2, 11], [2, 13]],
+    ['FROM scratch\nCOPY --chown=1:${D:?e} a b ${D} /', '${D:?e}', [2, 15], [2, 22]],
+    ['FROM scratch\nCOPY a  b/${D:?e} /', '${D:?e}', [2, 10], [2, 17]],
+    ['FROM scratch\nEXPOSE 80 8${D:?e}', '${D:?e}', [2, 11], [2, 18]],
+    ['FROM scratch\nCOPY <<-E /\n\ta\n\t\tb ${D:?e}\n\tE', '${D:?e}', [4, 4], [4, 11]],
+    // Its words are not in the file as they are: the place is that of the flag, or of the instruction.
+    ['FROM scratch\nRUN --mount=target=/${D:?e} x', '--mount=target=/${D:?e}', [2, 4], [2, 27]],
+    ['FROM scratch\nVOLUME ["/${D:?e}"]', '', [2, 0], [2, 0]],
+  ];
+  for (const [text, part, start, end] of cases) {
+    const error = await run(text).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof KilnError, text);
+    const [detail, ...others] = error.details.filter(({ kind }) => kind === 'source');
+    assert.ok(detail?.kind === 'source' && others.length === 0, text);
+    const [range] = detail.ranges;
+    assert.deepEqual([range!.start.line, range!.start.character], start, text);
+    assert.deepEqual([range!.end.line, range!.end.character], end, text);
+    const line = text.split('\n')[range!.start.line - 1]!;
+    assert.equal(line.slice(range!.start.character, range!.end.character), part);
+  }
+});

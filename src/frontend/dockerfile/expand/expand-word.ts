@@ -22,8 +22,8 @@ export interface ExpandOptions {
   readonly keepUnknown?: boolean;
   /** Told of variables that are used but not set, also when the expansion fails in the end. */
   readonly onUnset?: (name: string) => void;
-  /** Where the part of the word from `start` to before `end` was written: a detail of an error about that part. */
-  readonly locate?: (start: number, end: number) => ErrorDetail;
+  /** Where the part of the word from `start` to before `end` was written, if known: a detail of an error about that part. */
+  readonly locate?: (start: number, end: number) => ErrorDetail | undefined;
 }
 
 export interface Expansion {
@@ -211,8 +211,9 @@ class Expander {
     if (open && part.kind === 'parameter' && noticed === text.length && part.start > open.start) {
       return this.#failure(open.message, open);
     }
+    const place = locate?.(part.start, part.end);
     return new KilnError('invalid_argument', `failed to process ${JSON.stringify(text)}: ${message}`, {
-      details: locate ? [locate(part.start, part.end)] : [],
+      details: place ? [place] : [],
     });
   }
 }

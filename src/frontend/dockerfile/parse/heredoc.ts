@@ -1,4 +1,5 @@
 import { expandToWords, noVariables } from '../expand/expand-word.ts';
+import { parseWord } from '../expand/parse-word.ts';
 
 /** What a word like `<<-"EOF"` announces. */
 export interface HeredocMark {
@@ -15,8 +16,9 @@ export function parseHeredocMark(word: string): HeredocMark | undefined {
   let name: readonly string[];
   let quoted: readonly string[];
   try {
-    name = expandToWords(written, noVariables, { keepUnset: true });
-    quoted = expandToWords(written, noVariables, { keepUnset: true, keepQuotes: true });
+    const parsed = parseWord(written);
+    name = expandToWords(parsed, noVariables, { keepUnset: true });
+    quoted = expandToWords(parsed, noVariables, { keepUnset: true, keepQuotes: true });
   } catch {
     return undefined;
   }

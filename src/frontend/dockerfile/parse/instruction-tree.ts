@@ -3,6 +3,7 @@ import type { DockerfileSource } from '../dockerfile-error.ts';
 import type { ParsedWords } from '../expand/parsed-words.ts';
 import type { Directive } from './directives.ts';
 import type { Flags, FlagTables } from './flags.ts';
+import type { WordPlaces } from './word-places.ts';
 
 /** A Dockerfile as it was written: variables are not expanded, names not resolved. */
 export interface Dockerfile {
@@ -36,6 +37,7 @@ export interface InstructionHead {
   readonly comments: readonly string[];
   /** Where its flags are, by name without `--`, in order. */
   readonly flagRanges: ReadonlyMap<string, readonly Range[]>;
+  readonly places: WordPlaces;
 }
 
 export type FromInstruction = InstructionHead & {
@@ -107,9 +109,15 @@ export type CopiedDocument = { readonly name: string } & (
 export type RunInstruction = InstructionHead & {
   readonly kind: 'run';
   readonly flags: Flags<FlagTables['run']>;
-  readonly command: CommandLine;
-  readonly documents: readonly Heredoc[];
+  readonly command: RunCommand;
 };
+
+export type RunCommand =
+  | { readonly form: 'exec'; readonly args: readonly string[] }
+  /** The shell reads the heredocs itself. */
+  | { readonly form: 'shell'; readonly text: string; readonly documents: readonly Heredoc[] }
+  /** A heredoc alone, tabs already removed for `<<-`; `bytes` where it is not UTF-8. */
+  | { readonly form: 'script'; readonly name: string; readonly text: string; readonly bytes?: Buffer };
 
 export type EnvInstruction = InstructionHead & { readonly kind: 'env'; readonly pairs: readonly KeyValue[] };
 export type LabelInstruction = InstructionHead & {
@@ -143,6 +151,8 @@ export type CommandLine =
 
 export interface Heredoc {
   readonly name: string;
+  /** The line of the file that its content begins in, counted from 1. */
+  readonly line: number;
   /** Its lines, with their ends. */
   readonly content: string;
   /** The same as it is in the file. Given where that is not UTF-8, and `content` has U+FFFD in its place. */

@@ -100,8 +100,12 @@ test('a command for a shell that is not UTF-8 is refused with its line', () => {
 });
 
 test('a quoted << in a RUN is no heredoc, nor is one in JSON', () => {
-  assert.deepEqual(only('run', 'RUN echo "<<EOF"').documents, []);
-  assert.deepEqual(only('run', 'RUN ["echo", "<<EOF"]').documents, []);
+  assert.deepEqual(only('run', 'RUN echo "<<EOF"').command, {
+    form: 'shell',
+    text: 'echo "<<EOF"',
+    documents: [],
+  });
+  assert.deepEqual(only('run', 'RUN ["echo", "<<EOF"]').command, { form: 'exec', args: ['echo', '<<EOF'] });
 });
 
 test('a heredoc of an ONBUILD trigger is part of its expression', () => {
@@ -114,7 +118,7 @@ test('flags are read up to the first other word, and a lone -- ends them', () =>
     'RUN --mount=type=cache,target=/c --mount="type=tmpfs,target=/a b" --network=none -- --x',
   );
   assert.deepEqual(run.flags, { mount: ['type=cache,target=/c', 'type=tmpfs,target=/a b'], network: 'none' });
-  assert.deepEqual(run.command, { form: 'shell', text: '--x' });
+  assert.deepEqual(run.command, { form: 'shell', text: '--x', documents: [] });
 });
 
 test('a JSON array is the exec form, anything else the shell form', () => {

@@ -12,7 +12,9 @@ import type {
   Instruction,
 } from './instruction-tree.ts';
 import { LineReader, type LogicalLine, splitLines, withoutEnd } from './logical-line.ts';
-import { parseInstruction, type SplitLine, splitInstruction, takesHeredocs } from './parse-instruction.ts';
+import { parseInstruction } from './parse-instruction.ts';
+import { SplitLine } from './split-line.ts';
+import { WordPlaces } from './word-places.ts';
 
 /**
  * Parses a Dockerfile, handing each instruction to `onInstruction` as soon as it is read. Throws `invalid_argument` with file,
@@ -72,7 +74,7 @@ export function parseTrigger(expression: string, source: DockerfileSource, range
   if (instructions.length !== 1 || !trigger || trigger.kind === 'from') {
     throw dockerfileError(source, range, 'onbuild trigger should be a single expression');
   }
-  return { ...trigger, range, flagRanges: new Map() };
+  return { ...trigger, range, flagRanges: new Map(), places: new WordPlaces() };
 }
 
 class DockerfileParser {
@@ -115,10 +117,10 @@ class DockerfileParser {
     for (let at = 0; at < this.directives.length; at++) reader.skip();
     for (let line = reader.next(); line; line = reader.next()) {
       if (line.hasEmptyContinuation) this.emptyContinuations.push(lineRange(line.endLine));
-      const split = splitInstruction(line.text, this.escape);
+      const split = new SplitLine(line.text, this.escape);
       const heredocs = this.#readHeredocs(reader, line, split);
       const instruction = parseInstruction(this.source, line, split, heredocs, reader.line, this.escape);
-      if (instruction.kind === 'run' && instruction.command.form === 'shell') {
+      if (instruction.kind === 'run' && instruction.command.form !== 'exec') {
         this.#requireText(line);
       }
       yield instruction;
@@ -136,7 +138,7 @@ class DockerfileParser {
   }
 
   #readHeredocs(reader: LineReader, line: LogicalLine, split: SplitLine): Heredoc[] {
-    if (!line.text.includes('<<') || !takesHeredocs(split, this.escape)) return [];
+    if (!line.text.includes('<<') || !takesHeredocs(split)) return [];
     return heredocMarks(line.text).map((mark) => {
       let content = '';
       const start = reader.line;
@@ -144,7 +146,7 @@ class DockerfileParser {
         const text = withoutEnd(raw);
         if ((mark.chomp ? text.replace(/^\t+/, '') : text) === mark.name) {
           const bytes = this.#bytesOf(start, reader.line - 1);
-          return { ...mark, content, ...(bytes && { bytes }) };
+          return { ...mark, line: start + 1, content, ...(bytes && { bytes }) };
         }
         content += raw;
       }
@@ -181,4 +183,10 @@ function lineRange(line: number): Range {
 
 function* topLines(lines: readonly string[]): Generator<string> {
   for (const line of lines) yield withoutEnd(line).trimStart();
+}
+
+/** Whether the instruction, or the one that an `ONBUILD` holds, can have heredocs. */
+function takesHeredocs(line: SplitLine): boolean {
+  if (line.name === 'ONBUILD') return line.rest !== '' && takesHeredocs(line.trigger);
+  return ['RUN', 'COPY', 'ADD'].includes(line.name) && line.array === undefined;
 }

@@ -20,30 +20,35 @@ export function splitOnBlanks(text: string, offset = 0): Word[] {
 }
 
 /** Words between blanks that are not in quotes. Quotes and escapes stay in the words: they are taken out on expansion. */
-export function splitQuoted(text: string, escapeMark: string): string[] {
-  const words: string[] = [];
-  let word: string | undefined;
+export function splitQuoted(text: string, escapeMark: string, offset = 0): Word[] {
+  const words: Word[] = [];
+  let start: number | undefined;
   let quote = '';
+  const endAt = (end: number) => {
+    if (start !== undefined)
+      words.push({ text: text.slice(start, end), start: offset + start, end: offset + end });
+    start = undefined;
+  };
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!;
     if (quote === '' && /\s/.test(character)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
+      endAt(at);
       continue;
     }
     if (character === escapeMark && quote !== "'") {
-      if (at + 1 === text.length) {
-        quote = '';
-        continue;
+      // At the end of the line it escapes nothing.
+      if (at + 1 === text.length) endAt(at);
+      else {
+        start ??= at;
+        at++;
       }
-      word = (word ?? '') + character + text[++at]!;
       continue;
     }
+    start ??= at;
     if (quote === '') quote = character === "'" || character === '"' ? character : '';
     else if (character === quote) quote = '';
-    word = (word ?? '') + character;
   }
-  if (word !== undefined) words.push(word);
+  endAt(text.length);
   return words;
 }
 

@@ -3,7 +3,7 @@ import { PatternMatcher } from '../../../base/pattern/pattern.ts';
 import { type Platform, parsePlatform } from '../../../base/platform.ts';
 import { type OpGraph, State, toGraph } from '../../../llb/llb.ts';
 import { parseReference } from '../../../oci/reference.ts';
-import { atSource } from '../dockerfile-error.ts';
+import { atSource, locateIn } from '../dockerfile-error.ts';
 import { type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
 import { GrowthLimit } from '../expand/growth-limit.ts';
 import { checkTree } from '../lint/check-tree.ts';
@@ -330,7 +330,9 @@ class DockerfileConverter {
     const linter = this.#linter.for(from.comments);
     const expansion = (() => {
       try {
-        return expandWord(this.#dockerfile.words.get(word), variables);
+        return expandWord(this.#dockerfile.words.get(word), variables, {
+          locate: locateIn(word, from.places, this.#dockerfile.source),
+        });
       } catch (error) {
         throw atSource(error, this.#dockerfile.source, [from.range]);
       }

@@ -1,5 +1,6 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { files } from '../../../../llb/llb.ts';
+import { locateIn } from '../../dockerfile-error.ts';
 import { expandToWords } from '../../expand/expand-word.ts';
 import type { Linter } from '../../lint/linter.ts';
 import { type LintRule, lintRules } from '../../lint/rules.ts';
@@ -207,7 +208,11 @@ function commandArgs(stage: StageBuilder, command: CommandLine): readonly string
 
 function convertExpose(stage: StageBuilder, instruction: Of<'expose'>, linter: Linter): void {
   const ports = instruction.ports
-    .flatMap((word) => expandToWords(stage.context.words.get(word), stage.variables))
+    .flatMap((word) =>
+      expandToWords(stage.context.words.get(word), stage.variables, {
+        locate: locateIn(word, instruction.places, stage.context.file),
+      }),
+    )
     .flatMap((word) => {
       const parsed = parseExposedPort(word);
       if (parsed.oddCase) {

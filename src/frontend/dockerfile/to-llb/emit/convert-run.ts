@@ -13,8 +13,7 @@ import {
 import { atFlag } from '../../dockerfile-error.ts';
 import type { Variables } from '../../expand/expand-word.ts';
 import type { Linter } from '../../lint/linter.ts';
-import { chompTabs, documentBytes, parseHeredocMark } from '../../parse/heredoc.ts';
-import type { Heredoc, RunInstruction } from '../../parse/instruction-tree.ts';
+import type { RunInstruction } from '../../parse/instruction-tree.ts';
 import type { Command } from '../plan/stage-graph.ts';
 import { parseRunDevice } from '../values/run-device.ts';
 import { parseRunMount, type RunMount } from '../values/run-mount.ts';
@@ -83,38 +82,35 @@ interface Script {
 }
 
 /** A script in the command itself is text; where bytes were replaced in it, it would be another script. */
-function requireText({ name, bytes }: Heredoc): void {
+function requireText({ name, bytes }: { readonly name: string; readonly bytes?: Uint8Array }): void {
   if (!bytes) return;
   throw new KilnError('invalid_argument', `the heredoc ${name} holds bytes that are not UTF-8`, {
     hint: 'write it in UTF-8, or begin it with #! and an interpreter, which makes it a file',
   });
 }
 
-function runScript(stage: StageBuilder, { command, documents }: RunInstruction): Script {
+function runScript(stage: StageBuilder, { command }: RunInstruction): Script {
   if (command.form === 'exec') return { args: command.args, mounts: [], summary: '' };
-  const [document] = documents;
-  if (!document) return { args: withShell(stage.image, command.text), mounts: [], summary: '' };
-  if (!parseHeredocMark(command.text)) {
-    documents.forEach(requireText);
+  if (command.form === 'shell') {
+    command.documents.forEach(requireText);
     // The shell itself reads heredocs that are part of a command.
-    const bodies = documents.map(({ name, content }) => `\n${content}${name}`);
+    const bodies = command.documents.map(({ name, content }) => `\n${content}${name}`);
     return { args: withShell(stage.image, command.text + bodies.join('')), mounts: [], summary: '' };
   }
-  const content = document.chomp ? chompTabs(document.content) : document.content;
-  const lines = document.content.trim().split(/\r?\n/);
+  const { name, text, bytes } = command;
+  const lines = text.trim().split(/\r?\n/);
   const summary = ` (${lines[0]}${lines.length > 1 ? '...' : ''})`;
-  if (stage.os === 'windows' || !content.startsWith('#!')) {
-    requireText(document);
-    return { args: withShell(stage.image, content), mounts: [], summary };
+  if (stage.os === 'windows' || !text.startsWith('#!')) {
+    requireText(command);
+    return { args: withShell(stage.image, text), mounts: [], summary };
   }
-  const data = document.bytes ? documentBytes(document.bytes, document.chomp) : content;
-  const inline = scratch().file(files().mkfile(document.name, 0o755, data), {
+  const inline = scratch().file(files().mkfile(name, 0o755, bytes ?? text), {
     name: '[internal] preparing inline document',
   });
   const dest = '/dev/pipes/';
   // Run by its shebang; the shell is left in front of it, as a shell form has it.
   return {
-    args: withShell(stage.image, joinPath(dest, document.name)),
+    args: withShell(stage.image, joinPath(dest, name)),
     mounts: [{ dest, from: inline, selector: '/', readonly: true }],
     summary,
   };

@@ -1,6 +1,6 @@
 import type { Platform } from '../../../../base/platform.ts';
 import type { State, VertexOptions } from '../../../../llb/llb.ts';
-import { linesOf } from '../../dockerfile-error.ts';
+import { linesOf, locateIn } from '../../dockerfile-error.ts';
 import { expandWord, type Variables } from '../../expand/expand-word.ts';
 import type { ParsedWord } from '../../expand/word-tree.ts';
 import type { Linter } from '../../lint/linter.ts';
@@ -119,7 +119,8 @@ export class StageBuilder {
     const onUnset = (name: string) => unset.add(name);
     const parsed = typeof word === 'string' ? this.context.words.get(word) : word;
     try {
-      return expandWord(parsed, this.variables, { onUnset }).text;
+      const locate = locateIn(parsed.text, instruction.places, this.context.file);
+      return expandWord(parsed, this.variables, { onUnset, locate }).text;
     } finally {
       if (unset.size > 0) reportUndefined(unset, this.#argNames, this.variables, instruction.range, linter);
     }

@@ -1,7 +1,7 @@
 import type { Range } from '../../../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../../../base/platform.ts';
 import type { ProxyEnv } from '../../../../llb/op.ts';
-import { atSource } from '../../dockerfile-error.ts';
+import { atSource, locateIn } from '../../dockerfile-error.ts';
 import { expandWord, type Variables } from '../../expand/expand-word.ts';
 import { GrowthLimit } from '../../expand/growth-limit.ts';
 import type { Dockerfile } from '../../parse/instruction-tree.ts';
@@ -59,14 +59,16 @@ export function globalArgs(
   const args = new Map(predefined);
   const growth = new GrowthLimit();
   const usesOf = new Map<string, ReadonlySet<string>>();
-  for (const { args: declared, range } of dockerfile.globalArgs) {
+  for (const { args: declared, range, places } of dockerfile.globalArgs) {
     for (const { name, value, description } of declared) {
       const own = given.get(name);
       let uses: ReadonlySet<string> = new Set();
       if (own !== undefined) args.set(name, own);
       else if (value !== undefined) {
         try {
-          const { text, matched } = expandWord(dockerfile.words.get(value), growth.count(variablesOf(args)));
+          const { text, matched } = expandWord(dockerfile.words.get(value), growth.count(variablesOf(args)), {
+            locate: locateIn(value, places, dockerfile.source),
+          });
           args.set(name, text);
           uses = matched;
           // A default that adds to the one before is made of what that was made of.
