@@ -3,12 +3,12 @@ import { didYouMean } from '../nearest.ts';
 import type { Word } from './words.ts';
 
 /**
- * What a flag takes. `boolean`: nothing, `=true` or `=false`. `list`: a value, any number of times. `expand`: variables in the
- * value are expanded. `values`: the only ones allowed.
+ * What a flag takes. `boolean`: nothing, `=true` or `=false`. `list`: a value, any number of times. `values`: the only ones that are
+ * allowed.
  */
 export type FlagSpec =
   | { readonly type: 'boolean' }
-  | { readonly type: 'string'; readonly expand?: true; readonly values?: readonly string[] }
+  | { readonly type: 'string'; readonly values?: readonly string[] }
   | { readonly type: 'list' };
 
 export type FlagTable = Readonly<Record<string, FlagSpec>>;
@@ -19,7 +19,9 @@ export type Flags<Table extends FlagTable> = {
     ? boolean
     : Table[Name] extends { readonly type: 'list' }
       ? readonly string[]
-      : string;
+      : Table[Name] extends { readonly values: readonly (infer Value)[] }
+        ? Value
+        : string;
 };
 
 /** The flags of every instruction that has any. A new flag is a line here, and the code that acts on its value. */
@@ -33,18 +35,18 @@ export const flagTables = {
   },
   copy: {
     from: { type: 'string' },
-    chown: { type: 'string', expand: true },
-    chmod: { type: 'string', expand: true },
+    chown: { type: 'string' },
+    chmod: { type: 'string' },
     link: { type: 'boolean' },
     parents: { type: 'boolean' },
     exclude: { type: 'list' },
   },
   add: {
-    chown: { type: 'string', expand: true },
-    chmod: { type: 'string', expand: true },
+    chown: { type: 'string' },
+    chmod: { type: 'string' },
     link: { type: 'boolean' },
     exclude: { type: 'list' },
-    checksum: { type: 'string', expand: true },
+    checksum: { type: 'string' },
     'keep-git-dir': { type: 'boolean' },
     unpack: { type: 'boolean' },
   },

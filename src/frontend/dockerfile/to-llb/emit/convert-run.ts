@@ -16,7 +16,7 @@ import type { Linter } from '../../lint/linter.ts';
 import type { RunInstruction } from '../../parse/instruction-tree.ts';
 import type { Command } from '../plan/stage-graph.ts';
 import { parseRunDevice } from '../values/run-device.ts';
-import { parseRunMount, type RunMount } from '../values/run-mount.ts';
+import { type RunMount, resolveRunMount } from '../values/run-mount.ts';
 import { displayName } from './display-name.ts';
 import { withShell } from './shell-form.ts';
 import type { StageBuilder } from './stage-builder.ts';
@@ -34,9 +34,9 @@ export function convertRun(
   const { options } = context;
   // A process can read any file of the tree it runs on.
   stage.paths.add('/');
-  const mounts = (instruction.flags.mount ?? []).map((text, at) =>
+  const mounts = command.mounts.map((flag, at) =>
     atFlag(instruction, 'mount', at, context.file, () =>
-      parseRunMount(text, (value) => stage.expand(value, instruction, linter)),
+      resolveRunMount(flag, (value) => stage.expand(value, instruction, linter)),
     ),
   );
   const script = runScript(stage, instruction);

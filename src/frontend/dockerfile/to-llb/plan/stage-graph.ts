@@ -3,7 +3,7 @@ import { type Platform, parsePlatform } from '../../../../base/platform.ts';
 import { atFlag, atSource, type DockerfileSource, dockerfileError, linesOf } from '../../dockerfile-error.ts';
 import type { Expansion } from '../../expand/expand-word.ts';
 import type { FromInstruction, Instruction, Stage } from '../../parse/instruction-tree.ts';
-import { mountFrom } from '../values/run-mount.ts';
+import { type MountFlag, parseMountFlag } from '../values/mount-flag.ts';
 
 /** A tree that steps start from or read: a stage, or an image (or named context) that an instruction names. */
 export interface TreeNode {
@@ -27,6 +27,8 @@ export interface Command {
   readonly instruction: Instruction;
   /** For `COPY`, the tree of `--from`; for `RUN`, that of each mount. Undefined where none is named. */
   readonly sources: readonly (TreeNode | undefined)[];
+  /** The mounts of a `RUN`. */
+  readonly mounts: readonly MountFlag[];
   /** Whether the base image brought it. */
   readonly onbuild: boolean;
 }
@@ -82,7 +84,8 @@ export class StageGraphBuilder {
   /** An instruction with the trees it names; also for triggers that a base image brings. */
   command(instruction: Instruction, onbuild: boolean): Command {
     try {
-      return { instruction, onbuild, sources: this.#sources(instruction) };
+      const mounts = this.#mounts(instruction);
+      return { instruction, onbuild, sources: this.#sources(instruction, mounts), mounts };
     } catch (error) {
       throw atSource(error, this.#source, [instruction.range]);
     }
@@ -161,7 +164,14 @@ export class StageGraphBuilder {
     if (from.name !== undefined) this.#byName.set(from.name, node);
   }
 
-  #sources(instruction: Instruction): readonly (TreeNode | undefined)[] {
+  #mounts(instruction: Instruction): readonly MountFlag[] {
+    if (instruction.kind !== 'run') return [];
+    return (instruction.flags.mount ?? []).map((mount, at) =>
+      atFlag(instruction, 'mount', at, this.#source, () => parseMountFlag(mount)),
+    );
+  }
+
+  #sources(instruction: Instruction, mounts: readonly MountFlag[]): readonly (TreeNode | undefined)[] {
     switch (instruction.kind) {
       case 'copy': {
         const { from } = instruction.flags;
@@ -177,8 +187,7 @@ export class StageGraphBuilder {
         return [this.#tree(from, place, true)];
       }
       case 'run':
-        return (instruction.flags.mount ?? []).map((mount, at) => {
-          const from = atFlag(instruction, 'mount', at, this.#source, () => mountFrom(mount));
+        return mounts.map(({ from }, at) => {
           const place = instruction.flagRanges.get('mount')?.[at] ?? instruction.range;
           return from === '' ? undefined : this.#tree(from, place, false);
         });

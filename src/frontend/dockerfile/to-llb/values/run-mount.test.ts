@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { parseRunMount } from './run-mount.ts';
+import { parseMountFlag } from './mount-flag.ts';
+import { resolveRunMount } from './run-mount.ts';
 
 test('a mount is read with its aliases and defaults', () => {
-  const read = (text: string) => parseRunMount(text, (value) => value.replace('$V', 'v'));
+  const read = (text: string) => resolveRunMount(parseMountFlag(text), (value) => value.replace('$V', 'v'));
   const bind = read('target=/x,src=/$V,from=a');
   assert.deepEqual([bind.type, bind.readonly, bind.source, bind.target], ['bind', true, '/v', '/x']);
   assert.equal(read('type=bind,rw,dst=/x').readonly, false);
@@ -16,11 +17,19 @@ test('a mount is read with its aliases and defaults', () => {
 
 test('a wrong mount option is refused with the nearest one', () => {
   const refuse = (text: string, message: RegExp) =>
-    assert.throws(() => parseRunMount(text, String), { code: 'invalid_argument', message });
+    assert.throws(() => resolveRunMount(parseMountFlag(text), String), { code: 'invalid_argument', message });
   refuse('type=cahce,target=/x', /unsupported mount type "cahce" \(did you mean cache\?\)/);
   refuse('tyep=cache', /unexpected key 'tyep'.*did you mean type/);
   refuse('type=bind,mode=0700', /mode not allowed for "bind"/);
   refuse('type=cache,size=1m', /unexpected key 'size' for mount type 'cache'/);
   refuse('type=secret', /one of source, target required/);
   refuse('type=bind,target', /must be a key=value pair/);
+});
+
+test('the tree that a mount is taken from is known before variables are', () => {
+  assert.equal(parseMountFlag('type=bind,From=a,target=/x').from, 'a');
+  assert.equal(parseMountFlag('target=/x').from, '');
+  assert.equal(parseMountFlag('from=a$').from, 'a$');
+  assert.throws(() => parseMountFlag('from=$a'), { message: /'from' doesn't support variable expansion/ });
+  assert.throws(() => parseMountFlag('from="a'), { code: 'invalid_argument' });
 });

@@ -1,10 +1,10 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { ownValue } from '../../../../base/own-value.ts';
 import { parseByteSize } from '../../../../base/text/byte-size.ts';
-import { parseCsv } from '../../../../base/text/csv.ts';
 import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import type { CacheSharing } from '../../../../llb/llb.ts';
 import { didYouMean } from '../../nearest.ts';
+import type { MountFlag } from './mount-flag.ts';
 
 /** A `RUN --mount` with its variables expanded. `size` in bytes; `mode`, `uid` and `gid` undefined when not given. */
 export interface RunMount {
@@ -92,8 +92,8 @@ const aliases: Readonly<Record<string, string>> = {
 /** Keys that can stand without a value. */
 const switches: ReadonlySet<string> = new Set(['readonly', 'readwrite', 'required']);
 
-/** Reads `type=cache,target=/x,…`. `expand` expands the variables of a value. Throws `invalid_argument`. */
-export function parseRunMount(text: string, expand: (value: string) => string): RunMount {
+/** What a mount is; `expand` expands the variables of a value. Throws `invalid_argument` for an option that is wrong. */
+export function resolveRunMount({ fields }: MountFlag, expand: (value: string) => string): RunMount {
   const mount: Draft = {
     type: 'bind',
     from: '',
@@ -110,17 +110,15 @@ export function parseRunMount(text: string, expand: (value: string) => string): 
     uid: undefined,
     gid: undefined,
   };
-  for (const field of parseCsv(text)) {
-    const [written = '', value] = field.split(/=(.*)/s);
-    const lower = written.toLowerCase();
-    const key = ownValue(aliases, lower) ?? lower;
+  for (const { text, key: written, value } of fields) {
+    const key = ownValue(aliases, written) ?? written;
     const read = ownValue(options, key);
     if (!read) {
       const known = [...Object.keys(options), ...Object.keys(aliases)];
-      fail(`unexpected key '${lower}' in '${field}'${didYouMean(lower, known)}`);
+      fail(`unexpected key '${written}' in '${text}'${didYouMean(written, known)}`);
     }
-    if (value === undefined && !switches.has(key)) fail(`invalid field '${field}' must be a key=value pair`);
-    read(mount, value === undefined ? 'true' : expand(value), lower);
+    if (value === undefined && !switches.has(key)) fail(`invalid field '${text}' must be a key=value pair`);
+    read(mount, value === undefined ? 'true' : expand(value), written);
   }
   check(mount);
   const { readonlySet, ...rest } = mount;
@@ -128,20 +126,6 @@ export function parseRunMount(text: string, expand: (value: string) => string): 
     ...rest,
     readonly: readonlySet ? rest.readonly : rest.type !== 'cache' && rest.type !== 'tmpfs',
   };
-}
-
-/** The tree that a mount is taken from, known before variables are. Throws `invalid_argument` if it has one. */
-export function mountFrom(text: string): string {
-  for (const field of parseCsv(text)) {
-    const [key = '', value = ''] = field.split(/=(.*)/s);
-    if (key.toLowerCase() !== 'from') continue;
-    const dollar = value.indexOf('$');
-    if (dollar >= 0 && dollar !== value.length - 1) {
-      fail("'from' doesn't support variable expansion, define alias stage instead");
-    }
-    return value;
-  }
-  return '';
 }
 
 function check(mount: Draft): void {

@@ -1,0 +1,35 @@
+import { KilnError } from '../../../../base/errors.ts';
+import { parseCsv } from '../../../../base/text/csv.ts';
+
+/** A `RUN --mount` as it is written: variables are not expanded, and options not checked. */
+export interface MountFlag {
+  readonly fields: readonly MountField[];
+  /** The tree that it is taken from, known before variables are; empty without any. */
+  readonly from: string;
+}
+
+/** One `key=value` of it. */
+export interface MountField {
+  /** The whole field, for messages. */
+  readonly text: string;
+  /** In lower case. */
+  readonly key: string;
+  readonly value: string | undefined;
+}
+
+/** Reads `type=cache,target=/x,…`. Throws `invalid_argument` for misplaced quotes and a variable in `from`. */
+export function parseMountFlag(text: string): MountFlag {
+  const fields = parseCsv(text).map((field) => {
+    const [key = '', value] = field.split(/=(.*)/s);
+    return { text: field, key: key.toLowerCase(), value };
+  });
+  const from = fields.find(({ key }) => key === 'from')?.value ?? '';
+  const dollar = from.indexOf('$');
+  if (dollar >= 0 && dollar !== from.length - 1) {
+    throw new KilnError(
+      'invalid_argument',
+      "'from' doesn't support variable expansion, define alias stage instead",
+    );
+  }
+  return { fields, from };
+}
