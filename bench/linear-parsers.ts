@@ -17,6 +17,7 @@ import { ReadOnlyAgent } from '../src/client-services/read-only-agent.ts';
 import { readConfig } from '../src/daemon/config/config-file.ts';
 import { parseYaml } from '../src/executor/cdi/parse-yaml.ts';
 import { expandWord, noVariables } from '../src/frontend/dockerfile/expand/expand-word.ts';
+import { ShellPattern } from '../src/frontend/dockerfile/expand/shell-pattern.ts';
 import { parseDockerfile } from '../src/frontend/dockerfile/parse/parse-dockerfile.ts';
 import { parseIgnoreFile } from '../src/frontend/dockerfile/to-llb/values/ignore-file.ts';
 import { TarParser } from '../src/layer-blob/tar/tar-parser.ts';
@@ -120,6 +121,7 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   flags: (text) => dockerfile(`FROM a\nRUN --mount=${text} ${fill('--mount=a ', text.length)} x\n`),
   'a directive': (text) => dockerfile(`# check=skip=${text}x\nFROM a\n`),
   'a word': (text) => expandWord(text, noVariables),
+  'a value with a pattern': (text) => new ShellPattern('*a*?b*c').replace(text, 'x', true),
   '.dockerignore': (text) => new PatternMatcher(parseIgnoreFile(Buffer.from(text))),
   'a name with a pattern': (text) => matchGlob('*a*[^b]*c', text),
   'a path with patterns': (text) => new PatternMatcher(['**/*a*b', '!**/x?']).matches(text),

@@ -1,11 +1,11 @@
 import { editDistance } from '../../base/text/edit-distance.ts';
 
-/** More are not compared: there may be as many texts as candidates. */
+/** How many candidates are compared: there may be as many texts to compare them with. */
 const mostCandidates = 1_000;
 
 /**
  * The candidate that `text` was probably meant to be: at most two edits away. Undefined when none is near, or when one
- * is equal (what is wrong then is something else). With `ignoreCase` the answer takes the case `text` has.
+ * is equal: then something else is wrong. With `ignoreCase` the result is in upper or lower case if `text` is.
  */
 export function nearest(
   text: string,

@@ -95,6 +95,13 @@ test('words are split at blanks that are not quoted, after expansion', () => {
   assert.deepEqual(expandToWords('$S "$S" a\\ b', variables), ['two', 'words', 'two words', 'a b']);
 });
 
+test('blanks after the mark of a heredoc do not end its word', () => {
+  const words = (text: string) => expandToWords(text, variables, { keepQuotes: true, keepEscapes: true });
+  assert.deepEqual(words('cat << EOF 3<<\t"E F" > x'), ['cat', '<< EOF', '3<<\t"E F"', '>', 'x']);
+  assert.deepEqual(words('<<- EOF <<< a <<\nb'), ['<<-', 'EOF', '<<<', 'a', '<<', 'b']);
+  assert.deepEqual(words("'<<' a \\<< b"), ["'<<'", 'a', '\\<<', 'b']);
+});
+
 test('matched and unmatched variables are told apart', () => {
   const { matched, unmatched } = expandWord('$V $X ${Y:-$EMPTY}', variables);
   assert.deepEqual([...matched], ['V', 'EMPTY']);

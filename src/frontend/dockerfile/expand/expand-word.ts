@@ -59,6 +59,10 @@ export function expandToWords(
   return new Expander(parsed, variables, options).words();
 }
 
+/** Blanks between words. Those that are written after `<<` belong to the mark of a heredoc. */
+const separator = /(<<[ \t\r]*|\s+)/;
+const joins = /^<</;
+
 /** One evaluation of a parsed word. */
 class Expander {
   readonly matched = new Set<string>();
@@ -86,12 +90,13 @@ class Expander {
         word += text;
         continue;
       }
-      for (const [at, piece] of text.split(/\s+/).entries()) {
-        if (at > 0) {
+      // Pieces, and between them what separates or joins them.
+      for (const [at, piece] of text.split(typeof part === 'string' ? separator : /(\s+)/).entries()) {
+        if (at % 2 === 0 || joins.test(piece)) word += piece;
+        else {
           if (word !== '') words.push(word);
           word = '';
         }
-        word += piece;
       }
     }
     if (word !== '') words.push(word);

@@ -1,14 +1,17 @@
 import { KilnError } from '../../../base/errors.ts';
 import type { Variables } from './expand-word.ts';
 
-/** Characters that a Dockerfile may become longer by. Thirty lines that double a variable would fill the memory. */
+/**
+ * The number of characters that variables may add to one Dockerfile. Without a limit, thirty lines that each double a variable
+ * would fill the memory.
+ */
 const largestGrowth = 64 * 1024 * 1024;
 
-/** Counts what variables, and histories that name their values, add to one Dockerfile. */
+/** Counts the characters that the values of variables add to one Dockerfile, and to the history of its image. */
 export class GrowthLimit {
   #left = largestGrowth;
 
-  /** Throws `resource_exhausted` when it is too much in all. */
+  /** Throws `resource_exhausted` when all that was spent is too much. */
   spend(characters: number): void {
     this.#left -= characters;
     if (this.#left >= 0) return;
@@ -19,7 +22,7 @@ export class GrowthLimit {
     );
   }
 
-  /** The same variables, each use counted. */
+  /** The same variables; each use of one is counted. */
   count({ get, names }: Variables): Variables {
     return {
       get: (name) => {

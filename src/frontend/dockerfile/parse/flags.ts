@@ -13,7 +13,7 @@ export type FlagSpec =
 
 export type FlagTable = Readonly<Record<string, FlagSpec>>;
 
-/** A table's flags as they were given; the others are undefined. */
+/** The values of a table's flags; undefined for those that were not given. */
 export type Flags<Table extends FlagTable> = {
   readonly [Name in keyof Table]?: Table[Name] extends { readonly type: 'boolean' }
     ? boolean
@@ -61,7 +61,7 @@ export const flagTables = {
 
 export type FlagTables = typeof flagTables;
 
-/** Reads the flags of an instruction. `fail` makes the error about one of them. */
+/** Reads the flags of an instruction. Throws what `fail` makes of a message and the flag that is wrong. */
 export function parseFlags<Table extends FlagTable>(
   table: Table,
   words: readonly Word[],

@@ -8,7 +8,7 @@ export interface HeredocMark {
   readonly chomp: boolean;
 }
 
-/** Undefined when the word does not announce a heredoc. */
+/** What a word announces; undefined for a word that is no mark of a heredoc. */
 export function parseHeredocMark(word: string): HeredocMark | undefined {
   const match = /^\d*<<(-?)([^<]*)$/.exec(word);
   const written = match?.[2]?.trimStart();
@@ -45,12 +45,12 @@ export function heredocMarks(line: string): HeredocMark[] {
   return words.map(parseHeredocMark).filter((mark) => mark !== undefined);
 }
 
-/** Without the tabs that lines start with. */
+/** `content` without the tabs that its lines begin with. */
 export function chompTabs(content: string): string {
   return content.replace(/^\t+/gm, '');
 }
 
-/** A heredoc's bytes, of which only the tabs that lines start with may be left out. */
+/** The bytes of a heredoc; with `chomp` without the tabs that its lines begin with. */
 export function documentBytes(bytes: Buffer, chomp: boolean): Buffer {
   return chomp ? Buffer.from(chompTabs(bytes.toString('latin1')), 'latin1') : bytes;
 }

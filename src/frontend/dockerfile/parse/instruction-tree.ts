@@ -25,7 +25,7 @@ export interface Stage {
   readonly instructions: readonly Instruction[];
 }
 
-/** What every instruction has. */
+/** The properties that all instructions have. */
 export interface InstructionHead {
   /** As written: `RUN`, `run`. */
   readonly keyword: string;
@@ -35,8 +35,9 @@ export interface InstructionHead {
   readonly range: Range;
   /** Comment lines above it, without `#`. */
   readonly comments: readonly string[];
-  /** Where its flags are, by name without `--`, in order. */
+  /** The places of its flags, by their names without `--`, in order. */
   readonly flagRanges: ReadonlyMap<string, readonly Range[]>;
+  /** The places of its words. */
   readonly places: WordPlaces;
 }
 

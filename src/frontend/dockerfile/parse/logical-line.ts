@@ -1,14 +1,14 @@
 import type { Position, Range } from '../../../base/errors.ts';
 import { trimEnd } from '../../../base/text/trim-end.ts';
 
-/** Where a piece of a logical line comes from: its text from `offset` on starts at `line` (from 1), `character` (from 0). */
+/** A piece of a logical line: the text from `offset` on comes from `line` (counted from 1) and `character` (counted from 0). */
 interface Segment {
   readonly offset: number;
   readonly line: number;
   readonly character: number;
 }
 
-/** Physical lines joined by continuation marks, which are left out, with a way back from offsets to positions. */
+/** Physical lines that continuation marks join, without these marks. Knows the position in the file of each of its offsets. */
 export class LogicalLine {
   readonly text: string;
   /** First and last physical line, counted from 1. */
@@ -47,7 +47,7 @@ export class LogicalLine {
     return { line: segment.line, character: segment.character + offset - segment.offset };
   }
 
-  /** From `start` to before `end`, which lie in the text. */
+  /** The range from offset `start` to before `end`. */
   range(start: number, end: number): Range {
     const last = end > start ? this.position(end - 1) : this.position(start);
     return {
@@ -80,7 +80,7 @@ export class LineReader {
     return this.#lines[this.#next++];
   }
 
-  /** Passes over a line that is a directive, so that it does not become the comment of what follows. */
+  /** Passes over a directive, which would otherwise be a comment of the instruction that follows. */
   skip(): void {
     this.#next++;
   }
@@ -136,7 +136,7 @@ export class LineReader {
     });
   }
 
-  /** The mark continues a line when it is the last character but for blanks, and not itself preceded by one. */
+  /** The mark continues a line when only blanks follow it, and no other mark is before it. */
   #trimContinuation(line: string): { readonly text: string; readonly continued: boolean } {
     const end = trimEnd(line, ' \t').length;
     const continued = line[end - 1] === this.#mark && line[end - 2] !== this.#mark;
@@ -144,7 +144,7 @@ export class LineReader {
   }
 }
 
-/** Lines with their ends. */
+/** The lines of a text, with their line ends. */
 export function splitLines(text: string): string[] {
   return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 }

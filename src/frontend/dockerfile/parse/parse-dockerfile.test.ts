@@ -108,6 +108,18 @@ test('a quoted << in a RUN is no heredoc, nor is one in JSON', () => {
   assert.deepEqual(only('run', 'RUN ["echo", "<<EOF"]').command, { form: 'exec', args: ['echo', '<<EOF'] });
 });
 
+test('a blank may follow the mark of a heredoc', () => {
+  const { command } = only('run', 'RUN cat << A << "B"\na\nA\nb\nB');
+  assert.ok(command.form === 'shell');
+  assert.deepEqual(
+    command.documents.map(({ name, expand, content, line }) => [name, expand, content, line]),
+    [
+      ['A', true, 'a\n', 3],
+      ['B', false, 'b\n', 5],
+    ],
+  );
+});
+
 test('a heredoc of an ONBUILD trigger is part of its expression', () => {
   assert.equal(only('onbuild', 'ONBUILD RUN <<E\nx\nE').expression, 'RUN <<E\nx\nE');
 });

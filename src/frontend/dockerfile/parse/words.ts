@@ -1,4 +1,4 @@
-/** A word of a logical line and where in it it is. */
+/** A word of a logical line, with its offsets in that line. */
 export interface Word {
   readonly text: string;
   readonly start: number;
@@ -7,7 +7,7 @@ export interface Word {
 
 const blanks = /[\t\v\f\r ]+/g;
 
-/** Words between blanks; quotes mean nothing. */
+/** The words between blanks. Quotes have no meaning. */
 export function splitOnBlanks(text: string, offset = 0): Word[] {
   const words: Word[] = [];
   let start = 0;
@@ -19,7 +19,7 @@ export function splitOnBlanks(text: string, offset = 0): Word[] {
   return words;
 }
 
-/** Words between blanks that are not in quotes. Quotes and escapes stay in the words: they are taken out on expansion. */
+/** The words between blanks that are not quoted. Quotes and escape marks stay in the words until they are expanded. */
 export function splitQuoted(text: string, escapeMark: string, offset = 0): Word[] {
   const words: Word[] = [];
   let start: number | undefined;
@@ -52,7 +52,7 @@ export function splitQuoted(text: string, escapeMark: string, offset = 0): Word[
   return words;
 }
 
-/** The leading words that start with `--`, unquoted, and the offset where the rest begins. A lone `--` ends them. */
+/** The leading words that start with `--`, without their quotes, and the offset at which the rest begins. A lone `--` ends them. */
 export function splitFlags(
   text: string,
   offset: number,
