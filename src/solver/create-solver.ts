@@ -1,10 +1,10 @@
 import { Semaphore } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
-import type { Environment } from './environment.ts';
-import { inspectGraph } from './inspect-graph.ts';
+import { inspectGraph } from './graph/inspect-graph.ts';
+import { ReleaseTracker } from './graph/release-tracker.ts';
+import { RunQueue } from './graph/run-queue.ts';
+import { SharedGraph } from './graph/shared-graph.ts';
 import type { KeyStore } from './key-store.ts';
-import { ReleaseTracker } from './release-tracker.ts';
-import { RunQueue } from './run-queue.ts';
 import type {
   Job,
   JobOptions,
@@ -33,13 +33,13 @@ export function createSolver<R, C>(options: SolverOptions<R>): Solver<R, C> {
 }
 
 class SharedGraphSolver<R, C> implements Solver<R, C> {
-  readonly #environment: Environment<R, C>;
+  readonly #graph: SharedGraph<R, C>;
   readonly #jobs = new Map<string, SolverJob<R, C>>();
   #closed = false;
 
   constructor(options: SolverOptions<R>) {
     const now = options.clock ?? Date.now;
-    this.#environment = {
+    this.#graph = new SharedGraph({
       traits: options.traits,
       results: options.results,
       keyStore: options.keyStore,
@@ -48,9 +48,8 @@ class SharedGraphSolver<R, C> implements Solver<R, C> {
       now,
       slots: options.maxParallelism === undefined ? undefined : new Semaphore(options.maxParallelism),
       observer: options.observer,
-      nodes: new Map(),
       leaders: new Map(),
-    };
+    });
   }
 
   createJob(id: string, context: C, events: SolverEvents, options: JobOptions<R> = {}): Job<R, C> {
@@ -61,7 +60,7 @@ class SharedGraphSolver<R, C> implements Solver<R, C> {
       context,
       events,
       cacheSources: options.cacheSources ?? [],
-      environment: this.#environment,
+      graph: this.#graph,
       onClosed: () => this.#jobs.delete(id),
     });
     this.#jobs.set(id, job);
@@ -70,23 +69,24 @@ class SharedGraphSolver<R, C> implements Solver<R, C> {
 
   inspect(): readonly VertexInspection[] {
     const works = [...this.#jobs.values()].flatMap((job) => job.inspectWorks());
-    return [...inspectGraph(this.#environment.nodes.values()), ...works];
+    return [...inspectGraph(this.#graph.nodes), ...works];
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const { nodes, queue, releases } = this.#environment;
+    const { queue, releases } = this.#graph.environment;
     await Promise.all([...this.#jobs.values()].map((job) => job.close()));
     // What one job's vertex did for a follower in another job may still be saved after both are gone.
-    await Promise.all([...nodes.values()].map((node) => node.quiet()));
+    await Promise.all(this.#graph.nodes.map((node) => node.quiet()));
     await queue.idle();
     await releases.settled();
     releases.throwIfFailed();
-    if (nodes.size === 0) return;
-    const names = [...nodes.values()].slice(0, 5).map((node) => node.vertex.name);
+    const { nodes } = this.#graph;
+    if (nodes.length === 0) return;
+    const names = nodes.slice(0, 5).map((node) => node.definition.name);
     throw new KilnError(
       'internal',
-      `the solver still holds ${nodes.size} vertices after its last job: ${names.join(', ')}`,
+      `the solver still holds ${nodes.length} vertices after its last job: ${names.join(', ')}`,
     );
   }
 }

@@ -1,10 +1,9 @@
 import { abortError, throwIfAborted } from '../base/async/lifetime.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { attachGraph } from './attach-graph.ts';
-import { BuildRequest } from './build-request.ts';
-import type { Environment, Member } from './environment.ts';
-import { canceled, OperationCall } from './operation-call.ts';
+import { EdgeRequest } from './edge-request.ts';
+import type { AttachedJob } from './graph/attached-job.ts';
+import type { SharedGraph } from './graph/shared-graph.ts';
 import type {
   CacheSource,
   Edge,
@@ -15,15 +14,16 @@ import type {
   Vertex,
   VertexInspection,
 } from './solver.ts';
-import type { VertexNode } from './vertex-node.ts';
-import { canceledText, VertexProgress } from './vertex-progress.ts';
+import { canceled, OperationCall } from './vertex/operation-call.ts';
+import type { VertexNode } from './vertex/vertex-node.ts';
+import { canceledText, VertexProgress } from './vertex/vertex-progress.ts';
 
 export interface SolverJobOptions<R, C> {
   readonly id: string;
   readonly context: C;
   readonly events: SolverEvents;
   readonly cacheSources: readonly CacheSource<R>[];
-  readonly environment: Environment<R, C>;
+  readonly graph: SharedGraph<R, C>;
   readonly onClosed: () => void;
 }
 
@@ -33,15 +33,15 @@ interface Work {
   readonly ended: Promise<unknown>;
 }
 
-export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
+export class SolverJob<R, C> implements Job<R, C>, AttachedJob<R, C> {
   readonly id: string;
   readonly context: C;
   readonly events: SolverEvents;
   readonly cacheSources: readonly CacheSource<R>[];
-  readonly #environment: Environment<R, C>;
+  readonly #graph: SharedGraph<R, C>;
   readonly #onClosed: () => void;
   readonly #nodes = new Map<Vertex<R, C>, VertexNode<R, C>>();
-  readonly #requests = new Set<BuildRequest<R, C>>();
+  readonly #requests = new Set<EdgeRequest<R, C>>();
   readonly #works = new Map<OperationCall<C>, Work>();
   #closing: Promise<void> | undefined;
 
@@ -50,7 +50,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     this.context = options.context;
     this.events = options.events;
     this.cacheSources = options.cacheSources;
-    this.#environment = options.environment;
+    this.#graph = options.graph;
     this.#onClosed = options.onClosed;
   }
 
@@ -60,14 +60,9 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
       this.#throwIfClosed();
     };
     check();
-    const node = await attachGraph(edge.vertex, {
-      environment: this.#environment,
-      job: this,
-      nodes: this.#nodes,
-      check,
-    });
+    const node = await this.#graph.attach(edge.vertex, { job: this, nodes: this.#nodes, check });
     check();
-    const request = new BuildRequest(node.edge(edge.index), this.#environment.traits);
+    const request = new EdgeRequest(node.edge(edge.index), this.#graph.environment.traits);
     const stop = () => request.cancel(abortError(signal!));
     signal?.addEventListener('abort', stop, { once: true });
     this.#requests.add(request);
@@ -84,7 +79,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     work: (context: OperationContext<C>) => Promise<T>,
   ): Promise<T> {
     this.#throwIfClosed();
-    const progress = new VertexProgress({ ...vertex, inputs: [] }, this.#environment.now);
+    const progress = new VertexProgress({ ...vertex, inputs: [] }, this.#graph.environment.now);
     const call = new OperationCall<C>(progress, () => [this.context]);
     progress.join(this.events, vertex.name);
     progress.started();
@@ -119,7 +114,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
   }
 
   async #close(): Promise<void> {
-    const { queue, releases } = this.#environment;
+    const { queue, releases } = this.#graph.environment;
     for (const request of this.#requests) request.cancel(canceled());
     for (const call of this.#works.keys()) call.abort();
     await Promise.allSettled([...this.#works.values()].map(({ ended }) => ended));
@@ -127,7 +122,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
     await queue.idle();
     const nodes = [...new Set(this.#nodes.values())];
     this.#nodes.clear();
-    // From consumers to inputs: a consumer that leaves the graph lets go of what only it held.
+    // From consumers to inputs: a consumer that leaves the graph releases what only it retained.
     await queue.walk(nodes.toReversed(), (node) => node.detach(this));
     for (const node of nodes) if (!node.idle) await this.#ended(node);
     await queue.idle();
@@ -137,7 +132,7 @@ export class SolverJob<R, C> implements Job<R, C>, Member<R, C> {
 
   /** What was found is saved, whoever found it; and what only this job wanted has stopped. */
   async #ended(node: VertexNode<R, C>): Promise<void> {
-    await node.saved();
+    await node.stores.saved();
     if (node.jobs.size === 0 && !node.wanted) await node.quiet();
   }
 

@@ -3,8 +3,9 @@ import { asKilnError, KilnError } from '../../base/errors.ts';
 import { Random } from '../../base/testing/random.ts';
 import { ContentModel } from './content-model.ts';
 import { ExecutionLog } from './execution-log.ts';
+import { type Surroundings, toVertices } from './model-vertices.ts';
 import { randomCacheSource } from './random-cache-source.ts';
-import { type ModelVertex, randomGraph, type Surroundings, toVertices } from './random-graph.ts';
+import { type ModelVertex, randomGraph } from './random-graph.ts';
 import { type RigJob, SolverRig } from './solver-rig.ts';
 import { VirtualTime } from './virtual-time.ts';
 

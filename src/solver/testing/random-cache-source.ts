@@ -4,7 +4,8 @@ import type { CacheSource } from '../solver.ts';
 import type { ContentModel } from './content-model.ts';
 import type { CountedResult } from './counted-results.ts';
 import { ExecutionLog } from './execution-log.ts';
-import { type ModelVertex, toVertices } from './random-graph.ts';
+import { toVertices } from './model-vertices.ts';
+import type { ModelVertex } from './random-graph.ts';
 import { SolverRig } from './solver-rig.ts';
 import type { VirtualTime } from './virtual-time.ts';
 

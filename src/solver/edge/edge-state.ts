@@ -1,5 +1,5 @@
-import type { KilnError } from '../base/errors.ts';
-import type { EdgeNode } from './edge-node.ts';
+import type { EdgeOutcome } from '../graph/node-ports.ts';
+import type { Following } from './following.ts';
 
 /** The passes over the inputs while an edge looks for itself in caches, cheapest first. */
 export type Phase = 'definition' | 'imported' | 'content';
@@ -28,17 +28,5 @@ export type EdgeState<R, C> =
   /** Does what others would have to do, too, and takes a last look at what was saved meanwhile. */
   | { readonly kind: 'claimed' }
   | { readonly kind: 'executing' }
-  | { readonly kind: 'following'; readonly leader: EdgeNode<R, C>; readonly waiter: Waiter }
-  | { readonly kind: 'done'; readonly result: R; readonly cached: boolean }
-  | { readonly kind: 'failed'; readonly error: KilnError };
-
-/** One call to a store, which never fails: trouble is a warning and a miss. */
-export interface StoreCall {
-  readonly purpose: 'looking up keys' | 'looking up results' | 'loading';
-  run(): Promise<void>;
-}
-
-/** Whoever waits for an edge to reach a level. Told once: when it has, or when the edge has failed. */
-export interface Waiter {
-  woken(): void;
-}
+  | { readonly kind: 'following'; readonly following: Following<R, C> }
+  | EdgeOutcome<R>;

@@ -1,18 +1,21 @@
-import { KilnError } from '../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { Environment } from '../graph/environment.ts';
+import { type Level, level } from '../graph/level.ts';
+import type { EdgeOutcome, EdgePort, VertexPort } from '../graph/node-ports.ts';
+import type { Runnable } from '../graph/run-queue.ts';
+import type { Waiter } from '../graph/waiter.ts';
+import type { CacheMap } from '../solver.ts';
+import { withoutVertex } from '../vertex/vertex-error.ts';
 import { EdgeInput } from './edge-input.ts';
 import { EdgeKeys } from './edge-keys.ts';
-import type { EdgeState, Phase, StoreCall, Waiter } from './edge-state.ts';
+import type { EdgeState, Phase } from './edge-state.ts';
 import { EdgeWaiters } from './edge-waiters.ts';
-import type { Environment } from './environment.ts';
+import { Following } from './following.ts';
 import { InputPass } from './input-pass.ts';
 import { KeyLookup } from './key-lookup.ts';
-import { type Level, level } from './level.ts';
 import { type Loaded, ResultSearch } from './result-search.ts';
-import type { Runnable } from './run-queue.ts';
 import { showAncestorsCached } from './show-ancestors-cached.ts';
-import type { CacheMap } from './solver.ts';
-import { withoutVertex } from './vertex-error.ts';
-import type { VertexNode } from './vertex-node.ts';
+import type { StoreCall } from './store-call.ts';
 
 /** An edge with more inputs takes a turn of the queue for each of its moves, which are long. */
 const fewInputs = 256;
@@ -27,14 +30,14 @@ interface Mapped<R, C> {
  * One output of a vertex: finds its keys and its result, as far as somebody waits for them (see `EdgeState`). All
  * movement happens in `advance`, called by the run queue; everything else takes a note and enqueues.
  */
-export class EdgeNode<R, C> implements Runnable {
+export class EdgeNode<R, C> implements EdgePort<R, C>, Runnable {
   queued = false;
-  readonly vertex: VertexNode<R, C>;
+  readonly vertex: VertexPort<R, C>;
   readonly index: number;
   readonly keys: EdgeKeys<R, C>;
   readonly #environment: Environment<R, C>;
   readonly #waiters = new EdgeWaiters();
-  readonly #search: ResultSearch<R, C>;
+  readonly #search: ResultSearch<R>;
   #state: EdgeState<R, C> = { kind: 'unmapped' };
   #reached: Level = level.none;
   #mapped: Mapped<R, C> | undefined;
@@ -42,16 +45,21 @@ export class EdgeNode<R, C> implements Runnable {
   /** Asks nothing of its inputs, since nobody waits for it. */
   #suspended = false;
 
-  constructor(vertex: VertexNode<R, C>, index: number, environment: Environment<R, C>) {
+  constructor(vertex: VertexPort<R, C>, index: number, environment: Environment<R, C>) {
     this.vertex = vertex;
     this.index = index;
     this.keys = new EdgeKeys(vertex, index);
     this.#environment = environment;
-    this.#search = new ResultSearch(environment, vertex, this.keys.current, (found) => this.#loaded(found));
+    this.#search = new ResultSearch(vertex.stores, this.keys.current, (found) => this.#loaded(found));
   }
 
   get state(): EdgeState<R, C> {
     return this.#state;
+  }
+
+  get outcome(): EdgeOutcome<R> | undefined {
+    const state = this.#state;
+    return state.kind === 'done' || state.kind === 'failed' ? state : undefined;
   }
 
   get reached(): Level {
@@ -73,7 +81,6 @@ export class EdgeNode<R, C> implements Runnable {
 
   // Who waits for it
 
-  /** `waiter` is told when the edge has reached `wanted`, or has failed. Asking again replaces what was asked. */
   want(waiter: Waiter, wanted: Level): void {
     if (this.#state.kind === 'failed' || this.#reached >= wanted) {
       waiter.woken();
@@ -144,7 +151,7 @@ export class EdgeNode<R, C> implements Runnable {
     this.wake();
   }
 
-  /** Answers whether to go on at once, rather than wait until woken; so does all that follows. */
+  /** Returns whether to go on at once, rather than wait until woken; so do the methods that it calls. */
   #move(): boolean {
     const state = this.#state;
     switch (state.kind) {
@@ -166,7 +173,7 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   #suspend(): void {
-    if (!this.#suspended && this.#state.kind !== 'done' && this.#state.kind !== 'failed') {
+    if (!this.#suspended && !this.outcome) {
       this.#suspended = true;
       this.#withdraw();
     }
@@ -179,10 +186,7 @@ export class EdgeNode<R, C> implements Runnable {
     if (state.kind === 'claimed') this.#state = { kind: 'gathering' };
     if (state.kind === 'following') {
       this.#state = { kind: 'gathering' };
-      state.leader.unwant(state.waiter);
-      this.vertex.outlasts(state.leader.vertex);
-      state.leader.vertex.unfollow(this.vertex);
-      this.vertex.progress.stopped();
+      state.following.leave();
     }
   }
 
@@ -216,7 +220,7 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   get #mayHit(): boolean {
-    return !this.vertex.vertex.ignoreCache;
+    return !this.vertex.definition.ignoreCache;
   }
 
   // Looking for itself in caches
@@ -237,7 +241,7 @@ export class EdgeNode<R, C> implements Runnable {
     const inputs = this.vertex.inputs.map(
       (source, position) => new EdgeInput(this, position, source, map.inputs[position]!),
     );
-    const lookup = new KeyLookup(this.#environment, this.vertex, inputs);
+    const lookup = new KeyLookup(this.vertex.stores, inputs);
     this.#mapped = { lookup, pass: new InputPass(inputs, lookup) };
     this.keys.mapped(inputs);
   }
@@ -257,7 +261,7 @@ export class EdgeNode<R, C> implements Runnable {
       case 'definition':
       case 'imported': {
         this.#reach(level[phase]);
-        const imports = phase === 'definition' && this.vertex.cacheSources().length > 0;
+        const imports = phase === 'definition' && this.vertex.stores.imported().length > 0;
         if (!this.#waiters.none) this.#enter(imports ? 'imported' : 'content');
         return true;
       }
@@ -285,8 +289,8 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   #loaded({ result, record, own }: Loaded<R>): void {
-    if (this.#state.kind === 'done' || this.#state.kind === 'failed') {
-      this.vertex.release(result);
+    if (this.outcome) {
+      this.vertex.releaseResult(result);
       return;
     }
     this.keys.identify();
@@ -329,7 +333,7 @@ export class EdgeNode<R, C> implements Runnable {
     const { observer } = this.#environment;
     if (observer && !this.vertex.executing)
       observer.executing({
-        vertex: this.vertex.vertex.digest,
+        vertex: this.vertex.definition.digest,
         jobs: this.#jobIds(),
         operation: this.vertex.cacheMap!.digest,
         output: this.index,
@@ -341,8 +345,8 @@ export class EdgeNode<R, C> implements Runnable {
     this.#state = { kind: 'executing' };
     this.vertex.execute(
       this.inputs.map(({ source }) => {
-        if (source.state.kind === 'done') return source.state.result;
-        throw new KilnError('internal', `input ${source.vertex.vertex.name} has no result`);
+        if (source.outcome?.kind === 'done') return source.outcome.result;
+        throw new KilnError('internal', `input ${source.vertex.definition.name} has no result`);
       }),
     );
   }
@@ -354,7 +358,7 @@ export class EdgeNode<R, C> implements Runnable {
   /** The vertex was executed, for this edge or for another. Takes over `result`. */
   executed(result: R): void {
     if (this.#state.kind === 'done') {
-      this.vertex.release(result);
+      this.vertex.releaseResult(result);
       return;
     }
     this.#learn(this.vertex.cacheMap!);
@@ -375,31 +379,24 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   /** The same work, found equal by content, is done elsewhere: its result is this one's too. */
-  #follow(leader: EdgeNode<R, C>): void {
-    const waiter: Waiter = { woken: () => this.#led(leader) };
-    this.#state = { kind: 'following', leader, waiter };
-    if (leader.state.kind !== 'done') this.vertex.progress.started();
-    leader.vertex.follow(this.vertex);
-    leader.want(waiter, level.result);
+  #follow(leader: EdgePort<R, C>): void {
+    const following = new Following(this.vertex, leader, () => this.#led());
+    this.#state = { kind: 'following', following };
+    following.begin();
   }
 
-  #led(leader: EdgeNode<R, C>): void {
+  #led(): void {
     if (this.#state.kind !== 'following') return;
+    const { following } = this.#state;
+    const { outcome, keys, vertex } = following.leader;
     this.#state = { kind: 'gathering' };
-    const { state } = leader;
-    if (state.kind === 'done') {
-      const result = this.#environment.traits.clone(state.result);
-      this.keys.add(leader.keys.current);
-      this.vertex.sharesSavesOf(leader.vertex);
-      // What came to be while this edge waited was done for it, too.
-      const { progress } = this.vertex;
-      const cached = state.cached || progress.kind !== 'running';
-      if (progress.kind === 'running') progress.completed({ cached });
-      else progress.cached();
-      this.#settle(result, cached);
+    if (outcome?.kind === 'done') {
+      const result = this.#environment.traits.clone(outcome.result);
+      this.keys.add(keys.current);
+      this.#settle(result, following.complete(outcome.cached));
     }
-    leader.vertex.unfollow(this.vertex);
-    if (state.kind === 'failed') this.vertex.fail(withoutVertex(state.error, leader.vertex.vertex.digest));
+    following.end();
+    if (outcome?.kind === 'failed') this.vertex.fail(withoutVertex(outcome.error, vertex.definition.digest));
     this.wake();
   }
 
@@ -412,7 +409,7 @@ export class EdgeNode<R, C> implements Runnable {
   }
 
   fail(error: KilnError): void {
-    if (this.#state.kind === 'done' || this.#state.kind === 'failed') return;
+    if (this.outcome) return;
     this.#withdraw();
     this.#state = { kind: 'failed', error };
     this.#tell(level.result);
@@ -427,7 +424,7 @@ export class EdgeNode<R, C> implements Runnable {
 
   dispose(): void {
     if (this.#state.kind !== 'done') return;
-    this.vertex.release(this.#state.result);
+    this.vertex.releaseResult(this.#state.result);
     this.#state = { kind: 'unmapped' };
   }
 }

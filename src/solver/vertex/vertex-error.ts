@@ -1,5 +1,5 @@
-import type { Digest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
 
 /** Says which vertex failed. An error that names one already (from a build inside the vertex) keeps it. */
 export function withVertex(error: KilnError, vertex: Digest): KilnError {

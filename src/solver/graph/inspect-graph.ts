@@ -1,7 +1,7 @@
-import type { EdgeNode } from './edge-node.ts';
+import type { EdgeNode } from '../edge/edge-node.ts';
+import type { VertexInspection } from '../solver.ts';
+import type { VertexNode } from '../vertex/vertex-node.ts';
 import { level, levelNames } from './level.ts';
-import type { VertexInspection } from './solver.ts';
-import type { VertexNode } from './vertex-node.ts';
 
 /** Every vertex that somebody waits for, with what it waits for itself. */
 export function inspectGraph<R, C>(nodes: Iterable<VertexNode<R, C>>): VertexInspection[] {
@@ -12,8 +12,8 @@ export function inspectGraph<R, C>(nodes: Iterable<VertexNode<R, C>>): VertexIns
     const waitsFor = new Set(node.describeCalls());
     for (const edge of edges) for (const awaited of awaitedBy(edge)) waitsFor.add(awaited);
     inspections.push({
-      digest: node.vertex.digest,
-      name: node.vertex.name,
+      digest: node.definition.digest,
+      name: node.definition.name,
       jobs: [...node.jobs].map((job) => job.id),
       state: edges.map((edge) => `output ${edge.index}: ${stateText(edge)}`).join(', '),
       waitsFor: [...waitsFor],
@@ -28,7 +28,7 @@ function stateText<R, C>(edge: EdgeNode<R, C>): string {
     case 'matching':
       return `matching by ${state.phase}`;
     case 'following':
-      return `following ${state.leader.vertex.vertex.name}`;
+      return `following ${state.following.leader.vertex.definition.name}`;
     case 'unmapped':
     case 'gathering':
     case 'claimed':
@@ -42,8 +42,9 @@ function stateText<R, C>(edge: EdgeNode<R, C>): string {
 function awaitedBy<R, C>(edge: EdgeNode<R, C>): string[] {
   const awaited: string[] = [];
   if (edge.call) awaited.push(edge.call.purpose);
-  if (edge.state.kind === 'following') awaited.push(`the result of ${edge.state.leader.vertex.vertex.name}`);
+  if (edge.state.kind === 'following')
+    awaited.push(`the result of ${edge.state.following.leader.vertex.definition.name}`);
   for (const { asked, source } of edge.inputs)
-    if (asked !== level.none) awaited.push(`${levelNames[asked]} of ${source.vertex.vertex.name}`);
+    if (asked !== level.none) awaited.push(`${levelNames[asked]} of ${source.vertex.definition.name}`);
   return awaited;
 }

@@ -1,16 +1,16 @@
 import { deferred } from '../base/async/lifetime.ts';
-import type { EdgeNode } from './edge-node.ts';
-import type { Waiter } from './edge-state.ts';
-import { level } from './level.ts';
+import { level } from './graph/level.ts';
+import type { EdgePort } from './graph/node-ports.ts';
+import type { Waiter } from './graph/waiter.ts';
 import type { ResultTraits, Solved } from './solver.ts';
 
 /** One call of `Job.build` that has not been answered. */
-export class BuildRequest<R, C> implements Waiter {
-  readonly #edge: EdgeNode<R, C>;
+export class EdgeRequest<R, C> implements Waiter {
+  readonly #edge: EdgePort<R, C>;
   readonly #traits: ResultTraits<R>;
   readonly #answer = deferred<Solved<R>>();
 
-  constructor(edge: EdgeNode<R, C>, traits: ResultTraits<R>) {
+  constructor(edge: EdgePort<R, C>, traits: ResultTraits<R>) {
     this.#edge = edge;
     this.#traits = traits;
   }
@@ -26,14 +26,14 @@ export class BuildRequest<R, C> implements Waiter {
   }
 
   woken(): void {
-    const { state, keys } = this.#edge;
-    if (state.kind === 'done') {
+    const { outcome, keys } = this.#edge;
+    if (outcome?.kind === 'done') {
       try {
-        const result = this.#traits.clone(state.result);
-        this.#answer.resolve({ result, keys: [...keys.current, ...keys.forced], cached: state.cached });
+        const result = this.#traits.clone(outcome.result);
+        this.#answer.resolve({ result, keys: [...keys.current, ...keys.forced], cached: outcome.cached });
       } catch (error) {
         this.#answer.reject(error);
       }
-    } else if (state.kind === 'failed') this.#answer.reject(state.error);
+    } else if (outcome?.kind === 'failed') this.#answer.reject(outcome.error);
   }
 }

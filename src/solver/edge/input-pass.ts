@@ -1,7 +1,8 @@
-import type { KilnError } from '../base/errors.ts';
+import type { KilnError } from '../../base/errors.ts';
 import type { EdgeInput } from './edge-input.ts';
-import type { Phase, StoreCall } from './edge-state.ts';
+import type { Phase } from './edge-state.ts';
 import type { KeyLookup } from './key-lookup.ts';
+import type { StoreCall } from './store-call.ts';
 
 /** What came of the inputs that had news. */
 export type News =
@@ -57,8 +58,10 @@ export class InputPass<R, C> {
   takeNews(looksUp: boolean): News {
     while (this.#changed.length > 0) {
       const changed = this.#changed;
-      for (const { source } of changed)
-        if (source.state.kind === 'failed') return { kind: 'failure', error: source.state.error };
+      for (const {
+        source: { outcome },
+      } of changed)
+        if (outcome?.kind === 'failed') return { kind: 'failure', error: outcome.error };
       const call = looksUp ? this.#lookup.of(changed) : undefined;
       if (call) return { kind: 'look-up', call };
       this.#changed = [];

@@ -1,8 +1,9 @@
-import type { EdgeNode } from './edge-node.ts';
-import type { Phase, Waiter } from './edge-state.ts';
-import type { KeyId, KeyLink } from './key-store.ts';
-import { type Level, level } from './level.ts';
-import type { CacheInput, InputAccount } from './solver.ts';
+import { type Level, level } from '../graph/level.ts';
+import type { EdgePort, VertexPort } from '../graph/node-ports.ts';
+import type { Waiter } from '../graph/waiter.ts';
+import type { KeyId, KeyLink } from '../key-store.ts';
+import type { CacheInput, InputAccount } from '../solver.ts';
+import type { Phase } from './edge-state.ts';
 
 /** How far the ids of an input were looked up in one kind of store. */
 export interface LookedUp {
@@ -10,11 +11,19 @@ export interface LookedUp {
   content: boolean;
 }
 
+/** The edge that an input is one of. */
+export interface InputOwner<R, C> {
+  readonly vertex: VertexPort<R, C>;
+  readonly index: number;
+  /** More may be known of the input than before. */
+  inputChanged(input: EdgeInput<R, C>): void;
+}
+
 /** What an edge knows about one of its inputs, and what it asks of it. */
 export class EdgeInput<R, C> implements Waiter {
-  readonly owner: EdgeNode<R, C>;
+  readonly owner: InputOwner<R, C>;
   readonly position: number;
-  readonly source: EdgeNode<R, C>;
+  readonly source: EdgePort<R, C>;
   readonly cache: CacheInput<R, C>;
   /** The targets of every id that was looked up. */
   readonly answers = new Map<KeyId, readonly KeyId[]>();
@@ -28,7 +37,7 @@ export class EdgeInput<R, C> implements Waiter {
   #pursued = false;
   #asked: Level = level.none;
 
-  constructor(owner: EdgeNode<R, C>, position: number, source: EdgeNode<R, C>, cache: CacheInput<R, C>) {
+  constructor(owner: InputOwner<R, C>, position: number, source: EdgePort<R, C>, cache: CacheInput<R, C>) {
     this.owner = owner;
     this.position = position;
     this.source = source;
@@ -100,8 +109,8 @@ export class EdgeInput<R, C> implements Waiter {
   #mustDigest(): boolean {
     if (!this.#lacksContentKey) return false;
     if (this.#mustWait(level.result)) return true;
-    const { state } = this.source;
-    if (state.kind === 'done') this.owner.vertex.requestContentKey(this.position, state.result);
+    const { outcome } = this.source;
+    if (outcome?.kind === 'done') this.owner.vertex.requestContentKey(this.position, outcome.result);
     return true;
   }
 
@@ -155,7 +164,7 @@ export class EdgeInput<R, C> implements Waiter {
 
   account(): InputAccount {
     return {
-      vertex: this.source.vertex.vertex.digest,
+      vertex: this.source.vertex.definition.digest,
       output: this.source.index,
       selector: this.cache.selector,
       keys: [...this.#definitionKeys],

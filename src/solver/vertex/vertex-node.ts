@@ -1,12 +1,15 @@
-import type { Digest } from '../base/digest.ts';
-import { asKilnError, KilnError } from '../base/errors.ts';
-import { contentKey } from './cache-key.ts';
-import { EdgeNode } from './edge-node.ts';
-import type { Environment, Member } from './environment.ts';
-import type { KeyChange, KeyId } from './key-store.ts';
+import type { Digest } from '../../base/digest.ts';
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import { contentKey } from '../cache-key.ts';
+import { EdgeNode } from '../edge/edge-node.ts';
+import type { AttachedJob } from '../graph/attached-job.ts';
+import type { Environment } from '../graph/environment.ts';
+import type { EdgePort, VertexPort } from '../graph/node-ports.ts';
+import type { Runnable } from '../graph/run-queue.ts';
+import type { KeyId } from '../key-store.ts';
+import type { CacheMap, CacheSource, OperationContext, Vertex } from '../solver.ts';
+import { CacheStores } from './cache-stores.ts';
 import { OperationCall } from './operation-call.ts';
-import type { Runnable } from './run-queue.ts';
-import type { CacheMap, CacheSource, OperationContext, Vertex } from './solver.ts';
 import { UnderWay } from './under-way.ts';
 import { withVertex } from './vertex-error.ts';
 import { VertexProgress } from './vertex-progress.ts';
@@ -22,59 +25,73 @@ type Content =
 
 type Execution = 'idle' | 'waiting for a slot' | 'running';
 
+export interface VertexNodeOptions<R, C> {
+  /** Names the node in the graph. */
+  readonly graphKey: string;
+  readonly definition: Vertex<R, C>;
+  readonly inputs: readonly EdgePort<R, C>[];
+  readonly environment: Environment<R, C>;
+  /** Takes the node out of the graph. */
+  readonly onLeave: () => void;
+}
+
 /**
  * A vertex that some job needs: what all its outputs and all jobs share. It calls the operation, at most once at a
  * time for each purpose, and lives in the graph while a job or a consumer has it, somebody waits for it, or a call
  * has not ended.
  */
-export class VertexNode<R, C> implements Runnable {
+export class VertexNode<R, C> implements VertexPort<R, C>, Runnable {
   queued = false;
   readonly graphKey: string;
-  readonly vertex: Vertex<R, C>;
-  readonly inputs: readonly EdgeNode<R, C>[];
+  readonly definition: Vertex<R, C>;
+  readonly inputs: readonly EdgePort<R, C>[];
   readonly progress: VertexProgress;
-  readonly jobs = new Set<Member<R, C>>();
+  readonly stores: CacheStores<R>;
+  readonly jobs = new Set<AttachedJob<R, C>>();
   readonly #environment: Environment<R, C>;
+  readonly #onLeave: () => void;
   readonly #edges: EdgeNode<R, C>[] = [];
   readonly #content: (Content | undefined)[] = [];
   readonly #calls = new Set<OperationCall<C>>();
-  readonly #followers = new Set<VertexNode<R, C>>();
+  readonly #followers = new Set<VertexPort<R, C>>();
   /** All calls, to the operation and to stores. */
   readonly #underWay = new UnderWay();
-  /** What is being saved of it, by itself or by one that it followed. */
-  readonly #saves = new UnderWay();
   #mapping: Mapping<R, C> = { kind: 'unknown' };
   #execution: Execution = 'idle';
   #failure: KilnError | undefined;
   /** Edges that somebody waits for. */
   #wantedEdges = 0;
   /** Consumers and followers that need this node to stay. */
-  #holders = 0;
+  #retained = 0;
   #departures = 0;
   /** The key under which this vertex is in `leaders`. */
   #leadership: KeyId | undefined;
-  #lastJob: Member<R, C> | undefined;
+  #lastJob: AttachedJob<R, C> | undefined;
   #left = false;
 
-  constructor(
-    graphKey: string,
-    vertex: Vertex<R, C>,
-    inputs: readonly EdgeNode<R, C>[],
-    environment: Environment<R, C>,
-  ) {
+  constructor({ graphKey, definition, inputs, environment, onLeave }: VertexNodeOptions<R, C>) {
     this.graphKey = graphKey;
-    this.vertex = vertex;
+    this.definition = definition;
     this.inputs = inputs;
     this.#environment = environment;
+    this.#onLeave = onLeave;
     this.progress = new VertexProgress(
       {
-        digest: vertex.digest,
-        inputs: vertex.inputs.map((input) => input.vertex.digest),
-        group: vertex.group,
+        digest: definition.digest,
+        inputs: definition.inputs.map((input) => input.vertex.digest),
+        group: definition.group,
       },
       environment.now,
     );
-    for (const input of inputs) input.vertex.hold();
+    this.stores = new CacheStores({
+      keyStore: environment.keyStore,
+      results: environment.results,
+      imported: () => this.#importedCaches(),
+      progress: this.progress,
+      underWay: this.#underWay,
+      onEnded: () => this.#leaveIfUnneeded(),
+    });
+    for (const input of inputs) input.vertex.retain();
   }
 
   edge(index: number): EdgeNode<R, C> {
@@ -92,7 +109,7 @@ export class VertexNode<R, C> implements Runnable {
   // Who needs it
 
   /** A job that comes after a failure tries again. `name`: what the job calls the vertex. */
-  attach(job: Member<R, C>, name: string): void {
+  attach(job: AttachedJob<R, C>, name: string): void {
     if (this.jobs.has(job)) return;
     this.jobs.add(job);
     this.#failure = undefined;
@@ -100,7 +117,7 @@ export class VertexNode<R, C> implements Runnable {
     this.progress.join(job.events, name);
   }
 
-  detach(job: Member<R, C>): void {
+  detach(job: AttachedJob<R, C>): void {
     if (!this.jobs.delete(job)) return;
     this.#departures++;
     this.#lastJob = job;
@@ -108,12 +125,12 @@ export class VertexNode<R, C> implements Runnable {
     this.#leaveIfUnneeded();
   }
 
-  hold(): void {
-    this.#holders++;
+  retain(): void {
+    this.#retained++;
   }
 
-  letGo(): void {
-    this.#holders--;
+  release(): void {
+    this.#retained--;
     this.#leaveIfUnneeded();
   }
 
@@ -129,7 +146,6 @@ export class VertexNode<R, C> implements Runnable {
     return this.#wantedEdges > 0;
   }
 
-  /** Ends the calls when nobody waits for any edge. */
   abortIfUnwanted(): void {
     if (!this.wanted) for (const call of this.#calls) call.abort();
     this.#leaveIfUnneeded();
@@ -137,17 +153,11 @@ export class VertexNode<R, C> implements Runnable {
 
   /** Nothing is under way, and nothing is left to be saved. */
   get idle(): boolean {
-    return this.#underWay.none && this.#saves.none;
+    return this.#underWay.none && !this.stores.saving;
   }
 
-  /** Waits for the calls that are under way now. */
   quiet(): Promise<void> {
     return this.#underWay.settled();
-  }
-
-  /** Waits until what was found so far is saved. */
-  saved(): Promise<void> {
-    return this.#saves.settled();
   }
 
   #leaveIfUnneeded(): void {
@@ -155,31 +165,30 @@ export class VertexNode<R, C> implements Runnable {
   }
 
   get #unneeded(): boolean {
-    return !this.#left && this.jobs.size === 0 && this.#holders === 0 && !this.wanted && this.#underWay.none;
+    return !this.#left && this.jobs.size === 0 && this.#retained === 0 && !this.wanted && this.#underWay.none;
   }
 
-  /** Leaves the graph if it is still unneeded, lets go of its inputs, and releases the results. */
+  /** Leaves the graph if it is still unneeded: releases its inputs and its results. */
   advance(): void {
     if (!this.#unneeded) return;
     this.#left = true;
-    const { nodes } = this.#environment;
-    if (nodes.get(this.graphKey) === this) nodes.delete(this.graphKey);
+    this.#onLeave();
     this.#surrender();
     for (const edge of this.#edges) edge.dispose();
-    for (const input of this.inputs) input.vertex.letGo();
+    for (const input of this.inputs) input.vertex.release();
   }
 
-  follow(follower: VertexNode<R, C>): void {
-    this.hold();
+  addFollower(follower: VertexPort<R, C>): void {
+    this.retain();
     this.#followers.add(follower);
     // One that finds the result here already has nothing to say.
     if (follower.progress.kind === 'running') this.progress.mirrorTo(follower.progress);
   }
 
-  unfollow(follower: VertexNode<R, C>): void {
+  removeFollower(follower: VertexPort<R, C>): void {
     this.#followers.delete(follower);
     this.progress.unmirror(follower.progress);
-    this.letGo();
+    this.release();
   }
 
   #contexts(): readonly C[] {
@@ -191,7 +200,7 @@ export class VertexNode<R, C> implements Runnable {
     return contexts;
   }
 
-  cacheSources(): readonly CacheSource<R>[] {
+  #importedCaches(): readonly CacheSource<R>[] {
     let sources: Set<CacheSource<R>> | undefined;
     for (const job of this.jobs)
       for (const source of job.cacheSources) {
@@ -207,7 +216,6 @@ export class VertexNode<R, C> implements Runnable {
     return this.#mapping.kind === 'known' ? this.#mapping.map : undefined;
   }
 
-  /** Wakes all edges when the cache map is known. */
   requestCacheMap(): void {
     if (this.#mapping.kind !== 'unknown') return;
     this.#mapping = { kind: 'asking' };
@@ -216,11 +224,11 @@ export class VertexNode<R, C> implements Runnable {
     this.#call({
       work: async (call) => {
         if (shown) this.progress.started();
-        const map = await this.vertex.operation.cacheMap(call);
+        const map = await this.definition.operation.cacheMap(call);
         if (map.inputs.length !== this.inputs.length) {
           throw new KilnError(
             'internal',
-            `the operation of ${this.vertex.name} describes ${map.inputs.length} cache inputs, the vertex has ${this.inputs.length}`,
+            `the operation of ${this.definition.name} describes ${map.inputs.length} cache inputs, the vertex has ${this.inputs.length}`,
           );
         }
         return map;
@@ -240,7 +248,6 @@ export class VertexNode<R, C> implements Runnable {
     return content?.kind === 'known' ? content : undefined;
   }
 
-  /** Wakes all edges when the digest of what is read of input `position`, whose result is there, is known. */
   requestContentKey(position: number, input: R): void {
     const compute = this.cacheMap?.inputs[position]?.contentKey;
     if (!compute || this.#content[position]) return;
@@ -262,7 +269,6 @@ export class VertexNode<R, C> implements Runnable {
     return this.#execution !== 'idle';
   }
 
-  /** From now on, equal work elsewhere may wait for the result of this vertex. */
   lead(work: KeyId): void {
     this.#surrender();
     this.#leadership = work;
@@ -276,16 +282,14 @@ export class VertexNode<R, C> implements Runnable {
     this.#leadership = undefined;
   }
 
-  /** Whether output `index` is there, or will be, since somebody waits for what this vertex has claimed. */
   canLead(index: number): boolean {
-    return this.wanted || this.edge(index).state.kind === 'done';
+    return this.wanted || this.edge(index).outcome?.kind === 'done';
   }
 
-  /** Runs the operation unless it runs already; every edge is settled by it. `inputs` belong to nodes that this one holds. */
   execute(inputs: readonly R[]): void {
     if (this.executing) return;
     const { slots } = this.#environment;
-    const bypassesSlots = this.vertex.operation.bypassesSlots === true || !slots;
+    const bypassesSlots = this.definition.operation.bypassesSlots === true || !slots;
     this.#execution = bypassesSlots ? 'running' : 'waiting for a slot';
     this.#call({
       work: async (call) => {
@@ -293,7 +297,7 @@ export class VertexNode<R, C> implements Runnable {
         try {
           this.#execution = 'running';
           this.progress.started();
-          return await this.vertex.operation.execute(call, inputs);
+          return await this.definition.operation.execute(call, inputs);
         } finally {
           permit?.[Symbol.dispose]();
         }
@@ -312,7 +316,7 @@ export class VertexNode<R, C> implements Runnable {
 
   #settle(results: readonly R[]): void {
     if (this.#failure) {
-      for (const result of results) this.release(result);
+      for (const result of results) this.releaseResult(result);
       return;
     }
     this.progress.completed();
@@ -323,18 +327,17 @@ export class VertexNode<R, C> implements Runnable {
         this.#failed(
           new KilnError(
             'internal',
-            `${this.vertex.name} has ${results.length} outputs, but output ${edge.index} was asked for`,
+            `${this.definition.name} has ${results.length} outputs, but output ${edge.index} was asked for`,
           ),
         ),
       );
     }
   }
 
-  release(result: R): void {
+  releaseResult(result: R): void {
     this.#environment.releases.track(this.#environment.traits.release(result));
   }
 
-  /** Fails every edge of the vertex, for every job that is here now. */
   fail(cause: unknown): void {
     if (this.#failure) return;
     const error = this.#failed(asKilnError(cause));
@@ -345,43 +348,15 @@ export class VertexNode<R, C> implements Runnable {
   }
 
   #failed(error: KilnError): KilnError {
-    return withVertex(error, this.vertex.digest);
+    return withVertex(error, this.definition.digest);
   }
 
-  /** Saves in the background; trouble becomes a warning, as the result itself is good. */
-  async save(change: KeyChange): Promise<void> {
-    using _saving = this.#saves.begin();
-    await this.storeCall('saving cache keys', () => this.#environment.keyStore.commit(change));
-  }
-
-  /** Counts what `leader`, whose result this vertex took, is saving as its own. */
-  async sharesSavesOf(leader: VertexNode<R, C>): Promise<void> {
-    using _saving = this.#saves.begin();
-    await leader.saved();
-  }
-
-  /** This vertex followed `leader`, and has stopped: so has, before it leaves, what `leader` runs for nobody else. */
-  async outlasts(leader: VertexNode<R, C>): Promise<void> {
+  async outlast(leader: VertexPort<R, C>): Promise<void> {
     if (leader.wanted) return;
     const stopping = this.#underWay.begin();
     await leader.quiet();
     stopping[Symbol.dispose]();
     this.#leaveIfUnneeded();
-  }
-
-  /** Runs a call to a store. One that fails answers undefined and leaves a warning. */
-  async storeCall<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    const call = this.#underWay.begin();
-    try {
-      return await work();
-    } catch (error) {
-      const { message } = asKilnError(error);
-      this.progress.warn({ level: 1, short: `${what} failed: ${message}` });
-      return undefined;
-    } finally {
-      call[Symbol.dispose]();
-      this.#leaveIfUnneeded();
-    }
   }
 
   async #call<T>(steps: {

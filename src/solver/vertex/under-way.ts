@@ -1,4 +1,4 @@
-import { type Deferred, deferred } from '../base/async/lifetime.ts';
+import { type Deferred, deferred } from '../../base/async/lifetime.ts';
 
 /** Work that has begun and not ended. */
 export class UnderWay {

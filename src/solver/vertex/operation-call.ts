@@ -1,6 +1,6 @@
-import { KilnError } from '../base/errors.ts';
-import type { ProgressWriter } from '../base/progress.ts';
-import type { OperationContext } from './solver.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { ProgressWriter } from '../../base/progress.ts';
+import type { OperationContext } from '../solver.ts';
 import { canceledText } from './vertex-progress.ts';
 
 interface Wait extends Disposable {

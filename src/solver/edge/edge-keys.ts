@@ -1,7 +1,7 @@
-import { derivedKey, rootKey } from './cache-key.ts';
+import { derivedKey, rootKey } from '../cache-key.ts';
+import type { VertexPort } from '../graph/node-ports.ts';
+import type { KeyChange, KeyId, KeyLink, KeyResult } from '../key-store.ts';
 import type { EdgeInput } from './edge-input.ts';
-import type { KeyChange, KeyId, KeyLink, KeyResult } from './key-store.ts';
-import type { VertexNode } from './vertex-node.ts';
 
 /** In place of an output: the execution, which gives all outputs. */
 const wholeVertex = -1;
@@ -12,11 +12,11 @@ export class EdgeKeys<R, C> {
   readonly current: KeyId[] = [];
   /** A forced execution was saved under these: good for later builds, but in this one they lead to what is out of date. */
   readonly forced: KeyId[] = [];
-  readonly #vertex: VertexNode<R, C>;
+  readonly #vertex: VertexPort<R, C>;
   readonly #index: number;
   #inputs: readonly EdgeInput<R, C>[] = [];
 
-  constructor(vertex: VertexNode<R, C>, index: number) {
+  constructor(vertex: VertexPort<R, C>, index: number) {
     this.#vertex = vertex;
     this.#index = index;
   }
@@ -24,13 +24,13 @@ export class EdgeKeys<R, C> {
   /** The cache map is known. A source is identified by it alone. */
   mapped(inputs: readonly EdgeInput<R, C>[]): void {
     this.#inputs = inputs;
-    if (inputs.length === 0 && this.current.length === 0 && !this.#vertex.vertex.ignoreCache)
+    if (inputs.length === 0 && this.current.length === 0 && !this.#vertex.definition.ignoreCache)
       this.current.push(this.derived);
   }
 
   /** An execution would be by force, by its own or an input's `ignoreCache`: definitions identify older results. */
   get byForce(): boolean {
-    return this.#vertex.vertex.ignoreCache || this.#inputs.some((input) => input.unidentified);
+    return this.#vertex.definition.ignoreCache || this.#inputs.some((input) => input.unidentified);
   }
 
   /** The key that the inputs give to this output: equal for all that are found equal by content. */
@@ -61,7 +61,7 @@ export class EdgeKeys<R, C> {
         const answer = input.answers.get(link.from);
         for (const to of added) if (!answer?.includes(to)) links.push({ ...link, to });
       }
-    if (links.length > 0) this.#vertex.save({ links });
+    if (links.length > 0) this.#vertex.stores.save({ links });
   }
 
   /** Its result is there, so that it has a key from now on. */
@@ -77,6 +77,6 @@ export class EdgeKeys<R, C> {
     for (const input of this.#inputs)
       for (const link of input.links()) for (const to of keys) links.push({ ...link, to });
     const results: KeyChange['results'] = result ? keys.map((key) => ({ key, result })) : [];
-    this.#vertex.save({ links, results });
+    this.#vertex.stores.save({ links, results });
   }
 }

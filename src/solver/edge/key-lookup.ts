@@ -1,9 +1,8 @@
+import type { KeyId, KeyLink, KeySource } from '../key-store.ts';
+import type { CacheStores } from '../vertex/cache-stores.ts';
 import type { EdgeInput, LookedUp } from './edge-input.ts';
-import type { StoreCall } from './edge-state.ts';
-import type { Environment } from './environment.ts';
 import { intersection } from './intersection.ts';
-import type { KeyId, KeyLink, KeySource } from './key-store.ts';
-import type { VertexNode } from './vertex-node.ts';
+import type { StoreCall } from './store-call.ts';
 
 /** Links to look up, each of an input. */
 interface Question<R, C> {
@@ -15,15 +14,13 @@ interface Question<R, C> {
 export class KeyLookup<R, C> {
   /** Asks imported caches, too. */
   consultsImports = false;
-  readonly #environment: Environment<R, C>;
-  readonly #vertex: VertexNode<R, C>;
+  readonly #stores: CacheStores<R>;
   readonly #inputs: readonly EdgeInput<R, C>[];
   #unmatched: number;
   #learnt = false;
 
-  constructor(environment: Environment<R, C>, vertex: VertexNode<R, C>, inputs: readonly EdgeInput<R, C>[]) {
-    this.#environment = environment;
-    this.#vertex = vertex;
+  constructor(stores: CacheStores<R>, inputs: readonly EdgeInput<R, C>[]) {
+    this.#stores = stores;
     this.#inputs = inputs;
     this.#unmatched = inputs.length;
   }
@@ -38,10 +35,10 @@ export class KeyLookup<R, C> {
     return {
       purpose: 'looking up keys',
       run: async () => {
-        if (own) await this.#ask(this.#environment.keyStore, 'the cache look-up', own);
+        if (own) await this.#ask(this.#stores.keyStore, 'the cache look-up', own);
         if (!imported) return;
-        const asked = this.#vertex
-          .cacheSources()
+        const asked = this.#stores
+          .imported()
           .map(({ keys, name }) => this.#ask(keys, `the look-up in cache ${name}`, imported));
         await Promise.all(asked);
       },
@@ -70,7 +67,7 @@ export class KeyLookup<R, C> {
   }
 
   async #ask(source: KeySource, what: string, { links, inputs }: Question<R, C>): Promise<void> {
-    const answers = await this.#vertex.storeCall(what, () => source.targets(links));
+    const answers = await this.#stores.call(what, () => source.targets(links));
     for (const [position, targets] of (answers ?? []).entries()) {
       const input = inputs[position]!;
       const { from } = links[position]!;

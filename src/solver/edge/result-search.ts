@@ -1,8 +1,7 @@
-import type { StoreCall } from './edge-state.ts';
-import type { Environment } from './environment.ts';
-import type { KeyId, KeyResult } from './key-store.ts';
-import type { ResultStore } from './solver.ts';
-import type { VertexNode } from './vertex-node.ts';
+import type { KeyId, KeyResult } from '../key-store.ts';
+import type { ResultStore } from '../solver.ts';
+import type { CacheStores } from '../vertex/cache-stores.ts';
+import type { StoreCall } from './store-call.ts';
 
 interface Candidate<R> {
   readonly record: KeyResult;
@@ -20,9 +19,8 @@ export interface Loaded<R> {
 }
 
 /** Looks for a result that an edge's keys have, and loads the first that is still there. */
-export class ResultSearch<R, C> {
-  readonly #environment: Environment<R, C>;
-  readonly #vertex: VertexNode<R, C>;
+export class ResultSearch<R> {
+  readonly #stores: CacheStores<R>;
   readonly #keys: readonly KeyId[];
   readonly #onLoaded: (loaded: Loaded<R>) => void;
   /** How many keys were looked up. */
@@ -31,14 +29,8 @@ export class ResultSearch<R, C> {
   #candidates: Candidate<R>[] = [];
 
   /** `keys`: what the edge is known by; may grow. */
-  constructor(
-    environment: Environment<R, C>,
-    vertex: VertexNode<R, C>,
-    keys: readonly KeyId[],
-    onLoaded: (loaded: Loaded<R>) => void,
-  ) {
-    this.#environment = environment;
-    this.#vertex = vertex;
+  constructor(stores: CacheStores<R>, keys: readonly KeyId[], onLoaded: (loaded: Loaded<R>) => void) {
+    this.#stores = stores;
     this.#keys = keys;
     this.#onLoaded = onLoaded;
   }
@@ -65,16 +57,16 @@ export class ResultSearch<R, C> {
   }
 
   async #lookUp(keys: readonly KeyId[]): Promise<void> {
-    const { keyStore, results } = this.#environment;
-    const records = await this.#vertex.storeCall('the cache look-up', () => keyStore.results(keys));
+    const { keyStore, results } = this.#stores;
+    const records = await this.#stores.call('the cache look-up', () => keyStore.results(keys));
     for (const record of records ?? []) this.#candidates.push({ record, store: results, own: true });
   }
 
   async #lookUpImported(keys: readonly KeyId[]): Promise<void> {
     const found = await Promise.all(
-      this.#vertex.cacheSources().map(async ({ name, keys: source, results: store }) => {
+      this.#stores.imported().map(async ({ name, keys: source, results: store }) => {
         const what = `the look-up in cache ${name}`;
-        const records = await this.#vertex.storeCall(what, () => source.results(keys));
+        const records = await this.#stores.call(what, () => source.results(keys));
         return (records ?? []).map((record) => ({ record, store, own: false }));
       }),
     );
@@ -85,10 +77,10 @@ export class ResultSearch<R, C> {
   async #load(): Promise<void> {
     const { record, store, own } = this.#candidates.shift()!;
     // Handed over within the call, which keeps the vertex in the graph.
-    await this.#vertex.storeCall('loading a cached result', async () => {
+    await this.#stores.call('loading a cached result', async () => {
       const result = await store.load(record.id);
       if (result !== undefined) this.#onLoaded({ result, record, own });
-      else if (own) await this.#environment.keyStore.dropResult(record.id);
+      else if (own) await this.#stores.keyStore.dropResult(record.id);
     });
   }
 }

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers';
-import { deferred } from '../base/async/lifetime.ts';
-import { TimeSlice } from '../base/async/time-slice.ts';
+import { deferred } from '../../base/async/lifetime.ts';
+import { TimeSlice } from '../../base/async/time-slice.ts';
 
 /** Something that can take a step. `queued` belongs to the queue. */
 export interface Runnable {

@@ -1,5 +1,5 @@
-import type { Waiter } from './edge-state.ts';
-import { type Level, level } from './level.ts';
+import { type Level, level } from '../graph/level.ts';
+import type { Waiter } from '../graph/waiter.ts';
 
 /** Who waits for an edge, and for which level. */
 export class EdgeWaiters {
@@ -27,7 +27,7 @@ export class EdgeWaiters {
     return this.#levels.delete(waiter);
   }
 
-  /** Wakes, and lets go of, all that wait for no more than `reached`. */
+  /** Wakes, and forgets, all that wait for no more than `reached`. */
   wake(reached: Level): void {
     for (const [waiter, wanted] of this.#levels) {
       if (wanted > reached) continue;

@@ -1,12 +1,12 @@
-import type { Digest } from '../base/digest.ts';
+import type { Digest } from '../../base/digest.ts';
 import type {
   ProgressGroup,
   ProgressWriter,
   StatusEvent,
   VertexEvent,
   WarningEvent,
-} from '../base/progress.ts';
-import type { SolverEvents } from './solver.ts';
+} from '../../base/progress.ts';
+import type { SolverEvents } from '../solver.ts';
 
 /** What clients recognise as a cancelled, rather than failed, vertex. */
 export const canceledText = 'context canceled';
