@@ -4,11 +4,9 @@
  */
 export const toMend = {
   /** How many files stand in circles, by room. */
-  filesInCircles: {
-  },
+  filesInCircles: {},
   /** How many files a folder has that has too many. */
-  filesInFolder: {
-  },
+  filesInFolder: {},
   /** Names that files of different meaning share. */
   sharedNames: {},
 };

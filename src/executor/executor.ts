@@ -1,3 +1,4 @@
+import type { LinuxResources } from '../base/linux-resources.ts';
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
 import type { DeviceRequest } from './cdi/device-list.ts';
 
@@ -23,15 +24,7 @@ export interface ProcessSpec {
   readonly cgroupParent: string;
   /** Devices of the machine that the process gets; nothing of them stays in the rootfs. */
   readonly devices: readonly DeviceRequest[];
-  readonly resources?: {
-    readonly memory: number;
-    readonly memorySwap: number;
-    readonly cpuShares: number;
-    readonly cpuPeriod: number;
-    readonly cpuQuota: number;
-    readonly cpusetCpus: string;
-    readonly cpusetMems: string;
-  };
+  readonly resources?: LinuxResources;
   readonly validExitCodes: readonly number[];
   readonly removeMountStubsRecursive: boolean;
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { unixPath } from '../base/default-path.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { OutputPipe } from '../linux/output-pipe.ts';
 import { spawnProcess } from '../linux/spawn-process.ts';
@@ -31,7 +32,6 @@ export interface RunContainer {
 }
 
 const unifiedControllers = '/sys/fs/cgroup/unified/cgroup.controllers';
-const standardDirs = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /**
  * `wanted` is a name or an absolute path; without one crun is taken when there is one (it starts a container
@@ -54,7 +54,7 @@ export async function findOciRuntime(wanted?: string): Promise<OciRuntime> {
 }
 
 async function findProgram(name: string): Promise<string | undefined> {
-  const dirs = [...(process.env.PATH ?? '').split(':').filter(path.isAbsolute), ...standardDirs];
+  const dirs = [...(process.env.PATH ?? '').split(':').filter(path.isAbsolute), ...unixPath.split(':')];
   for (const file of name.includes('/') ? [name] : dirs.map((dir) => path.join(dir, name))) {
     try {
       await access(file, constants.X_OK);

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { getuid } from 'node:process';
+import { unixPath } from '../base/default-path.ts';
 import { defaultCapabilities, ownCapabilities } from './capabilities.ts';
 import { applyEdits, type DeviceEdits } from './cdi/apply-edits.ts';
 import type { ContainerUser } from './container-user.ts';
@@ -41,8 +42,6 @@ export interface SeccompOptions {
   /** The same as a BPF program, for a runtime that takes one (crun); the profile is given too, for one that does not. */
   readonly program: Buffer | undefined;
 }
-
-const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const maskedPaths = [
   '/proc/acpi',
@@ -133,7 +132,7 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
 function environment(env: readonly string[], home: string): string[] {
   const has = (name: string) => env.some((entry) => entry.startsWith(`${name}=`));
   const complete = [...env];
-  if (!has('PATH')) complete.push(`PATH=${defaultPath}`);
+  if (!has('PATH')) complete.push(`PATH=${unixPath}`);
   if (!has('HOME')) complete.push(`HOME=${home}`);
   return complete;
 }

@@ -9,6 +9,7 @@
  * them, and `encodeDefinition` makes the bytes that any BuildKit daemon solves.
  */
 
+export type { LinuxResources } from '../base/linux-resources.ts';
 export type { ExecOptions, MountSpec, SecretSpec, SshSpec } from './builder/exec-vertex.ts';
 export type { CopyOptions, CreateOptions } from './builder/file-actions.ts';
 export { FileActions, files } from './builder/file-actions.ts';

@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { Range } from '../base/errors.ts';
+import type { LinuxResources } from '../base/linux-resources.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ProgressGroup } from '../base/progress.ts';
 
@@ -226,17 +227,6 @@ export interface OpMetadata {
   readonly caps: Readonly<Record<string, boolean>>;
   readonly progressGroup?: ProgressGroup;
   readonly resources?: LinuxResources;
-}
-
-/** cgroup limits of one step. `memory` and `memorySwap` in bytes, periods and quotas in microseconds; 0 or empty: no limit. */
-export interface LinuxResources {
-  readonly memory: number;
-  readonly memorySwap: number;
-  readonly cpuShares: number;
-  readonly cpuPeriod: number;
-  readonly cpuQuota: number;
-  readonly cpusetCpus: string;
-  readonly cpusetMems: string;
 }
 
 /** Where the vertices of a definition were written. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path/posix';
-import { ownValue } from '../../base/own-value.ts';
+import { unixPath, windowsPath } from '../../base/default-path.ts';
 import { normalizePlatform, type Platform } from '../../base/platform.ts';
 import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
 import type { ContentSelection } from '../../content-hash/checksum.ts';
@@ -16,11 +16,6 @@ import type { OperationServices } from './operation-services.ts';
 import type { InputFiles } from './source-operation.ts';
 
 const rootDest = '/';
-
-const defaultPath: Readonly<Record<string, string>> = {
-  linux: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  windows: 'c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0',
-};
 
 /** Runs a process. Inputs that it can only read, and not at `/`, count by content. */
 export class ExecOperation implements BuildOperation {
@@ -175,7 +170,12 @@ function environment(meta: ExecMeta, platform: Platform): readonly string[] {
       if (value !== '') env.push(`${name}=${value}`, `${name.toLowerCase()}=${value}`);
     }
   }
-  const searchPath = ownValue(defaultPath, platform.os);
+  const searchPath = defaultPath(platform);
   if (searchPath !== undefined && !has('PATH')) env.push(`PATH=${searchPath}`);
   return env;
+}
+
+function defaultPath({ os }: Platform): string | undefined {
+  if (os === 'linux') return unixPath;
+  return os === 'windows' ? windowsPath : undefined;
 }

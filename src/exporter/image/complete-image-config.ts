@@ -1,3 +1,4 @@
+import { unixPath } from '../../base/default-path.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import { goJson, parseRawFields, writeRawFields } from '../../base/text/go-json.ts';
@@ -16,8 +17,6 @@ export interface ImageConfigInput {
   /** Seconds since 1970. */
   readonly epoch?: number;
 }
-
-const defaultPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * The image config as it is published: the frontend's, with the layers that came out, a history that has one entry for
@@ -56,7 +55,7 @@ export function completeImageConfig(input: ImageConfigInput): Uint8Array {
 function defaultConfig(platform: Platform): string {
   return goJson({
     ...platformToJson(platform),
-    config: { ...(platform.os === 'windows' ? {} : { Env: [defaultPath] }), WorkingDir: '/' },
+    config: { ...(platform.os === 'windows' ? {} : { Env: [`PATH=${unixPath}`] }), WorkingDir: '/' },
     rootfs: { type: 'layers', diff_ids: null },
   });
 }

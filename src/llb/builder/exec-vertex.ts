@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
-import type { CacheSharing, ExecMount, LinuxResources, Op, ProxyEnv } from '../op.ts';
+import type { LinuxResources } from '../../base/linux-resources.ts';
+import type { CacheSharing, ExecMount, Op, ProxyEnv } from '../op.ts';
 import { noIndex } from '../op.ts';
 import { type Capability, capabilities } from '../vertex-capabilities.ts';
 import type { DescribedTree } from './described-tree.ts';

@@ -1,8 +1,9 @@
 import type { Range } from '../../base/errors.ts';
+import type { LinuxResources } from '../../base/linux-resources.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressGroup } from '../../base/progress.ts';
 import type { OpGraph } from '../graph.ts';
-import type { Input, LinuxResources, Op, OpMetadata, SourceFile } from '../op.ts';
+import type { Input, Op, OpMetadata, SourceFile } from '../op.ts';
 import { customNameKey } from '../op-name.ts';
 import type { Capability } from '../vertex-capabilities.ts';
 

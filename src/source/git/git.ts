@@ -1,4 +1,5 @@
 import { abortError, throwIfAborted } from '../../base/async/lifetime.ts';
+import { unixPath } from '../../base/default-path.ts';
 import { KilnError } from '../../base/errors.ts';
 import { OutputPipe } from '../../linux/output-pipe.ts';
 import { spawnProcess } from '../../linux/spawn-process.ts';
@@ -144,7 +145,7 @@ export class Git {
       .flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]));
     const { config: entries, environment, protocols } = this.#settings;
     return {
-      PATH: process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      PATH: process.env.PATH ?? unixPath,
       HOME: '/dev/null',
       LC_ALL: 'C',
       GIT_CONFIG_NOSYSTEM: '1',

@@ -1,3 +1,4 @@
+import { unixPath } from '../../../../base/default-path.ts';
 import type { Platform } from '../../../../base/platform.ts';
 import { goJson, sortedMap } from '../../../../base/text/go-json.ts';
 import {
@@ -10,8 +11,6 @@ import { platformToJson } from '../../../../oci/platform-json.ts';
 
 /** An image config as a stage builds it up. Immutable; what may be undefined is inherited or left out. */
 export type ImageDraft = Omit<ImageConfig, 'created' | 'platform'> & { readonly platform: Platform };
-
-const unixPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The config of an image that starts from nothing. */
 export function emptyImage(platform: Platform): ImageDraft {
