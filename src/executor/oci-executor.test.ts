@@ -16,7 +16,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { KilnError } from '../base/errors.ts';
 import { mountPointsBelow } from '../linux/mount-table.ts';
-import { capabilitiesOfMask, defaultCapabilities } from './capabilities.ts';
+import { capabilitiesOfMask, defaultCapabilities } from './bundle/linux-capabilities.ts';
 import type { ProcessMount, ProcessSpec } from './executor.ts';
 import { ExecutorRig } from './executor-rig.ts';
 import { createOciExecutor } from './oci-executor.ts';

@@ -5,19 +5,19 @@ import path from 'node:path';
 import { abortError, mapLimit, throwIfAborted } from '../base/async/lifetime.ts';
 import { type ErrorDetail, errnoOf, KilnError } from '../base/errors.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
-import { defaultCapabilities } from './capabilities.ts';
+import { ContainerBundle } from './bundle/container-bundle.ts';
+import { defaultCapabilities } from './bundle/linux-capabilities.ts';
+import { openFileLimits } from './bundle/open-file-limits.ts';
+import type { DnsOptions } from './bundle/resolv-conf.ts';
+import type { SeccompOptions } from './bundle/runtime-spec.ts';
 import { type ContainerEdits, noEdits } from './cdi/container-edits.ts';
 import { type DeviceSource, noDevices } from './cdi/device-registry.ts';
 import { editsOf } from './cdi/edits-of.ts';
-import { ContainerBundle } from './container-bundle.ts';
 import { ContainerCgroup, cgroupVersion } from './container-cgroup.ts';
 import type { Executor, ProcessIo, ProcessSpec } from './executor.ts';
 import { type ContainerExit, findOciRuntime, type OciRuntime, runContainer } from './oci-runtime.ts';
-import { openFileLimits } from './open-file-limits.ts';
-import type { DnsOptions } from './resolv-conf.ts';
-import type { SeccompOptions } from './runtime-spec.ts';
-import { seccompFilter } from './seccomp-filter.ts';
-import { seccompProfile } from './seccomp-profile.ts';
+import { seccompFilter } from './seccomp/seccomp-filter.ts';
+import { seccompProfile } from './seccomp/seccomp-profile.ts';
 
 export interface OciExecutorOptions {
   /** For bundles and the runtime's state; nobody else's. Created if missing. */

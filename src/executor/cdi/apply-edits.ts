@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { lastOf } from '../last-of.ts';
-import type { OciMount } from '../oci-mount.ts';
+import { lastOf } from '../bundle/last-of.ts';
+import type { OciMount } from '../mounts/oci-mount.ts';
 import type { CompleteNode } from './complete-node.ts';
 import type { ContainerEdits, DeviceMount, Hook } from './container-edits.ts';
 

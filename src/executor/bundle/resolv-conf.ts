@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { errnoOf } from '../base/errors.ts';
+import { errnoOf } from '../../base/errors.ts';
 
 /** Name server settings that replace the host's, each list where it is not empty. */
 export interface DnsOptions {

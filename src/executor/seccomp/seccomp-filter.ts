@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import koffi from 'koffi';
-import { bind, check } from '../linux/libc.ts';
+import { bind, check } from '../../linux/libc.ts';
 import type { Seccomp } from './seccomp-profile.ts';
 
 const actions = { SCMP_ACT_ALLOW: 0x7fff0000, SCMP_ACT_ERRNO: 0x00050000 } as const;

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { bind, check, pathBytes } from '../linux/libc.ts';
+import { bind, check, pathBytes } from '../../linux/libc.ts';
 
 /** `openat2` has no wrapper in libc; its number is the same on every architecture. */
 const syscall = bind('long syscall(long number, int dirfd, const void *path, void *how, size_t size)');

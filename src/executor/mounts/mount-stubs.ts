@@ -9,11 +9,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { errnoOf } from '../base/errors.ts';
-import { resolveInRoot } from '../base/rooted-path.ts';
-import { makeDevice, mknod } from '../linux/mknod.ts';
-import { utimens } from '../linux/utimens.ts';
-import type { CompleteNode } from './cdi/complete-node.ts';
+import { errnoOf } from '../../base/errors.ts';
+import { resolveInRoot } from '../../base/rooted-path.ts';
+import { makeDevice, mknod } from '../../linux/mknod.ts';
+import { utimens } from '../../linux/utimens.ts';
+import type { CompleteNode } from '../cdi/complete-node.ts';
 import { fromPathUp } from './oci-mount.ts';
 
 /** A place where something will be mounted: absolute in the container. */

@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { getuid } from 'node:process';
-import { unixPath } from '../base/default-path.ts';
-import { defaultCapabilities, ownCapabilities } from './capabilities.ts';
-import { applyEdits, type DeviceEdits } from './cdi/apply-edits.ts';
+import { unixPath } from '../../base/default-path.ts';
+import { applyEdits, type DeviceEdits } from '../cdi/apply-edits.ts';
+import type { ProcessSpec } from '../executor.ts';
+import type { OciMount } from '../mounts/oci-mount.ts';
+import type { Seccomp } from '../seccomp/seccomp-profile.ts';
 import type { ContainerUser } from './container-user.ts';
-import type { ProcessSpec } from './executor.ts';
 import { lastOf } from './last-of.ts';
-import type { OciMount } from './oci-mount.ts';
+import { defaultCapabilities, ownCapabilities } from './linux-capabilities.ts';
 import type { OpenFileLimits } from './open-file-limits.ts';
-import type { Seccomp } from './seccomp-profile.ts';
 
 declare global {
   interface JSON {

@@ -1,6 +1,6 @@
-import { KilnError } from '../base/errors.ts';
-import { parseId } from '../base/text/passwd.ts';
-import { readGroup, readPasswd } from '../linux/user-database.ts';
+import { KilnError } from '../../base/errors.ts';
+import { parseId } from '../../base/text/passwd.ts';
+import { readGroup, readPasswd } from '../../linux/user-database.ts';
 
 /** Who a process runs as. `additionalGids` holds `gid` too. */
 export interface ContainerUser {

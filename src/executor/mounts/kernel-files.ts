@@ -1,7 +1,7 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
-import { errnoOf, KilnError } from '../base/errors.ts';
-import { followLinks } from '../base/rooted-path.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { followLinks } from '../../base/rooted-path.ts';
 import type { OciMount } from './oci-mount.ts';
 
 /** Where the kernel shows itself: who could mount something there could show a process, and its runtime, what is not so. */
