@@ -1,10 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
 import { Engine } from '../engine/engine.ts';
-import { entitlementNames, entitlementOf } from '../engine/entitlements.ts';
+import { entitlementNames, entitlementOf } from '../engine/entitlements/entitlements.ts';
 import { Explainer } from '../engine/explain/explainer.ts';
 import type { JobContext } from '../engine/job-context.ts';
-import { refResults, refTraits } from '../engine/result-traits.ts';
+import { refResults, refTraits } from '../engine/result/ref-results.ts';
 import { createFileOps } from '../file-op/thread-file-ops.ts';
 import { lockRoot } from '../linux/flock.ts';
 import type { ImmutableRef } from '../ref/ref.ts';

@@ -15,14 +15,14 @@ import { unmarshalInTurns } from '../llb/wire/unmarshal-definition.ts';
 import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
+import { commitTime } from '../source/git/commit-time.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
-import { commitTime } from './commit-time.ts';
 import type { EngineServices } from './engine-services.ts';
-import type { Entitlements } from './entitlements.ts';
+import type { Entitlements } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
 import { loadGraph } from './load-graph.ts';
-import { EdgeRef } from './solved-ref.ts';
+import { EdgeRef } from './result/edge-ref.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
 

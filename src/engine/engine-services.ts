@@ -6,7 +6,7 @@ import type { ClientExporters } from '../session/requests/client-exporters.ts';
 import type { SourceVerifier } from '../session/requests/source-verifier.ts';
 import type { Solver } from '../solver/solver.ts';
 import type { CommitResolver, FileResolver, ImageResolver } from '../source/source.ts';
-import type { Entitlement } from './entitlements.ts';
+import type { Entitlement } from './entitlements/entitlements.ts';
 import type { Explainer } from './explain/explainer.ts';
 import type { JobContext } from './job-context.ts';
 import type { OperationServices } from './operations/operation-services.ts';

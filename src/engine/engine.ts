@@ -10,11 +10,11 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge, type ClientSolve } from './bridge.ts';
 import type { EngineServices } from './engine-services.ts';
-import { parseEntitlements } from './entitlements.ts';
+import { parseEntitlements } from './entitlements/entitlements.ts';
 import type { JobContext } from './job-context.ts';
 import type { JobEvents } from './job-events.ts';
-import { type PlatformRef, platformMismatch, resultPlatforms } from './result-platforms.ts';
-import { EdgeRef } from './solved-ref.ts';
+import { EdgeRef } from './result/edge-ref.ts';
+import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
 

@@ -7,13 +7,13 @@ import type { Op } from '../llb/op.ts';
 import { vertexName } from '../llb/op-name.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
-import { grantedDevices } from './device-grants.ts';
-import type { Entitlement, Entitlements } from './entitlements.ts';
+import { grantedDevices } from './entitlements/device-grants.ts';
+import type { Entitlement, Entitlements } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
 import { dropCacheMounts } from './operations/cache-mount.ts';
+import { operationOf } from './operations/operation-of.ts';
 import type { OperationServices } from './operations/operation-services.ts';
-import { operationOf } from './operations/operations.ts';
 
 export type BuildEdge = Edge<ImmutableRef, JobContext>;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { readTreeDir } from '../../src/engine/read-tree.ts';
+import { readTreeDir } from '../../src/engine/result/read-tree.ts';
 import { CompiledPolicies } from '../../src/engine/source-policy/compiled-policies.ts';
 import { followPaths } from '../../src/file-sync/send/follow-paths.ts';
 import type { UsageRecord } from '../../src/ref/disk-usage.ts';

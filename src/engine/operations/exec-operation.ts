@@ -7,13 +7,13 @@ import type { ContentSelection } from '../../content-hash/checksum.ts';
 import type { OpVertex } from '../../llb/graph.ts';
 import { type ExecMeta, type ExecMount, type ExecOp, noIndex } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
-import type { CacheInput, CacheMap, OperationContext } from '../../solver/solver.ts';
+import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { BuildOperation } from './build-operation.ts';
-import { contentInput } from './content-input.ts';
+import { cacheInputs } from './cache-inputs.ts';
 import { ExecMounts } from './exec-mounts.ts';
+import type { InputFiles } from './input-files.ts';
 import type { OperationServices } from './operation-services.ts';
-import type { InputFiles } from './source-operation.ts';
 
 const rootDest = '/';
 
@@ -40,19 +40,13 @@ export class ExecOperation implements BuildOperation {
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
-    const selections = execSelections(this.#op, this.#inputs.length);
-    return {
-      digest: canonicalDigest('exec', execIdentity(this.#op, this.#platform)),
-      inputs: this.#inputs.map(
-        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, JobContext> => {
-          const selected = selections[index];
-          if (selected)
-            return { ...contentInput(this.#services.checksums, selected, nearestPath), contentOnly };
-          const mounts = this.#op.mounts.filter(({ input }) => input === index);
-          return { selector: definitionSelector(mounts), contentOnly };
-        },
-      ),
-    };
+    const inputs = cacheInputs(
+      this.#services.checksums,
+      this.#inputs,
+      execSelections(this.#op, this.#inputs.length),
+      (index) => ({ selector: definitionSelector(this.#op.mounts.filter(({ input }) => input === index)) }),
+    );
+    return { digest: canonicalDigest('exec', execIdentity(this.#op, this.#platform)), inputs };
   }
 
   async execute(

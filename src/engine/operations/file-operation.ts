@@ -12,13 +12,13 @@ import {
   type Owner,
 } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
-import type { CacheInput, CacheMap, OperationContext } from '../../solver/solver.ts';
+import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { BuildOperation } from './build-operation.ts';
-import { contentInput } from './content-input.ts';
+import { cacheInputs } from './cache-inputs.ts';
 import { FileTrees } from './file-trees.ts';
+import type { InputFiles } from './input-files.ts';
 import type { OperationServices } from './operation-services.ts';
-import type { InputFiles } from './source-operation.ts';
 import { vertexDescription } from './vertex-description.ts';
 
 /** Runs the actions of a file op. An input that is only copied from counts by the content that the copies select. */
@@ -39,13 +39,7 @@ export class FileOperation implements BuildOperation {
     const selections = fileSelections(this.#op, this.#inputs.length);
     return {
       digest: canonicalDigest('file', this.#op.actions.map(actionIdentity)),
-      inputs: this.#inputs.map(
-        ({ contentOnly, nearestPath }, index): CacheInput<ImmutableRef, JobContext> => {
-          const selected = selections[index];
-          if (!selected) return { contentOnly };
-          return { ...contentInput(this.#services.checksums, selected, nearestPath), contentOnly };
-        },
-      ),
+      inputs: cacheInputs(this.#services.checksums, this.#inputs, selections),
     };
   }
 

@@ -1,6 +1,6 @@
 import type { ContentSelection } from '../../content-hash/checksum.ts';
 import type { Op } from '../../llb/op.ts';
-import { distinctSelections } from './content-input.ts';
+import { distinctSelections } from './cache-inputs.ts';
 import { execSelections } from './exec-operation.ts';
 import { fileSelections } from './file-operation.ts';
 

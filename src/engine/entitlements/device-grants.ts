@@ -1,6 +1,6 @@
-import { KilnError } from '../base/errors.ts';
-import { parseCsv } from '../base/text/csv.ts';
-import type { DeviceList, DeviceRequest } from '../executor/cdi/device-list.ts';
+import { KilnError } from '../../base/errors.ts';
+import { parseCsv } from '../../base/text/csv.ts';
+import type { DeviceList, DeviceRequest } from '../../executor/cdi/device-list.ts';
 
 /** The devices that a build's client lets it have: all, or some by name, which may go by another one in the build. */
 export type DeviceGrants =

@@ -1,6 +1,6 @@
-import type { ImmutableRef, RefId } from '../ref/ref.ts';
-import type { RefLookup } from '../ref/ref-store.ts';
-import type { ResultStore, ResultTraits } from '../solver/solver.ts';
+import type { ImmutableRef, RefId } from '../../ref/ref.ts';
+import type { RefLookup } from '../../ref/ref-store.ts';
+import type { ResultStore, ResultTraits } from '../../solver/solver.ts';
 
 export const refTraits: ResultTraits<ImmutableRef> = {
   clone: (ref) => ref.clone(),

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { makeDevice, mknod } from '../linux/mknod.ts';
+import { makeDevice, mknod } from '../../linux/mknod.ts';
 import { readTreeDir, readTreeFile, statTree } from './read-tree.ts';
 
 let root: string;

@@ -3,10 +3,10 @@ import type { OpVertex } from '../../llb/graph.ts';
 import type { BuildOperation } from './build-operation.ts';
 import { ExecOperation } from './exec-operation.ts';
 import { FileOperation } from './file-operation.ts';
-import { DiffOperation, MergeOperation } from './layer-operations.ts';
+import { inputFiles } from './input-files.ts';
 import type { OperationServices } from './operation-services.ts';
-import { PassthroughOperation } from './passthrough-operation.ts';
-import { inputFiles, SourceOperation } from './source-operation.ts';
+import { SourceOperation } from './source-operation.ts';
+import { diffOperation, mergeOperation, passthroughOperation } from './whole-tree-operation.ts';
 
 /** The operation of a vertex. `inputs` are the vertices of its input edges. */
 export function operationOf(
@@ -25,11 +25,11 @@ export function operationOf(
     case 'file':
       return new FileOperation(op.action, vertex, files, services);
     case 'merge':
-      return new MergeOperation(op.action, vertex, contentOnly, services);
+      return mergeOperation(op.action, vertex, contentOnly, services);
     case 'diff':
-      return new DiffOperation(op.action, vertex, contentOnly, services);
+      return diffOperation(op.action, vertex, contentOnly, services);
     case 'passthrough':
-      return new PassthroughOperation(op.action, contentOnly);
+      return passthroughOperation(op.action, contentOnly);
     case 'build':
       throw new KilnError('unimplemented', `LLB vertices of kind ${op.action.kind} are not supported`, {
         details: [{ kind: 'vertex', digest: vertex.digest }],

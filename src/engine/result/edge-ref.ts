@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { abortable } from '../base/async/lifetime.ts';
-import { KilnError } from '../base/errors.ts';
-import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
-import type { OpGraph } from '../llb/graph.ts';
-import { withSource } from '../llb/with-source.ts';
-import type { ImmutableRef } from '../ref/ref.ts';
-import type { Job } from '../solver/solver.ts';
-import type { JobContext } from './job-context.ts';
-import type { BuildEdge } from './load-graph.ts';
+import { abortable } from '../../base/async/lifetime.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { FileStat, SolvedRef } from '../../frontend/frontend.ts';
+import type { OpGraph } from '../../llb/graph.ts';
+import { withSource } from '../../llb/with-source.ts';
+import type { ImmutableRef } from '../../ref/ref.ts';
+import type { Job } from '../../solver/solver.ts';
+import type { JobContext } from '../job-context.ts';
+import type { BuildEdge } from '../load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
 
 /** An edge of the graph that is solved when somebody looks. Keeps its result until disposed; disposing it ends its solving. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KilnError } from '../base/errors.ts';
-import { DeviceList } from '../executor/cdi/device-list.ts';
-import { parseDeviceSpec } from '../executor/cdi/parse-device-spec.ts';
+import { KilnError } from '../../base/errors.ts';
+import { DeviceList } from '../../executor/cdi/device-list.ts';
+import { parseDeviceSpec } from '../../executor/cdi/parse-device-spec.ts';
 import { grantedDevices, parseDeviceGrants } from './device-grants.ts';
 import { parseEntitlements } from './entitlements.ts';
 

@@ -5,15 +5,27 @@ import type { ContentChecksums, ContentSelection } from '../../content-hash/chec
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheInput, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import type { InputFiles, NearestPath } from './input-files.ts';
 
-/** Which path of a tree one that does not exist was probably meant to be, if that can be found out. */
-export type NearestPath = (
-  path: string,
-  context: OperationContext<JobContext>,
-) => Promise<string | undefined>;
+/**
+ * The cache inputs of an operation that reads `selections` of its inputs, undefined for an input that counts as a whole.
+ * `whole`: what such an input counts by.
+ */
+export function cacheInputs(
+  checksums: ContentChecksums,
+  inputs: readonly InputFiles[],
+  selections: readonly (readonly ContentSelection[] | undefined)[],
+  whole: (index: number) => CacheInput<ImmutableRef, JobContext> = () => ({}),
+): readonly CacheInput<ImmutableRef, JobContext>[] {
+  return inputs.map(({ contentOnly, nearestPath }, index) => {
+    const selected = selections[index];
+    const input = selected ? contentInput(checksums, selected, nearestPath) : whole(index);
+    return { ...input, contentOnly };
+  });
+}
 
 /** An input that is read only at `selections`: by definition they are the selector, by content what is found there counts. */
-export function contentInput(
+function contentInput(
   checksums: ContentChecksums,
   selections: readonly ContentSelection[],
   nearestPath: NearestPath | undefined,

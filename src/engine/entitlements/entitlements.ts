@@ -1,4 +1,4 @@
-import { KilnError } from '../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
 import { type DeviceGrants, parseDeviceGrants } from './device-grants.ts';
 
 export const entitlementNames = ['network.host', 'security.insecure', 'device'] as const;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { formatPlatform, parsePlatform } from '../base/platform.ts';
-import type { SolvedRef } from '../frontend/frontend.ts';
+import { formatPlatform, parsePlatform } from '../../base/platform.ts';
+import type { SolvedRef } from '../../frontend/frontend.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result-platforms.ts';
 
 const host = parsePlatform('linux/amd64');

@@ -1,7 +1,7 @@
-import { KilnError } from '../base/errors.ts';
-import { formatPlatform, type Platform } from '../base/platform.ts';
-import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
-import { type PlatformJson, platformFromJson } from '../oci/platform-json.ts';
+import { KilnError } from '../../base/errors.ts';
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
+import { type PlatformJson, platformFromJson } from '../../oci/platform-json.ts';
 
 /** One tree of a build's result. `key` is the platform's id among several, empty for the only one. */
 export interface PlatformRef {

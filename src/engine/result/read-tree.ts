@@ -1,11 +1,11 @@
 import { constants, promises as fs } from 'node:fs';
 import path from 'node:path/posix';
-import { errnoOf, KilnError } from '../base/errors.ts';
-import { matchGlob } from '../base/pattern/pattern.ts';
-import { resolveInRoot } from '../base/rooted-path.ts';
-import { goMode, goModeOf } from '../file-sync/protocol/go-mode.ts';
-import type { FileStat } from '../frontend/frontend.ts';
-import { majorOf, minorOf } from '../linux/mknod.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { matchGlob } from '../../base/pattern/pattern.ts';
+import { resolveInRoot } from '../../base/rooted-path.ts';
+import { goMode, goModeOf } from '../../file-sync/protocol/go-mode.ts';
+import type { FileStat } from '../../frontend/frontend.ts';
+import { majorOf, minorOf } from '../../linux/mknod.ts';
 
 /** Reading files of a mounted tree for frontends. Links are resolved inside the tree; times are in nanoseconds. */
 
