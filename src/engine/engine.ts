@@ -170,7 +170,7 @@ export class Engine {
     });
   }
 
-  /** What the client wants done besides, now that it can see the result. */
+  /** The outputs that the client asks for now that it can see the result. */
   async #addedExporters(
     { sessionId, showResult }: BuildRequest,
     platforms: readonly PlatformRef[],
@@ -209,7 +209,7 @@ function imagesOf(responses: readonly Readonly<Record<string, string>>[]): Reado
   );
 }
 
-/** What the frontend has to say to the client, as part of the exporters' response. */
+/** What the frontend tells the client as part of the exporters' response. */
 function frontendResponse({ metadata }: FrontendResult): Readonly<Record<string, string>> {
   return Object.fromEntries(
     [...metadata]
@@ -218,7 +218,7 @@ function frontendResponse({ metadata }: FrontendResult): Readonly<Record<string,
   );
 }
 
-/** Explanations of later builds are nothing to fail this one for. */
+/** Failing to keep what later explanations need must not fail this build. */
 function unlessDiskFull(error: unknown): void {
   if (asKilnError(error).code !== 'resource_exhausted') throw error;
 }

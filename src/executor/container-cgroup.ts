@@ -46,7 +46,7 @@ export class ContainerCgroup {
       .filter((dir) => existsSync(dir));
   }
 
-  /** Sends SIGKILL to every process in the group. Answers how many there were. */
+  /** Sends SIGKILL to every process in the group. Returns how many there were. */
   kill(): number {
     const pids = new Set(this.#dirs.flatMap(processes));
     for (const dir of this.#dirs) {

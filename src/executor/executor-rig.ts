@@ -85,7 +85,7 @@ export class ExecutorRig implements AsyncDisposable {
     };
   }
 
-  /** Runs a shell script; answers what it wrote to standard output. */
+  /** Runs a shell script; returns what it wrote to standard output. */
   async sh(
     script: string,
     more: Partial<ProcessSpec> = {},

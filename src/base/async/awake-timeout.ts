@@ -1,4 +1,4 @@
-/** Milliseconds that count at most for one turn of the event loop. */
+/** Milliseconds that one turn of the event loop counts at most. */
 const tick = 100;
 
 /** As `AbortSignal.timeout`, but keeps the process alive, and ends with its owner. */
@@ -7,8 +7,8 @@ export interface AwakeTimeout extends Disposable {
 }
 
 /**
- * Aborts after so many milliseconds in which this process could have seen what it waits for: while its event loop stands still, or
- * the machine sleeps, what arrives lies unread.
+ * Aborts after so many milliseconds in which this process could have seen what it waits for. Time in which its event loop stands
+ * still or the machine sleeps does not count: what arrives then lies unread.
  */
 export function awakeTimeout(milliseconds: number): AwakeTimeout {
   const controller = new AbortController();

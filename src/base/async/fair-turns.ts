@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { TimeSlice } from './time-slice.ts';
 
-/** For short work that thousands may ask for at once: each waits for its turn, and between them the event loop turns, too. */
+/** Queues short pieces of work that thousands of callers may ask for at once, and lets the event loop turn between them. */
 export class FairTurns {
   readonly #slice = new TimeSlice();
   #last: Promise<void> | undefined;
 
-  /** Answers, in the order of the calls, when the caller may go on with a few milliseconds of work. */
+  /** Resolves, in the order of the calls, when the caller may go on with a few milliseconds of work. */
   async take(): Promise<void> {
     const turn = this.#after(this.#last);
     this.#last = turn;

@@ -2,7 +2,7 @@ import { abortable, abortError, deferred, throwIfAborted } from './lifetime.ts';
 
 export interface FirstAnswerOptions {
   readonly signal?: AbortSignal;
-  /** After so many milliseconds, and again, the next is asked as well. */
+  /** Every so many milliseconds the next one is asked as well. */
   readonly patience: number;
   /** Whether the next is to be asked when the time is over; by default it always is. */
   readonly isLate?: () => boolean;
@@ -10,12 +10,12 @@ export interface FirstAnswerOptions {
 
 export type FirstAnswer<T> =
   | { readonly kind: 'answered'; readonly value: T }
-  /** In the order of those who were asked. */
+  /** In the order in which they were asked. */
   | { readonly kind: 'failed'; readonly failures: readonly unknown[] };
 
 /**
- * Asks one after the other, for when nobody asked is trusted to answer: one that fails gives way to the next, and who takes long
- * is not waited for alone. The first answer counts, and the signal that the others were given aborts.
+ * Asks one after the other where none can be relied upon: when one fails, the next is asked, and when one takes long, the next is
+ * asked as well. The first answer counts; the signal that the others were given aborts then.
  */
 export async function firstAnswer<Asked, T>(
   all: readonly Asked[],

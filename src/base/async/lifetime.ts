@@ -1,6 +1,6 @@
 import { KilnError } from '../errors.ts';
 
-/** A promise with its two ends outside. */
+/** A promise that is settled from outside. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T | PromiseLike<T>): void;

@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { parseCsv } from '../../base/text/csv.ts';
 import type { DeviceList, DeviceRequest } from '../../executor/cdi/device-list.ts';
 
-/** The devices that a build's client lets it have: all, or some by name, which may go by another one in the build. */
+/** The devices that a client allows its build: all, or some by name. The build may use another name (an alias) for one. */
 export type DeviceGrants =
   | { readonly kind: 'all' }
   | {

@@ -10,7 +10,7 @@ export interface Entitlements {
   readonly devices: DeviceGrants;
 }
 
-/** The entitlement of `name` or `device=…`; undefined where there is none of that name. */
+/** The entitlement that `name` or `device=…` stands for; undefined for an unknown name. */
 export function entitlementOf(text: string): Entitlement | undefined {
   return entitlementNames.find((name) => name === text || (name === 'device' && text.startsWith('device=')));
 }

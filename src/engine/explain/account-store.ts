@@ -6,7 +6,7 @@ import type { StepPlace } from './step-place.ts';
 
 /** How many accounts are kept. */
 const maxAccounts = 5_000;
-/** How many of one place or text are looked at, and of how many builds: the latest that had any. */
+/** How many accounts of one place or text are compared, and from how many of the latest builds that had any. */
 const maxCandidates = 24;
 const latestBuilds = 3;
 
@@ -61,14 +61,14 @@ export class AccountStore {
     return row && accountOf(row);
   }
 
-  /** Steps with the same text, and those of the same place that the last build had there. The most recently used first. */
+  /** Accounts of steps with the same text, and of those that the last build had in the same place. The most recently used come first. */
   candidates({ stage, kind, text }: StepPlace): readonly StepAccount[] {
     const ofPlace = stage === '' ? [] : ofLatest(1, this.#byPlace.iterate(stage, kind));
     const rows = [...ofLatest(latestBuilds, this.#byText.iterate(text)), ...ofPlace];
     return [...new Map(rows.map((row) => [String(row.account), row])).values()].map(accountOf);
   }
 
-  /** What a build made and used, in the order in which it did. Lets the event loop turn: builds may have thousands of steps. */
+  /** Saves what a build made and used, each in order. Lets the event loop turn: builds may have thousands of steps. */
   async save(made: readonly StepAccount[], used: readonly string[]): Promise<void> {
     const now = Date.now();
     for (let at = 0; at < used.length; at += pageSize) {
@@ -93,7 +93,7 @@ export class AccountStore {
   }
 }
 
-/** The first rows, those of so many builds: what one build made or used has one time. */
+/** The first rows, up to those of `builds` builds. All rows that one build made or used have the same time. */
 function ofLatest<Row extends Record<string, unknown>>(builds: number, rows: Iterable<Row>): readonly Row[] {
   const times = new Set<unknown>();
   const found: Row[] = [];

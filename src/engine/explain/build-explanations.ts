@@ -21,10 +21,10 @@ export interface BuildExplanationsOptions {
   readonly onEnd: () => void;
 }
 
-/** A step with more inputs has no account: it is none that people wrote, and would take megabytes. */
+/** A step with more inputs gets no account: no person wrote such a step, and its account would take megabytes. */
 const maxInputs = 256;
 
-/** How many accounts count as used by one build, beyond which looking for them would take long. */
+/** How many accounts one build marks as used at most: looking for more would take long. */
 const maxUsed = 200;
 
 /** The explanations of one build. It has an account of every step that runs, and keeps those of steps that succeed. */
@@ -38,7 +38,7 @@ export class BuildExplanations implements AsyncDisposable {
   readonly #made = new Map<string, StepAccount>();
   readonly #used = new Set<string>();
   readonly #comparison: StepComparison;
-  /** What steps of the graphs say they do, of as many graphs as have been looked at. */
+  /** The places and texts of the steps in the first `#read` graphs. */
   readonly #texts = new Set<string>();
   #read = 0;
   /** Steps are explained one after the other, so that what a step builds on is explained before. */
@@ -58,7 +58,7 @@ export class BuildExplanations implements AsyncDisposable {
     this.#graphs.push(graph);
   }
 
-  /** The events of the build's job, for the builder, with a look at which vertices succeed. */
+  /** Returns events that pass everything on to `events`, and note which vertices succeed. */
   watch(events: SolverEvents): SolverEvents {
     return {
       vertex: (event) => {
@@ -92,7 +92,7 @@ export class BuildExplanations implements AsyncDisposable {
     this.#accounts.set(account.key, account);
     this.#last = this.#last
       .then(() => this.#explain(account, lookup))
-      // A build is not to fail for want of an explanation.
+      // A missing explanation must not fail the build.
       .catch(() => {});
   }
 
@@ -118,7 +118,7 @@ export class BuildExplanations implements AsyncDisposable {
     if (candidates.some(({ place }) => place.stage !== '')) tell({ kind: 'new' }, undefined);
   }
 
-  /** The first that is known by one of the keys. */
+  /** The first account that one of the keys leads to. */
   #find(keys: readonly string[]): StepAccount | undefined {
     for (const key of keys) {
       const account = this.#accounts.get(key) ?? this.#options.accounts.get(key);
@@ -127,7 +127,7 @@ export class BuildExplanations implements AsyncDisposable {
     return undefined;
   }
 
-  /** Whether a step is in this build as it was. */
+  /** Whether this build has the step of an earlier account unchanged. */
   #hasStep({ place }: StepAccount): boolean {
     for (; this.#read < this.#graphs.length; this.#read++)
       for (const vertex of this.#graphs[this.#read]!.vertices.values())
@@ -142,7 +142,7 @@ export class BuildExplanations implements AsyncDisposable {
     await this.#options.accounts.save([...this.#made.values()], this.#allUsed());
   }
 
-  /** What was found in the cache, and what that was made from: nobody had to look for it. */
+  /** The keys of steps that were found in the cache, and of those that they were made from, which nobody had to look up. */
   #allUsed(): readonly string[] {
     const used: string[] = [];
     const ahead = [...this.#used];
@@ -164,7 +164,7 @@ function identity({ stage, text }: StepAccount['place']): string {
   return `${stage}\n${text}`;
 }
 
-/** What a local directory holds counts where it is used; by itself it is new in every build. */
+/** A local directory is new in every build; its content counts in the steps that use it. */
 function isLocal({ op: { action } }: OpVertex): boolean {
   return action.kind === 'source' && schemeOf(action) === 'local';
 }

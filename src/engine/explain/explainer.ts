@@ -13,7 +13,7 @@ export interface ExplainerOptions {
   readonly platform: Platform;
 }
 
-/** Says of every step that ran although an earlier build had one like it what differs. One for all builds of a solver. */
+/** Explains, for every step that ran although an earlier build had a similar one, what differs. There is one for all builds of a solver. */
 export class Explainer implements SolverObserver {
   readonly #accounts: AccountStore;
   readonly #options: ExplainerOptions;
@@ -24,7 +24,7 @@ export class Explainer implements SolverObserver {
     this.#accounts = new AccountStore(options.database);
   }
 
-  /** Begins the explanations of the build `id`, to be told to `events`. Its owner disposes them when nothing of it runs any more. */
+  /** Begins the explanations of build `id`; `events` gets them. The caller disposes them when nothing of the build runs any more. */
   begin(id: string, events: JobEvents): BuildExplanations {
     const { entries, platform } = this.#options;
     const build = new BuildExplanations({

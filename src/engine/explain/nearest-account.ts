@@ -2,8 +2,8 @@ import { isSameInput } from './compare-inputs.ts';
 import type { StepAccount } from './step-account.ts';
 
 /**
- * Which of the earlier steps a step is an edit of: the one that has most in common with it, the first of equals (give the
- * latest first). Undefined when none has enough. `isTaken` tells of those that are in the build as they were.
+ * The earlier step that a step is an edit of: the one that has most in common with it, and the first of equals (give the latest
+ * first). Undefined when none has enough in common. `isTaken`: whether the build has that earlier step unchanged.
  */
 export function nearestAccount(
   step: StepAccount,
@@ -21,7 +21,7 @@ export function nearestAccount(
   return best?.account;
 }
 
-/** From what weight on steps have enough in common. */
+/** The weight from which on two steps have enough in common. */
 const enough = 1;
 
 function likeness(step: StepAccount, other: StepAccount): number {
@@ -44,7 +44,7 @@ function likeness(step: StepAccount, other: StepAccount): number {
     sameText * 10 +
     shared * 4 +
     equalInputs * 3 +
-    // Among steps of the same text it is the latest that counts, wherever it stood.
+    // Of steps with the same text the latest counts, wherever it stood.
     (samePlace && !sameText ? 2 : 0) +
     equalFields / Math.max(1, step.fields.length)
   );

@@ -58,7 +58,7 @@ export function stepAccount(
   };
 }
 
-/** Long descriptions are cut, with a digest of all: whatever is made of a step has its text, too. */
+/** Long descriptions are cut and end with a digest of the whole: every consumer's account repeats them. */
 export function placeOf(vertex: OpVertex): StepPlace {
   return stepPlace(cutText(vertexDescription(vertex)), vertex.op.action.kind);
 }

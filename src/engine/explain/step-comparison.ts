@@ -67,7 +67,7 @@ export class StepComparison {
     return rootOf(await this.cause(old, now, depth + 1), after.step);
   }
 
-  /** Why a step ran that is an input of another. */
+  /** The cause for a step whose input ran again. */
   parentCause(input: AccountInput): Cause {
     const account = this.#options.find(input.keys);
     const known = account && this.#options.explained(account.key);

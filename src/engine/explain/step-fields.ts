@@ -27,7 +27,7 @@ export interface StepField {
 
 const longest = 400;
 
-/** The identity of an op, in the words of who wrote it where there are some. `platform`: that of ops without one. */
+/** The identity of an op, in the words of its author where there are some. `platform`: the one of ops that name none. */
 export function stepFields({ action, platform: own }: Op, platform: Platform): readonly StepField[] {
   const on: StepField = { kind: 'platform', name: 'platform', value: formatPlatform(own ?? platform) };
   switch (action.kind) {

@@ -87,7 +87,7 @@ function invalid(message: string, cause?: unknown): KilnError {
 
 /**
  * In which way a result is not for the platforms that its client asked for; undefined when it is, or has no files to tell by.
- * A result with a version of its operating system serves who asked for none.
+ * A result that names a version of its operating system serves a client that asked for none.
  */
 export function platformMismatch(
   requested: readonly Platform[],

@@ -219,7 +219,7 @@ export class ContainerBundle implements AsyncDisposable {
     for (const mount of mounts) this.#byDestination.set(mount.destination, mount);
   }
 
-  /** Answers a directory that shows the tree. */
+  /** Returns a directory that shows the tree. */
   #mountTree(tree: SnapshotMount, place: string): string {
     if (tree.kind === 'bind') return tree.source;
     if (tree.upperDir === undefined && tree.lowerDirs.length === 1) return tree.lowerDirs[0]!;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 /** As a process that has no other limits gets them: few to begin with, since some programs visit all of them. */
 const usualSoftLimit = 1024;
 
-/** Limits of setrlimit(2); a negative one is none. */
+/** Limits of setrlimit(2); a negative number means no limit. */
 export interface OpenFileLimits {
   readonly soft: number;
   readonly hard: number;

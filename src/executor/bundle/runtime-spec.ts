@@ -148,7 +148,7 @@ function rlimits(ulimits: ProcessSpec['ulimits'], openFiles: OpenFileLimits): ob
   );
 }
 
-/** A negative limit is none: RLIM_INFINITY, which no JavaScript number can hold. */
+/** A negative limit means no limit: RLIM_INFINITY, which no JavaScript number can hold. */
 function limitValue(limit: number): unknown {
   return limit < 0 ? JSON.rawJSON('18446744073709551615') : limit;
 }

@@ -18,7 +18,7 @@ export class DeviceList {
     this.devices = devices.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** The devices of all requests, each once. Throws `not_found` where there is none for one that is not optional. */
+  /** The devices of all requests, each once. Throws `not_found` for a request that is not optional and matches no device. */
   find(requests: readonly DeviceRequest[]): readonly Device[] {
     return [...new Set(requests.flatMap((request) => this.#findOne(request)))];
   }

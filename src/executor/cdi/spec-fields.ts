@@ -2,8 +2,8 @@ import { KilnError } from '../../base/errors.ts';
 import { nearestName } from '../../base/text/nearest-name.ts';
 
 /**
- * The fields of one object of a CDI file; `where` names it in errors. Each is taken once by its type, and what nobody
- * took is an error. A field that is null is as one that is not there. All of it throws `invalid_argument`.
+ * The fields of one object of a CDI file; `where` names the object in errors. Each field is taken once, by its type; a field that
+ * nobody took is an error. A null field counts as absent. Every method throws `invalid_argument`.
  */
 export class SpecFields {
   readonly #where: string;

@@ -4,7 +4,7 @@ import { errnoOf, KilnError } from '../../base/errors.ts';
 import { followLinks } from '../../base/rooted-path.ts';
 import type { OciMount } from './oci-mount.ts';
 
-/** Where the kernel shows itself: who could mount something there could show a process, and its runtime, what is not so. */
+/** Where the kernel shows its state: a mount there could show false facts to a process and its runtime. */
 const kernelFiles = ['/proc', '/sys'];
 
 /** The one of them in which nothing is mounted, either. Runtimes read nothing in `/sys`, and some steps need a tmpfs there. */
@@ -69,7 +69,7 @@ function placeOf(name: string, rootfs: string, mounts: ReadonlyMap<string, Mount
   return `/${parts.join('/')}`;
 }
 
-/** The mount that shows what is at a path: of those on the way to it the last. */
+/** The mount that shows what is at a path: the last of those that lie on the way to it. */
 function lastOver(names: readonly string[], mounts: ReadonlyMap<string, MountInOrder>): OciMount | undefined {
   let last: MountInOrder | undefined;
   let at = '';

@@ -78,7 +78,7 @@ export class MountStubs {
     }
   }
 
-  /** Answers whether it was missing. */
+  /** Returns whether it was missing. */
   #makeOne(file: string, kind: MountPoint['kind'], keep: boolean): boolean {
     if (file === this.#root || lstatSync(file, { throwIfNoEntry: false })) return false;
     const parent = path.dirname(file);

@@ -56,7 +56,7 @@ export class CountedResults implements ResultTraits<CountedResult>, ResultStore<
     return this.#kept.get(id);
   }
 
-  /** The store loses the results for which `which` is true; answers their contents. */
+  /** The store loses the results for which `which` is true; returns their contents. */
   prune(which: (content: string) => boolean): string[] {
     const lost: string[] = [];
     for (const [id, content] of this.#kept) {

@@ -2,7 +2,7 @@ import { type FuzzChunk, type FuzzFailure, runSeeds } from '../../base/testing/r
 import type { Task } from '../../base/threads/task.ts';
 import { fuzzSchedule } from './fuzz-schedule.ts';
 
-/** Answers the first failure. */
+/** Returns the first failure. */
 const fuzzSchedules: Task<FuzzChunk, FuzzFailure | undefined> = (chunk) => runSeeds(chunk, fuzzSchedule);
 
 export default fuzzSchedules;

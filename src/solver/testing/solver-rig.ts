@@ -118,7 +118,7 @@ export class SolverRig {
     return new RigJob(this, this.solver.createJob(id, id, events, options), events);
   }
 
-  /** Builds in a job of its own; answers the content. */
+  /** Builds in a job of its own; returns the content. */
   async build(
     target: TestVertex | TestEdge,
   ): Promise<{ readonly content: string; readonly cached: boolean }> {
@@ -179,7 +179,7 @@ export class RigJob {
     return { content, cached, keys };
   }
 
-  /** And proves that whatever was shown to run was shown to end. */
+  /** Closes the job, and proves that everything that was shown to run was shown to end. */
   async close(): Promise<void> {
     await this.job.close();
     this.events.assertOver();

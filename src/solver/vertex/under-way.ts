@@ -15,7 +15,7 @@ export class UnderWay {
     return this.#works.size === 0;
   }
 
-  /** Waits for what is under way now, whatever begins meanwhile. */
+  /** Waits for the work that is under way now, not for work that begins meanwhile. */
   async settled(): Promise<void> {
     await Promise.all([...this.#works].map((work) => work.ended()));
   }
