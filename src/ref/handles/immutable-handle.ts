@@ -86,7 +86,7 @@ export function handleOf(ref: ImmutableRef): ImmutableHandle {
   return ref;
 }
 
-/** Returns the record of a ref that something is going to be built on: from now on it stays as it is. */
+/** Returns the record of a ref, committed for good, so that something can be built on it. */
 export async function finalRecordOf(ref: ImmutableRef, { lifecycle }: HandleServices): Promise<RefRecord> {
   const { record } = handleOf(ref);
   await lifecycle.finalize(record);

@@ -103,14 +103,14 @@ export class RecordLifecycle {
     records.release(record);
     records.detach(record);
     await records.erase([record]).catch(() => {
-      // It stays for the next collection.
+      // The record stays for the next collection.
     });
   }
 
   /** Removes the record in the background as soon as nobody holds it, unless something is built on it. */
   retire(id: RefId): void {
     const retiring = this.#retire(id).catch(() => {
-      // It stays for the next collection.
+      // The record stays for the next collection.
     });
     this.#retiring.add(retiring);
     void retiring.then(() => this.#retiring.delete(retiring));
