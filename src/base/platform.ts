@@ -98,6 +98,11 @@ export function parsePlatform(text: string): Platform {
   return normalizePlatform({ os: osName, architecture: parts[1]!, variant: parts[2], osVersion });
 }
 
+/** Parses platforms between commas. Throws `invalid_argument`, also for empty ones. */
+export function parsePlatforms(text: string): readonly Platform[] {
+  return text.split(',').map(parsePlatform);
+}
+
 /** `os[(version)]/arch[/variant]`. */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant, osVersion } = normalizePlatform(platform);

@@ -33,10 +33,10 @@ export interface BuildScope {
   readonly explanations: Pick<BuildExplanations, 'add'>;
   readonly sessionId: string;
   readonly entitlements: Entitlements;
-  /** Asked about every source before anything of it is looked at. */
+  /** Decides about every source before the engine looks at it. */
   readonly guard: SourceGuard;
   readonly signal: AbortSignal;
-  /** Refs handed out live as long as the build. */
+  /** Disposed when the build ends, with the refs that were handed out. */
   readonly owned: AsyncDisposableStack;
 }
 
@@ -66,7 +66,7 @@ export class BuildBridge implements Bridge {
     );
   }
 
-  /** Finds out what a source is now. Throws `permission_denied` when the policies do not allow it. */
+  /** Finds out what a source names now. Throws `permission_denied` when the policies do not allow the source. */
   async resolveSource(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource> {
     return await this.#sources.resolve(source, options);
   }
@@ -78,7 +78,7 @@ export class BuildBridge implements Bridge {
     return http?.lastModified ?? (git?.commitObject && commitTime(git.commitObject));
   }
 
-  /** A bridge whose sources have to be allowed by more policies, too. Throws `invalid_argument`. */
+  /** A bridge whose sources these policies have to allow as well. Throws `invalid_argument` for rules that make no sense. */
   withPolicies(policies: readonly SourcePolicy[]): BuildBridge {
     if (policies.length === 0) return this;
     return new BuildBridge({ ...this.#scope, guard: this.#scope.guard.with(policies) });

@@ -27,14 +27,14 @@ export interface BuildSourcesOptions {
 export interface ResolveSourceOptions extends Pick<ImageMetadataOptions, 'platform' | 'resolveMode'> {
   /** The name of the vertex that shows it. */
   readonly logName?: string;
-  /** Of a file, besides its digest. */
+  /** Asks for this checksum of a file, besides its digest. */
   readonly checksum?: ChecksumQuestion;
-  /** Of a commit, besides its name: the object, and that of its tag. */
+  /** Asks for the objects of a commit and its tag, besides their names. */
   readonly gitObjects?: boolean;
 }
 
 export interface ResolvedSource {
-  /** What the policies made of the source. */
+  /** The source that the policies put in the place of the one that was asked about. */
   readonly source: SourceOp;
   /** For a source that is an image. */
   readonly image?: { readonly digest: Digest; readonly config: Uint8Array };
@@ -46,7 +46,7 @@ export interface ResolvedSource {
 
 type Known = Pick<ResolvedSource, 'image' | 'http' | 'git'>;
 
-/** The sources of one build: looked at only as its policies have it. */
+/** The sources of one build. Nothing of a source is looked at unless the build's policies allow it. */
 export class BuildSources {
   readonly #services: BuildSourcesOptions['services'];
   readonly #job: Job<ImmutableRef, JobContext>;

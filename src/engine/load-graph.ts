@@ -21,13 +21,13 @@ export interface LoadOptions {
   readonly services: OperationServices;
   /** What this build may do. */
   readonly entitlements: Entitlements;
-  /** Told what is loaded. */
+  /** Gets every graph that is loaded. */
   readonly explanations: Pick<BuildExplanations, 'add'>;
 }
 
 /**
- * Turns a graph into vertices that the solver can run. Undefined for the empty tree. Throws `invalid_argument` for an op that cannot
- * be carried out, `permission_denied` for one that the build may not have; with the vertex.
+ * Turns a graph into vertices that the solver can run. Undefined for the empty tree. Throws, naming the vertex, `invalid_argument` for
+ * an op that cannot be carried out, and `permission_denied` for one that needs what the build is not allowed.
  */
 export async function loadGraph(graph: OpGraph, options: LoadOptions): Promise<BuildEdge | undefined> {
   const granted = await withDevices(graph, options);
@@ -62,7 +62,7 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
   return { vertex: loaded.get(graph.result.digest)!, index: graph.result.index };
 }
 
-/** The graph whose steps ask for those devices that they get. */
+/** The graph with the devices that each step is granted in the place of those that it asks for. */
 async function withDevices(graph: OpGraph, { services, entitlements }: LoadOptions): Promise<OpGraph> {
   const asking = [...graph.vertices.values()].some(
     ({ op: { action } }) => action.kind === 'exec' && action.devices.length > 0,

@@ -12,7 +12,7 @@ export interface Frontend {
 }
 
 export interface FrontendRequest {
-  /** As the client sent them; the frontend parses them once. */
+  /** As the client sent them: the frontend parses them, once. */
   readonly options: Readonly<Record<string, string>>;
   /** Definitions that the client sent along, by name (`buildctl`'s contexts of kind `input:`). */
   readonly inputs: ReadonlyMap<string, Definition>;
@@ -25,19 +25,19 @@ export interface FrontendResult {
   readonly metadata: ReadonlyMap<string, Uint8Array>;
 }
 
-/** What frontends (the built-in one, and images over the gateway) can ask of the engine. */
+/** What frontends, built in or at the other end of the gateway, can ask of the engine. */
 export interface Bridge {
-  /** Resolves an image reference to its config without pulling layers; shown as a vertex named `logName`. */
+  /** Resolves an image reference to its config without pulling layers. Progress shows it as a vertex named `logName`. */
   resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<ResolvedImage>;
   /**
-   * When what a source names was made, shown as a vertex named `logName`: a commit, or a file at a URL if its server says so. Undefined
-   * for sources without a time.
+   * When a commit was made, or a file at a URL was changed if its server says so; undefined for sources without a time. Progress
+   * shows the question as a vertex named `logName`.
    */
   sourceTime(source: SourceOp, logName: string): Promise<Date | undefined>;
   /** Solves lazily: nothing runs until the result is read, evaluated or exported. */
   solve(request: BridgeSolve): Promise<FrontendResult>;
   warn(vertex: Digest, warning: WarningEvent): void;
-  /** What steps can run on, the default one first. */
+  /** The workers that can run steps, the default one first. */
   readonly workers: readonly WorkerInfo[];
 }
 
@@ -71,17 +71,17 @@ export interface BridgeSolve {
     readonly type: string;
     readonly attrs: Readonly<Record<string, string>>;
   }[];
-  /** Run it now instead of when somebody looks. */
+  /** Whether to run it now instead of when somebody asks for files of the result. */
   readonly evaluate?: boolean;
 }
 
-/** A lazily solved filesystem. */
+/** A tree that is solved when somebody asks for its files. */
 export interface SolvedRef {
   readonly id: string;
   /** What it is solved from; a frontend that works in a thread is not told. */
   readonly graph?: OpGraph;
   evaluate(signal: AbortSignal): Promise<void>;
-  /** Throws `not_found`; paths are absolute in the tree, links resolved inside it. `length` 0 reads to the end. */
+  /** Paths start at the tree's root, and links are resolved inside it. A `length` of 0 reads to the end. Throws `not_found`. */
   readFile(
     path: string,
     range?: { readonly offset: number; readonly length: number },

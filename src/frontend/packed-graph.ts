@@ -64,7 +64,7 @@ function* unpack({ parts, result, files }: PackedGraph): Steps<OpGraph> {
   return { vertices, result, ...(files && { source: { files, locations } }) };
 }
 
-/** The op, with bytes of its own where `deserialize` returned a view: the whole part would live as long, and go where they go. */
+/** The op with copies of bytes that are views of the part: they would keep all of it alive, and be sent to threads with it. */
 function withOwnData(op: Op): Op {
   const { action } = op;
   if (action.kind !== 'file' || !action.actions.some(({ change }) => change.kind === 'mkfile')) return op;

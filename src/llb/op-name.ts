@@ -5,17 +5,17 @@ import { noIndex } from './op.ts';
 /** The description key with which a client names a vertex for display. */
 export const customNameKey = 'llb.customname';
 
-/** Characters of an input's name in the name of what is made of it: names of names would grow without end. */
+/** How many characters of an input's name a vertex's own name may hold: names made of names would grow without end. */
 const longestInputName = 200;
 
-/** What a progress display calls a vertex: the name its client gave it, or one made of what it does, as BuildKit makes it. */
+/** What a progress display calls a vertex: the name that its client gave it, or else one made of what it does, as BuildKit makes it. */
 export function vertexName(op: Op, metadata: OpMetadata, nameOf: (input: Digest) => string): string {
   return (
     metadata.description[customNameKey] ?? opName(op, (input) => shortened(nameOf(input), longestInputName))
   );
 }
 
-/** A text with an ellipsis in the place of what is over `limit` characters. */
+/** The text, cut to `limit` characters and an ellipsis if it is longer. */
 export function shortened(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit)}…`;
 }

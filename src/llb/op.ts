@@ -247,8 +247,8 @@ export interface SourceFile {
 }
 
 /**
- * A graph in transit: marshalled ops, each named by the sha256 of its bytes. By convention the last one is a
- * terminal op without an action whose only input is the result.
+ * A graph as clients send it and get it: marshalled ops, each named by the sha256 of its bytes. The last one is the terminal op,
+ * which has no action, and the result as its only input.
  */
 export interface Definition {
   readonly ops: readonly Uint8Array[];

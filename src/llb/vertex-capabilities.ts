@@ -1,6 +1,6 @@
 /**
- * What a definition's vertices need of the daemon that solves them, by the names that BuildKit's daemons look for in a
- * vertex's metadata. A daemon that does not know one refuses the build instead of misunderstanding it.
+ * What vertices need of the daemon that solves them, by the names that BuildKit's daemons look for in a vertex's metadata. A
+ * daemon that does not know a name refuses the build instead of misunderstanding it.
  */
 export const capabilities = {
   image: 'source.image',
@@ -31,7 +31,7 @@ export const capabilities = {
   httpAuth: 'source.http.auth',
   httpChecksum: 'source.http.checksum',
   httpPerm: 'source.http.perm',
-  // Spelled so on the wire.
+  // The wire has this spelling.
   httpUidGid: 'soruce.http.uidgid',
   httpHeader: 'source.http.header',
   ociLayout: 'source.ocilayout',

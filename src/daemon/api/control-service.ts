@@ -8,7 +8,7 @@ import {
   UsageRecordSchema,
 } from '../../api/gen/control_pb.js';
 import { KilnError } from '../../base/errors.ts';
-import { type Platform, parsePlatform } from '../../base/platform.ts';
+import { type Platform, parsePlatforms } from '../../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../../engine/engine.ts';
 import type { DeviceSource } from '../../executor/cdi/device-registry.ts';
 import type { Definition } from '../../llb/op.ts';
@@ -152,7 +152,7 @@ function buildRequest(request: SolveRequest, work: BuildWork, refs: GatewayRefs)
 function requestedPlatforms(text: string | undefined): readonly Platform[] | undefined {
   if (!text) return undefined;
   try {
-    return text.split(',').map(parsePlatform);
+    return parsePlatforms(text);
   } catch {
     return undefined;
   }

@@ -10,7 +10,7 @@ import type { JobContext } from '../job-context.ts';
 import type { BuildEdge } from '../load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
 
-/** An edge of the graph that is solved when somebody looks. Keeps its result until disposed; disposing it ends its solving. */
+/** An edge of the graph that is solved when somebody asks for its files. It keeps its result until it is disposed, which also ends solving. */
 export class EdgeRef implements SolvedRef, AsyncDisposable {
   readonly id = randomUUID();
   readonly graph: OpGraph;
@@ -25,7 +25,7 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
     this.#job = job;
   }
 
-  /** The tree, borrowed: it lives until this ref is disposed. A caller that gives up waiting does not stop the others. */
+  /** The tree, which this ref owns: it lives until the ref is disposed. A caller that gives up waiting does not stop the others. */
   result(signal?: AbortSignal): Promise<ImmutableRef> {
     this.#result ??= this.#job.build(this.#edge, this.#disposed.signal).then(
       ({ result }) => result,

@@ -4,12 +4,12 @@ import type { SourceOp } from '../../llb/op.ts';
 import { compileSelector, type SourceMatcher } from './source-matcher.ts';
 import type { SourcePolicy, SourceRule } from './source-policy.ts';
 
-/** Conversions of one source after which its rules are taken to chase each other. */
+/** How many times one source may be converted before its rules are taken to go round in circles. */
 const conversionLimit = 20;
 
 type CompiledRule = SourceRule & { readonly matcher: SourceMatcher; readonly name: string };
 
-/** Policies that hold together: a source has to be allowed by each. */
+/** Several policies: each of them has to allow a source. */
 export class CompiledPolicies {
   readonly #policies: readonly (readonly CompiledRule[])[];
 
@@ -35,7 +35,7 @@ export class CompiledPolicies {
     }
   }
 
-  /** The first conversion that changes something; undefined when there is none and the source is allowed. */
+  /** The first conversion that changes the source; undefined when there is none and the source is allowed. */
   #convert(source: SourceOp): { readonly source: SourceOp; readonly rule: string } | undefined {
     for (const rules of this.#policies) {
       let decision: CompiledRule | undefined;

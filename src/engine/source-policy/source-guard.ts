@@ -10,13 +10,13 @@ import type { SourcePolicy } from './source-policy.ts';
 /** Asks the client about a source. */
 export type AskClient = (check: SourceCheck, signal: AbortSignal) => Promise<SourceVerdict>;
 
-/** Finds out of a source what a client wants to know before it decides. */
+/** Finds out what a client wants to know about a source before it decides. */
 export type Resolve = (
   source: SourceOp,
   question: SourceQuestion,
 ) => Promise<Pick<SourceCheck, 'image' | 'http' | 'git'>>;
 
-/** Answers of a client to one source after which it is taken to go round in circles. */
+/** How many answers a client may give about one source before it is taken to go round in circles. */
 const answerLimit = 10;
 
 /** Decides, for every source that a build names, whether it may be used, and what is used instead. */
@@ -32,17 +32,17 @@ export class SourceGuard {
     this.#ask = ask;
   }
 
-  /** Whether it lets everything pass. */
+  /** Whether it allows every source as it is. */
   get idle(): boolean {
     return this.#policies.length === 0 && !this.#ask;
   }
 
-  /** With more policies that have to hold as well. */
+  /** A guard that these policies bind as well. */
   with(policies: readonly SourcePolicy[]): SourceGuard {
     return policies.length === 0 ? this : new SourceGuard([...this.#policies, ...policies], this.#ask);
   }
 
-  /** What to use for `source`. Throws `permission_denied` naming the source, and the rule or what the client says. */
+  /** The source to use in the place of `source`. Throws `permission_denied` naming the source, and the rule or the client's reason. */
   async admit(
     source: SourceOp,
     platform: Platform | undefined,
@@ -76,7 +76,7 @@ export class SourceGuard {
   }
 }
 
-/** Image references in full, so that rules have one form to match. What is none is left to who resolves it. */
+/** Image references in full, so that rules have one form to match. A reference that is not valid stays as it is: resolving it will say so. */
 function normalized(source: SourceOp): SourceOp {
   const [, scheme, name = ''] = /^(docker-image:\/\/)(.*)$/s.exec(source.identifier) ?? [];
   if (scheme === undefined) return source;

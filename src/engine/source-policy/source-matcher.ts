@@ -5,14 +5,14 @@ import type { SourceOp } from '../../llb/op.ts';
 import { expandTemplate } from './expand-template.ts';
 import type { AttributeConstraint, SourceSelector } from './source-policy.ts';
 
-/** A selector that is ready to be used. */
+/** A compiled selector. */
 export interface SourceMatcher {
   matches(source: SourceOp): boolean;
   /** `template` filled in with the parts of `identifier`, as `SourceUpdate` says. */
   convert(identifier: string, template: string): string;
 }
 
-/** Throws `invalid_argument` for a pattern that cannot be one. */
+/** Throws `invalid_argument` for a pattern that is not valid. */
 export function compileSelector(selector: SourceSelector): SourceMatcher {
   const constraints = selector.constraints.map(compileConstraint);
   const pattern = patternOf(selector);

@@ -1,4 +1,4 @@
-/** Rules for the sources of a build: what may be used, and what is to be used instead of it. */
+/** Rules for the sources of a build: which may be used, and which are replaced by others. */
 export interface SourcePolicy {
   readonly rules: readonly SourceRule[];
 }
@@ -11,8 +11,8 @@ export type SourceRule =
 
 export interface SourceSelector {
   /**
-   * What identifiers it stands for, scheme included: itself; with `wildcard`, `*` is any text; with `regex` it is a regular
-   * expression that has to match some part of them.
+   * The identifiers that it matches, scheme included: this one alone; with `wildcard`, any text in the place of each `*`; with
+   * `regex`, those of which some part matches this expression.
    */
   readonly identifier: string;
   readonly match: 'wildcard' | 'exact' | 'regex';

@@ -17,7 +17,7 @@ import { ImageResolver } from './to-llb/plan/image-resolver.ts';
 import { parseRequestOptions, type RequestOptions } from './to-llb/plan/request-options.ts';
 import { writeImage } from './to-llb/values/image-draft.ts';
 
-/** The frontend that builds Dockerfiles, in the thread that it is called in. */
+/** The frontend that builds Dockerfiles, in the calling thread. */
 export function createDockerfileFrontend(): Frontend {
   return {
     name: dockerfileFrontend,
@@ -64,7 +64,7 @@ class DockerfileBuild {
       targets.length,
       async (target, index) => {
         const conversion = await convertDockerfile(
-          // What is wrong with the file is so for every platform: it is said once.
+          // The same is wrong with the file for every platform: the client hears it once.
           this.#conversion(dockerfile, target, index === 0 ? warn : () => {}),
         );
         const { graph } = conversion;
@@ -100,7 +100,7 @@ class DockerfileBuild {
     };
   }
 
-  /** Another frontend's image that the file or the client asks for. Docker's own Dockerfile frontend is this one. */
+  /** The image of another frontend that the file or the client asks for. This frontend stands in for Docker's own Dockerfile frontend. */
   #otherFrontend({ source }: Entrypoint): OtherFrontend | undefined {
     if (this.#options.forwarded) return undefined;
     const { syntax } = this.#options;
@@ -128,7 +128,7 @@ class DockerfileBuild {
     }
   }
 
-  /** Clients ask for provenance by default, but then only to have it where it costs no manifest of its own (`inline-only`). */
+  /** Clients ask for provenance by default, but only where it needs no manifest of its own (`inline-only`): that is no reason to warn. */
   #warnOfAttestations({ vertex }: Entrypoint): void {
     for (const [kind, text] of this.#options.attestations) {
       const settings = text.split(',');
@@ -186,7 +186,7 @@ function collect(results: readonly PlatformResult[], multiPlatform: boolean): Fr
   return { refs, metadata };
 }
 
-/** A Windows image runs on one version of it: the base image's, where the client named none. */
+/** A Windows image runs on one version of Windows: that of the base image, where the client names none. */
 function withWindowsVersion(platform: Platform, image: Platform): Platform {
   if (platform.os !== 'windows' || image.os !== 'windows') return platform;
   return {

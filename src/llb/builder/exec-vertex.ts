@@ -26,7 +26,7 @@ export interface MountSpec {
   /** A path in `from` to mount instead of its root. */
   readonly selector?: string;
   readonly readonly?: boolean;
-  /** What the process writes there is thrown away. */
+  /** Whether what the process writes there is thrown away. */
   readonly noOutput?: boolean;
   readonly contentCache?: ExecMount['contentCache'];
   readonly type?:
@@ -68,7 +68,7 @@ export function execVertex(
 ): { readonly vertex: Vertex; readonly outputs: ReadonlyMap<string, number> } {
   if (args.length === 0) throw new KilnError('invalid_argument', 'a process needs at least one argument');
   const rootMount: MountSpec = { dest: '/', from: root, readonly: options.readonlyRoot };
-  // The order of mounts is part of the vertex's identity; by destination, as BuildKit's own clients have it.
+  // The order of mounts is part of the vertex's identity: by destination, as in BuildKit's own clients.
   const mounts = [rootMount, ...(options.mounts ?? [])].sort((a, b) =>
     a.dest < b.dest ? -1 : a.dest > b.dest ? 1 : 0,
   );

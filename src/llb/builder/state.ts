@@ -22,8 +22,8 @@ const defaultSettings: StateSettings = Object.freeze({
 });
 
 /**
- * A tree of files that a definition describes, and the settings of processes run on it. Immutable: every method returns
- * a new state. Nothing is done until the definition made of it is solved.
+ * A tree of files, and the settings of processes that are run on it. Immutable: every method returns a new state. Nothing
+ * is done until the graph of the state is solved.
  */
 export class State implements DescribedTree {
   static readonly empty: State = new State(undefined, defaultSettings);
@@ -49,7 +49,7 @@ export class State implements DescribedTree {
     return new State({ kind: 'fixed', vertex, index }, defaultSettings);
   }
 
-  /** A tree that is decided when the definition is made: which files of a context are needed, for example. Asked once. */
+  /** A tree that `resolve` decides when the graph is made, once all is known: which files of a context are needed, for example. Called once. */
   static late(resolve: () => State): State {
     let resolved: { readonly output: Output | undefined } | undefined;
     return new State(
@@ -73,7 +73,7 @@ export class State implements DescribedTree {
     return this.envs([[name, value]]);
   }
 
-  /** Several at once. */
+  /** Sets several variables at once. */
   envs(entries: Iterable<readonly [string, string]>): State {
     const env = new Map(this.settings.env);
     for (const [name, value] of entries) {
@@ -224,7 +224,7 @@ export function merge(states: readonly State[], options: VertexOptions = {}): St
   return first.withTree(State.of(vertex));
 }
 
-/** What has to be laid over `lower` to get `upper`. */
+/** The layers that have to be laid over `lower` to get `upper`. */
 export function diff(lower: State, upper: State, options: VertexOptions = {}): State {
   if (!lower.output) return upper;
   const vertex = opVertex([lower.output, upper.output], options, [capabilities.diff], (names): Op => {

@@ -7,7 +7,7 @@ import type { Input, Op, OpMetadata, SourceFile } from '../op.ts';
 import { customNameKey } from '../op-name.ts';
 import type { Capability } from '../vertex-capabilities.ts';
 
-/** Where in a text a vertex was written. Locations that share their `file` object share it in the definition too. */
+/** Where in a text a vertex was written. Locations that share their `file` object share it in the graph, too. */
 export interface SourceLocation {
   readonly file: SourceFile;
   readonly ranges: readonly Range[];
@@ -33,7 +33,7 @@ export interface VertexOptions {
 export type Vertex =
   | {
       readonly kind: 'op';
-      /** Every output that `build` asks the name of, in the order in which their ops are to be written. */
+      /** Every output whose name `build` asks for, in the order in which the graph is to hold their ops. */
       readonly inputs: readonly Output[];
       /** Makes the op once its inputs have names. */
       build(names: InputNames): Op;
@@ -48,11 +48,11 @@ export interface InputNames {
   input(output: Output | undefined): Input | undefined;
   /** The platform of a vertex that says nothing about it. */
   readonly platform: Platform;
-  /** Tells this marshalling's local sources from other clients' where no session is named. */
+  /** Distinguishes local sources that name no session from those of other clients. */
   readonly localUniqueId: string;
 }
 
-/** One of a vertex's results. `late` ones are decided when the definition is made. */
+/** One of a vertex's results. A `late` one is decided when the graph is made. */
 export type Output =
   | { readonly kind: 'fixed'; readonly vertex: Vertex; readonly index: number }
   | { readonly kind: 'late'; resolve(): Output | undefined };

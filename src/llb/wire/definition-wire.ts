@@ -63,14 +63,14 @@ function* encodeSourceMap({ files, locations }: SourceMap): Steps<Uint8Array> {
 }
 
 /**
- * Throws `invalid_argument` when `bytes` are not a definition, or name a vertex by something that is not a digest. Its ops are
- * not looked into.
+ * Reads a definition, but not its ops. Throws `invalid_argument` when `bytes` are not a definition, or name a vertex by something
+ * that is not a digest.
  */
 export function decodeDefinition(bytes: Uint8Array): Definition {
   return atOnce(decode(bytes));
 }
 
-/** The same, for definitions that may be large: lets the event loop turn. */
+/** The same for definitions that may be large: lets the event loop turn meanwhile. */
 export function decodeInTurns(bytes: Uint8Array): Promise<Definition> {
   return inTurns(decode(bytes));
 }

@@ -60,7 +60,7 @@ function terminalInput(bytes: Uint8Array): Input {
   const digest = digestOf(bytes);
   const last = unmarshalOp(bytes, digest);
   if (last.kind === 'op') {
-    // BuildKit takes the first input of whatever is last; without one there is no result to name.
+    // BuildKit takes the first input of whatever op is last; an op without inputs names no result.
     const [first] = last.op.inputs;
     if (first) return first;
   } else if (last.inputs.length === 1) return last.inputs[0]!;

@@ -263,7 +263,7 @@ class ActionReader {
       }
       case 'mkfile': {
         const { path, mode, data } = change.value;
-        // A view would take the whole message along wherever it goes: to threads, and as long as the op is held.
+        // A copy: a view would keep the whole message alive as long as the op, and be sent to threads with all of it.
         return { kind: 'mkfile', path, mode, data: new Uint8Array(data), ...this.#owned(change.value) };
       }
       case 'mkdir': {

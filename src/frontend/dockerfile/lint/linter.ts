@@ -80,7 +80,7 @@ export class Linter {
       try {
         own = parseLintSettings(directive.value.split(' ')[0]!);
       } catch {
-        // What reads like a directive here may as well be prose.
+        // A comment that reads like a directive may as well be prose.
         return this;
       }
       const settings = {

@@ -12,8 +12,8 @@ import {
 } from './linter.ts';
 
 /**
- * Parses a Dockerfile. Where it cannot be read to its end, `onFinding` is told what there is to say about the instructions
- * before that, and then it throws.
+ * Parses a Dockerfile. When it cannot be read to its end, `onFinding` gets the findings about the instructions before the
+ * error, and then the function throws.
  */
 export function parseChecked(
   source: DockerfileSource,

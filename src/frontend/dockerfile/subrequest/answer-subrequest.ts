@@ -20,8 +20,8 @@ export type ConversionOf = (
 ) => ConversionRequest;
 
 /**
- * Answers a question about a Dockerfile instead of building it. `warn` is told what is wrong with the file, unless that is the
- * question. Throws `unimplemented` for one that is not known.
+ * Answers a question about a Dockerfile instead of building it. `warn` gets the findings about the file, unless they are the
+ * answer. Throws `unimplemented` for an unknown question.
  */
 export async function answerSubrequest(
   name: string,

@@ -51,7 +51,7 @@ export function convertCopy(
   checkChecksum(words);
   const source = sourceTree(stage, command, instruction, treeOf);
   const name = stage.nextName(displayName(stage, instruction.code), command);
-  // The working directory is a directory: what is copied goes into it, not to its name.
+  // With a slash, files are copied into the working directory and not in its place.
   const written = words.dest === '' || words.dest === '.' ? './' : words.dest;
   const dest = resolveTargetPath(stage.state.settings.dir, written, stage.os, true);
   const copied = new CopyBuilder(stage, words, source, name, linter).build(dest);
@@ -228,7 +228,7 @@ class CopyBuilder {
     });
   }
 
-  /** Warns of a source that `.dockerignore` leaves out. With `!` patterns in it that cannot be told by the path alone. */
+  /** Warns of a source that `.dockerignore` excludes. Where it has `!` patterns, the path alone does not tell. */
   #checkIgnored(path: string): void {
     const { ignored } = this.#stage.context;
     if (!ignored || !this.#source.isContext) return;
@@ -275,7 +275,7 @@ function apply(
     stage.state = stage.state.file(actions, name.of({ ignoreCache }));
     return;
   }
-  // On its own and laid over the stage's tree, so that a change below does not repeat it.
+  // The copy is a layer of its own, merged with the stage's tree: a change below does not repeat it.
   const group = { id: randomUUID(), name: name.of().name! };
   const layer = scratch().file(actions, name.of({ ignoreCache, progressGroup: { ...group, weak: true } }));
   stage.state = stage.state.withTree(

@@ -197,7 +197,7 @@ function convertCommandLine(
     stage.commit(`CMD ${goQuotedList(args)}`, false);
     return;
   }
-  // A command that the base image brought is not one for this entrypoint.
+  // The base image's command belongs to the base image's entrypoint.
   stage.image.configure({ Entrypoint: args, ...(!stage.lastOf.has('cmd') && { Cmd: undefined }) });
   stage.commit(`ENTRYPOINT ${goQuotedList(args)}`, false);
 }
@@ -279,7 +279,7 @@ function convertStopSignal(stage: StageBuilder, instruction: Of<'stopsignal'>, l
   stage.commit(`STOPSIGNAL ${signal}`, false);
 }
 
-/** Warns of an earlier one, which the present one makes useless. */
+/** Warns of an earlier instruction of the same kind, which this one overrides. */
 function checkUsedOnce(stage: StageBuilder, instruction: Instruction, linter: Linter): void {
   const earlier = stage.lastOf.get(instruction.kind);
   if (earlier) {

@@ -32,7 +32,7 @@ export function convertRun(
 ): void {
   const { context } = stage;
   const { options } = context;
-  // A process can read any file of the tree it runs on.
+  // A process can read every file of the tree that it runs on.
   stage.paths.add('/');
   const mounts = command.mounts.map((flag, at) =>
     atFlag(instruction, 'mount', at, context.file, () =>
@@ -68,7 +68,7 @@ export function convertRun(
     proxyEnv: context.proxyEnv,
     resources: options.resources,
   };
-  // What holds for this step only does not become the stage's.
+  // Settings of this step alone do not become the stage's.
   const history = `RUN ${historyCommand(stage, args)}`;
   stage.state = stage.state.withTree(state.run(args, exec).root);
   stage.commit(`${history} # buildkit`, true);
@@ -108,7 +108,7 @@ function runScript(stage: StageBuilder, { command }: RunInstruction): Script {
     name: '[internal] preparing inline document',
   });
   const dest = '/dev/pipes/';
-  // Run by its shebang; the shell is left in front of it, as a shell form has it.
+  // The kernel runs the file by its shebang. It is still the shell that starts it, as in every shell form.
   return {
     args: withShell(stage.image, joinPath(dest, name)),
     mounts: [{ dest, from: inline, selector: '/', readonly: true }],

@@ -6,14 +6,14 @@ import { historyEntry, type ImageDraft } from '../values/image-draft.ts';
 type Growing = 'Env' | 'Labels' | 'ExposedPorts' | 'Volumes' | 'OnBuild';
 
 /**
- * An image config while instructions add to it. What grows with every instruction is changed in place: copies of it for each would
- * take the time of their number squared.
+ * An image config while instructions add to it. Its lists and maps are changed in place: a copy for every instruction would take
+ * quadratic time.
  */
 export class GrowingImage {
   #image: ImageDraft;
   readonly #history: HistoryEntry[];
   readonly #env: string[];
-  /** Where a name first is among them. */
+  /** The first position of each name in `#env`. */
   readonly #places = new Map<string, number>();
   readonly #labels: Map<string, string>;
   readonly #ports: Set<string>;
@@ -35,7 +35,7 @@ export class GrowingImage {
     this.#triggers = [...OnBuild];
   }
 
-  /** What does not grow. */
+  /** The keys that do not grow. */
   get config(): Omit<ContainerConfig, Growing> {
     return this.#image.config;
   }
@@ -74,7 +74,7 @@ export class GrowingImage {
     this.#triggers.push(expression);
   }
 
-  /** One more line of history. `layer`: it changed files. `epoch` in seconds. */
+  /** Adds a line of history. `layer`: the instruction changed files. `epoch` in seconds. */
   addHistory(createdBy: string, layer: boolean, epoch: number | undefined): void {
     this.#history.push(historyEntry(createdBy, layer, epoch));
   }

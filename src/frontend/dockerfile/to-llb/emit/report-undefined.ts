@@ -4,13 +4,13 @@ import type { Linter } from '../../lint/linter.ts';
 import { lintRules } from '../../lint/rules.ts';
 import { nearest } from '../../nearest.ts';
 
-/** Arguments that say something to the frontend, and are not given to processes. */
+/** Arguments that are meant for the frontend, and not passed to processes. */
 export const frontendArgs: ReadonlySet<string> = new Set([
   'BUILDKIT_SBOM_SCAN_CONTEXT',
   'BUILDKIT_SBOM_SCAN_STAGE',
 ]);
 
-/** Warns of variables that were used, but that no `ARG` or `ENV` defines. */
+/** Warns of variables that are used but not defined by any `ARG` or `ENV`. */
 export function reportUndefined(
   unmatched: ReadonlySet<string>,
   args: ReadonlySet<string>,

@@ -32,7 +32,7 @@ export class StageBuilder {
   readonly platform: Platform;
   readonly paths: PathSet;
   readonly noCache: boolean;
-  /** Its files, and settings other than variables, which `stateToRun` has. */
+  /** Its files and settings. The variables are behind: `stateToRun` brings them up to date. */
   state: State;
   readonly image: GrowingImage;
   /** `ARG`s with their values, in order. */
@@ -76,7 +76,7 @@ export class StageBuilder {
     this.#env = new Map(this.state.settings.env);
   }
 
-  /** The state with its variables, which are put in when they are needed: a state has a list of its own. */
+  /** The state with all variables. They are added only when a step needs them, because every state has its own list. */
   get stateToRun(): State {
     if (!this.#isCurrent) this.state = this.state.envs(this.#env);
     this.#isCurrent = true;
@@ -94,7 +94,7 @@ export class StageBuilder {
     this.#argNames.add(arg.name);
   }
 
-  /** What a stage that starts from this one begins with. Triggers do not carry over. */
+  /** The start of a stage that is based on this one. Triggers are not passed on. */
   get result(): StageStart {
     const { stateToRun: tree, platform, paths, args, workdirSet } = this;
     const image = withConfig(this.image.draft, { OnBuild: undefined });
@@ -176,7 +176,7 @@ export class StageBuilder {
   }
 }
 
-/** How the vertices of one step are called. */
+/** The names of the vertices of one step. */
 export interface VertexName {
   /** The options of a vertex of the step: its name and place. */
   of(options?: VertexOptions): VertexOptions;

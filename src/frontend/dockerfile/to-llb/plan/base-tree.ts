@@ -13,7 +13,7 @@ import { type ConversionContext, PathSet } from './conversion-context.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import type { TreeNode } from './stage-graph.ts';
 
-/** What a node that is not based on another one starts from. */
+/** What a node without a base among the stages starts from. */
 export interface BaseTree {
   readonly tree: State;
   readonly image: ImageDraft;
@@ -88,7 +88,7 @@ async function resolveImage(
       );
     });
   const own = baseImage(resolved.config, reference, wanted);
-  // Without a platform asked for, the image may be one that this machine can run though it is not the first choice.
+  // When no platform is asked for, the image may be for another one that this machine can run.
   const implicit = node.platform === undefined && platforms.length === 0;
   const platform = implicit && samePlatform(own.platform, buildPlatform) ? buildPlatform : wanted;
   const pinned = formatReference(withDigest(parseReference(resolved.ref), resolved.digest));
@@ -115,7 +115,7 @@ async function resolveImage(
   return { tree, image: own, config: resolved.config, platform };
 }
 
-/** What a name that is no image's was often meant to be. */
+/** Images that a misspelt name is often meant to be. */
 const commonImages = [
   'alpine',
   'busybox',

@@ -11,7 +11,7 @@ import type { RequestOptions } from './request-options.ts';
 /** What the conversion of every stage shares. */
 export interface ConversionContext {
   readonly options: RequestOptions;
-  /** The client's, with `SOURCE_DATE_EPOCH` as the number that it stands for. */
+  /** The client's build arguments, with `SOURCE_DATE_EPOCH` replaced by the number that it stands for. */
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly words: ParsedWords;
   readonly file: SourceFile;
@@ -23,14 +23,14 @@ export interface ConversionContext {
   readonly proxyEnv: ProxyEnv | undefined;
   readonly growth: GrowthLimit;
   readonly linter: Linter;
-  /** The build context, reduced to the paths that are used when the definition is made. */
+  /** The build context, which is reduced to `contextPaths` when the graph is made. */
   readonly buildContext: State;
   readonly contextPaths: PathSet;
-  /** Undefined when it leaves out nothing, or when its `!` patterns make that hard to tell. */
+  /** Undefined when `.dockerignore` excludes nothing, or has `!` patterns, which paths alone do not decide. */
   readonly ignored: IgnoredPaths | undefined;
 }
 
-/** What `.dockerignore` leaves out. `excludesAll`: one of its patterns alone leaves out every file. */
+/** What `.dockerignore` excludes. `excludesAll`: one of its patterns alone excludes every file. */
 export interface IgnoredPaths {
   readonly matcher: PatternMatcher;
   readonly excludesAll: boolean;

@@ -6,7 +6,7 @@ import { expandWord, type Variables } from '../../expand/expand-word.ts';
 import { GrowthLimit } from '../../expand/growth-limit.ts';
 import type { Dockerfile } from '../../parse/instruction-tree.ts';
 
-/** The arguments that are there without being declared, before any given by the client. */
+/** The arguments that need no declaration, with the client's values where it gives some. */
 export function predefinedArgs(
   build: Platform,
   target: Platform,
@@ -42,13 +42,13 @@ export interface DeclaredArg {
   readonly value: string | undefined;
   readonly description: string | undefined;
   readonly range: Range;
-  /** Names of other arguments that its default is made of. */
+  /** Names of other arguments that its default uses. */
   readonly uses: ReadonlySet<string>;
 }
 
 /**
- * The values of the `ARG`s before the first `FROM`: the client's, or their defaults with those before them filled in. Each
- * `ARG` is handed to `onDeclared`.
+ * The values of the `ARG`s before the first `FROM`: the client's values, or else the defaults, in which earlier `ARG`s are
+ * expanded. `onDeclared` gets each `ARG`.
  */
 export function globalArgs(
   dockerfile: Dockerfile,
@@ -71,7 +71,7 @@ export function globalArgs(
           });
           args.set(name, text);
           uses = matched;
-          // A default that adds to the one before is made of what that was made of.
+          // A default that extends the one before also uses what that one uses.
           if (matched.has(name)) {
             const others = [...matched].filter((other) => other !== name);
             uses = new Set([...others, ...(usesOf.get(name) ?? [])]);

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { KilnError } from '../../../../base/errors.ts';
 import { ownValue } from '../../../../base/own-value.ts';
-import { normalizePlatform, type Platform, parsePlatform } from '../../../../base/platform.ts';
+import { type Platform, parsePlatforms } from '../../../../base/platform.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
 import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import type { LinuxResources, NetworkMode } from '../../../../llb/llb.ts';
@@ -34,9 +34,9 @@ export interface RequestOptions {
   readonly lint: LintSettings | undefined;
   /** A frontend image to use instead: the value of `BUILDKIT_SYNTAX`. */
   readonly syntax: string | undefined;
-  /** Set when a frontend passed the request on: `syntax` has been followed already. */
+  /** Whether a frontend passed the request on: `syntax` has been followed already. */
   readonly forwarded: boolean;
-  /** What the client needs of the frontend that it cannot do; `isForwardable` when another frontend might. */
+  /** What the client needs and this frontend cannot do. `isForwardable`: another frontend may do it. */
   readonly missingCapability: { readonly id: string; readonly isForwardable: boolean } | undefined;
   /** A question instead of a build: `frontend.lint`. */
   readonly subrequest: string | undefined;
@@ -68,7 +68,8 @@ export function parseRequestOptions(options: Readonly<Record<string, string>>): 
         .map((name) => [name.slice(prefix.length), options[name]!]),
     );
   const buildArgs = withPrefix('build-arg:');
-  const platforms = parsePlatforms(get('platform'));
+  const platform = get('platform');
+  const platforms = platform ? parsePlatforms(platform) : [];
   const contextKey = get('contextkey') ?? 'context';
   const check = buildArgs.get('BUILDKIT_DOCKERFILE_CHECK');
   return {
@@ -133,21 +134,17 @@ function parseInteger(option: string, value: string | undefined): number {
   return Number(value);
 }
 
-/** What this frontend can do beyond the oldest one, as clients ask for it. */
+/** What this frontend can do beyond the oldest one, by the names that clients use. */
 const frontendCapabilities: ReadonlySet<string> = new Set(
   ['inputs', 'subrequests', 'contexts', 'gitquerystring'].map((name) => `moby.buildkit.frontend.${name}`),
 );
 
-/** The first that is not there, one that no other frontend can make up for before those that it can. */
+/** The first missing capability; those that no other frontend can provide come first. */
 function parseCapabilities(value: string | undefined): RequestOptions['missingCapability'] {
   const missing = (value ? value.split(',') : [])
     .map((text) => ({ id: text.split('+')[0]!, isForwardable: text.includes('+forward') }))
     .filter(({ id }) => !frontendCapabilities.has(id));
   return missing.find(({ isForwardable }) => !isForwardable) ?? missing[0];
-}
-
-function parsePlatforms(value: string | undefined): readonly Platform[] {
-  return value ? value.split(',').map((text) => normalizePlatform(parsePlatform(text))) : [];
 }
 
 function parseMultiPlatform(value: string | undefined, platforms: number): boolean {
@@ -178,7 +175,7 @@ function parseExtraHosts(value: string | undefined): RequestOptions['extraHosts'
   });
 }
 
-/** What setrlimit(2) knows. */
+/** The limits of setrlimit(2). */
 const limits: ReadonlySet<string> = new Set(
   'core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(
     ' ',

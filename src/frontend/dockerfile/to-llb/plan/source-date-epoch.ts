@@ -25,8 +25,8 @@ export interface EpochContext {
 }
 
 /**
- * The time, in seconds since 1970, that `SOURCE_DATE_EPOCH` stands for: a number of seconds, or that of something remote: of the
- * build context (`context`), of a named context, or of what a stage, made of nothing else, adds. Undefined when that has no time.
+ * The time, in seconds since 1970, that `SOURCE_DATE_EPOCH` stands for: the number itself; or the time of something remote, which is
+ * the build context (`context`), a named context, or the one thing that a stage of that name adds. Undefined when that has no time.
  */
 export async function resolveEpoch(value: string, context: EpochContext): Promise<number | undefined> {
   if (value === '') return undefined;
@@ -67,7 +67,7 @@ function onlySource(tree: State): SourceOp | undefined {
   return sources.length === 1 ? sources[0] : undefined;
 }
 
-/** That of the latest file in a downloaded archive. */
+/** The time of the latest file in a downloaded archive. */
 async function archiveTime(
   { identifier, attrs }: SourceOp,
   { bridge, signal }: EpochContext,
@@ -88,7 +88,7 @@ async function archiveTime(
   return latest === undefined ? undefined : new Date(Number(latest / 1_000_000n));
 }
 
-/** The bits of a mode in Go's form that say that something is no regular file, and that it is a directory. */
+/** Bits of a mode in Go's form: any of the first says that it is not a regular file, the second that it is a directory. */
 const typeBits = 0x8f280000;
 const directoryBit = 0x80000000;
 
@@ -104,7 +104,7 @@ async function latestFile(ref: SolvedRef, path: string, signal: AbortSignal): Pr
   return latest;
 }
 
-/** What a stage adds that has to be made of one remote ADD alone. */
+/** The source that a stage adds, which has to consist of one remote `ADD`. */
 function stageSource({ from, instructions }: Stage, context: EpochContext): State {
   const { dockerfile, buildArgs, globalArgs } = context;
   const refuse = (why: string) => new KilnError('invalid_argument', `${epochName} stage ${why}`);

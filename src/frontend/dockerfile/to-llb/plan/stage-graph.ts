@@ -39,7 +39,7 @@ export interface StageGraph {
   readonly readsOthers: boolean;
 }
 
-/** The expansion of a word of `FROM`, and which name one that is not set was probably meant to be. */
+/** Expands a word of `FROM`. `suggestion` names the variable that an unset one was probably meant to be. */
 export type ExpandFrom = (word: string, from: FromInstruction) => Expansion & { readonly suggestion: string };
 
 /** Whether the client gave another tree in the place of a stage. */
@@ -100,7 +100,7 @@ export class StageGraphBuilder {
   checkCycles(): void {
     const done = new Set<TreeNode>();
     for (const first of this.#nodes) {
-      /** From the first stage to the one that is looked at. Not on the stack: stages may be many. */
+      /** From the first stage to the present one. Not on the stack: there may be very many stages. */
       const trail = [visitOf(first)];
       const onTrail = new Set<TreeNode>([first]);
       for (let at = trail.at(-1); at; at = trail.at(-1)) {
@@ -223,7 +223,7 @@ export class StageGraphBuilder {
   }
 }
 
-/** The trees that one directly needs, and where it says so. */
+/** The trees that a tree directly needs, and where it names them. */
 function* dependencies(node: TreeNode): Generator<{ readonly tree: TreeNode; readonly range: Range }> {
   if (node.base) yield { tree: node.base, range: node.range };
   for (const { instruction, sources } of node.commands) {
@@ -231,10 +231,10 @@ function* dependencies(node: TreeNode): Generator<{ readonly tree: TreeNode; rea
   }
 }
 
-/** A tree while what it needs is gone through. */
+/** A tree, and the position among the trees that it needs. */
 interface Visit {
   readonly node: TreeNode;
-  /** Where it names what `next` answered last. */
+  /** Where it names the tree that `next` returned last. */
   readonly place: Range;
   next(): TreeNode | undefined;
 }
@@ -256,7 +256,7 @@ function visitOf(node: TreeNode): Visit {
   };
 }
 
-/** All that `target` needs, itself included. */
+/** `target` and every tree that it needs. */
 export function reachableFrom(target: TreeNode): ReadonlySet<TreeNode> {
   const reached = new Set<TreeNode>([target]);
   for (const node of reached) for (const { tree } of dependencies(node)) reached.add(tree);

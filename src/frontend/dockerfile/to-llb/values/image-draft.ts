@@ -9,7 +9,7 @@ import {
 } from '../../../../oci/image-config.ts';
 import { platformToJson } from '../../../../oci/platform-json.ts';
 
-/** An image config as a stage builds it up. Immutable; what may be undefined is inherited or left out. */
+/** An image config as stages build it up. Immutable. Undefined fields are inherited or left out. */
 export type ImageDraft = Omit<ImageConfig, 'created' | 'platform'> & { readonly platform: Platform };
 
 /** The config of an image that starts from nothing. */
@@ -49,7 +49,7 @@ export function historyEntry(createdBy: string, layer: boolean, epoch: number | 
   };
 }
 
-/** The document, its fields in the order in which Docker writes them, empty ones left out. */
+/** The JSON document, with fields in the order in which Docker writes them, and without empty ones. */
 export function writeImage(image: ImageDraft): Uint8Array {
   const { config } = image;
   const list = (items: readonly string[] | undefined) => (items?.length ? items : undefined);

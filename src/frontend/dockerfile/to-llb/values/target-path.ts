@@ -2,8 +2,8 @@ import { KilnError } from '../../../../base/errors.ts';
 import { cleanPath, joinPath } from '../../../../llb/clean-path.ts';
 
 /**
- * Paths inside the image that is built, by its operating system. Everywhere but in the image config they are written with
- * slashes and without a drive; Windows images have theirs on `C:` only.
+ * Paths inside the image that is built, by its operating system. They are written with slashes and without a drive everywhere but
+ * in the image config. Windows images have files on `C:` only.
  */
 
 export function toSlash(path: string, os: string): string {
@@ -11,8 +11,8 @@ export function toSlash(path: string, os: string): string {
 }
 
 /**
- * Absolute and with slashes: `path` itself, or below `parent`. An absolute path stays as it was written, and without a path so does
- * the parent. With `keepSlash` a final slash (or `/.`) of a relative path stays, too.
+ * The path, below `parent` if it is relative; absolute and with slashes. An absolute path is not cleaned, nor is the parent where
+ * `path` is empty. With `keepSlash`, a relative path keeps its final slash or `/.`.
  */
 export function resolveTargetPath(parent: string, path: string, os: string, keepSlash: boolean): string {
   const original = toSlash(path, os);

@@ -7,7 +7,7 @@ export function urlFilename(url: string): string {
   try {
     pathname = decodeURIComponent(pathname);
   } catch {
-    // A name that is no encoded text is taken as it is.
+    // A name that is not validly encoded is taken as it is.
   }
   return posix.basename(pathname) || '__unnamed__';
 }
