@@ -1,7 +1,7 @@
-import { lstatSync, readdirSync } from 'node:fs';
-import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import { type ByteString, toByteString } from '../../base/text/byte-string.ts';
 import type { Task } from '../../base/threads/task.ts';
-import { utimens } from '../../linux/utimens.ts';
+import { DirectoryTreeMaker } from '../../tree/directory-tree-maker.ts';
+import { pathIn } from '../../tree/tree.ts';
 
 export interface SetTimesInput {
   readonly directory: string;
@@ -9,18 +9,18 @@ export interface SetTimesInput {
   readonly time: number;
 }
 
-/** Gives every file of a tree, links and the directory itself included, the same times. */
+/** Gives every entry of a tree, links and the root included, the same times. */
 const setTimesTask: Task<SetTimesInput, void> = ({ directory, time }, { throwIfAborted }) => {
   const nanoseconds = BigInt(time) * 1_000_000_000n;
-  const visit = (at: string): void => {
+  const times = { access: nanoseconds, modification: nanoseconds };
+  using tree = new DirectoryTreeMaker(toByteString(directory));
+  const visit = (at: ByteString): void => {
     throwIfAborted();
-    const path = toSystemPath(at);
-    if (lstatSync(path).isDirectory()) {
-      for (const name of readdirSync(path, { encoding: 'latin1' })) visit(`${at}/${name}`);
-    }
-    utimens(path, nanoseconds, nanoseconds);
+    if (tree.lookup(at)?.kind === 'directory') for (const name of tree.names(at)) visit(pathIn(at, name));
+    tree.setMetadata(at, { times });
   };
-  visit(toByteString(directory));
+  visit('');
+  tree.finish();
 };
 
 export default setTimesTask;
