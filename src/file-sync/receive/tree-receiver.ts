@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asKilnError, KilnError } from '../../base/errors.ts';
-import { PatternMatcher } from '../../base/pattern/pattern.ts';
-import { type ByteString, fromByteString, toByteString } from '../../base/text/byte-string.ts';
+import { fromByteString, toByteString } from '../../base/text/byte-string.ts';
 import { DirectoryTreeMaker, type DirectoryTreeOptions } from '../../tree/directory-tree-maker.ts';
 import type { FileStat } from '../protocol/file-stat.ts';
 import { decodePacket, type Packet, PacketEncoder } from '../protocol/packet.ts';
+import { MetadataExceptions, metadataFile } from './metadata-exceptions.ts';
 import { OrderValidator } from './order-validator.ts';
 import type { Baseline, BaselineAccess, FileDigest, OpenBaseline, ReceiveResult } from './received-tree.ts';
 import { type EntryOf, entryOf } from './sync-entry.ts';
@@ -20,7 +20,6 @@ const digestsAtOnce = 2000;
 const copiesPerTurn = 100;
 /** A tree that others may still want is changed in place if at most this part of what stays in it goes. */
 const expendable = 1 / 8;
-const metadataFile = '.fsutil-metadata';
 
 /** What a receiver needs to know, as `ReceiveOptions` and `ReceiveTarget` have it. */
 export interface TreeReceiverOptions {
@@ -76,7 +75,7 @@ export class TreeReceiver implements Disposable {
   readonly #outlet: ReceiverOutlet;
   readonly #order = new OrderValidator();
   readonly #baseline: ReadonlyMap<string, ManifestEntry> | undefined;
-  readonly #exceptions: PatternMatcher | undefined;
+  readonly #exceptions: MetadataExceptions | undefined;
   #phase: Phase = { kind: 'comparing' };
   #statsComplete = false;
   #stats = 0;
@@ -95,9 +94,6 @@ export class TreeReceiver implements Disposable {
   readonly #requested = new Map<number, EntryOf<'file'>>();
   #transferred = 0;
   readonly #sha256 = new Map<string, Buffer>();
-  /** The directories above the last stat that are not yet part of the tree: with `metadataOnly` they follow their entries. */
-  #parents: Announced[] = [];
-  readonly #metadata: Uint8Array[] = [];
 
   constructor(options: TreeReceiverOptions, outlet: ReceiverOutlet) {
     this.#options = options;
@@ -110,7 +106,7 @@ export class TreeReceiver implements Disposable {
       this.#baseline = target.baseline && decodeManifest(target.baseline.manifest);
       if (!this.#baseline) this.#askForDirectory();
     }
-    this.#exceptions = metadataOnly && new PatternMatcher(metadataOnly.exceptions);
+    this.#exceptions = metadataOnly && new MetadataExceptions(metadataOnly.exceptions);
   }
 
   /** Throws what makes the transfer fail. */
@@ -187,21 +183,7 @@ export class TreeReceiver implements Disposable {
     const entry = entryOf(stat);
     this.#order.check(entry);
     const announced = { id: this.#stats++, stat, entry };
-    if (this.#exceptions) this.#announceException(announced, this.#exceptions);
-    else this.#announced.push(announced);
-  }
-
-  #announceException(announced: Announced, exceptions: PatternMatcher): void {
-    const { path, kind } = announced.entry;
-    const encoded = new PacketEncoder().stat({ ...announced.stat, changeStamp: undefined });
-    const size = Buffer.allocUnsafe(4);
-    size.writeUInt32LE(encoded.length);
-    this.#metadata.push(size, encoded);
-    this.#parents = this.#parents.filter(({ stat }) => path.startsWith(`${stat.path}/`));
-    if (exceptions.matches(fromByteString(path))) {
-      this.#announced.push(...this.#parents, announced);
-      this.#parents = [];
-    } else if (kind === 'directory') this.#parents.push(announced);
+    this.#announced.push(...(this.#exceptions?.announce(announced) ?? [announced]));
   }
 
   /** Does all that can be done with what is known. */
@@ -321,7 +303,7 @@ export class TreeReceiver implements Disposable {
       difference,
       arrived: toByteString(arrived),
       owner: this.#options.owner,
-      ownFile: this.#metadataFile(),
+      ownFile: this.#exceptions?.file,
     });
     this.#tellAndLeave('in-place');
   }
@@ -347,15 +329,10 @@ export class TreeReceiver implements Disposable {
   }
 
   #finishTree(writer: TreeWriter): void {
-    const file = this.#metadataFile();
+    const file = this.#exceptions?.file;
     if (file) writer.addFile(file.path, file.data);
     writer.finish();
     this.#tellAndLeave('new');
-  }
-
-  /** The file that is left in the tree with all stats, if that was asked for. */
-  #metadataFile(): { readonly path: ByteString; readonly data: Uint8Array } | undefined {
-    return this.#exceptions && { path: metadataFile, data: Buffer.concat(this.#metadata) };
   }
 
   #tellAndLeave(made: 'new' | 'in-place'): void {
