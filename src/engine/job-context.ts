@@ -19,7 +19,7 @@ export function sourceContext(context: OperationContext<JobContext>): SourceCont
     signal: context.signal,
     progress: context.progress,
     sessions: () => sessionsOf(context),
-    hold(ref) {
+    retain(ref) {
       for (const { owned } of context.jobs()) {
         if (owned.disposed) continue;
         const held = ref.clone();

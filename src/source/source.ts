@@ -11,7 +11,7 @@ export interface SourceContext {
   /** Sessions of the builds that want the source, the first build's first. Changes as builds come and go. */
   sessions(): readonly string[];
   /** Keeps a tree until the builds that want the source now have ended: what a key was made from must still be there when the key is used. */
-  hold(ref: ImmutableRef): void;
+  retain(ref: ImmutableRef): void;
 }
 
 /** The same context with another signal: for work that several builds share, and that ends when none wants it any more. */
@@ -20,7 +20,7 @@ export function withSignal(context: SourceContext, signal: AbortSignal): SourceC
     signal,
     progress: context.progress,
     sessions: () => context.sessions(),
-    hold: (ref) => context.hold(ref),
+    retain: (ref) => context.retain(ref),
   };
 }
 

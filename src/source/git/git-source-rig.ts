@@ -72,7 +72,7 @@ export class GitSourceRig implements AsyncDisposable {
       signal: AbortSignal.timeout(60_000),
       progress: silentProgress,
       sessions: () => [session],
-      hold() {},
+      retain() {},
       ...options,
     };
   }

@@ -106,7 +106,7 @@ async function resolveMain(attrs: Readonly<Record<string, string>>): Promise<str
     signal: AbortSignal.timeout(60_000),
     progress: silentProgress,
     sessions: () => [client.session.id],
-    hold() {},
+    retain() {},
   };
   await using access = await openGitAccess(request, options, context);
   return (await resolveRef(access.git, request)).object;

@@ -94,7 +94,7 @@ export function contextOf({
     signal,
     progress: silentProgress,
     sessions: () => sessions,
-    hold: (ref) => held?.push(ref.clone()),
+    retain: (ref) => held?.push(ref.clone()),
   };
 }
 

@@ -84,7 +84,7 @@ class HttpInstance implements SourceInstance {
     const wanted = await this.#find(context);
     this.#wanted = wanted;
     const ref = await this.#existing(wanted);
-    if (ref) context.hold(ref);
+    if (ref) context.retain(ref);
     await ref?.release();
     return wanted;
   }

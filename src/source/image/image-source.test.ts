@@ -63,7 +63,7 @@ const context = (session = 'one', progress: ProgressWriter = silentProgress): So
   signal: AbortSignal.timeout(30_000),
   progress,
   sessions: () => [session],
-  hold() {},
+  retain() {},
 });
 
 async function push(name: string, descriptor: Descriptor, bytes: Uint8Array): Promise<void> {

@@ -79,7 +79,7 @@ async function syncEdited(
       signal: new AbortController().signal,
       progress: silentProgress,
       sessions: () => [session.id],
-      hold() {},
+      retain() {},
     });
   };
   const held: { readonly ref: ImmutableRef; readonly listing: readonly string[] }[] = [];

@@ -62,7 +62,7 @@ async function snapshot(
     signal,
     progress,
     sessions: () => [session.id],
-    hold() {},
+    retain() {},
   };
   await instance.key(sourceContext);
   return await instance.snapshot(sourceContext);
