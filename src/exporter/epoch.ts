@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { type Attributes, integerAttribute } from './attributes.ts';
+import { type Attributes, integerAttribute } from '../base/text/attributes.ts';
 import type { ExportInput } from './exporter.ts';
 
 const attribute = 'source-date-epoch';

@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
+import { booleanAttribute } from '../../base/text/attributes.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
-import { booleanAttribute } from '../attributes.ts';
 import { parseEpoch } from '../epoch.ts';
 import { type ExporterType, isMultiPlatform } from '../exporter.ts';
 import type { NamedTree, Overlap } from './find-overlap.task.ts';

@@ -1,13 +1,13 @@
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
+import { booleanAttribute } from '../../base/text/attributes.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { createContentClient } from '../../session/requests/content-client.ts';
 import type { SessionManager } from '../../session/session.ts';
-import { booleanAttribute } from '../attributes.ts';
 import { epochFor } from '../epoch.ts';
 import { type ExportContext, type Exporter, type ExporterType, isMultiPlatform } from '../exporter.ts';
 import { sendFile } from '../send-file.ts';

@@ -1,5 +1,5 @@
 import { formatPlatform } from '../../base/platform.ts';
-import type { Attributes } from '../attributes.ts';
+import type { Attributes } from '../../base/text/attributes.ts';
 import type { ExportInput } from '../exporter.ts';
 
 const configKey = 'containerimage.config';

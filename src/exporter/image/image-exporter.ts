@@ -1,9 +1,9 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
+import { booleanAttribute } from '../../base/text/attributes.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { clientAuth, type RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
-import { booleanAttribute } from '../attributes.ts';
 import type { Exporter, ExporterType } from '../exporter.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers } from './fetch-layers.ts';

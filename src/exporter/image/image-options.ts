@@ -1,11 +1,14 @@
 import { KilnError } from '../../base/errors.ts';
+import { type Attributes, booleanAttribute } from '../../base/text/attributes.ts';
+import {
+  type CompressionOptions,
+  parseCompressionOptions,
+} from '../../layer-blob/compression/compression-options.ts';
 import type { MediaTypeFamily } from '../../oci/media-type.ts';
-import { type Attributes, booleanAttribute } from '../attributes.ts';
 import { type EpochOption, parseEpoch } from '../epoch.ts';
 import type { ExportInput } from '../exporter.ts';
 import { type Annotation, parseAnnotations } from './annotations.ts';
 import { type AttributeMetadata, parseAttributeMetadata } from './attribute-metadata.ts';
-import { type CompressionOptions, parseCompressionOptions } from './compression-options.ts';
 
 /** What the outputs that make images have in common. */
 export interface ImageOptions {

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import type { Attributes } from '../../base/text/attributes.ts';
 import { parseGoBool } from '../../base/text/go-bool.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { SyncRequest } from '../../session/session.ts';
@@ -41,8 +42,6 @@ export function parseLocalOptions(op: SourceOp): LocalOptions {
     },
   };
 }
-
-type Attributes = Readonly<Record<string, string>>;
 
 function parseList(attrs: Attributes, key: string): readonly string[] {
   const text = attrs[key];

@@ -1,19 +1,21 @@
-import { KilnError } from '../base/errors.ts';
+import { KilnError } from '../errors.ts';
+import { parseGoBool } from './go-bool.ts';
 
+/** Options as clients send them: texts by name. */
 export type Attributes = Readonly<Record<string, string>>;
 
 /** `true` and `false` in the spellings that Go accepts; an attribute without a value is set. Throws `invalid_argument`. */
 export function booleanAttribute(attributes: Attributes, key: string): boolean | undefined {
   const text = attributes[key];
   if (text === undefined) return undefined;
-  if (text === '' || /^(1|t|T|true|TRUE|True)$/.test(text)) return true;
-  if (/^(0|f|F|false|FALSE|False)$/.test(text)) return false;
+  const value = text === '' ? true : parseGoBool(text);
+  if (value !== undefined) return value;
   throw new KilnError('invalid_argument', `non-bool value ${JSON.stringify(text)} specified for ${key}`, {
     hint: 'use true or false',
   });
 }
 
-/** Throws `invalid_argument`. */
+/** A whole number, in decimal. Throws `invalid_argument`. */
 export function integerAttribute(attributes: Attributes, key: string): number | undefined {
   const text = attributes[key];
   if (text === undefined || text === '') return undefined;

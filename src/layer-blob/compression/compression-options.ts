@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
-import { compressionLevels } from '../../layer-blob/compression/compression-levels.ts';
+import { type Attributes, booleanAttribute, integerAttribute } from '../../base/text/attributes.ts';
 import type { Compression } from '../../oci/descriptor.ts';
-import { type Attributes, booleanAttribute, integerAttribute } from '../attributes.ts';
+import { compressionLevels } from './compression-levels.ts';
 
 /** How the layers of an output are compressed. */
 export interface CompressionOptions {
