@@ -1,4 +1,4 @@
-import type { ParsedWord, WordFault, WordPart } from './word-tree.ts';
+import type { Parameter, ParsedWord, WordFault, WordPart } from './word-tree.ts';
 
 export interface ParseWordOptions {
   /** The mark before a character that is meant literally; `\` by default. */
@@ -50,6 +50,8 @@ class WordParser {
   /** The braces around the place that is read, the outermost first, and the mark that each waits for. */
   readonly #braces: { readonly start: number; wanted: BraceContext }[] = [];
   #open: WordFault | undefined;
+  /** Whether there is a fault, so that nothing more is read. */
+  #failed = false;
 
   constructor(text: string, options: ParseWordOptions) {
     this.#text = text;
@@ -89,9 +91,8 @@ class WordParser {
         continue;
       }
       flush();
-      const part = this.#special(character, context);
-      parts.push(part);
-      if (typeof part === 'object' && endsInFault(part)) return parts;
+      parts.push(this.#special(character, context));
+      if (this.#failed) return parts;
       literal = this.#at;
     }
   }
@@ -148,15 +149,7 @@ class WordParser {
     if (this.#text[this.#at] !== '{') {
       const name = this.#nameAt(this.#at);
       this.#at += name.length;
-      return {
-        kind: 'parameter',
-        name,
-        operator: undefined,
-        operand: [],
-        replacement: [],
-        start,
-        end: this.#at,
-      };
+      return plainParameter(name, start, this.#at);
     }
     this.#at++;
     this.#braces.push({ start, wanted: '}' });
@@ -174,15 +167,7 @@ class WordParser {
     this.#at += name.length;
     if (this.#text[this.#at] === '}') {
       this.#at++;
-      return {
-        kind: 'parameter',
-        name,
-        operator: undefined,
-        operand: [],
-        replacement: [],
-        start,
-        end: this.#at,
-      };
+      return plainParameter(name, start, this.#at);
     }
     const operator = this.#operator();
     if (this.#braces.length > deepest && this.#at < this.#text.length) {
@@ -190,7 +175,7 @@ class WordParser {
     }
     const replaces = replaceOperators.has(operator);
     const operand = this.#operand(replaces ? '/' : '}');
-    const replacement = replaces && !isOpen(operand) ? this.#operand('}') : [];
+    const replacement = replaces && !this.#failed ? this.#operand('}') : [];
     return { kind: 'parameter', name, operator, operand, replacement, start, end: this.#at };
   }
 
@@ -225,26 +210,13 @@ class WordParser {
   }
 
   #fault(message: string, start: number, end = this.#text.length): WordFault {
+    this.#failed = true;
     this.#at = this.#text.length;
     return { kind: 'fault', message, start, end };
   }
 }
 
-/** Whether the parts end in a fault, so that nothing can follow them. */
-function isOpen(parts: readonly WordPart[]): boolean {
-  const last = parts.at(-1);
-  return typeof last === 'object' && endsInFault(last);
-}
-
-function endsInFault(part: Exclude<WordPart, string>): boolean {
-  switch (part.kind) {
-    case 'fault':
-      return true;
-    case 'quoted':
-      return isOpen(part.parts);
-    case 'parameter':
-      return isOpen(part.operand) || isOpen(part.replacement);
-    case 'escaped':
-      return false;
-  }
+/** A parameter without an operator. */
+function plainParameter(name: string, start: number, end: number): Parameter {
+  return { kind: 'parameter', name, operator: undefined, operand: [], replacement: [], start, end };
 }

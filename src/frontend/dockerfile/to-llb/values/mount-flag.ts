@@ -1,5 +1,6 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
+import { cutPair } from '../../../../base/text/cut-pair.ts';
 
 /** A `RUN --mount` as it is written: variables are not expanded, and options not checked. */
 export interface MountFlag {
@@ -20,7 +21,7 @@ export interface MountField {
 /** Reads `type=cache,target=/x,…`. Throws `invalid_argument` for misplaced quotes and a variable in `from`. */
 export function parseMountFlag(text: string): MountFlag {
   const fields = parseCsv(text).map((field) => {
-    const [key = '', value] = field.split(/=(.*)/s);
+    const [key, value] = cutPair(field) ?? [field];
     return { text: field, key: key.toLowerCase(), value };
   });
   const from = fields.find(({ key }) => key === 'from')?.value ?? '';
