@@ -1,24 +1,23 @@
 import { KilnError } from '../../../base/errors.ts';
 import { PatternMatcher } from '../../../base/pattern/pattern.ts';
-import { type Platform, parsePlatform } from '../../../base/platform.ts';
+import type { Platform } from '../../../base/platform.ts';
 import { type OpGraph, State, toGraph } from '../../../llb/llb.ts';
-import { parseReference } from '../../../oci/reference.ts';
-import { atSource, locateIn } from '../dockerfile-error.ts';
-import { type Expansion, expandWord, type Variables } from '../expand/expand-word.ts';
+import { atSource } from '../dockerfile-error.ts';
 import { GrowthLimit } from '../expand/growth-limit.ts';
 import { checkTree } from '../lint/check-tree.ts';
 import { Linter, type LintFinding } from '../lint/linter.ts';
 import { lintSettingsOf } from '../lint/parse-checked.ts';
-import { lintRules } from '../lint/rules.ts';
-import { didYouMean, nearest } from '../nearest.ts';
-import type { Dockerfile, FromInstruction, Instruction } from '../parse/instruction-tree.ts';
+import { didYouMean } from '../nearest.ts';
+import type { Dockerfile } from '../parse/instruction-tree.ts';
 import { parseTrigger } from '../parse/parse-dockerfile.ts';
 import type { OutlineInput } from '../subrequest/outline.ts';
 import { convertInstruction } from './emit/convert-instruction.ts';
 import { StageBuilder, type StageStart } from './emit/stage-builder.ts';
 import { type BaseTree, resolveBaseTree } from './plan/base-tree.ts';
 import type { BuildInputs } from './plan/build-inputs.ts';
+import { checkDefaultImages } from './plan/check-default-images.ts';
 import { type ConversionContext, PathSet } from './plan/conversion-context.ts';
+import { FromWords } from './plan/from-words.ts';
 import { type DeclaredArg, globalArgs, predefinedArgs, proxyEnvOf, variablesOf } from './plan/global-args.ts';
 import type { ImageResolver } from './plan/image-resolver.ts';
 import type { RequestOptions } from './plan/request-options.ts';
@@ -30,6 +29,7 @@ import {
   StageGraphBuilder,
   type TreeNode,
 } from './plan/stage-graph.ts';
+import { displayNameOf, startsFromImage, stepsOf } from './plan/stage-steps.ts';
 import { type ImageDraft, withConfig } from './values/image-draft.ts';
 
 export interface ConversionRequest {
@@ -50,7 +50,7 @@ export interface ConversionRequest {
 export interface Conversion {
   readonly graph: OpGraph;
   readonly image: ImageDraft;
-  /** The config of the image that the stage comes from in the end. */
+  /** The config of the image at the bottom of the stage. */
   readonly baseConfig: Uint8Array | undefined;
   /** `SOURCE_DATE_EPOCH` in seconds. */
   readonly epoch: number | undefined;
@@ -66,7 +66,7 @@ export async function checkDockerfile(request: ConversionRequest): Promise<void>
   await converterFor(request).check();
 }
 
-/** What the target stage can be given. Throws what would make a build fail. */
+/** The arguments, secrets and agents that the target stage takes. Throws what would make a build fail. */
 export async function outlineDockerfile(request: ConversionRequest): Promise<OutlineInput> {
   return converterFor(request).outline();
 }
@@ -87,12 +87,11 @@ class DockerfileConverter {
   readonly #globalArgs: Map<string, string>;
   readonly #buildArgs: Map<string, string>;
   readonly #declaredArgs = new Map<string, DeclaredArg>();
-  /** Arguments that were expanded in each `FROM`. */
-  readonly #usedInFrom = new Map<FromInstruction, ReadonlySet<string>>();
+  readonly #fromWords: FromWords;
   readonly #builder: StageGraphBuilder;
   readonly #bases = new Map<TreeNode, BaseTree>();
   readonly #built = new Map<TreeNode, StageBuilder>();
-  /** Known once all paths that are read of it are. */
+  /** Set once all paths that are read of it are known. */
   #mainContext: State | undefined;
 
   constructor(request: ConversionRequest, linter: Linter) {
@@ -105,10 +104,11 @@ class DockerfileConverter {
     this.#builder = new StageGraphBuilder(dockerfile.source);
     const stage = options.target || (dockerfile.stages.at(-1)!.from.name ?? '');
     const predefined = predefinedArgs(request.buildPlatform, this.#targetPlatform, stage, options.buildArgs);
-    this.#checkDefaultImages(predefined);
+    checkDefaultImages(dockerfile, predefined, linter);
     this.#globalArgs = globalArgs(dockerfile, predefined, options.buildArgs, (arg) =>
       this.#declaredArgs.set(arg.name, arg),
     );
+    this.#fromWords = new FromWords(dockerfile, this.#globalArgs, this.#growth, linter);
   }
 
   async convert(): Promise<Conversion> {
@@ -144,10 +144,8 @@ class DockerfileConverter {
     choose: (target: TreeNode, graph: StageGraph) => readonly TreeNode[],
   ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext }> {
     const epoch = await this.#resolveEpoch();
-    const graph = this.#builder.build(
-      this.#dockerfile.stages,
-      (word, from) => this.#expandFrom(word, from),
-      (name, platform) => this.#request.inputs.namedContexts.has(name, platform ?? this.#targetPlatform),
+    const graph = this.#builder.build(this.#dockerfile.stages, this.#fromWords, (name, platform) =>
+      this.#request.inputs.namedContexts.has(name, platform ?? this.#targetPlatform),
     );
     const target = this.#findTarget(graph);
     const context = await this.#context(epoch);
@@ -183,7 +181,7 @@ class DockerfileConverter {
     };
   }
 
-  /** Puts the number into the place of what stands for it, so that steps see it too. */
+  /** Replaces what stands for the time by the number of seconds, so that steps see the number, too. */
   async #resolveEpoch(): Promise<number | undefined> {
     const { dockerfile, inputs, bridge, signal } = this.#request;
     const given = this.#buildArgs.get(epochName);
@@ -213,7 +211,7 @@ class DockerfileConverter {
     );
   }
 
-  /** Base images, all at once; again for the trees that triggers of a base image bring in. */
+  /** Resolves base images, all at once; and again those of trees that a base image's triggers name. */
   async #resolveBases(
     graph: StageGraph,
     wanted: readonly TreeNode[],
@@ -252,7 +250,7 @@ class DockerfileConverter {
     }
   }
 
-  /** What the base says is to be done first in every stage that starts from it. */
+  /** Puts the triggers of the base before the instructions of the stage. */
   #addTriggers(node: TreeNode): void {
     const expressions = node.base
       ? node.base.commands.flatMap(({ instruction }) =>
@@ -271,7 +269,7 @@ class DockerfileConverter {
 
   #convertStage(graph: StageGraph, node: TreeNode, context: ConversionContext): void {
     const steps = stepsOf(node);
-    const usedInFrom = (node.stage && this.#usedInFrom.get(node.stage.from)) ?? new Set();
+    const usedInFrom = node.stage ? this.#fromWords.usedIn(node.stage.from) : new Set<string>();
     const stage = new StageBuilder(node, context, this.#start(node), usedInFrom, {
       name: displayNameOf(graph, node),
       steps,
@@ -324,116 +322,4 @@ class DockerfileConverter {
     while (node.base) node = node.base;
     return this.#bases.get(node)?.config;
   }
-
-  #expandFrom(word: string, from: FromInstruction) {
-    const variables = this.#growth.count(variablesOf(this.#globalArgs));
-    const linter = this.#linter.for(from.comments);
-    const expansion = (() => {
-      try {
-        return expandWord(this.#dockerfile.words.get(word), variables, {
-          locate: locateIn(word, from.places, this.#dockerfile.source),
-        });
-      } catch (error) {
-        throw atSource(error, this.#dockerfile.source, [from.range]);
-      }
-    })();
-    this.#usedInFrom.set(from, new Set([...(this.#usedInFrom.get(from) ?? []), ...expansion.matched]));
-    const declared = this.#declaredNames();
-    for (const name of expansion.unmatched) {
-      if (declared.has(name)) continue;
-      const match = nearest(name, declared);
-      const hint = match === undefined ? '' : ` (did you mean ${match}?)`;
-      linter.report(
-        lintRules.undefinedArgInFrom,
-        from.range,
-        `FROM argument '${name}' is not declared${hint}`,
-      );
-    }
-    if (word === from.flags.platform) this.#checkPlatformFlag(word, from, expansion, variables, linter);
-    const suggestions = [...expansion.unmatched].map((name) => didYouMean(name, this.#globalArgs.keys()));
-    return { ...expansion, suggestion: suggestions.find(Boolean) ?? '' };
-  }
-
-  #declaredNames(): ReadonlySet<string> {
-    const declared = this.#dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name));
-    return new Set([...this.#globalArgs.keys(), ...declared]);
-  }
-
-  #checkPlatformFlag(
-    word: string,
-    { range, name = '' }: FromInstruction,
-    { text, matched, unmatched }: Expansion,
-    variables: Variables,
-    linter: Linter,
-  ): void {
-    if (matched.size === 1 && unmatched.size === 0 && text === variables.get('TARGETPLATFORM')) {
-      if (matched.has('TARGETPLATFORM')) {
-        linter.report(
-          lintRules.redundantTargetPlatform,
-          range,
-          `Setting platform to predefined ${word} in FROM is redundant as this is the default behavior`,
-        );
-      }
-      return;
-    }
-    if (matched.size > 0 || unmatched.size > 0) return;
-    let platform: Platform;
-    try {
-      platform = parsePlatform(text);
-    } catch {
-      return;
-    }
-    // A name that says for what the stage is shows that the constant is meant.
-    if (name.includes(platform.os) || name.includes(platform.architecture)) return;
-    linter.report(
-      lintRules.fromPlatformFlagConstDisallowed,
-      range,
-      `FROM --platform flag should not use constant value ${JSON.stringify(text)}`,
-    );
-  }
-
-  /** Warns where a base image would have no valid name if the client gave no arguments. */
-  #checkDefaultImages(predefined: ReadonlyMap<string, string>): void {
-    let variables: Variables;
-    try {
-      variables = variablesOf(globalArgs(this.#dockerfile, predefined, new Map()));
-    } catch {
-      return;
-    }
-    for (const { from } of this.#dockerfile.stages) {
-      let text: string;
-      try {
-        text = expandWord(this.#dockerfile.words.get(from.image), variables).text;
-      } catch {
-        return;
-      }
-      try {
-        parseReference(text);
-      } catch {
-        this.#linter
-          .for(from.comments)
-          .report(
-            lintRules.invalidDefaultArgInFrom,
-            from.range,
-            `Default value for ARG ${from.image} results in empty or invalid base image name`,
-          );
-      }
-    }
-  }
-}
-
-/** The name of a stage in displays: none where there is only the one. */
-function displayNameOf(graph: StageGraph, node: TreeNode): string {
-  return graph.stages.length === 1 && !graph.readsOthers ? '' : node.name;
-}
-
-function startsFromImage(node: TreeNode): boolean {
-  return node.stage !== undefined && !node.base && node.baseName !== 'scratch';
-}
-
-const steps: ReadonlySet<Instruction['kind']> = new Set(['add', 'copy', 'run', 'workdir']);
-
-function stepsOf(node: TreeNode): number {
-  const own = node.commands.filter(({ instruction }) => steps.has(instruction.kind)).length;
-  return own + (startsFromImage(node) ? 1 : 0);
 }

@@ -1,9 +1,9 @@
 import { asKilnError, KilnError, type Range } from '../../../../base/errors.ts';
 import { type Platform, parsePlatform } from '../../../../base/platform.ts';
 import { atFlag, atSource, type DockerfileSource, dockerfileError, linesOf } from '../../dockerfile-error.ts';
-import type { Expansion } from '../../expand/expand-word.ts';
-import type { FromInstruction, Instruction, Stage } from '../../parse/instruction-tree.ts';
+import type { Instruction, Stage } from '../../parse/instruction-tree.ts';
 import { type MountFlag, parseMountFlag } from '../values/mount-flag.ts';
+import type { FromWords } from './from-words.ts';
 
 /** A tree that steps start from or read: a stage, or an image (or named context) that an instruction names. */
 export interface TreeNode {
@@ -39,9 +39,6 @@ export interface StageGraph {
   readonly readsOthers: boolean;
 }
 
-/** Expands a word of `FROM`. `suggestion` names the variable that an unset one was probably meant to be. */
-export type ExpandFrom = (word: string, from: FromInstruction) => Expansion & { readonly suggestion: string };
-
 /** Whether the client gave another tree in the place of a stage. */
 export type IsReplaced = (stage: string, platform: Platform | undefined) => boolean;
 
@@ -60,8 +57,8 @@ export class StageGraphBuilder {
     this.#source = source;
   }
 
-  build(stages: readonly Stage[], expand: ExpandFrom, isReplaced: IsReplaced): StageGraph {
-    for (const [index, stage] of stages.entries()) this.#addStage(stage, index, expand, isReplaced);
+  build(stages: readonly Stage[], words: Pick<FromWords, 'expand'>, isReplaced: IsReplaced): StageGraph {
+    for (const [index, stage] of stages.entries()) this.#addStage(stage, index, words, isReplaced);
     let readsOthers = false;
     for (const node of this.#nodes) {
       if (node.replaced) continue;
@@ -124,10 +121,10 @@ export class StageGraphBuilder {
     }
   }
 
-  #addStage(stage: Stage, index: number, expand: ExpandFrom, isReplaced: IsReplaced): void {
+  #addStage(stage: Stage, index: number, words: Pick<FromWords, 'expand'>, isReplaced: IsReplaced): void {
     const { from } = stage;
     const fail = (message: string) => dockerfileError(this.#source, from.range, message);
-    const image = expand(from.image, from);
+    const image = words.expand(from.image, from);
     if (image.text === '') throw fail(`base name (${from.image}) should not be blank`);
     const node: MutableNode = {
       stage,
@@ -141,7 +138,7 @@ export class StageGraphBuilder {
     };
     const { platform } = from.flags;
     if (platform) {
-      const { text, suggestion } = expand(platform, from);
+      const { text, suggestion } = words.expand(platform, from);
       if (text === '') throw fail(`empty platform value from expression ${platform}${suggestion}`);
       try {
         node.platform = parsePlatform(text);
