@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { readBuildEvents } from '../rig/build-events.ts';
 import { eventually } from '../rig/eventually.ts';
 import { mustRun } from '../rig/run-program.ts';
-import { runningCommands } from '../rig/running-commands.ts';
+import { runningProcesses } from '../rig/running-processes.ts';
 import { daemonRig } from '../rig/suite-rig.ts';
 
 /** The shared stage says a random number, and takes long enough for another build to join it. */
@@ -68,12 +68,13 @@ describe('two builds at once that share a stage', () => {
       rig.kiln.start(rig.work.tree({ Dockerfile: `FROM base\nRUN echo sleeping && exec ${sleep}\n` }));
     const builds = [start(), start()];
     await Promise.all(builds.map((build) => build.said(' sleeping\n')));
-    assert.equal(runningCommands().filter((command) => command === sleep).length, 1);
+    const sleeping = () => runningProcesses().filter(({ args }) => args.join(' ') === sleep);
+    assert.equal(sleeping().length, 1);
     for (const build of builds) build.kill('SIGINT');
     for (const build of builds) assert.equal((await build.finished).code, 130);
     // The step ends soon after its builds have: nothing that is left of it keeps a process.
     await eventually(
-      () => !runningCommands().includes(sleep),
+      () => sleeping().length === 0,
       () => `${sleep} still runs`,
     );
   });

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
+import { runningProcesses } from './running-processes.ts';
 
 /** Mounts, processes and control groups that an engine on `root` left behind, in words; empty when there are none. */
 export function leftoversOf(root: string): readonly string[] {
@@ -14,22 +14,23 @@ function mountsBelow(root: string): readonly string[] {
     .map((point) => `mounted: ${point}`);
 }
 
-/** Containers' runtimes have their bundle below the root as an argument; containers' processes have their root there. */
+/** Container runtimes have their bundle below the root as an argument; the processes of containers have their root there. */
 function processesNaming(root: string): readonly string[] {
-  const found: string[] = [];
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (Number(pid) === process.pid) continue;
-    try {
-      const command = readFileSync(path.join('/proc', pid, 'cmdline'), 'utf8')
-        .replaceAll('\0', ' ')
-        .trim();
-      const mounts = readFileSync(path.join('/proc', pid, 'mountinfo'), 'utf8');
-      if (command.includes(root) || mounts.includes(` ${root}/`) || mounts.includes(`${root}/executor`)) {
-        found.push(`running: ${pid} ${command}`);
-      }
-    } catch {
-      // Ended while we looked.
-    }
+  return runningProcesses().flatMap(({ pid, args }) => {
+    if (pid === process.pid) return [];
+    const command = args.join(' ');
+    const mounts = mountsOf(pid);
+    const isOfRoot =
+      command.includes(root) || mounts.includes(` ${root}/`) || mounts.includes(`${root}/executor`);
+    return isOfRoot ? [`running: ${pid} ${command}`] : [];
+  });
+}
+
+function mountsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
+  } catch {
+    // The process has ended since it was listed.
+    return '';
   }
-  return found;
 }
