@@ -4,7 +4,6 @@
  */
 import path from 'node:path';
 import { importProblems } from './imports/import-problems.ts';
-import { toMend } from './imports/to-mend.ts';
 import { rooms } from './rooms.ts';
 
 const problems = importProblems(path.resolve(import.meta.dirname, '..'), {
@@ -14,10 +13,8 @@ const problems = importProblems(path.resolve(import.meta.dirname, '..'), {
   filesPerFolder: 25,
   sharedNames: {
     'main.ts': 'the entry of each program',
-    ...toMend.sharedNames,
   },
   outside: ['package.json'],
-  toMend,
 });
 
 if (problems.length > 0) {

@@ -16,13 +16,6 @@ export interface ImportRules {
   readonly sharedNames: Readonly<Record<string, string>>;
   /** What is outside of `folders` and may be imported nevertheless, relative to the root. */
   readonly outside: readonly string[];
-  readonly toMend?: ToMend;
-}
-
-/** Numbers that may stay as they are until they are mended. */
-interface ToMend {
-  readonly filesInCircles: Readonly<Record<string, number>>;
-  readonly filesInFolder: Readonly<Record<string, number>>;
 }
 
 /** Returns a line for each rule that the files of the repository at `root` break. */
@@ -94,54 +87,25 @@ function targetProblems(
   );
 }
 
-function circleProblems(graph: ImportGraph, { generated, toMend }: ImportRules): readonly string[] {
+function circleProblems(graph: ImportGraph, { generated }: ImportRules): readonly string[] {
   const written = [...graph].filter(([file]) => !generated.includes(path.dirname(file)));
   const circles = findCircles(
     new Map(written.map(([file, imports]) => [file, imports.map(({ target }) => target)])),
   );
-  const place = (file: string) => file.split(path.sep).slice(0, 2).join('/');
-  const counts = new Map<string, number>();
-  for (const { members } of circles)
-    for (const member of members) counts.set(place(member), (counts.get(place(member)) ?? 0) + 1);
-  const known = toMend?.filesInCircles ?? {};
-  const problems = circles
-    .filter(({ members }) => counts.get(place(members[0]!))! > (known[place(members[0]!)] ?? 0))
-    .map(({ members, shortest }) => {
-      const others = members.filter((member) => !shortest.includes(member));
-      const more = others.length > 0 ? `; in circles with them: ${others.join(', ')}` : '';
-      return `files import each other in a circle: ${around(shortest)}${more}`;
-    });
-  return [...problems, ...lowered('filesInCircles', known, counts)];
+  return circles.map(({ members, shortest }) => {
+    const others = members.filter((member) => !shortest.includes(member));
+    const more = others.length > 0 ? `; in circles with them: ${others.join(', ')}` : '';
+    return `files import each other in a circle: ${around(shortest)}${more}`;
+  });
 }
 
-function lowered(
-  list: string,
-  known: Readonly<Record<string, number>>,
-  counts: ReadonlyMap<string, number>,
-): readonly string[] {
-  return Object.entries(known)
-    .filter(([place, number]) => (counts.get(place) ?? 0) < number)
+function folderProblems(graph: ImportGraph, { filesPerFolder, generated }: ImportRules): readonly string[] {
+  return [...Map.groupBy(graph.keys(), (file) => path.dirname(file))]
+    .filter(([folder, files]) => files.length > filesPerFolder && !generated.includes(folder))
     .map(
-      ([place, number]) =>
-        `scripts/imports/to-mend.ts: ${list} of ${place} is ${counts.get(place) ?? 0} now, not ${number}`,
+      ([folder, { length }]) =>
+        `${folder} has ${length} files, more than ${filesPerFolder}: give some of them a folder by idea`,
     );
-}
-
-function folderProblems(graph: ImportGraph, rules: ImportRules): readonly string[] {
-  const { filesPerFolder, generated, toMend } = rules;
-  const full = [...Map.groupBy(graph.keys(), (file) => path.dirname(file))].filter(
-    ([folder, files]) => files.length > filesPerFolder && !generated.includes(folder),
-  );
-  const known = toMend?.filesInFolder ?? {};
-  return [
-    ...full
-      .filter(([folder, { length }]) => length > (known[folder] ?? 0))
-      .map(
-        ([folder, { length }]) =>
-          `${folder} has ${length} files, more than ${filesPerFolder}: give some of them a folder by idea`,
-      ),
-    ...lowered('filesInFolder', known, new Map(full.map(([folder, { length }]) => [folder, length]))),
-  ];
 }
 
 function nameProblems(graph: ImportGraph, { sharedNames }: ImportRules): readonly string[] {
