@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, rmSync } from 'node:fs';
 import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import net from 'node:net';
+import { isMainThread } from 'node:worker_threads';
 import type { Interceptor } from '@connectrpc/connect';
 import { type ConnectNodeAdapterOptions, connectNodeAdapter } from '@connectrpc/connect-node';
 import { KilnError } from '../base/errors.ts';
@@ -162,6 +163,8 @@ async function removeDeadSocket(path: string): Promise<void> {
 
 /** What `make` makes before it returns is the user's alone, whatever the umask: a socket takes connections before it can get its mode. */
 function privately(make: () => void): void {
+  // The umask is the process's, which a thread cannot change: only the programs' main thread needs this.
+  if (!isMainThread) return make();
   const before = process.umask(0o177);
   try {
     make();
