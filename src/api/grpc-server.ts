@@ -164,7 +164,10 @@ async function removeDeadSocket(path: string): Promise<void> {
 /** What `make` makes before it returns is the user's alone, whatever the umask: a socket takes connections before it can get its mode. */
 function privately(make: () => void): void {
   // The umask is the process's, which a thread cannot change: only the programs' main thread needs this.
-  if (!isMainThread) return make();
+  if (!isMainThread) {
+    make();
+    return;
+  }
   const before = process.umask(0o177);
   try {
     make();
