@@ -6,6 +6,9 @@ interface Chunk {
   readonly tokens: readonly (string | undefined)[];
 }
 
+/** Characters of a result: each of many can be replaced by many. */
+const longestResult = 16 * 1024 * 1024;
+
 /** What may follow a backslash. */
 const escapable = /[*?}/\\]/;
 
@@ -36,7 +39,10 @@ export class ShellPattern {
     return value.slice(0, value.length - length);
   }
 
-  /** `value` with the first match, or all matches, replaced. Matches are as long as they can be; `text` is taken literally. */
+  /**
+   * `value` with the first match, or all matches, replaced. Matches are as long as they can be; `text` is taken literally.
+   * Throws `resource_exhausted` when the result is too long.
+   */
   replace(value: string, text: string, all: boolean): string {
     const matching = new Matching(this.#chunks, value);
     let result = '';
@@ -47,6 +53,12 @@ export class ShellPattern {
       // Nothing at all matches once more where a match ends, which does not count.
       if (start !== end || start !== copied || start === 0) {
         result += value.slice(copied, start) + text;
+        if (result.length > longestResult) {
+          throw new KilnError(
+            'resource_exhausted',
+            `a substitution makes more than ${longestResult} characters`,
+          );
+        }
         copied = end;
         if (!all) break;
       }
