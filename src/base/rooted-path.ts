@@ -23,12 +23,12 @@ export function resolveInRoot(
 
 /**
  * The names that `name` stands for, from a root that it cannot leave. `target` answers what the link at some names holds, or
- * undefined where there is none. Throws `failed_precondition` for a circle of links.
+ * undefined where there is none. `show` makes text for messages of a name that is none. Throws `failed_precondition` for a circle of links.
  */
 export function followLinks(
   name: string,
   target: (parts: readonly string[]) => string | undefined,
-  options: { readonly followLast?: boolean } = {},
+  options: { readonly followLast?: boolean; readonly show?: (name: string) => string } = {},
 ): readonly string[] {
   const followLast = options.followLast ?? true;
   const pending = name.split('/').reverse();
@@ -48,7 +48,10 @@ export function followLinks(
       continue;
     }
     if (++links > maxLinks)
-      throw new KilnError('failed_precondition', `${name}: too many levels of symbolic links`);
+      throw new KilnError(
+        'failed_precondition',
+        `${options.show?.(name) ?? name}: too many levels of symbolic links`,
+      );
     if (held.startsWith('/')) resolved = [];
     pending.push(...held.split('/').reverse());
   }

@@ -41,7 +41,7 @@ export async function fetchToken(
   try {
     if (login.identityToken !== '' || login.password !== '') {
       const answer = await client.send(grantRequest(query, grantOf(login)), signal);
-      if (isSuccess(answer)) return await tokenOf(answer, query);
+      if (isSuccess(answer)) return await tokenOf(answer, query, 'access_token');
       const fallback = login.username !== '' && [401, 404, 405].includes(answer.status);
       await discard(answer.body);
       if (!fallback) throw refused(query, answer.status);
@@ -50,7 +50,7 @@ export async function fetchToken(
     const answer = await followRedirects(request, maxRedirects, ({ url }) =>
       client.send({ ...request, url, headers: mayKnow(request.url, url) ? request.headers : {} }, signal),
     );
-    if (isSuccess(answer)) return await tokenOf(answer, query);
+    if (isSuccess(answer)) return await tokenOf(answer, query, 'token');
     await discard(answer.body);
     throw refused(query, answer.status);
   } catch (error) {
@@ -77,8 +77,12 @@ function isSuccess({ status }: HttpAnswer): boolean {
   return status >= 200 && status <= 299;
 }
 
-async function tokenOf({ body }: HttpAnswer, query: TokenQuery): Promise<BearerToken> {
-  const token = parseToken((await readBody(body, maxAnswer)).toString());
+async function tokenOf(
+  { body }: HttpAnswer,
+  query: TokenQuery,
+  field: 'access_token' | 'token',
+): Promise<BearerToken> {
+  const token = parseToken((await readBody(body, maxAnswer)).toString(), field);
   if (!token) throw new KilnError('unauthenticated', `${query.realm} answered without a token`);
   return { ...token, expiresIn: token.expiresIn || defaultTokenLifetime };
 }

@@ -10,9 +10,32 @@ export type NativeFunction = (...args: unknown[]) => number;
 /** The process itself: Node is linked with its libc, whichever that is. */
 const libc = koffi.load(null);
 
-/** Binds a libc function by its C prototype. Paths are declared `const void *` and passed through `pathBytes`. */
+/**
+ * What the engine's own locks leave in errno when they have to wait, between the return of a call and the reading of its errno. No
+ * function that is bound fails for good with one of these, except one that does not want to wait.
+ */
+const strayErrnos: ReadonlySet<number> = new Set([constants.errno.EAGAIN, constants.errno.ETIMEDOUT]);
+/** How often a call that failed is made again to learn why. */
+const attempts = 4;
+/** Belongs to the thread, as errno itself. */
+let failure = 0;
+
+/**
+ * Binds a libc function by its C prototype. Paths are declared `const void *` and passed through `pathBytes`. A function that fails
+ * without a reason of its own is called again.
+ */
 export function bind(prototype: string): NativeFunction {
-  return libc.func(prototype) as NativeFunction;
+  const call = libc.func(prototype) as NativeFunction & { readonly async: unknown };
+  const native: NativeFunction = (...args) => {
+    let result = call(...args);
+    for (let attempt = 1; result === -1; attempt++) {
+      failure = koffi.errno();
+      if (!strayErrnos.has(failure) || attempt === attempts) break;
+      result = call(...args);
+    }
+    return result;
+  };
+  return Object.assign(native, { async: call.async });
 }
 
 /** Whether this libc has the function (older ones lack the newer system call wrappers). */
@@ -52,9 +75,9 @@ export class SystemError extends Error {
   }
 }
 
-/** The errno of the last bound call of this thread. */
+/** The errno of the last bound call of this thread that returned -1. */
 export function lastErrno(): number {
-  return koffi.errno();
+  return failure;
 }
 
 /** Returns `result`. When it is -1, throws a SystemError with the errno of the call that was just made. */

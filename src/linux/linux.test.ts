@@ -63,6 +63,7 @@ test('extended attributes of any size are set, listed, read and removed, also on
   assert.deepEqual(getXattr(file, 'trusted.big'), big);
   assert.deepEqual(getXattr(file, 'user.small'), Buffer.alloc(0));
   assert.equal(getXattr(file, 'user.other'), undefined);
+  assert.throws(() => setXattr(file, 'user.a\0b', big), { code: 'EINVAL' });
   removeXattr(file, 'user.small');
   removeXattr(file, 'user.small');
   assert.deepEqual(listXattrs(file), ['trusted.big']);

@@ -47,8 +47,9 @@ export function getXattr(path: PathLike, name: string): Buffer | undefined {
   return Buffer.from(buffer.subarray(0, size));
 }
 
-/** Creates or replaces an attribute. Links are not followed. */
+/** Creates or replaces an attribute. Links are not followed. Throws EINVAL for a name with a zero byte, of which the kernel would see the beginning. */
 export function setXattr(path: PathLike, name: string, value: Uint8Array): void {
+  if (name.includes('\0')) throw new SystemError('lsetxattr', constants.errno.EINVAL, path);
   check(lsetxattr(pathBytes(path), name, value, value.length, 0), 'lsetxattr', path);
 }
 

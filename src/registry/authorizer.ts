@@ -108,7 +108,7 @@ export class Authorizer {
         { hint: `check your credentials with \`docker login ${host}\`` },
       );
     }
-    const token = parseToken(text);
+    const token = parseToken(text, request.method === 'POST' ? 'access_token' : 'token');
     if (!token) throw new KilnError('unauthenticated', `${said} sent no token`);
     return token;
   }

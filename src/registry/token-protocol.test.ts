@@ -49,13 +49,19 @@ test('an identity token or a login is exchanged by POST', async () => {
 
 test('an answer has a token under either name, or none', () => {
   const issued = '2026-01-02T03:04:05Z';
-  assert.deepEqual(parseToken(JSON.stringify({ token: 't', expires_in: 300, issued_at: issued })), {
+  assert.deepEqual(parseToken(JSON.stringify({ token: 't', expires_in: 300, issued_at: issued }), 'token'), {
     token: 't',
     expiresIn: 300,
     issuedAt: new Date(issued),
   });
-  assert.deepEqual(parseToken('{"access_token":"a","issued_at":"soon"}'), { token: 'a', expiresIn: 0 });
+  assert.deepEqual(parseToken('{"access_token":"a","issued_at":"soon"}', 'token'), {
+    token: 'a',
+    expiresIn: 0,
+  });
+  assert.equal(parseToken('{"access_token":"a","token":"t"}', 'access_token')?.token, 'a');
+  assert.equal(parseToken('{"access_token":"a","token":"t"}', 'token')?.token, 't');
+  assert.equal(parseToken('{"access_token":"","token":"t"}', 'access_token')?.token, 't');
   for (const text of ['', 'null', '[]', '{"token":""}', '{"token":1}']) {
-    assert.equal(parseToken(text), undefined, text);
+    assert.equal(parseToken(text, 'token'), undefined, text);
   }
 });

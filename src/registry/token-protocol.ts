@@ -63,10 +63,14 @@ export function tokenRequest(
   return { url, method: 'GET', headers };
 }
 
-/** The token in a server's answer; undefined when there is none. */
-export function parseToken(text: string): BearerToken | undefined {
-  const { token, access_token: accessToken, issued_at: issued, expires_in: expires } = parseObject(text);
-  const found = token || accessToken;
+/**
+ * The token in a server's answer; undefined when there is none. Answers to a `grantRequest` have it in `access_token`, those to a
+ * `tokenRequest` in `token`; where that field is missing or empty, the other one counts.
+ */
+export function parseToken(text: string, field: 'access_token' | 'token'): BearerToken | undefined {
+  const answer = parseObject(text);
+  const { issued_at: issued, expires_in: expires } = answer;
+  const found = answer[field] || answer.token || answer.access_token;
   if (typeof found !== 'string' || found === '') return undefined;
   const issuedAt = typeof issued === 'string' ? new Date(issued) : undefined;
   return {

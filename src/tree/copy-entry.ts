@@ -61,12 +61,12 @@ export function copyAccess(
   { path, stats }: Required<SourceEntry>,
   target: ByteString,
   rules: CopyRules,
-  { owner, mode }: EntryChanges = {},
+  { owner, mode, leavesOut = defaultLeavesOut[rules] }: EntryChanges = {},
 ): void {
   const [from, to] = [toSystemPath(path), toSystemPath(target)];
   lchownSync(to, owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
   if (rules === 'layer') removeInherited(to, from);
-  copyXattrs(from, to, leftOut[rules]);
+  copyXattrs(from, to, leavesOut);
   // After an access control list, which has a mode in it.
   if (stats.isSymbolicLink()) return;
   const own = Number(stats.mode & 0o7777n);
@@ -78,7 +78,7 @@ export function copyTimes(stats: BigIntStats, target: ByteString, timestamp?: bi
   utimens(toSystemPath(target), timestamp ?? stats.atimeNs, timestamp ?? stats.mtimeNs);
 }
 
-const leftOut: Readonly<Record<CopyRules, (name: string) => boolean>> = {
+const defaultLeavesOut: Readonly<Record<CopyRules, (name: string) => boolean>> = {
   layer: isOverlayMark,
   content: isForeignMark,
 };
@@ -88,7 +88,7 @@ function copyFile(path: ByteString, target: ByteString, rules: CopyRules, change
   using file = new SourceFile(from);
   if (file.identity !== undefined && isLinked(file.identity, target, changes)) return;
   const to = toSystemPath(target);
-  file.copyTo(to, changes, leftOut[rules]);
+  file.copyTo(to, changes, changes.leavesOut ?? defaultLeavesOut[rules]);
   if (rules === 'layer') removeInherited(to, from);
 }
 

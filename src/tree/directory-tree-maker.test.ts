@@ -14,7 +14,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { toByteString } from '../base/text/byte-string.ts';
+import { listXattrs, setXattr } from '../linux/xattr.ts';
 import { DirectoryTreeMaker } from './directory-tree-maker.ts';
+import { isMachineAttribute } from './machine-attributes.ts';
+import { resolveInTree } from './resolve-in-tree.ts';
 import { treeMakerSuite } from './tree-maker-suite.ts';
 
 treeMakerSuite('a tree in a directory', (directory) => ({
@@ -78,4 +81,41 @@ test('attributes that the kernel refuses are left out only where that is asked f
   using lenient = new DirectoryTreeMaker(toByteString(newDirectory()), { refusedXattrs: 'leave-out' });
   lenient.add('file', entry);
   assert.equal(lenient.lookup('file')?.kind, 'file');
+});
+
+test('two makers of one directory do not meet in their temporary files', () => {
+  const directory = newDirectory();
+  const open = () => new DirectoryTreeMaker(toByteString(directory), { existing: 'replace' });
+  using one = open();
+  using two = open();
+  const files = [one.addFile('a', metadata), two.addFile('b', metadata)];
+  for (const file of files) file.finish();
+  assert.deepEqual(readdirSync(directory).sort(), ['a', 'b']);
+});
+
+test('what cannot be removed is said by the errno of the kernel', () => {
+  using maker = new DirectoryTreeMaker(toByteString(newDirectory()));
+  assert.throws(() => maker.remove('x'.repeat(300)), { code: 'ENAMETOOLONG' });
+  maker.add('dir', { kind: 'directory', metadata });
+  maker.add('dir/file', { kind: 'file', metadata, data: Buffer.alloc(1) });
+  maker.remove('dir');
+  maker.remove('dir');
+  assert.equal(maker.lookup('dir'), undefined);
+});
+
+test('a copy leaves out the attributes that its caller names', () => {
+  const directory = newDirectory();
+  const source = path.join(newDirectory(), 'file');
+  writeFileSync(source, '');
+  for (const name of ['security.selinux', 'user.kept']) setXattr(source, name, Buffer.from('x'));
+  using maker = new DirectoryTreeMaker(toByteString(directory));
+  maker.copy('file', { path: toByteString(source) }, { leavesOut: isMachineAttribute });
+  assert.deepEqual(listXattrs(path.join(directory, 'file')), ['user.kept']);
+});
+
+test('a circle of links is named as text, whatever bytes it has', () => {
+  const directory = newDirectory();
+  symlinkSync('löp', path.join(directory, 'löp'));
+  using maker = new DirectoryTreeMaker(toByteString(directory));
+  assert.throws(() => resolveInTree(maker, toByteString('/löp')), { message: /^\/löp: too many levels/ });
 });

@@ -1,11 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   lchownSync,
   linkSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   renameSync,
-  rmSync,
+  rmdirSync,
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
@@ -50,7 +52,6 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
   readonly #replaces: boolean;
   readonly #leavesOut: boolean;
   readonly #growing = new Set<GrowingDirectoryFile>();
-  #temporaries = 0;
 
   /** `directory`: an absolute path. It exists. */
   constructor(directory: ByteString, { existing, refusedXattrs }: DirectoryTreeOptions = {}) {
@@ -73,16 +74,16 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
         this.#setMetadata(file, entry.metadata);
         return;
       case 'symlink':
-        this.#makeWay(file);
+        this.#makeWay(path);
         symlinkSync(toSystemPath(entry.target), file);
         this.#setMetadata(file, { ...entry.metadata, mode: undefined });
         return;
       case 'hard-link':
-        this.#makeWay(file);
+        this.#makeWay(path);
         linkSync(this.systemPath(entry.target), file);
         return;
       case 'fifo':
-        this.#makeWay(file);
+        this.#makeWay(path);
         mknod(file, nodeTypes.fifo | ownFile);
         this.#setMetadata(file, entry.metadata);
         return;
@@ -92,7 +93,7 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
         if (entry.kind === 'character-device' && isWhiteoutNumber(device)) {
           throw new KilnError('invalid_argument', `/${fromByteString(path)} is a character device 0/0`);
         }
-        this.#makeWay(file);
+        this.#makeWay(path);
         mknod(file, nodeTypes[entry.kind] | ownFile, device);
         this.#setMetadata(file, entry.metadata);
         return;
@@ -104,16 +105,14 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
 
   addFile(path: ByteString, metadata: EntryMetadata): GrowingFile {
     const target = this.fileAt(path);
-    const written = this.#replaces
-      ? this.fileAt(pathIn(parentOf(path), `.kiln-${process.pid}-${this.#temporaries++}`))
-      : target;
+    const written = this.#replaces ? this.fileAt(pathIn(parentOf(path), `.kiln-${randomUUID()}`)) : target;
     const file = new GrowingDirectoryFile(toSystemPath(written), metadata, {
       setXattrs: (xattrs) => this.#setXattrs(toSystemPath(written), xattrs),
       ended: (whole) => {
         this.#growing.delete(file);
         if (!this.#replaces) return;
-        if (whole) this.#putInPlace(toSystemPath(written), toSystemPath(target));
-        else rmSync(toSystemPath(written), { force: true });
+        if (whole) this.#putInPlace(written, target);
+        else removeAll(written);
       },
     });
     this.#growing.add(file);
@@ -121,7 +120,7 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
   }
 
   copy(path: ByteString, source: SourceEntry, changes: EntryChanges): void {
-    if (this.#replaces) this.#makeWay(this.systemPath(path));
+    if (this.#replaces) this.#makeWay(path);
     copyEntry(source, this.fileAt(path), 'content', changes);
   }
 
@@ -147,7 +146,7 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
   }
 
   remove(path: ByteString): void {
-    rmSync(this.systemPath(path), { recursive: true, force: true });
+    removeAll(this.fileAt(path));
   }
 
   addWhiteout(path: ByteString): void {
@@ -187,13 +186,14 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
   }
 
   /** Something can be in the way only in a directory that was there before. */
-  #makeWay(file: string | Buffer): void {
-    if (this.#replaces) rmSync(file, { recursive: true, force: true });
+  #makeWay(path: ByteString): void {
+    if (this.#replaces) removeAll(this.fileAt(path));
   }
 
-  #putInPlace(written: string | Buffer, target: string | Buffer): void {
-    if (lstatSync(target, { throwIfNoEntry: false })?.isDirectory()) this.#makeWay(target);
-    renameSync(written, target);
+  #putInPlace(written: ByteString, target: ByteString): void {
+    const file = toSystemPath(target);
+    if (lstatSync(file, { throwIfNoEntry: false })?.isDirectory()) removeAll(target);
+    renameSync(toSystemPath(written), file);
   }
 
   #setMetadata(file: string | Buffer, { owner, mode, times, xattrs }: Partial<EntryMetadata>): void {
@@ -222,4 +222,17 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
     if (errno === 'EPERM') return this.#leavesOut || name.startsWith('user.');
     return errno === 'EINVAL' && this.#leavesOut;
   }
+}
+
+/** Removes what is at a path of this machine, if something is. Unlike Node's own removal of trees, it fails with the errno of the call that failed. */
+function removeAll(path: ByteString): void {
+  const file = toSystemPath(path);
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  if (!stats) return;
+  if (!stats.isDirectory()) {
+    unlinkSync(file);
+    return;
+  }
+  for (const name of readdirSync(file, { encoding: 'latin1' })) removeAll(`${path}/${name}`);
+  rmdirSync(file);
 }

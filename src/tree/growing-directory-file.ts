@@ -8,7 +8,7 @@ import {
   write,
   writeSync,
 } from 'node:fs';
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { ByteString } from '../base/text/byte-string.ts';
@@ -78,7 +78,7 @@ export class GrowingDirectoryFile implements GrowingFile {
         ),
     });
     try {
-      await pipeline(source, target, { signal });
+      await pipeline(abandonable(source), target, { signal });
     } finally {
       await pending.catch(() => {});
     }
@@ -117,4 +117,21 @@ export class GrowingDirectoryFile implements GrowingFile {
     closeSync(this.#descriptor);
     this.#observer.ended(false);
   }
+}
+
+/** A stream of the bytes whose end does not wait for the next of them, as an iterator's would. */
+function abandonable(source: AsyncIterable<Uint8Array>): Readable {
+  const iterator = source[Symbol.asyncIterator]();
+  return new Readable({
+    read() {
+      iterator.next().then(
+        ({ done, value }) => this.push(done ? null : value),
+        (error) => this.destroy(error),
+      );
+    },
+    destroy(error, destroyed) {
+      iterator.return?.().catch(() => {});
+      destroyed(error);
+    },
+  });
 }

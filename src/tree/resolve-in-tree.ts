@@ -1,5 +1,5 @@
 import { followLinks } from '../base/rooted-path.ts';
-import type { ByteString } from '../base/text/byte-string.ts';
+import { type ByteString, fromByteString } from '../base/text/byte-string.ts';
 import { lookupIfThere, type Tree } from './tree.ts';
 
 /**
@@ -12,7 +12,10 @@ export function resolveInTree(
   name: ByteString,
   options: { readonly followLast?: boolean } = {},
 ): ByteString {
-  return followLinks(name, (parts) => linkTarget(tree, parts.join('/')), options).join('/');
+  return followLinks(name, (parts) => linkTarget(tree, parts.join('/')), {
+    ...options,
+    show: fromByteString,
+  }).join('/');
 }
 
 function linkTarget(tree: Tree, path: ByteString): ByteString | undefined {

@@ -142,6 +142,10 @@ export function treeMakerSuite(name: string, open: (directory: string) => TreeMa
         const endless = maker.addFile('endless', plain).writeAll(endlessly(), ended.signal);
         ended.abort();
         await assert.rejects(endless, { name: 'AbortError' });
+        const silent = new AbortController();
+        const waiting = maker.addFile('waiting', plain).writeAll(silence(), silent.signal);
+        silent.abort();
+        await assert.rejects(waiting, { name: 'AbortError' });
         assert.deepEqual(
           readFileSync(path.join(finished(), 'file')),
           Buffer.concat([...chunks, Buffer.from('end')]),
@@ -253,6 +257,12 @@ export function treeMakerSuite(name: string, open: (directory: string) => TreeMa
 async function* asyncOf(chunks: readonly Buffer[], failure?: Error): AsyncGenerator<Buffer> {
   yield* chunks;
   if (failure) throw failure;
+}
+
+/** Sends something, and then nothing, without ending. */
+async function* silence(): AsyncGenerator<Buffer> {
+  yield Buffer.from('x');
+  await new Promise(() => {});
 }
 
 async function* endlessly(): AsyncGenerator<Buffer> {

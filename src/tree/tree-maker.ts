@@ -53,6 +53,8 @@ export interface SourceEntry {
 
 /** What a copy gets instead of what its source has, and what else the copying of several entries has in common. */
 export interface EntryChanges extends CopyChanges {
+  /** Attributes that the copy does not get, instead of those that are marks. */
+  readonly leavesOut?: (attribute: string) => boolean;
   /** Names of one file that are copied with the same map stay names of one file. The maker fills it. */
   readonly firstNames?: Map<string, ByteString>;
 }

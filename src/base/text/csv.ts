@@ -32,6 +32,6 @@ export function parseCsv(line: string): string[] {
 
 function malformed(line: string): KilnError {
   return new KilnError('invalid_argument', `malformed quotes in ${JSON.stringify(line)}`, {
-    hint: 'quote a whole field, and double a quote inside it',
+    hint: 'quote a whole field, "key=value,with,commas", and double a quote inside it',
   });
 }

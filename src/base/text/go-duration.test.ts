@@ -14,6 +14,11 @@ test('a duration is read as Go writes it', () => {
     ['7.9ns', 7],
     ['-1m', -60e9],
     ['+1m', 60e9],
+    ['1.001s', 1_001_000_000],
+    ['0.123456789s', 123_456_789],
+    ['1.0000000019s', 1_000_000_001],
+    ['1.000000000000000000001h', 3600e9],
+    ['-0s', 0],
   ] as const) {
     assert.equal(parseGoDuration(text), nanoseconds, text);
   }

@@ -18,7 +18,11 @@ export function parseGoDuration(text: string): number | undefined {
   if (!match) return undefined;
   let total = 0;
   for (const [, amount, unit] of match[2]!.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
-    total += Number(amount) * nanoseconds[unit!]!;
+    const scale = nanoseconds[unit!]!;
+    const [whole = '', fraction = ''] = amount!.split('.');
+    // In whole numbers: 1.001 times a thousand million is a little less than it should be. What comes after twelve digits is less than a unit.
+    const digits = fraction.slice(0, 12);
+    total += Number(whole) * scale + Math.trunc((Number(digits) * scale) / 10 ** digits.length);
   }
-  return Math.trunc(match[1] === '-' ? -total : total);
+  return match[1] === '-' && total > 0 ? -total : total;
 }

@@ -20,7 +20,7 @@ export interface TaskThreadOptions extends ThreadData {
 export interface ThreadOwner {
   /** A task has ended. Called before the task's caller learns of it. */
   finished(thread: TaskThread): void;
-  /** A task that may move was not begun in time. It is not among the thread's jobs any more. */
+  /** A task that may move, and has no thread of its own, was not begun in time. It is not among the thread's jobs any more. */
   late(thread: TaskThread, job: ThreadJob): void;
   /** The thread has ended, and with it `jobs`. */
   lost(thread: TaskThread, jobs: readonly ThreadJob[], error: unknown): void;
@@ -76,7 +76,7 @@ export class TaskThread {
       job.reject(error);
       return;
     }
-    if (job.canMove) void this.#online.then(() => this.#watch(job));
+    if (job.canMove && !job.alone) void this.#online.then(() => this.#watch(job));
   }
 
   /** Withdraws a task that is to move if the thread does not begin it. */

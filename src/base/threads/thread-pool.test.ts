@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { BroadcastChannel } from 'node:worker_threads';
 import { KilnError } from '../errors.ts';
@@ -178,4 +179,28 @@ test('a closed pool ends what runs in it, also while a thread loads a native mod
     await pool[Symbol.asyncDispose]();
     assert.equal((await Promise.all(outcomes))[0], 'ended');
   }
+});
+
+test('a task in a thread of its own is waited for, however late that thread starts', () => {
+  // All threads that start after the variable was set come to their tasks later than a shared thread may.
+  const late = `import { isMainThread } from 'node:worker_threads';
+    if (!isMainThread && process.env.LATE) for (const end = performance.now() + 600; performance.now() < end; );`;
+  const script = `
+    import { ThreadPool } from ${JSON.stringify(new URL('./thread-pool.ts', import.meta.url))};
+    const task = new URL(${JSON.stringify(task)});
+    const pool = new ThreadPool({ size: 1, shared: true, patience: 100 });
+    const stop = new AbortController();
+    let restarts = 0;
+    const onAsk = () => {
+      if (restarts > 0) return 'now';
+      const spins = { signal: stop.signal, onEvent: () => stop.abort(), onRestart: () => {} };
+      process.env.LATE = '1';
+      void pool.run(task, { kind: 'spin-for-good' }, spins).catch(() => {});
+      return new Promise(() => {});
+    };
+    const answer = await pool.run(task, { kind: 'ask', question: 'when' }, { onAsk, onRestart: () => restarts++ });
+    console.log(answer, restarts);
+    process.exit();`;
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(late)}`, '-e', script];
+  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 }), 'when: now 1\n');
 });

@@ -44,6 +44,11 @@ export function entryOf(stat: FileStat): SyncEntry {
   if (kind === undefined) throw unreceivable(path, `no file has the mode 0x${mode.toString(16)}`);
   if (uid > largestNumber || gid > largestNumber) throw unreceivable(path, `it belongs to ${uid}:${gid}`);
   if (!Number.isSafeInteger(size)) throw unreceivable(path, `it has ${size} bytes`);
+  for (const name of xattrs.keys()) {
+    if (name === '' || name.includes('\0')) {
+      throw unreceivable(path, `it has an attribute ${JSON.stringify(fromByteString(name))}`);
+    }
+  }
   const metadata: FileMetadata = { path, uid, gid, size, mtime, xattrs, permissions: unixPermissions(mode) };
   switch (kind) {
     case 'directory':

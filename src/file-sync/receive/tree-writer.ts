@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type ByteString, fromByteString } from '../../base/text/byte-string.ts';
 import { makeDevice } from '../../linux/mknod.ts';
+import { isMachineAttribute } from '../../tree/machine-attributes.ts';
 import { isWhiteoutNumber } from '../../tree/overlay-marks.ts';
 import { pathIn } from '../../tree/tree.ts';
 import type { EntryMetadata, GrowingFile, TreeMaker } from '../../tree/tree-maker.ts';
@@ -65,7 +66,11 @@ export class TreeWriter implements Disposable {
 
   /** Makes the file like the one that was made of the same entry in another tree, which is at `root` on this machine. */
   copyFrom(root: ByteString, entry: EntryOf<'file'>): void {
-    const changes = { owner: this.#owner ?? entry, timestamp: entry.mtime };
+    const changes = {
+      owner: this.#owner ?? entry,
+      timestamp: entry.mtime,
+      leavesOut: isMachineAttribute,
+    };
     this.#tree.copy(entry.path, { path: `${root}/${entry.path}` }, changes);
   }
 

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { abortError } from '../../base/async/lifetime.ts';
@@ -32,6 +33,8 @@ export async function writeDownload(
   try {
     await file.writeAll(observe(compressed ? unzipped(bytes, signal) : bytes), signal);
   } catch (error) {
+    // Its connection may be silent: nobody waits for more of it.
+    if (bytes instanceof Readable) bytes.destroy();
     throw signal.aborted ? abortError(signal) : transferFailure(error);
   } finally {
     transfer.complete();
