@@ -133,6 +133,13 @@ test('flags are read up to the first other word, and a lone -- ends them', () =>
   assert.deepEqual(run.command, { form: 'shell', text: '--x', documents: [] });
 });
 
+test('half a surrogate pair in a JSON array is a replacement character', () => {
+  assert.deepEqual(only('run', String.raw`RUN ["a", "\ud800x", "\ud83d\ude00"]`).command, {
+    form: 'exec',
+    args: ['a', '\ufffdx', '\u{1f600}'],
+  });
+});
+
 test('a JSON array is the exec form, anything else the shell form', () => {
   assert.deepEqual(only('cmd', 'CMD ["a", "b"]').command, { form: 'exec', args: ['a', 'b'] });
   assert.deepEqual(only('cmd', "CMD ['a']").command, { form: 'shell', text: "['a']" });

@@ -44,6 +44,7 @@ export class SplitLine {
   }
 }
 
+/** Half a surrogate pair, which an escape can write, is U+FFFD, as it becomes wherever text is encoded. */
 export function parseJsonArray(text: string): JsonArray {
   if (!text.trimStart().startsWith('[')) return undefined;
   let parsed: unknown;
@@ -54,5 +55,7 @@ export function parseJsonArray(text: string): JsonArray {
     return undefined;
   }
   if (!Array.isArray(parsed)) return undefined;
-  return parsed.every((item) => typeof item === 'string') ? (parsed as string[]) : 'mixed';
+  return parsed.every((item) => typeof item === 'string')
+    ? parsed.map((item) => item.toWellFormed())
+    : 'mixed';
 }
