@@ -1,7 +1,23 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { digestOf } from '../base/digest.ts';
 import { canonicalText, type Plain } from '../base/text/canonical.ts';
-import { files, image, local, marshalGraph, type OpGraph, type State, scratch, toGraph } from '../llb/llb.ts';
+import {
+  decodeDefinition,
+  files,
+  fromDefinition,
+  image,
+  local,
+  marshalGraph,
+  type OpGraph,
+  type State,
+  scratch,
+  toDefinition,
+  toGraph,
+  unmarshalDefinition,
+} from '../llb/llb.ts';
+import { encodeGraph } from '../llb/wire/marshal-graph.ts';
+import { marshalTerminal } from '../llb/wire/marshal-op.ts';
 import { packGraph, unpackGraph } from './packed-graph.ts';
 
 const file = { filename: 'Dockerfile', language: 'Dockerfile', data: Buffer.from('FROM x') };
@@ -41,6 +57,17 @@ test('large ops are in parts of their own', () => {
   const large = (name: string) => files().mkfile(name, 0o644, Buffer.alloc(100_000));
   const state = scratch().file(large('/a')).file(large('/b')).file(large('/c'));
   assert.equal(packGraph(toGraph(state)).parts.length, 3);
+});
+
+test('an op that was read keeps its bytes, which a newer client may have filled with what is not known here', async () => {
+  const known = toDefinition(local('c', { sessionId: 's' })).ops[0]!;
+  const op = Buffer.concat([known, Buffer.from([0xf8, 0x06, 1])]);
+  const terminal = marshalTerminal({ digest: digestOf(op), index: 0 });
+  const read = fromDefinition({ ops: [op, terminal], metadata: new Map() });
+  const packed = packGraph(toGraph(read.file(files().rm('/x'))));
+  const definition = decodeDefinition(await encodeGraph(await unpackGraph(structuredClone(packed))));
+  assert.deepEqual(Buffer.from(definition.ops[0]!), op);
+  assert.equal(unmarshalDefinition(definition).vertices.size, 2);
 });
 
 test('the data of a file holds nothing else', async () => {

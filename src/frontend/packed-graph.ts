@@ -16,7 +16,7 @@ export interface PackedGraph {
   readonly files: readonly SourceFile[] | undefined;
 }
 
-interface PackedVertex extends Omit<OpVertex, 'bytes'> {
+interface PackedVertex extends OpVertex {
   /** Its places in the source map. */
   readonly places: Places | undefined;
 }
@@ -27,7 +27,10 @@ type Places = NonNullable<ReturnType<SourceMap['locations']['get']>>;
 const partVertices = 100;
 const partBytes = 64 * 1024;
 
-/** Leaves out the definition and the marshalled ops, which whoever needs them makes of the typed ones. */
+/**
+ * Leaves out the definition and the marshalled ops, which whoever needs them makes of the typed ones. Those that were read
+ * are kept: marshalled anew they could be others than their digests name.
+ */
 export function packGraph({ vertices, result, source }: OpGraph): PackedGraph {
   const parts: Uint8Array[] = [];
   let part: PackedVertex[] = [];
@@ -38,7 +41,11 @@ export function packGraph({ vertices, result, source }: OpGraph): PackedGraph {
     bytes = 0;
   };
   for (const { bytes: marshalled, ...vertex } of vertices.values()) {
-    part.push({ ...vertex, places: source?.locations.get(vertex.digest) });
+    part.push({
+      ...vertex,
+      ...(vertex.read && { bytes: marshalled }),
+      places: source?.locations.get(vertex.digest),
+    });
     bytes += marshalled?.length ?? 0;
     if (part.length >= partVertices || bytes >= partBytes) complete();
   }
@@ -56,7 +63,7 @@ function* unpack({ parts, result, files }: PackedGraph): Steps<OpGraph> {
   const locations = new Map<Digest, Places>();
   for (const part of parts) {
     for (const { places, ...vertex } of deserialize(part) as readonly PackedVertex[]) {
-      vertices.set(vertex.digest, { ...vertex, op: withOwnData(vertex.op) });
+      vertices.set(vertex.digest, withOwnBytes(vertex));
       if (places) locations.set(vertex.digest, places);
     }
     yield;
@@ -64,7 +71,12 @@ function* unpack({ parts, result, files }: PackedGraph): Steps<OpGraph> {
   return { vertices, result, ...(files && { source: { files, locations } }) };
 }
 
-/** The op with copies of bytes that are views of the part: they would keep all of it alive, and be sent to threads with it. */
+/** The vertex with copies of bytes that are views of the part: they would keep all of it alive, and be sent to threads with it. */
+function withOwnBytes(vertex: OpVertex): OpVertex {
+  const { bytes, op } = vertex;
+  return { ...vertex, op: withOwnData(op), ...(bytes && { bytes: Uint8Array.from(bytes) }) };
+}
+
 function withOwnData(op: Op): Op {
   const { action } = op;
   if (action.kind !== 'file' || !action.actions.some(({ change }) => change.kind === 'mkfile')) return op;

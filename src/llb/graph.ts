@@ -7,8 +7,13 @@ export interface OpVertex {
   readonly digest: Digest;
   readonly op: Op;
   readonly metadata: OpMetadata;
-  /** The marshalled op, where it is at hand: `marshalOp` makes the same bytes of an op that was made here. */
+  /** The marshalled op, where it is at hand. */
   readonly bytes?: Uint8Array;
+  /**
+   * Whether the op was read from `bytes`. Then only they have the digest for certain: what a newer client wrote into
+   * them can be missing from `op`. `marshalOp` makes the bytes of all other ops again.
+   */
+  readonly read?: boolean;
 }
 
 /** The vertices that a result needs, as typed data. */

@@ -71,7 +71,10 @@ test('every kind of op survives the wire', () => {
     const made = toGraph(everyKind(), { localUniqueId: 'u' });
     const read = unmarshalDefinition(decodeDefinition(encodeDefinition(marshalGraph(made))));
     const comparable = ({ vertices, result }: OpGraph) =>
-      canonicalText({ vertices: [...vertices.values()], result } as unknown as Plain);
+      canonicalText({
+        vertices: [...vertices.values()].map(({ read: _read, ...said }) => said),
+        result,
+      } as unknown as Plain);
     assert.equal(comparable(read), comparable(made));
   });
   const graph = unmarshalDefinition(decodeDefinition(encodeDefinition(definition)));

@@ -48,7 +48,8 @@ function* unmarshal(definition: Definition): Steps<OpGraph> {
       throw invalidVertex(digest, 'it has no action, or one that is not known');
     }
     const { op } = unmarshalled;
-    open.set(digest, { digest, op, bytes, metadata: definition.metadata.get(digest) ?? emptyMetadata });
+    const metadata = definition.metadata.get(digest) ?? emptyMetadata;
+    open.set(digest, { digest, op, bytes, read: true, metadata });
     for (const input of op.inputs.toReversed()) {
       if (!vertices.has(input.digest)) stack.push({ digest: input.digest, neededBy: digest });
     }
