@@ -100,7 +100,7 @@ export function execVertex(
           kind: 'exec',
           meta: {
             args,
-            env: [...env].map(([name, value]) => `${name}=${value}`),
+            env: names.env(env),
             cwd: settings.dir,
             user: settings.user,
             ...(options.proxyEnv && { proxyEnv: options.proxyEnv }),

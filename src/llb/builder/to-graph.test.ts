@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   files,
   fromDefinition,
@@ -7,11 +9,24 @@ import {
   image,
   local,
   merge,
+  type OpGraph,
   State,
   scratch,
   toDefinition,
+  toGraph,
   unmarshalDefinition,
 } from '../llb.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+function heapUsed(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+const environments = ({ vertices }: OpGraph) =>
+  [...vertices.values()].flatMap(({ op: { action } }) => (action.kind === 'exec' ? [action.meta.env] : []));
 
 test('states are not changed by what is built on them', () => {
   const base = image('docker.io/library/a:1');
@@ -40,6 +55,28 @@ test('a late tree is decided when the definition is made', () => {
   const [first] = [...unmarshalDefinition(toDefinition(copied)).vertices.values()];
   assert.ok(first!.op.action.kind === 'source');
   assert.equal(first!.op.action.attrs['local.followpaths'], '["late"]');
+});
+
+test('processes with the same environment share its list', () => {
+  const state = scratch()
+    .env('A', '1')
+    .run(['a'])
+    .root.dir('/d')
+    .run(['b'])
+    .root.env('A', '2')
+    .run(['c']).root;
+  const [first, second, third] = environments(toGraph(state));
+  assert.equal(first, second);
+  assert.deepEqual([first, third], [['A=1'], ['A=2']]);
+});
+
+test('different environments share the texts of the variables that they have in common', () => {
+  let state = scratch().env('A', 'x'.repeat(100_000));
+  for (let at = 0; at < 500; at++) state = state.env('B', `${at}`).run(['a']).root;
+  const before = heapUsed();
+  const graph = toGraph(state);
+  assert.ok(heapUsed() - before < 10_000_000);
+  assert.equal(environments(graph).length, 500);
 });
 
 test('a definition can be built upon', () => {

@@ -5,6 +5,7 @@ import { hostPlatform, type Platform } from '../../base/platform.ts';
 import type { OpGraph, OpVertex } from '../graph.ts';
 import type { Input, SourceFile } from '../op.ts';
 import { marshalOp } from '../wire/marshal-op.ts';
+import { EnvLists } from './env-lists.ts';
 import type { State } from './state.ts';
 import { fixedOutput, type InputNames, type Output, type SourceLocation, type Vertex } from './vertex.ts';
 
@@ -36,6 +37,7 @@ class GraphBuilder implements InputNames {
   readonly platform: Platform;
   readonly localUniqueId: string;
   #size = 0;
+  readonly #envs = new EnvLists();
   readonly #names = new Map<Vertex, Digest>();
   readonly #vertices = new Map<Digest, OpVertex>();
   readonly #files: SourceFile[] = [];
@@ -60,6 +62,10 @@ class GraphBuilder implements InputNames {
   input(output: Output | undefined): Input | undefined {
     const fixed = fixedOutput(output);
     return fixed && { digest: this.#names.get(fixed.vertex)!, index: fixed.index };
+  }
+
+  env(variables: ReadonlyMap<string, string>): readonly string[] {
+    return this.#envs.listOf(variables);
   }
 
   /** Inputs first, without recursion: a chain of steps can be longer than the stack is deep. */

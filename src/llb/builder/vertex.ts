@@ -46,6 +46,8 @@ export type Vertex =
 export interface InputNames {
   /** Undefined for the empty tree. */
   input(output: Output | undefined): Input | undefined;
+  /** The variables as `NAME=value`, in order: ops share equal ones. */
+  env(variables: ReadonlyMap<string, string>): readonly string[];
   /** The platform of a vertex that says nothing about it. */
   readonly platform: Platform;
   /** Distinguishes local sources that name no session from those of other clients. */

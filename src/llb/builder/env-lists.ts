@@ -1,0 +1,24 @@
+/**
+ * Environments as lists of `NAME=value`. Each of many steps has all variables that were set before it: ops that follow
+ * each other share the texts of equal variables, and the whole list if it is equal, so that a graph of them stays small.
+ */
+export class EnvLists {
+  /** The last text of each name. */
+  readonly #texts = new Map<string, { readonly value: string; readonly text: string }>();
+  #last: readonly string[] = [];
+
+  listOf(env: ReadonlyMap<string, string>): readonly string[] {
+    const list = [...env].map(([name, value]) => this.#textOf(name, value));
+    const isLast = list.length === this.#last.length && list.every((text, at) => text === this.#last[at]);
+    if (!isLast) this.#last = list;
+    return this.#last;
+  }
+
+  #textOf(name: string, value: string): string {
+    const known = this.#texts.get(name);
+    if (known?.value === value) return known.text;
+    const text = `${name}=${value}`;
+    this.#texts.set(name, { value, text });
+    return text;
+  }
+}
