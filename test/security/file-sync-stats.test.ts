@@ -206,7 +206,7 @@ for (const [who, receive] of Object.entries(receivers)) {
     assert.deepEqual(identity(lstatSync(victim, { bigint: true })), identity(victimStat));
   });
 
-  test(`${who} refuses numbers that no file has, by the name of the file`, async () => {
+  test(`${who} refuses numbers and attributes that no file has, by the name of the file`, async () => {
     const stats: readonly Partial<FileStat>[] = [
       { uid: 2 ** 32 },
       { gid: 2 ** 53 },
@@ -214,6 +214,8 @@ for (const [who, receive] of Object.entries(receivers)) {
       { mode: 2 ** 32 + 0o644 },
       { mode: goMode.device + 0o644, devMajor: 2 ** 40 },
       { mode: goMode.device + 0o644, devMinor: 2 ** 40 },
+      { xattrs: new Map([['security.selinux\0x', 'label']]) },
+      { xattrs: new Map([['', 'nameless']]) },
     ];
     for (const [at, stat] of stats.entries()) {
       const into = path.join(work.path, `${who}-numbers-${at}`);
