@@ -214,8 +214,8 @@ for (const [who, receive] of Object.entries(receivers)) {
       { mode: 2 ** 32 + 0o644 },
       { mode: goMode.device + 0o644, devMajor: 2 ** 40 },
       { mode: goMode.device + 0o644, devMinor: 2 ** 40 },
-      { xattrs: new Map([['security.selinux\0x', 'label']]) },
-      { xattrs: new Map([['', 'nameless']]) },
+      { xattrs: new Map([['security.selinux\0x', Buffer.from('x')]]) },
+      { xattrs: new Map([['', Buffer.from('x')]]) },
     ];
     for (const [at, stat] of stats.entries()) {
       const into = path.join(work.path, `${who}-numbers-${at}`);
