@@ -70,6 +70,15 @@ test('an op that was read keeps its bytes, which a newer client may have filled 
   assert.equal(unmarshalDefinition(definition).vertices.size, 2);
 });
 
+test('a variable of many processes is packed once', async () => {
+  let state = scratch().env('A', 'x'.repeat(10_000));
+  for (let at = 0; at < 100; at++) state = state.env('B', `${at}`).run(['a']).root;
+  const graph = toGraph(state);
+  const packed = packGraph(graph);
+  assert.ok(packed.parts.reduce((sum, { length }) => sum + length, 0) < 200_000);
+  assert.equal(textOf(await unpackGraph(packed)), textOf(graph));
+});
+
 test('the data of a file holds nothing else', async () => {
   const read = await unpackGraph(packGraph(toGraph(chain(3))));
   const [data] = [...read.vertices.values()].flatMap(({ op: { action } }) =>

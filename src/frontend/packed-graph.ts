@@ -9,14 +9,22 @@ import type { FileChange, Input, Op, SourceFile, SourceMap } from '../llb/op.ts'
  * in parts that take a millisecond or two each to read, so that the event loop can turn between them.
  */
 export interface PackedGraph {
-  /** Serialized `PackedVertex`es, in the graph's order. */
+  /** Serialized `Part`s, in the graph's order. */
   readonly parts: readonly Uint8Array[];
   readonly result: Input | undefined;
   /** The files of the graph's source map; undefined for a graph without one. */
   readonly files: readonly SourceFile[] | undefined;
 }
 
+interface Part {
+  readonly vertices: readonly PackedVertex[];
+  /** What no part before has of the variables of processes. Each step has those set before it: copies would be many. */
+  readonly variables: readonly string[];
+}
+
 interface PackedVertex extends OpVertex {
+  /** The environment of a process, whose op is without it: the numbers of its variables, counted through all parts. */
+  readonly env: readonly number[] | undefined;
   /** Its places in the source map. */
   readonly places: Places | undefined;
 }
@@ -34,15 +42,28 @@ const partBytes = 64 * 1024;
 export function packGraph({ vertices, result, source }: OpGraph): PackedGraph {
   const parts: Uint8Array[] = [];
   let part: PackedVertex[] = [];
+  let variables: string[] = [];
   let bytes = 0;
   const complete = () => {
-    if (part.length > 0) parts.push(serialize(part));
+    if (part.length > 0) parts.push(serialize({ vertices: part, variables } satisfies Part));
     part = [];
+    variables = [];
     bytes = 0;
   };
+  const numbers = new Map<string, number>();
+  const numberOf = (variable: string): number => {
+    const known = numbers.get(variable);
+    if (known !== undefined) return known;
+    variables.push(variable);
+    numbers.set(variable, numbers.size);
+    return numbers.size - 1;
+  };
   for (const { bytes: marshalled, ...vertex } of vertices.values()) {
+    const { action } = vertex.op;
     part.push({
       ...vertex,
+      op: withEnv(vertex.op, []),
+      env: action.kind === 'exec' ? action.meta.env.map(numberOf) : undefined,
       ...(vertex.read && { bytes: marshalled }),
       places: source?.locations.get(vertex.digest),
     });
@@ -61,14 +82,24 @@ export function unpackGraph(packed: PackedGraph): Promise<OpGraph> {
 function* unpack({ parts, result, files }: PackedGraph): Steps<OpGraph> {
   const vertices = new Map<Digest, OpVertex>();
   const locations = new Map<Digest, Places>();
+  const known: string[] = [];
   for (const part of parts) {
-    for (const { places, ...vertex } of deserialize(part) as readonly PackedVertex[]) {
-      vertices.set(vertex.digest, withOwnBytes(vertex));
+    const { vertices: packed, variables } = deserialize(part) as Part;
+    for (const variable of variables) known.push(variable);
+    for (const { places, env, ...vertex } of packed) {
+      const op = withEnv(vertex.op, env?.map((number) => known[number]!) ?? []);
+      vertices.set(vertex.digest, withOwnBytes({ ...vertex, op }));
       if (places) locations.set(vertex.digest, places);
     }
     yield;
   }
   return { vertices, result, ...(files && { source: { files, locations } }) };
+}
+
+/** The op with the environment, if it is a process. */
+function withEnv(op: Op, env: readonly string[]): Op {
+  const { action } = op;
+  return action.kind === 'exec' ? { ...op, action: { ...action, meta: { ...action.meta, env } } } : op;
 }
 
 /** The vertex with copies of bytes that are views of the part: they would keep all of it alive, and be sent to threads with it. */
