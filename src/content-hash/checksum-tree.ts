@@ -1,7 +1,8 @@
 import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { type Digest, Digester, digestHex } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { compileGlob, hasWildcard, type PatternMatch, PatternMatcher } from '../base/pattern/pattern.ts';
+import { type FilterMatch, PathFilter } from '../base/pattern/path-filter.ts';
+import { compileGlob, hasWildcard } from '../base/pattern/pattern.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { nearestName } from '../base/text/nearest-name.ts';
 import { readContentXattrs } from '../tree/layer-xattrs.ts';
@@ -31,7 +32,7 @@ export function checksumTree(
   onHashed?: (bytes: Buffer) => void,
 ): Digest {
   const hash = new RecordHash(readContent, onHashed);
-  const filter = new Filter(selection);
+  const filter = new PathFilter(selection);
   const path = toByteString(selection.path);
   if (selection.wildcard && hasWildcard(selection.path)) {
     const { base, pattern } = splitPattern(path);
@@ -117,47 +118,6 @@ function* matchesIn(
   }
 }
 
-interface Matches {
-  readonly include: PatternMatch;
-  readonly exclude: PatternMatch;
-}
-
-/** Include and exclude patterns, which are relative to the selected directory. */
-class Filter {
-  readonly #include: PatternMatcher | undefined;
-  readonly #exclude: PatternMatcher;
-  readonly start: Matches;
-
-  constructor(selection: ContentSelection) {
-    const include = new PatternMatcher(selection.includePatterns);
-    this.#include = include.isEmpty ? undefined : include;
-    this.#exclude = new PatternMatcher(selection.excludePatterns);
-    this.start = { include: include.start, exclude: this.#exclude.start };
-  }
-
-  get takesAll(): boolean {
-    return this.#include === undefined && this.#exclude.isEmpty;
-  }
-
-  enter(parent: Matches, path: string): Matches {
-    return {
-      include: this.#include?.enter(parent.include, path) ?? parent.include,
-      exclude: this.#exclude.enter(parent.exclude, path),
-    };
-  }
-
-  takes({ include, exclude }: Matches): boolean {
-    return (this.#include?.selects(include) ?? true) && !this.#exclude.selects(exclude);
-  }
-
-  /** Returns whether nothing below a directory is taken. */
-  takesNothingBelow({ include, exclude }: Matches, path: string): boolean {
-    const notIncluded =
-      this.#include && !this.#include.selects(include) && this.#include.isUniformBelow(include, path);
-    return notIncluded || (this.#exclude.selects(exclude) && this.#exclude.isUniformBelow(exclude, path));
-  }
-}
-
 /** A directory that is hashed only once something below it is. */
 interface PendingDirectory {
   readonly path: ByteString;
@@ -189,7 +149,7 @@ class RecordHash {
   }
 
   /** Hashes a selected entry and everything in it. */
-  tree(path: ByteString, entry: MergedEntry, filter: Filter, withOwnRecord: boolean): void {
+  tree(path: ByteString, entry: MergedEntry, filter: PathFilter, withOwnRecord: boolean): void {
     if (!entry.directory) {
       this.#record(path, entry);
       return;
@@ -203,8 +163,8 @@ class RecordHash {
   directory(
     prefix: ByteString,
     directory: MergedDirectory,
-    filter: Filter,
-    matches: Matches,
+    filter: PathFilter,
+    matches: FilterMatch,
     parents: readonly PendingDirectory[],
     below = '',
   ): void {

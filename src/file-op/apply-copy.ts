@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import { hasWildcard, PatternMatcher } from '../base/pattern/pattern.ts';
+import { PathFilter } from '../base/pattern/path-filter.ts';
+import { hasWildcard } from '../base/pattern/pattern.ts';
 import { type ByteString, fromByteString, toByteString } from '../base/text/byte-string.ts';
 import { nearestName } from '../base/text/nearest-name.ts';
 import type { FileCopy } from '../llb/op.ts';
@@ -12,9 +13,9 @@ import { isArchive, unpackArchive } from './archive.ts';
 import type { PreparedAction } from './file-op.ts';
 import { findMatches, type Match } from './find-matches.ts';
 import { type DirectoryAttributes, makeDirectories, setTimes } from './make-directories.ts';
-import { parseModeChange } from './mode-change.ts';
+import { type ModeChange, parseModeChange } from './mode-change.ts';
 import { resolveOwner } from './resolve-owner.ts';
-import { TreeCopier } from './tree-copier.ts';
+import { TreeCopier, type TreeCopierOptions } from './tree-copier.ts';
 
 const defaultDirectoryMode = 0o755;
 
@@ -36,27 +37,26 @@ export async function applyCopy(
   };
   if (!copy.createDestPath) requireParent(tree, copy.dest);
   for (const name of copy.requiredPaths) requireSource(from, name);
-  const newCopier = () =>
-    new TreeCopier(tree, {
-      owner,
-      mode:
-        copy.modeString !== ''
-          ? parseModeChange(copy.modeString)
-          : octal === undefined
-            ? undefined
-            : () => octal & 0o7777,
-      timestamp: copy.timestamp,
-      include: copy.includePatterns.length > 0 ? new PatternMatcher(copy.includePatterns) : undefined,
-      exclude: copy.excludePatterns.length > 0 ? new PatternMatcher(copy.excludePatterns) : undefined,
-      replace: copy.alwaysReplaceExistingDestPaths,
-      throwIfAborted,
-    });
-
-  for (const match of findSources(from, copy)) {
+  const matches = findSources(from, copy);
+  const options: TreeCopierOptions = {
+    owner,
+    mode: modeChangeOf(copy),
+    timestamp: copy.timestamp,
+    filter: new PathFilter(copy),
+    replace: copy.alwaysReplaceExistingDestPaths,
+    throwIfAborted,
+  };
+  for (const match of matches) {
     if (copy.unpackArchive && (await unpackedInto(tree, copy, match, from, attributes, throwIfAborted)))
       continue;
-    setTimes(tree, copyOne(newCopier(), tree, copy, from, match, attributes), copy.timestamp);
+    const copier = new TreeCopier(tree, options);
+    setTimes(tree, copyOne(copier, tree, copy, from, match, attributes), copy.timestamp);
   }
+}
+
+function modeChangeOf({ modeString, mode }: FileCopy): ModeChange | undefined {
+  if (modeString !== '') return parseModeChange(modeString);
+  return mode === undefined ? undefined : () => mode & 0o7777;
 }
 
 /** What the copy names in the source tree. Throws `not_found`. */

@@ -30,18 +30,19 @@ export function findMatches(
   };
   if (wild < 0) return [start];
   if (!tree.lookup(start.file)) return undefined;
-  return names
-    .slice(wild)
-    .reduce<Match[]>((dirs, name) => dirs.flatMap((dir) => entriesLike(tree, dir, name)), [start]);
+  return names.slice(wild).reduce<Match[]>((dirs, name) => entriesLike(tree, dirs, name), [start]);
 }
 
-/** The entries of a directory whose names match; none of anything else. */
-function entriesLike(tree: Tree, dir: Match, pattern: string): Match[] {
-  if (tree.lookup(dir.file)?.kind !== 'directory') return [];
+/** The entries whose names match, of those of the files that are directories. */
+function entriesLike(tree: Tree, files: readonly Match[], pattern: string): Match[] {
   const test = compileGlob(pattern);
-  return tree
-    .names(dir.file)
-    .filter((name) => test(fromByteString(name)))
-    .sort((a, b) => (a < b ? -1 : 1))
-    .map((name) => ({ file: pathIn(dir.file, name), name: `${dir.name}/${name}` }));
+  return files
+    .filter(({ file }) => tree.lookup(file)?.kind === 'directory')
+    .flatMap((dir) =>
+      tree
+        .names(dir.file)
+        .filter((name) => test(fromByteString(name)))
+        .sort()
+        .map((name) => ({ file: pathIn(dir.file, name), name: `${dir.name}/${name}` })),
+    );
 }

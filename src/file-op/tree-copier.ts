@@ -1,6 +1,6 @@
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
-import type { PatternMatch, PatternMatcher } from '../base/pattern/pattern.ts';
+import type { FilterMatch, PathFilter } from '../base/pattern/path-filter.ts';
 import { type ByteString, fromByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { pathIn } from '../tree/tree.ts';
 import type { EntryChanges, TreeMaker } from '../tree/tree-maker.ts';
@@ -13,10 +13,8 @@ export interface TreeCopierOptions {
   readonly mode?: ModeChange;
   /** Instead of the files' own times, in nanoseconds since 1970. */
   readonly timestamp?: bigint;
-  /** Paths (relative to what is copied) that are copied; everything without it. */
-  readonly include?: PatternMatcher;
-  /** Paths that are not, even if included. */
-  readonly exclude?: PatternMatcher;
+  /** What is copied, by paths relative to it. */
+  readonly filter: PathFilter;
   /** An existing file that is in the way of another type is replaced instead of being an error. */
   readonly replace: boolean;
   throwIfAborted(): void;
@@ -30,8 +28,7 @@ interface Level {
   readonly target: ByteString;
   /** Relative to what is copied, `''` at the top. */
   readonly path: ByteString;
-  readonly included: PatternMatch | undefined;
-  readonly excluded: PatternMatch | undefined;
+  readonly match: FilterMatch;
   readonly parent: Level | undefined;
   /** `absent`: made when the first selected entry needs it. `made`: new, with nothing in it but what is copied. */
   state: 'absent' | 'made' | 'merged';
@@ -58,7 +55,7 @@ export class TreeCopier {
   copy(source: ByteString, target: ByteString): void {
     const stats = lstatOf(source);
     if (!stats.isDirectory()) {
-      this.#clear(target, stats);
+      this.#clear(target, { isDirectory: false });
       this.#tree.copy(target, { path: source, stats }, this.#changes);
       return;
     }
@@ -66,70 +63,49 @@ export class TreeCopier {
       source,
       target,
       path: '',
-      included: this.#options.include?.start,
-      excluded: this.#options.exclude?.start,
+      match: this.#options.filter.start,
       parent: undefined,
       state: 'absent',
     };
-    this.#enter(level, stats);
+    this.#enter(level);
     this.#copyEntries(level);
     if (level.state === 'made') this.#tree.copyMetadata(target, { path: source, stats }, this.#changes);
     else this.#copyTimes(target, stats);
   }
 
   #copyEntries(level: Level): void {
+    const { filter } = this.#options;
     for (const entry of readdirSync(toSystemPath(level.source), {
       withFileTypes: true,
       encoding: 'latin1',
     })) {
       this.#options.throwIfAborted();
       const path = pathIn(level.path, entry.name);
-      const { include, exclude } = this.#options;
-      const name = include || exclude ? fromByteString(path) : '';
-      const included = include?.enter(level.included!, name);
-      const excluded = exclude?.enter(level.excluded!, name);
-      const selected =
-        (included === undefined || include!.selects(included)) &&
-        (excluded === undefined || !exclude!.selects(excluded));
+      const name = filter.takesAll ? '' : fromByteString(path);
+      const match = filter.takesAll ? level.match : filter.enter(level.match, name);
+      const selected = filter.takes(match);
       const source = `${level.source}/${entry.name}`;
       const target = pathIn(level.target, entry.name);
       if (entry.isDirectory()) {
-        if (!selected && this.#isIdleBelow(included, excluded, name)) continue;
-        this.#copyDirectory(
-          { source, target, path, included, excluded, parent: level, state: 'absent' },
-          selected,
-        );
+        if (!selected && filter.takesNothingBelow(match, name)) continue;
+        this.#copyDirectory({ source, target, path, match, parent: level, state: 'absent' }, selected);
       } else if (selected) {
         // Those of a file are read when it is open.
         const stats = entry.isFile() ? undefined : lstatIfThere(source);
         // An overlay lists a deletion as a name in a directory that only one of its layers has.
         if (!stats && !entry.isFile()) continue;
         this.#makeParents(level);
-        if (level.state === 'merged') this.#clear(target, undefined);
+        if (level.state === 'merged') this.#clear(target, { isDirectory: false });
         this.#tree.copy(target, { path: source, stats }, this.#changes);
       }
     }
-  }
-
-  /** Nothing below an unselected directory can be selected. */
-  #isIdleBelow(
-    included: PatternMatch | undefined,
-    excluded: PatternMatch | undefined,
-    name: string,
-  ): boolean {
-    const { include, exclude } = this.#options;
-    const noneIncluded =
-      included !== undefined && !include!.selects(included) && include!.isUniformBelow(included, name);
-    const allExcluded =
-      excluded !== undefined && exclude!.selects(excluded) && exclude!.isUniformBelow(excluded, name);
-    return noneIncluded || allExcluded;
   }
 
   #copyDirectory(level: Level, selected: boolean): void {
     const stats = lstatOf(level.source);
     if (selected) {
       this.#makeParents(level.parent!);
-      this.#enter(level, stats);
+      this.#enter(level);
     }
     this.#copyEntries(level);
     // A directory that exists takes over everything from one that is selected, and nothing from one on the way.
@@ -142,28 +118,28 @@ export class TreeCopier {
   #makeParents(level: Level): void {
     if (level.state !== 'absent') return;
     if (level.parent) this.#makeParents(level.parent);
-    this.#enter(level, lstatOf(level.source));
+    this.#enter(level);
   }
 
-  #enter(level: Level, stats: BigIntStats): void {
+  #enter(level: Level): void {
     const isFresh = level.parent?.state === 'made';
     const existing = isFresh ? undefined : this.#tree.lookup(level.target);
     if (existing?.kind === 'directory') {
       level.state = 'merged';
       return;
     }
-    if (existing) this.#clear(level.target, stats);
+    if (existing) this.#clear(level.target, { isDirectory: true });
     this.#tree.add(level.target, { kind: 'directory', metadata: { mode: 0o700 } });
     level.state = 'made';
   }
 
-  /** Removes what is in the way at `target`. `stats` is of the source when that is known to be a directory. */
-  #clear(target: ByteString, stats: BigIntStats | undefined): void {
+  /** Removes what is in the way at `target`. `isDirectory`: whether the source is one. */
+  #clear(target: ByteString, { isDirectory }: { readonly isDirectory: boolean }): void {
     const existing = this.#tree.lookup(target);
     if (!existing) return;
     if (!this.#options.replace) {
       const name = `/${fromByteString(target)}`;
-      if (stats?.isDirectory()) {
+      if (isDirectory) {
         throw new KilnError('failed_precondition', `cannot copy a directory over ${name}, which is none`);
       }
       if (existing.kind === 'directory') {

@@ -1,6 +1,6 @@
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { asKilnError, errnoOf } from '../../base/errors.ts';
-import { type PatternMatch, PatternMatcher } from '../../base/pattern/pattern.ts';
+import { type FilterMatch, PathFilter } from '../../base/pattern/path-filter.ts';
 import { fromByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { majorOf, minorOf } from '../../linux/mknod.ts';
 import { getXattr, listXattrs } from '../../linux/xattr.ts';
@@ -30,11 +30,6 @@ interface Pending {
   sent: boolean;
 }
 
-interface Matches {
-  readonly include: PatternMatch;
-  readonly exclude: PatternMatch;
-}
-
 /**
  * The files of a directory in the order that file sync requires: a directory before its entries, entries by the bytes of their
  * names. Files that disappear meanwhile are passed over. A hard link names the first of the files sent that it shares its data with.
@@ -42,18 +37,17 @@ interface Matches {
 export class TreeWalk {
   readonly #options: WalkOptions;
   readonly #root: string;
-  readonly #include: PatternMatcher | undefined;
-  readonly #exclude: PatternMatcher | undefined;
+  readonly #filter: PathFilter;
   readonly #inodes = new Map<string, string>();
 
   /** Throws `invalid_argument` for a malformed pattern. */
   constructor(options: WalkOptions) {
     this.#options = options;
     this.#root = toByteString(options.dir);
-    const include = includePatterns(options);
-    this.#include = include.length > 0 ? new PatternMatcher(include) : undefined;
-    this.#exclude =
-      options.excludePatterns.length > 0 ? new PatternMatcher(options.excludePatterns) : undefined;
+    this.#filter = new PathFilter({
+      includePatterns: includePatterns(options),
+      excludePatterns: options.excludePatterns,
+    });
   }
 
   /** Throws when a directory cannot be read, naming it. */
@@ -61,23 +55,17 @@ export class TreeWalk {
     const root = lstatSync(this.#options.dir, { bigint: true });
     if (!root.isDirectory())
       throw Object.assign(new Error(`${this.#options.dir} is not a directory`), { code: 'ENOTDIR' });
-    yield* this.#directory('', [], {
-      include: this.#include?.start ?? (0 as PatternMatch),
-      exclude: this.#exclude?.start ?? (0 as PatternMatch),
-    });
+    yield* this.#directory('', [], this.#filter.start);
   }
 
-  *#directory(dir: string, parents: readonly Pending[], matches: Matches): Generator<FileStat> {
+  *#directory(dir: string, parents: readonly Pending[], match: FilterMatch): Generator<FileStat> {
     for (const name of this.#names(dir)) {
       const path = dir === '' ? name : `${dir}/${name}`;
       const text = fromByteString(path);
-      const own: Matches = {
-        include: this.#include?.enter(matches.include, text) ?? matches.include,
-        exclude: this.#exclude?.enter(matches.exclude, text) ?? matches.exclude,
-      };
-      const selected =
-        (this.#include?.selects(own.include) ?? true) && !(this.#exclude?.selects(own.exclude) ?? false);
-      const info = selected || !this.#nothingBelow(own, text) ? this.#lstat(path) : undefined;
+      const own = this.#filter.enter(match, text);
+      const selected = this.#filter.takes(own);
+      if (!selected && this.#filter.takesNothingBelow(own, text)) continue;
+      const info = this.#lstat(path);
       if (!info || (!selected && !info.isDirectory())) continue;
       const pending: Pending = { stat: this.#statOf(path, info), sent: false };
       if (selected) {
@@ -89,19 +77,8 @@ export class TreeWalk {
         pending.sent = true;
         yield this.#withLink(pending.stat, info);
       }
-      if (info.isDirectory() && (selected || !this.#nothingBelow(own, text))) {
-        yield* this.#directory(path, [...parents, pending], own);
-      }
+      if (info.isDirectory()) yield* this.#directory(path, [...parents, pending], own);
     }
-  }
-
-  /** Whether a directory that is not selected can hold nothing that is. */
-  #nothingBelow(matches: Matches, path: string): boolean {
-    const include = this.#include;
-    const exclude = this.#exclude;
-    if (include && !include.selects(matches.include) && include.isUniformBelow(matches.include, path))
-      return true;
-    return exclude?.selects(matches.exclude) === true && exclude.isUniformBelow(matches.exclude, path);
   }
 
   #names(dir: string): string[] {
