@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { toByteString } from '../base/text/byte-string.ts';
+import { bindMount, unmount } from '../linux/mount.ts';
 import { listXattrs, setXattr } from '../linux/xattr.ts';
 import { DirectoryTreeMaker } from './directory-tree-maker.ts';
 import { isMachineAttribute } from './machine-attributes.ts';
@@ -71,6 +72,22 @@ test('giving up closes what grows, and leaves nothing temporary where others loo
   }
   assert.equal(open(), before);
   assert.deepEqual(readdirSync(directory), []);
+});
+
+test('a file that cannot get its name leaves nothing temporary', () => {
+  const directory = newDirectory();
+  const busy = path.join(directory, 'busy');
+  mkdirSync(busy);
+  bindMount(busy, busy);
+  try {
+    using maker = new DirectoryTreeMaker(toByteString(directory), { existing: 'replace' });
+    assert.throws(() => maker.add('busy', { kind: 'file', metadata, data: Buffer.from('x') }), {
+      code: 'EBUSY',
+    });
+    assert.deepEqual(readdirSync(directory), ['busy']);
+  } finally {
+    unmount(busy);
+  }
 });
 
 test('attributes that the kernel refuses are left out only where that is asked for', () => {

@@ -192,8 +192,13 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
 
   #putInPlace(written: ByteString, target: ByteString): void {
     const file = toSystemPath(target);
-    if (lstatSync(file, { throwIfNoEntry: false })?.isDirectory()) removeAll(target);
-    renameSync(toSystemPath(written), file);
+    try {
+      if (lstatSync(file, { throwIfNoEntry: false })?.isDirectory()) removeAll(target);
+      renameSync(toSystemPath(written), file);
+    } catch (error) {
+      removeAll(written);
+      throw error;
+    }
   }
 
   #setMetadata(file: string | Buffer, { owner, mode, times, xattrs }: Partial<EntryMetadata>): void {

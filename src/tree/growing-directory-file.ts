@@ -37,7 +37,7 @@ export class GrowingDirectoryFile implements GrowingFile {
   readonly #descriptor: number;
   /** Where the next bytes go. */
   #position = 0;
-  /** What is before the position has been left out, so far. */
+  /** Whether the bytes before the position are a hole that nothing follows yet: the file itself ends before it. */
   #endsInHole = false;
 
   constructor(path: string | Buffer, metadata: EntryMetadata, observer: GrowthObserver) {
@@ -64,18 +64,14 @@ export class GrowingDirectoryFile implements GrowingFile {
   async writeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
     /** The descriptor must not be closed, and then be another file's, while something is written to it. */
     let pending: Promise<void> = Promise.resolve();
-    const put = (chunks: readonly Uint8Array[], done: (error?: Error | null) => void) => {
-      pending = this.#append(chunks);
+    const put = (bytes: Uint8Array, done: (error?: Error | null) => void) => {
+      pending = this.#append(bytes);
       pending.then(() => done(), done);
     };
     const target = new Writable({
       highWaterMark: writeBuffer,
-      write: (chunk: Uint8Array, _encoding, done) => put([chunk], done),
-      writev: (chunks, done) =>
-        put(
-          chunks.map(({ chunk }) => chunk as Uint8Array),
-          done,
-        ),
+      write: (chunk: Uint8Array, _encoding, done) => put(chunk, done),
+      writev: (chunks, done) => put(Buffer.concat(chunks.map(({ chunk }) => chunk as Uint8Array)), done),
     });
     try {
       await pipeline(abandonable(source), target, { signal });
@@ -103,8 +99,8 @@ export class GrowingDirectoryFile implements GrowingFile {
     }
   }
 
-  async #append(chunks: readonly Uint8Array[]): Promise<void> {
-    for (let rest = Buffer.concat(chunks); rest.length > 0; ) {
+  async #append(bytes: Uint8Array): Promise<void> {
+    for (let rest = bytes; rest.length > 0; ) {
       const { bytesWritten } = await writeAsync(this.#descriptor, rest, 0, rest.length, this.#position);
       this.#position += bytesWritten;
       rest = rest.subarray(bytesWritten);
@@ -119,7 +115,7 @@ export class GrowingDirectoryFile implements GrowingFile {
   }
 }
 
-/** A stream of the bytes whose end does not wait for the next of them, as an iterator's would. */
+/** A stream of the bytes of `source`. It can be destroyed while it waits for some; one by `Readable.from` would wait until they come. */
 function abandonable(source: AsyncIterable<Uint8Array>): Readable {
   const iterator = source[Symbol.asyncIterator]();
   return new Readable({

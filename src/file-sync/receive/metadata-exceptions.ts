@@ -26,7 +26,9 @@ export class MetadataExceptions {
     const size = Buffer.allocUnsafe(4);
     size.writeUInt32LE(encoded.length);
     this.#stats.push(size, encoded);
-    this.#parents = this.#parents.filter(({ stat }) => path.startsWith(`${stat.path}/`));
+    // Each lies in the one before it.
+    while (this.#parents.length > 0 && !path.startsWith(`${this.#parents.at(-1)!.entry.path}/`))
+      this.#parents.pop();
     if (this.#patterns.matches(fromByteString(path))) {
       const chosen = [...this.#parents, announced];
       this.#parents = [];

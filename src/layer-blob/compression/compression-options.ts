@@ -45,11 +45,11 @@ function parseFormat(text: string | undefined): Compression {
 function parseLevel(attributes: Attributes, compression: Compression): number | undefined {
   const level = integerAttribute(attributes, 'compression-level');
   if (level === undefined) return undefined;
-  const { highest } = compressionLevels[compression === 'zstd' ? 'zstd' : 'gzip'];
-  if (level < 0 || level > highest) {
+  const { lowest, highest } = compressionLevels[compression === 'zstd' ? 'zstd' : 'gzip'];
+  if (level < lowest || level > highest) {
     throw new KilnError(
       'invalid_argument',
-      `compression-level ${level} is out of range for ${compression}: 0 to ${highest}`,
+      `compression-level ${level} is out of range for ${compression}: ${lowest} to ${highest}`,
     );
   }
   return level;

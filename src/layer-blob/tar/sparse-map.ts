@@ -14,17 +14,13 @@ export class SparseMap {
   /** Offset and length of each piece. */
   readonly #pieces: number[] = [];
   #end = 0;
+  /** Bytes of data, the holes left out. */
   #dataSize = 0;
 
   constructor(size: number, fail: Fail) {
     if (size < 0) throw fail('its sparse size is negative');
     this.size = size;
     this.#fail = fail;
-  }
-
-  /** Bytes of data, the holes left out. */
-  get dataSize(): number {
-    return this.#dataSize;
   }
 
   add(offset: number, length: number): void {
