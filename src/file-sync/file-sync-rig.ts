@@ -6,16 +6,14 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { temporaryDirectories } from '../base/testing/temporary-directories.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { utimens } from '../linux/utimens.ts';
@@ -70,15 +68,8 @@ export interface Last {
 /** For tests: directories to sync, and threads that do it. */
 export class FileSyncRig implements AsyncDisposable {
   readonly pool = new ThreadPool({ size: 4 });
-  readonly #root = mkdtempSync(path.join(tmpdir(), 'kiln-file-sync-'));
-  #directories = 0;
-
-  /** A new, empty directory. */
-  newDir(): string {
-    const dir = path.join(this.#root, `d${this.#directories++}`);
-    mkdirSync(dir);
-    return dir;
-  }
+  /** Makes a new, empty directory. */
+  readonly newDir = temporaryDirectories();
 
   /** Syncs `source` in memory, into a new directory or into that of the last tree. */
   async sync(source: string, request: Partial<SyncRequest> = {}, last?: Last): Promise<Synced> {
@@ -93,7 +84,6 @@ export class FileSyncRig implements AsyncDisposable {
     request: Partial<SyncRequest> = {},
     last?: Last,
   ): Promise<Synced> {
-    const newDir = () => this.newDir();
     let dir: string | undefined;
     const digests: FileDigest[] = [];
     const result = await syncDirectory(
@@ -112,8 +102,8 @@ export class FileSyncRig implements AsyncDisposable {
                 }),
               }
             : undefined,
-        async makeDirectory() {
-          dir = newDir();
+        makeDirectory: async () => {
+          dir = this.newDir();
           return dir;
         },
       },
@@ -125,7 +115,6 @@ export class FileSyncRig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool[Symbol.asyncDispose]();
-    rmSync(this.#root, { recursive: true });
   }
 }
 

@@ -11,8 +11,8 @@ export type NativeFunction = (...args: unknown[]) => number;
 const libc = koffi.load(null);
 
 /**
- * What the engine's own locks leave in errno when they have to wait, between the return of a call and the reading of its errno. No
- * function that is bound fails for good with one of these, except one that does not want to wait.
+ * What locks inside V8 leave in errno when they have to wait, between the return of a call and the reading of its errno. No function
+ * that is bound fails for good with one of these, except one that does not want to wait.
  */
 const strayErrnos: ReadonlySet<number> = new Set([constants.errno.EAGAIN, constants.errno.ETIMEDOUT]);
 /** How often a call that failed is made again to learn why. */

@@ -54,7 +54,7 @@ export class LocalRefStore implements RefStore {
     const records = await Promise.all(refs.map((ref) => finalRecordOf(ref, this.#services)));
     const parents = joinLayers(
       records.map(({ id, origin }) => (origin.kind === 'merge' ? origin.parents : [id])),
-    ) as RefId[];
+    );
     if (parents.length > Math.max(maxMerged, refs.length)) {
       throw new KilnError(
         'resource_exhausted',

@@ -1,5 +1,5 @@
 /** The layers that show, bottom first: of one that appears twice the upper covers the lower. */
-export function uncoveredLayers(layers: readonly string[]): string[] {
+export function uncoveredLayers<Layer extends string>(layers: readonly Layer[]): Layer[] {
   return [...new Set(layers.toReversed())].reverse();
 }
 
@@ -7,13 +7,16 @@ export function uncoveredLayers(layers: readonly string[]): string[] {
 const manyLayers = 128;
 
 /** The layers of trees that lie on each other, bottom first. */
-export function joinLayers(trees: readonly (readonly string[])[]): string[] {
-  const layers: string[] = [];
+export function joinLayers<Layer extends string>(trees: readonly (readonly Layer[])[]): Layer[] {
+  const layers: Layer[] = [];
   for (const tree of trees) for (const layer of tree) layers.push(layer);
   return layers.length <= manyLayers ? layers : uncoveredLayers(layers);
 }
 
 /** What `layers` has above `base`, when they start with it; undefined when they do not. */
-export function layersAbove(base: readonly string[], layers: readonly string[]): string[] | undefined {
+export function layersAbove<Layer extends string>(
+  base: readonly Layer[],
+  layers: readonly Layer[],
+): Layer[] | undefined {
   return base.every((layer, index) => layers[index] === layer) ? layers.slice(base.length) : undefined;
 }

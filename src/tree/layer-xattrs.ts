@@ -8,7 +8,7 @@ export function readLayerXattrs(path: ByteString): ReadonlyMap<string, ByteStrin
   return readXattrs(path, isLayerXattr);
 }
 
-/** The extended attributes that are part of a tree: what a mount shows, and copies of files keep. */
+/** The extended attributes that count as content of a tree: those that a mount shows, but no security labels. */
 export function readContentXattrs(path: ByteString): ReadonlyMap<string, ByteString> | undefined {
   return readXattrs(path, isContentXattr);
 }

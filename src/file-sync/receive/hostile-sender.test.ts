@@ -18,8 +18,7 @@ import { syncDirectory } from '../sync-directory.ts';
 
 const rig = new FileSyncRig();
 after(() => rig[Symbol.asyncDispose]());
-const { pool } = rig;
-const newDir = () => rig.newDir();
+const { pool, newDir } = rig;
 const receive = rig.receive.bind(rig);
 
 async function receiveFrom(handler: CallHandler, into?: string): Promise<void> {

@@ -26,8 +26,7 @@ import { sendTrees } from '../send/send.ts';
 
 const rig = new FileSyncRig();
 after(() => rig[Symbol.asyncDispose]());
-const { pool } = rig;
-const newDir = () => rig.newDir();
+const { pool, newDir } = rig;
 const sync = rig.sync.bind(rig);
 const receive = rig.receive.bind(rig);
 

@@ -1,6 +1,6 @@
 import { parentOf } from '../../tree/tree.ts';
 import type { FileStat } from '../protocol/file-stat.ts';
-import { hasData } from '../protocol/go-mode.ts';
+import { hasData, kindOfGoMode } from '../protocol/go-mode.ts';
 import type { EntryOf, SyncEntry } from './sync-entry.ts';
 import { isSameFile, type ManifestEntry } from './tree-manifest.ts';
 
@@ -124,7 +124,7 @@ function addTo(names: Map<string, string[]>, file: string, name: string): void {
 }
 
 function isDirectory({ mode }: FileStat): boolean {
-  return mode >= 0x8000_0000;
+  return kindOfGoMode(mode) === 'directory';
 }
 
 function sizeOf({ mode, linkname, size }: FileStat): number {

@@ -1,5 +1,5 @@
 import type { FileStat } from '../protocol/file-stat.ts';
-import { hasData } from '../protocol/go-mode.ts';
+import { hasData, kindOfGoMode } from '../protocol/go-mode.ts';
 import { decodeStat } from '../protocol/packet.ts';
 
 /** What a synced tree holds: the stats that the client sent, and the sha256 of each regular file's data. */
@@ -58,7 +58,7 @@ export function isSameFile(a: FileStat, b: FileStat): boolean {
   if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || a.linkname !== b.linkname) return false;
   if (a.devMajor !== b.devMajor || a.devMinor !== b.devMinor || !sameXattrs(a.xattrs, b.xattrs)) return false;
   // A directory's time and size change with its entries, which are looked at themselves.
-  return a.mode >= 0x8000_0000 || (a.size === b.size && a.mtime === b.mtime);
+  return kindOfGoMode(a.mode) === 'directory' || (a.size === b.size && a.mtime === b.mtime);
 }
 
 function sameXattrs(a: FileStat['xattrs'], b: FileStat['xattrs']): boolean {

@@ -5,16 +5,16 @@ import type { RefRecords } from './ref-records.ts';
 
 /** Returns the records that are the layers of an image of this tree, bottom first. */
 export function layersOf(record: RefRecord, records: RefRecords): RefRecord[] {
-  return layerIdsOf(record, records, new Map()).map((id) => records.require(id as RefId));
+  return layerIdsOf(record, records, new Map()).map((id) => records.require(id));
 }
 
 /** `known`: the layers of merges and diffs, each found once however often it is part of others. */
 function layerIdsOf(
   record: RefRecord,
   records: RefRecords,
-  known: Map<RefRecord, readonly string[]>,
-): string[] {
-  const own: string[] = [];
+  known: Map<RefRecord, readonly RefId[]>,
+): RefId[] {
+  const own: RefId[] = [];
   let at = record;
   while (at.origin.kind === 'layer') {
     own.push(at.id);
@@ -29,8 +29,8 @@ function layerIdsOf(
 function joinedLayerIds(
   { id, origin }: RefRecord,
   records: RefRecords,
-  known: Map<RefRecord, readonly string[]>,
-): string[] {
+  known: Map<RefRecord, readonly RefId[]>,
+): RefId[] {
   const idsOf = (parent: RefId) => layerIdsOf(records.require(parent), records, known);
   switch (origin.kind) {
     case 'merge':
