@@ -45,9 +45,9 @@ export function contentService(layouts: ReadonlyMap<string, string>): Service {
       if (!blob) throw new KilnError('not_found', `the layout has no blob ${digest}`);
       return { info: infoOf(blob) };
     }),
-    [methodPath(Content.method.read)]: (call) => read(storeOf(call), call),
-    [methodPath(Content.method.list)]: (call) => list(storeOf(call), call),
-    [methodPath(Content.method.write)]: (call) => write(storeOf(call), call),
+    [methodPath(Content.method.read)]: async (call) => read(storeOf(call), call),
+    [methodPath(Content.method.list)]: async (call) => list(storeOf(call), call),
+    [methodPath(Content.method.write)]: async (call) => write(storeOf(call), call),
     [methodPath(Content.method.status)]: unaryHandler(Content.method.status, async ({ ref }) => {
       throw new KilnError('not_found', `nothing is being written as ${ref}`);
     }),
