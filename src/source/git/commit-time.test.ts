@@ -12,4 +12,6 @@ test('a commit has the time of who committed it, not of its author or what its m
   ];
   assert.deepEqual(commitTime(Buffer.from(text.join('\n'))), new Date(1_234_567_890_000));
   assert.equal(commitTime(Buffer.from(text.toSpliced(2, 1).join('\n'))), undefined);
+  const endless = text.with(2, `committer B <b@example.test> ${'9'.repeat(20)} +0000`);
+  assert.equal(commitTime(Buffer.from(endless.join('\n'))), undefined);
 });

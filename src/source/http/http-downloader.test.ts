@@ -47,7 +47,20 @@ test('aborting ends the transfer and leaves nothing', async () => {
   assert.deepEqual(await rig.diskUsage.list(['type==regular']), []);
 });
 
-test('what a rig.server sends compressed is stored as it is meant', async () => {
+test('a file that cannot be kept ends its transfer', async () => {
+  const closed = Promise.withResolvers<void>();
+  const url = rig.server.serve('/file', (_, response) => {
+    response.once('close', () => closed.resolve());
+    response.write('the beginning');
+  });
+  const attrs = { 'http.checksum': digestOf('the beginning'), 'http.filename': 'x'.repeat(300) };
+  const { snapshot } = await rig.build(url, { attrs });
+  await assert.rejects(snapshot(), /name too long/i);
+  await closed.promise;
+  assert.deepEqual(await rig.diskUsage.list(['type==regular']), []);
+});
+
+test('what a server sends compressed is stored as it is meant', async () => {
   const headers = { 'content-encoding': 'gzip' };
   const url = rig.server.serve('/file.txt', { content: gzipSync('plain text'), headers });
   const { pin, snapshot } = await rig.build(url);
@@ -70,7 +83,7 @@ test('servers and connections that fail for a moment are asked again', async () 
   assert.equal(turn, 3);
 });
 
-test('errors name the URL without its password, and what the rig.server said', async () => {
+test('errors name the URL without its password, and what the server said', async () => {
   const missing = rig.server.url('/missing');
   await assert.rejects(rig.build(missing), {
     code: 'not_found',

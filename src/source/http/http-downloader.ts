@@ -117,15 +117,21 @@ export class HttpDownloader implements AsyncDisposable {
     return download;
   }
 
-  #bringWithRetry(question: FileQuestion, context: SourceContext): Promise<Fetched> {
-    const { url } = question.http;
-    // A client gives an upload only once.
-    if (url.host === uploadHost) {
-      return this.#save(question.http, incomingUpload(url, this.#options.sessions, context), context);
+  async #bringWithRetry(question: FileQuestion, given: SourceContext): Promise<Fetched> {
+    const { http } = question;
+    const over = new AbortController();
+    const context = withSignal(given, AbortSignal.any([given.signal, over.signal]));
+    try {
+      // A client gives an upload only once.
+      if (http.url.host === uploadHost) {
+        return await this.#save(http, incomingUpload(http.url, this.#options.sessions, context), context);
+      }
+      const { retry = defaultRetry } = this.#options;
+      return await withRetry(retry, context.signal, isTransient, () => this.#bring(question, context));
+    } finally {
+      // Ends a transfer that failed before everything had come: its sender may be silent, or never end it.
+      over.abort();
     }
-    return withRetry(this.#options.retry ?? defaultRetry, context.signal, isTransient, () =>
-      this.#bring(question, context),
-    );
   }
 
   async #bring(question: FileQuestion, context: SourceContext): Promise<Fetched> {

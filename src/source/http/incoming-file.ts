@@ -2,7 +2,7 @@ import { pullUpload } from '../../session/requests/pull-upload.ts';
 import type { SessionManager } from '../../session/session.ts';
 import type { SourceContext } from '../source.ts';
 
-/** A file on its way, and what its sender says about it. */
+/** A file on its way, and what its sender says about it. The transfer ends when the signal of the request aborts. */
 export interface IncomingFile {
   readonly bytes: AsyncIterable<Uint8Array>;
   /** Whether the bytes are gzip of the file. */
@@ -30,8 +30,9 @@ export function incomingUpload(
 async function* uploadBytes(
   url: URL,
   sessions: Pick<SessionManager, 'any'>,
-  { signal, ...context }: SourceContext,
+  context: SourceContext,
 ): AsyncGenerator<Uint8Array> {
+  const { signal } = context;
   const { first, rest } = await sessions.any(
     context.sessions(),
     async (session) => {

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { abortError } from '../../base/async/lifetime.ts';
@@ -33,8 +32,6 @@ export async function writeDownload(
   try {
     await file.writeAll(observe(compressed ? unzipped(bytes, signal) : bytes), signal);
   } catch (error) {
-    // Its connection may be silent: nobody waits for more of it.
-    if (bytes instanceof Readable) bytes.destroy();
     throw signal.aborted ? abortError(signal) : transferFailure(error);
   } finally {
     transfer.complete();
