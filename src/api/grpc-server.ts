@@ -161,9 +161,9 @@ async function removeDeadSocket(path: string): Promise<void> {
   rmSync(path, { force: true });
 }
 
-/** What `make` makes before it returns is the user's alone, whatever the umask: a socket takes connections before it can get its mode. */
+/** Runs `make` with a umask that gives only this user access to what it makes, since a socket takes connections before its mode is set. */
 function privately(make: () => void): void {
-  // The umask is the process's, which a thread cannot change: only the programs' main thread needs this.
+  // A thread cannot change the umask, which is the process's. The programs listen in their main threads.
   if (!isMainThread) {
     make();
     return;

@@ -162,7 +162,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     );
   }
 
-  /** Returns what the first endpoint gives that can. When none can, throws the host's own failure, with what was wrong with each mirror. */
+  /** Returns what `work` gives for the first endpoint where it succeeds. If there is none, throws the host's own failure, with that of each mirror. */
   async #eachEndpoint<T>(
     reference: ImageReference,
     context: RegistryContext,

@@ -23,13 +23,13 @@ export type TokenGrant =
   | { readonly kind: 'refresh'; readonly refreshToken: string }
   | { readonly kind: 'password'; readonly username: string; readonly password: string };
 
-/** Seconds for which a token counts when its server does not say: the specification's default. */
+/** How many seconds a token is valid when its server does not say: the specification's default. */
 export const defaultTokenLifetime = 60;
 
 /** The name by which token servers know this program. */
 export const tokenClientId = 'kiln';
 
-/** The OAuth 2 form of the question. */
+/** Asks for a token by OAuth 2, with a grant. */
 export function grantRequest({ realm, service, scopes }: TokenQuery, grant: TokenGrant): HttpRequest {
   const form = new URLSearchParams({ service, client_id: tokenClientId });
   if (scopes.length > 0) form.set('scope', scopes.join(' '));
@@ -49,7 +49,7 @@ export function grantRequest({ realm, service, scopes }: TokenQuery, grant: Toke
   };
 }
 
-/** The older form, with a login or anonymously: many public repositories want a token all the same. */
+/** Asks for a token in the older form, with a login or anonymously: many public repositories require a token, too. */
 export function tokenRequest(
   { realm, service, scopes }: TokenQuery,
   login: { readonly username: string; readonly password: string } | undefined,

@@ -26,7 +26,7 @@ export class NewTree implements AsyncDisposable {
     return this.#view.path;
   }
 
-  /** To fill the tree, which is empty. The caller finishes, and disposes of, what is returned. */
+  /** Returns a maker for the empty tree. The caller finishes it and disposes of it. */
   async makeTree(): Promise<TreeMaker> {
     return new DirectoryTreeMaker(toByteString(await this.makeDirectory()));
   }

@@ -51,7 +51,7 @@ export async function readConfig({ files, named }: ConfigFiles, base = defaultCo
 }
 
 async function parseConfig(text: string, file: string, base: DaemonConfig): Promise<ReadConfig> {
-  // Loaded only when there is a file: it costs a start-up time.
+  // Loaded only when there is a file, since loading it delays the start.
   const { parse } = await import('smol-toml');
   let document: Table;
   try {

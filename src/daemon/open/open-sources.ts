@@ -10,7 +10,7 @@ import type { EngineClients } from './open-clients.ts';
 import type { EngineStorage } from './open-storage.ts';
 import type { EngineThreads } from './open-threads.ts';
 
-/** Where files come from, and who tells what is there without bringing it. */
+/** The sources of files, and the resolvers that describe what a source names without bringing it. */
 export interface EngineSources extends AsyncDisposable {
   readonly byScheme: ReadonlyMap<string, Source>;
   readonly images: ImageResolver;

@@ -14,7 +14,7 @@ export function parseAttributeMetadata(attributes: Attributes): AttributeMetadat
   );
 }
 
-/** What the output says goes over what the frontend said. */
+/** Adds the output's metadata, which replaces the frontend's where both have a key. */
 export function withAttributeMetadata(input: ExportInput, given: AttributeMetadata): ExportInput {
   return {
     metadata: { ...input.metadata, ...given },

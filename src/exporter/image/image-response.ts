@@ -5,7 +5,7 @@ import type { WrittenImage } from './image-writer.ts';
 
 const descriptorKey = 'containerimage.descriptor';
 
-/** The image that a response tells of, if it does. */
+/** The image that a response describes; undefined when it describes none. */
 export function responseDescriptor(response: Readonly<Record<string, string>>): Descriptor | undefined {
   const text = response[descriptorKey];
   return text === undefined

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => rig[Symbol.asyncDispose]());
 
-test('secrets of the client open a rig.repository, those for its host first', async () => {
+test('secrets of the client open a repository, those for its host first', async () => {
   rig.repository.commit({ a: 'a' });
   const basic = (token: string) => `basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
   const attrs = { 'git.authtokensecret': 'TOKEN', 'git.authheadersecret': 'HEADER' };
@@ -35,7 +35,7 @@ test('secrets of the client open a rig.repository, those for its host first', as
   await rig.key('app.git', attrs);
 });
 
-test('a token for one rig.repository is not shown to another', async () => {
+test('a token for one repository is not shown to another', async () => {
   const other = new GitRepository(path.join(rig.dir, 'served/other.git'));
   rig.repository.commit({ a: 'a' });
   rig.repository.addSubmodule('sub', '../other.git', other.commit({ b: 'b' }));

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => rig[Symbol.asyncDispose]());
 
-test('with its git directory a checkout is a clean rig.repository at the commit', async () => {
+test('with its git directory a checkout is a clean repository at the commit', async () => {
   const commit = rig.repository.commit({ a: 'a' });
   rig.repository.git('tag', '--annotate', '--message=x', 'v1');
   const plain = path.join(rig.dir, 'plain');
@@ -43,7 +43,7 @@ test('with its git directory a checkout is a clean rig.repository at the commit'
   }
 });
 
-test('a directory of the rig.repository can be the tree, with the attributes of those above', async () => {
+test('a directory of the repository can be the tree, with the attributes of those above', async () => {
   rig.repository.commit({
     '.gitattributes': '*.bat text eol=crlf\n',
     top: 'x',
@@ -69,7 +69,7 @@ test('a directory of the rig.repository can be the tree, with the attributes of 
   await assert.rejects(rig.snapshot('app.git#main:a/link/d'), { code: 'not_found' });
 });
 
-test('submodules come with it, also those of submodules, from the rig.repository they are relative to', async () => {
+test('submodules come with it, also those of submodules, from the repository they are relative to', async () => {
   const deep = new GitRepository(path.join(rig.dir, 'served/libs/deep.git'));
   const inner = new GitRepository(path.join(rig.dir, 'served/libs/inner.git'));
   inner.commit({ i: 'i' });

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import { silentProgress } from '../../base/progress.ts';
+import type { Attributes } from '../../base/text/attributes.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -13,8 +14,6 @@ import type { ClientCredentials } from '../../session/session.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { GitRepository, GitServer } from './git-rig.ts';
 import { createGitSource } from './git-source.ts';
-
-export type Attributes = Readonly<Record<string, string>>;
 
 /** For tests: a git source, and a server with one repository, `app.git`. */
 export class GitSourceRig implements AsyncDisposable {

@@ -6,8 +6,9 @@ import { afterEach, beforeEach, test } from 'node:test';
 import type { KilnError } from '../../base/errors.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import { type StatusEvent, silentProgress } from '../../base/progress.ts';
+import type { Attributes } from '../../base/text/attributes.ts';
 import { GitRepository } from './git-rig.ts';
-import { type Attributes, directoryOf, GitSourceRig, gitIn, listing } from './git-source-rig.ts';
+import { directoryOf, GitSourceRig, gitIn, listing } from './git-source-rig.ts';
 
 let rig: GitSourceRig;
 beforeEach(async () => {
@@ -156,7 +157,7 @@ test('with fetch-by-commit the remote is not asked what the ref is', async () =>
   }
 });
 
-test('a ref that does not exist is an error that names it, the rig.repository, and what may be meant', async () => {
+test('a ref that does not exist is an error that names it, the repository, and what may be meant', async () => {
   const commit = rig.repository.commit({ a: 'a' });
   const fails = (name: string, hint: RegExp) =>
     assert.rejects(rig.key(name), (error: KilnError) => {

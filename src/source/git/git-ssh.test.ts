@@ -50,7 +50,7 @@ function makeKey(name: string): void {
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', at(name)]);
 }
 
-/** A server that lets the key `user` in, as whoever runs the tests. Answers its port. */
+/** A server that lets the key `user` in, as whoever runs the tests. Returns its port. */
 async function startSshd(): Promise<number> {
   const port = await freePort();
   const settings = {

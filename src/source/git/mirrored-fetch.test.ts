@@ -26,7 +26,7 @@ test('the next commit is fetched into the same mirror, and one that is there is 
   assert.equal(mirrors.length, 1);
 });
 
-test('builds that want the same rig.repository at the same time wait for each other', async () => {
+test('builds that want the same repository at the same time wait for each other', async () => {
   const commits = ['one', 'two', 'three'].map((text) => rig.repository.commit({ a: text }));
   const directories = await Promise.all(commits.map((commit) => rig.snapshot(`app.git#${commit}`)));
   assert.deepEqual(

@@ -16,7 +16,7 @@ afterEach(() => rig[Symbol.asyncDispose]());
 
 const lastModified = 'Fri, 02 Feb 2001 03:04:05 GMT';
 
-test('a file has the name in its URL, mode 0600 and the time that the rig.server says', async () => {
+test('a file has the name in its URL, mode 0600 and the time that the server says', async () => {
   const url = rig.server.serve('/dir/a%20b.txt?x=1', {
     content: 'hello',
     headers: { 'last-modified': lastModified },
@@ -31,7 +31,7 @@ test('a file has the name in its URL, mode 0600 and the time that the rig.server
   assert.deepEqual({ type, description }, { type: 'regular', description: `http url ${url}` });
 });
 
-test('without a time of the rig.server the file is from 1970, and attributes say name, mode and owner', async () => {
+test('without a time of the server the file is from 1970, and attributes say name, mode and owner', async () => {
   const url = rig.server.serve('/file', { content: 'x' });
   const attrs = { 'http.filename': 'other/name', 'http.perm': '0741', 'http.uid': '12', 'http.gid': '34' };
   assert.deepEqual(await fileOf(await (await rig.build(url, { attrs })).snapshot()), {
@@ -39,7 +39,7 @@ test('without a time of the rig.server the file is from 1970, and attributes say
   });
 });
 
-test('the rig.server may name the file, but not lead out of the tree', async () => {
+test('the server may name the file, but not lead out of the tree', async () => {
   const named = {
     content: 'x',
     headers: { 'content-disposition': 'attachment; filename="../../named.txt"' },
@@ -50,7 +50,7 @@ test('the rig.server may name the file, but not lead out of the tree', async () 
   assert.equal((await fileOf(await root.snapshot())).name, 'download');
 });
 
-test('a file that did not change is not downloaded again: the rig.server is asked with HEAD', async () => {
+test('a file that did not change is not downloaded again: the server is asked with HEAD', async () => {
   const url = rig.server.serve('/file', { content: 'one', etag: '"1"' });
   const first = await rig.build(url);
   const second = await rig.build(url);
@@ -77,7 +77,7 @@ test('a file that did not change is not downloaded again: the rig.server is aske
   assert.equal((await rig.build(url)).digest, first.digest);
 });
 
-test('a rig.server that does not know HEAD, or does not repeat the name of the version, is understood', async () => {
+test('a server that does not know HEAD, or does not repeat the name of the version, is understood', async () => {
   const listener: RequestListener = (request, response) => {
     if (request.method === 'HEAD') response.writeHead(405).end();
     else if (request.headers['if-none-match'] === '"1"') response.writeHead(304).end();
