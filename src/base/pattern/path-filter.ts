@@ -29,7 +29,7 @@ export class PathFilter {
 
   /** The match of the root. */
   get start(): FilterMatch {
-    return { include: this.#exclude.start, exclude: this.#exclude.start };
+    return { include: (this.#include ?? this.#exclude).start, exclude: this.#exclude.start };
   }
 
   /** Returns the match of `path`, given that of its parent directory. */
