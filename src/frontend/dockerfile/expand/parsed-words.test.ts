@@ -17,6 +17,15 @@ test('words that came first are forgotten when there are too many', () => {
   assert.notEqual(words.get('first'), first);
 });
 
+test('words of many parts count for more than their characters', () => {
+  const words = new ParsedWords('\\');
+  const first = words.get('first');
+  words.get('$a'.repeat(5_000));
+  assert.equal(words.get('first'), first);
+  for (let at = 0; at < 5; at++) words.get(`${at}${'"$b"'.repeat(2_000)}`);
+  assert.notEqual(words.get('first'), first);
+});
+
 test('a word that is too long to be kept is parsed, and does not displace others', () => {
   const words = new ParsedWords('\\');
   const kept = words.get('kept');

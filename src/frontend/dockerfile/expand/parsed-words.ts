@@ -1,14 +1,17 @@
 import { parseWord } from './parse-word.ts';
-import type { ParsedWord } from './word-tree.ts';
+import { countParts, type ParsedWord } from './word-tree.ts';
 
-/** Characters of the words that are kept, which take several times as much memory. */
-const mostCharacters = 1024 * 1024;
+/** How much is kept, as a number of characters; with the objects that words are made of, it takes a few megabytes of memory. */
+const mostWeight = 1024 * 1024;
+
+/** As many characters as the object of a word counts for, and that of each part. Of `$a$a…` every two characters are a part. */
+const objectWeight = 64;
 
 /** The words of one Dockerfile, each parsed once however many stages share it. Those that came first are forgotten when it gets full. */
 export class ParsedWords {
   readonly #escape: string;
-  readonly #words = new Map<string, ParsedWord>();
-  #characters = 0;
+  readonly #words = new Map<string, { readonly word: ParsedWord; readonly weight: number }>();
+  #weight = 0;
 
   constructor(escapeMark: string) {
     this.#escape = escapeMark;
@@ -16,19 +19,20 @@ export class ParsedWords {
 
   get(text: string): ParsedWord {
     const known = this.#words.get(text);
-    if (known) return known;
+    if (known) return known.word;
     const word = parseWord(text, { escape: this.#escape });
-    if (text.length <= mostCharacters) this.#keep(word);
+    const weight = text.length + (1 + countParts(word.parts)) * objectWeight;
+    if (weight <= mostWeight) this.#keep(word, weight);
     return word;
   }
 
-  #keep(word: ParsedWord): void {
-    this.#words.set(word.text, word);
-    this.#characters += word.text.length;
-    for (const oldest of this.#words.keys()) {
-      if (this.#characters <= mostCharacters) return;
-      this.#words.delete(oldest);
-      this.#characters -= oldest.length;
+  #keep(word: ParsedWord, weight: number): void {
+    this.#words.set(word.text, { word, weight });
+    this.#weight += weight;
+    for (const [text, oldest] of this.#words) {
+      if (this.#weight <= mostWeight) return;
+      this.#words.delete(text);
+      this.#weight -= oldest.weight;
     }
   }
 }

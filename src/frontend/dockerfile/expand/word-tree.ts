@@ -49,3 +49,15 @@ export interface WordFault {
   readonly start: number;
   readonly end: number;
 }
+
+/** How many parts there are, with those in quotes and operands. */
+export function countParts(parts: readonly WordPart[]): number {
+  let count = 0;
+  for (const part of parts) {
+    count++;
+    if (typeof part === 'string') continue;
+    if (part.kind === 'quoted') count += countParts(part.parts);
+    else if (part.kind === 'parameter') count += countParts(part.operand) + countParts(part.replacement);
+  }
+  return count;
+}

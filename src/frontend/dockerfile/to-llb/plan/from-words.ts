@@ -4,7 +4,7 @@ import { type Expansion, expandWord, type Variables } from '../../expand/expand-
 import type { GrowthLimit } from '../../expand/growth-limit.ts';
 import type { Linter } from '../../lint/linter.ts';
 import { lintRules } from '../../lint/rules.ts';
-import { didYouMean, nearest } from '../../nearest.ts';
+import { didYouMean } from '../../nearest.ts';
 import type { Dockerfile, FromInstruction } from '../../parse/instruction-tree.ts';
 import { variablesOf } from './global-args.ts';
 
@@ -20,6 +20,7 @@ export class FromWords {
   readonly #growth: GrowthLimit;
   readonly #linter: Linter;
   readonly #used = new Map<FromInstruction, ReadonlySet<string>>();
+  #declaredNames: ReadonlySet<string> | undefined;
 
   constructor(
     dockerfile: Dockerfile,
@@ -52,15 +53,13 @@ export class FromWords {
       }
     })();
     this.#used.set(from, new Set([...(this.#used.get(from) ?? []), ...expansion.matched]));
-    const declared = this.#declaredNames();
+    const declared = this.#declared;
     for (const name of expansion.unmatched) {
       if (declared.has(name)) continue;
-      const match = nearest(name, declared);
-      const hint = match === undefined ? '' : ` (did you mean ${match}?)`;
       linter.report(
         lintRules.undefinedArgInFrom,
         from.range,
-        `FROM argument '${name}' is not declared${hint}`,
+        `FROM argument '${name}' is not declared${didYouMean(name, declared)}`,
       );
     }
     if (word === from.flags.platform) checkPlatformFlag(word, from, expansion, variables, linter);
@@ -68,9 +67,13 @@ export class FromWords {
     return { ...expansion, suggestion: suggestions.find(Boolean) ?? '' };
   }
 
-  #declaredNames(): ReadonlySet<string> {
-    const declared = this.#dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name));
-    return new Set([...this.#globalArgs.keys(), ...declared]);
+  /** Collected once: there may be as many `FROM`s as arguments. */
+  get #declared(): ReadonlySet<string> {
+    this.#declaredNames ??= new Set([
+      ...this.#globalArgs.keys(),
+      ...this.#dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name)),
+    ]);
+    return this.#declaredNames;
   }
 }
 
