@@ -156,7 +156,7 @@ for (const runtime of ['crun', 'runc']) {
       const marker = `${rig.dir.length}${process.hrtime.bigint()}`;
       const controller = new AbortController();
       const spec = rig.spec(['/bin/sh', '-c', `trap "" TERM; sleep ${marker} & echo up; sleep ${marker}`]);
-      // Either sleeps for longer than anybody waits.
+      // Without the cancellation, both processes would sleep for years.
       const error = await failureOf(
         rig.executor.run(spec, {
           signal: controller.signal,

@@ -18,12 +18,12 @@ export interface PackedGraph {
 
 interface Part {
   readonly vertices: readonly PackedVertex[];
-  /** What no part before has of the variables of processes. Each step has those set before it: copies would be many. */
+  /** The variables of processes that no earlier part has. Every step has all that were set before it, so each is sent once. */
   readonly variables: readonly string[];
 }
 
 interface PackedVertex extends OpVertex {
-  /** The environment of a process, whose op is without it: the numbers of its variables, counted through all parts. */
+  /** The environment of a process, which its op lacks: positions in the variables of all parts. */
   readonly env: readonly number[] | undefined;
   /** Its places in the source map. */
   readonly places: Places | undefined;
@@ -31,13 +31,13 @@ interface PackedVertex extends OpVertex {
 
 type Places = NonNullable<ReturnType<SourceMap['locations']['get']>>;
 
-/** A part is complete at either: so many vertices, or so many bytes of marshalled ops. */
+/** A part is complete when it has this many vertices, or when their marshalled ops have this many bytes. */
 const partVertices = 100;
 const partBytes = 64 * 1024;
 
 /**
- * Leaves out the definition and the marshalled ops, which whoever needs them makes of the typed ones. Those that were read
- * are kept: marshalled anew they could be others than their digests name.
+ * Leaves out the definition and the marshalled ops, which can be made from the typed ops. Marshalled ops that were read are
+ * kept: made again, they might not have their digests.
  */
 export function packGraph({ vertices, result, source }: OpGraph): PackedGraph {
   const parts: Uint8Array[] = [];
@@ -96,7 +96,7 @@ function* unpack({ parts, result, files }: PackedGraph): Steps<OpGraph> {
   return { vertices, result, ...(files && { source: { files, locations } }) };
 }
 
-/** The op with the environment, if it is a process. */
+/** The op with `env` as its environment; unchanged if it runs no process. */
 function withEnv(op: Op, env: readonly string[]): Op {
   const { action } = op;
   return action.kind === 'exec' ? { ...op, action: { ...action, meta: { ...action.meta, env } } } : op;

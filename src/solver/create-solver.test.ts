@@ -686,7 +686,7 @@ describe('imported caches', () => {
 });
 
 describe('limits and sizes', () => {
-  it('executes no more at once than allowed, besides what is bypassesSlots', async () => {
+  it('executes no more at once than allowed, besides what bypasses the slots', async () => {
     await using rig = new SolverRig({ maxParallelism: 2 });
     let running = 0;
     let most = 0;

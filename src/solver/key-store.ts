@@ -37,8 +37,8 @@ export interface KeyChange {
 }
 
 /**
- * Where cache keys live. Look-ups are asynchronous: a store may be remote. The implementation in
- * `key-store/` keeps them in SQLite; its test suite is for any.
+ * Where cache keys live. Look-ups are asynchronous: a store may be remote. The one in `key-store/` keeps
+ * them in SQLite; its test suite can test any other, too.
  */
 export interface KeyStore extends KeySource {
   /**

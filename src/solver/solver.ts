@@ -36,7 +36,7 @@ export interface Operation<R, C> {
   cacheMap(context: OperationContext<C>): Promise<CacheMap<R, C>>;
   /** Runs it. One result per output (all of them), owned by the caller. Inputs are borrowed. */
   execute(context: OperationContext<C>, inputs: readonly R[]): Promise<readonly R[]>;
-  /** Executing vertices hold a slot of `max-parallelism` unless they say that they cost nothing. */
+  /** An executing vertex takes a slot of `max-parallelism`, unless its operation costs next to nothing and says so here. */
   readonly bypassesSlots?: boolean;
 }
 

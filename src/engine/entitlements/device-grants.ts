@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { parseCsv } from '../../base/text/csv.ts';
+import { cutPair } from '../../base/text/cut-pair.ts';
 import type { DeviceList, DeviceRequest } from '../../executor/cdi/device-list.ts';
 
 /** The devices that a client allows its build: all, or some by name. The build may use another name (an alias) for one. */
@@ -21,8 +22,9 @@ export function parseDeviceGrants(values: readonly string[]): DeviceGrants {
     const [name = '', ...options] = parseCsv(value);
     let alias = '';
     for (const option of options) {
-      const [key, text] = option.split(/=(.*)/s);
-      if (text === undefined) throw invalid(`invalid device config ${JSON.stringify(option)}`);
+      const pair = cutPair(option);
+      if (!pair) throw invalid(`invalid device config ${JSON.stringify(option)}`);
+      const [key, text] = pair;
       if (key !== 'alias') throw invalid(`unknown device config key ${JSON.stringify(key)}`);
       alias = text;
     }

@@ -48,7 +48,7 @@ export class ContainerBundle implements AsyncDisposable {
   readonly rootfs: string;
   readonly #mounted: string[] = [];
   readonly #mounts: OciMount[] = [];
-  /** Those that every container has, and its own: of several in one place the last. */
+  /** The mounts of every container and those of this one, by destination: the last of several in one place. */
   readonly #byDestination: Map<string, OciMount>;
   readonly #spec: ProcessSpec;
   #stubs: MountStubs | undefined;

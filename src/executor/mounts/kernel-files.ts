@@ -7,7 +7,7 @@ import type { OciMount } from './oci-mount.ts';
 /** Where the kernel shows its state: a mount there could show false facts to a process and its runtime. */
 const kernelFiles = ['/proc', '/sys'];
 
-/** The one of them in which nothing is mounted, either. Runtimes read nothing in `/sys`, and some steps need a tmpfs there. */
+/** Mounts in this one are refused, too. In `/sys` runtimes read nothing, and some steps need a tmpfs. */
 const closed = '/proc';
 
 /** Facts about the machine that may be shown differently, the same as runc allows. */

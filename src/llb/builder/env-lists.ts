@@ -1,6 +1,6 @@
 /**
- * Environments as lists of `NAME=value`. Each of many steps has all variables that were set before it: ops that follow
- * each other share the texts of equal variables, and the whole list if it is equal, so that a graph of them stays small.
+ * Environments as lists of `NAME=value`. Every step has all variables that were set before it. Steps one after another share
+ * the texts of equal variables, and equal lists as a whole: otherwise a graph of many steps would fill the memory.
  */
 export class EnvLists {
   /** The last text of each name. */

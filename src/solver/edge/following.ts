@@ -2,7 +2,7 @@ import { level } from '../graph/level.ts';
 import type { EdgePort, VertexPort } from '../graph/node-ports.ts';
 import type { Waiter } from '../graph/waiter.ts';
 
-/** An edge of `follower` waits for one of another vertex, which does equal work, and shows the progress of that as its own. */
+/** An edge of `follower` waits for an edge of another vertex with equal work, whose progress is shown as the follower's, too. */
 export class Following<R, C> implements Waiter {
   readonly leader: EdgePort<R, C>;
   readonly #follower: VertexPort<R, C>;

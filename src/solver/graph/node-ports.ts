@@ -13,7 +13,7 @@ export type EdgeOutcome<R> =
   | { readonly kind: 'done'; readonly result: R; readonly cached: boolean }
   | { readonly kind: 'failed'; readonly error: KilnError };
 
-/** An edge as those see it who wait for it: consumers, edges with equal work, builds. */
+/** An edge as seen by those that wait for it: consumers, edges with equal work, builds. */
 export interface EdgePort<R, C> {
   readonly vertex: VertexPort<R, C>;
   readonly index: number;

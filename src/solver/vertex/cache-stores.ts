@@ -17,28 +17,28 @@ export interface CacheStoresOptions<R> {
 }
 
 /**
- * The caches as one vertex uses them: those of the solver, and those that jobs bring along. Calls to them never throw: one that
- * fails is a warning and a miss.
+ * The caches as one vertex uses them: those of the solver, and those that jobs bring along. They are called within `call`, which
+ * never throws: a failure is a warning and a miss.
  */
 export class CacheStores<R> {
   readonly keyStore: KeyStore;
   readonly results: ResultStore<R>;
   /** The caches that the vertex's jobs bring along, each once. */
   readonly imported: () => readonly CacheSource<R>[];
-  readonly #options: CacheStoresOptions<R>;
+  readonly #calls: Pick<CacheStoresOptions<R>, 'progress' | 'underWay' | 'onEnded'>;
   /** What is being saved of the vertex, by itself or by one that it followed. */
   readonly #saves = new UnderWay();
 
-  constructor(options: CacheStoresOptions<R>) {
-    this.keyStore = options.keyStore;
-    this.results = options.results;
-    this.imported = options.imported;
-    this.#options = options;
+  constructor({ keyStore, results, imported, ...calls }: CacheStoresOptions<R>) {
+    this.keyStore = keyStore;
+    this.results = results;
+    this.imported = imported;
+    this.#calls = calls;
   }
 
   /** Returns undefined when `work` fails. `what`: the subject of the warning. */
   async call<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    const { progress, underWay, onEnded } = this.#options;
+    const { progress, underWay, onEnded } = this.#calls;
     const call = underWay.begin();
     try {
       return await work();

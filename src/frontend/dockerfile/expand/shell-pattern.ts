@@ -50,7 +50,7 @@ export class ShellPattern {
     let from = 0;
     for (let match = matching.next(from); match; match = matching.next(from)) {
       const { start, end } = match;
-      // Nothing at all matches once more where a match ends, which does not count.
+      // An empty match where another match has just ended does not count.
       if (start !== end || start !== copied || start === 0) {
         result += value.slice(copied, start) + text;
         if (result.length > longestResult) {
@@ -178,7 +178,7 @@ class Matching {
     return undefined;
   }
 
-  /** The last such place. */
+  /** The last place from `from` to `limit` at which the chunk matches. */
   #findLast(chunk: Chunk, from: number, limit: number): number | undefined {
     const literal = literalOf(chunk);
     if (literal !== undefined) {

@@ -1,4 +1,5 @@
 import { KilnError, type Range } from '../../../base/errors.ts';
+import { cutPair } from '../../../base/text/cut-pair.ts';
 import { parseGoBool } from '../../../base/text/go-bool.ts';
 import { atSource, type DockerfileSource } from '../dockerfile-error.ts';
 import { parseDirective } from '../parse/directives.ts';
@@ -29,8 +30,9 @@ export function parseLintSettings(text: string): LintSettings {
   if (text.trim() === '') return defaultLintSettings;
   let settings = defaultLintSettings;
   for (const part of text.trim().split(';')) {
-    const [name = '', value] = part.split(/=(.*)/s).map((side) => side.trim());
-    if (value === undefined) throw invalid(part);
+    const pair = cutPair(part);
+    if (!pair) throw invalid(part);
+    const [name, value] = [pair[0].trim(), pair[1].trim()];
     if (name === 'skip' || name === 'experimental') {
       const rules = value === 'all' ? 'all' : new Set(value.split(',').map((rule) => rule.trim()));
       settings = { ...settings, [name]: rules };

@@ -29,7 +29,10 @@ export function parseChecked(
   }
 }
 
-/** What a file's `check` directive asks for. Throws `invalid_argument` with its place. */
+/**
+ * What a file's `check` directive asks for. As with BuildKit it may follow a first line `#!…`, which ends the directives of a
+ * parsed `Dockerfile`. Throws `invalid_argument` with its place.
+ */
 export function lintSettingsOf(source: DockerfileSource): LintSettings {
   const directive = findDirective(Buffer.from(source.data).toString('utf8'), 'check');
   if (!directive) return defaultLintSettings;

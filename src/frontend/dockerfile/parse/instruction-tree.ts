@@ -9,8 +9,6 @@ import type { WordPlaces } from './word-places.ts';
 export interface Dockerfile {
   readonly source: DockerfileSource;
   readonly directives: readonly Directive[];
-  /** The mark that escapes a character and continues a line. */
-  readonly escape: '\\' | '`';
   /** Words of the file, parsed when they are first expanded. */
   readonly words: ParsedWords;
   /** `ARG`s before the first `FROM`. */

@@ -34,8 +34,8 @@ test('an escaped continuation mark does not continue', () => {
 });
 
 test('the escape directive makes the backtick continue lines and the backslash ordinary', () => {
-  const { stages, escape: mark } = parse('# escape=`\nFROM scratch\nRUN dir C:\\ `\n  x\nWORKDIR C:\\');
-  assert.equal(mark, '`');
+  const { stages, words } = parse('# escape=`\nFROM scratch\nRUN dir C:\\ `\n  x\nWORKDIR C:\\');
+  assert.deepEqual(words.get('\\a`b').parts, ['\\a', { kind: 'escaped', plain: 'b', raw: '`b' }]);
   assert.deepEqual(
     stages[0]!.instructions.map(({ code }) => code),
     ['RUN dir C:\\   x', 'WORKDIR C:\\'],
@@ -118,6 +118,13 @@ test('a blank may follow the mark of a heredoc', () => {
       ['B', false, 'b\n', 5],
     ],
   );
+});
+
+test('a chain of ONBUILD is refused, however long it is', () => {
+  assert.throws(() => parse(`FROM scratch\n${'ONBUILD '.repeat(100_000)}RUN <<EOF\na\nEOF`), {
+    code: 'invalid_argument',
+    message: /Chaining ONBUILD/,
+  });
 });
 
 test('a heredoc of an ONBUILD trigger is part of its expression', () => {

@@ -50,7 +50,7 @@ export function parseDockerfile(
   }
   const { directives, emptyContinuations } = parser;
   const words = new ParsedWords(parser.escape);
-  return { source, directives, escape: parser.escape, words, globalArgs, stages, emptyContinuations };
+  return { source, directives, words, globalArgs, stages, emptyContinuations };
 }
 
 /** Parses a single instruction, such as an `ONBUILD` trigger; `range` is where it takes effect. */
@@ -185,8 +185,8 @@ function* topLines(lines: readonly string[]): Generator<string> {
   for (const line of lines) yield withoutEnd(line).trimStart();
 }
 
-/** Whether the instruction, or the one that an `ONBUILD` holds, can have heredocs. */
+/** Whether the instruction, or the one that an `ONBUILD` holds, can have heredocs. An `ONBUILD` in another one cannot: it is refused. */
 function takesHeredocs(line: SplitLine): boolean {
-  if (line.name === 'ONBUILD') return line.rest !== '' && takesHeredocs(line.trigger);
-  return ['RUN', 'COPY', 'ADD'].includes(line.name) && line.array === undefined;
+  const { name, array } = line.name === 'ONBUILD' ? line.trigger : line;
+  return ['RUN', 'COPY', 'ADD'].includes(name) && array === undefined;
 }

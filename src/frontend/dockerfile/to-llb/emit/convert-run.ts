@@ -159,7 +159,10 @@ function convertMounts(
   return result;
 }
 
-/** What a mount shows: a named tree, the build context for a bind, nothing for a new cache. */
+/**
+ * What a mount shows: the tree that its `from` names; without `from`, a bind shows the build context, and a cache or tmpfs
+ * begins empty.
+ */
 function mountedTree(
   stage: StageBuilder,
   command: Command,

@@ -3,6 +3,7 @@ import { KilnError } from '../../../../base/errors.ts';
 import { ownValue } from '../../../../base/own-value.ts';
 import { type Platform, parsePlatforms } from '../../../../base/platform.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
+import { cutPair } from '../../../../base/text/cut-pair.ts';
 import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import type { LinuxResources, NetworkMode } from '../../../../llb/llb.ts';
 import type { BridgeSolve } from '../../../frontend.ts';
@@ -169,8 +170,9 @@ function parseNoCache(value: string | undefined): 'all' | ReadonlySet<string> {
 function parseExtraHosts(value: string | undefined): RequestOptions['extraHosts'] {
   if (!value) return [];
   return parseCsv(value).map((field) => {
-    const [host = '', ip] = field.toLowerCase().split(/=(.*)/s);
-    if (ip === undefined || isIP(ip) === 0) throw invalid('add-hosts', field, 'write it as name=address');
+    const pair = cutPair(field.toLowerCase());
+    if (!pair || isIP(pair[1]) === 0) throw invalid('add-hosts', field, 'write it as name=address');
+    const [host, ip] = pair;
     return { host, ip };
   });
 }

@@ -1,5 +1,6 @@
 import { KilnError } from '../../../../base/errors.ts';
 import { parseCsv } from '../../../../base/text/csv.ts';
+import { cutPair } from '../../../../base/text/cut-pair.ts';
 import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import { didYouMean } from '../../nearest.ts';
 
@@ -8,7 +9,7 @@ export function parseRunDevice(text: string): { readonly name: string; readonly 
   let name = '';
   let required = false;
   for (const field of parseCsv(text)) {
-    const [written = '', value] = field.split(/=(.*)/s);
+    const [written, value] = cutPair(field) ?? [field];
     const key = written.toLowerCase();
     if (key === 'required') {
       const truth = parseGoBool(value ?? 'true');
