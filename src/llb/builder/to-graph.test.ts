@@ -87,6 +87,23 @@ test('a definition can be built upon', () => {
   assert.equal(outer.vertices.size, 2);
 });
 
+test('files of the source map that are equal are one file, whoever names them, and very many are told apart', () => {
+  const count = 30_000;
+  const fileOf = (name: number) => ({ filename: `${name}`, language: '', data: Buffer.from('FROM x') });
+  const located = (names: readonly number[]) =>
+    image('docker.io/library/a:1', {
+      locations: names.map((name) => ({ file: fileOf(name), ranges: [] })),
+    });
+  const definition = toDefinition(located(Array.from({ length: count }, (_, name) => name)));
+  const { source } = toGraph(merge([fromDefinition(definition), located([7, count])]));
+  assert.equal(source!.files.length, count + 1);
+  const [places] = [...source!.locations.values()];
+  assert.deepEqual(
+    places!.map(({ file }) => source!.files[file]!.filename),
+    [...Array.from({ length: count }, (_, name) => `${name}`), '7', `${count}`],
+  );
+});
+
 test('the empty tree is the empty definition', () => {
   assert.deepEqual(toDefinition(scratch()).ops, []);
   assert.equal(unmarshalDefinition({ ops: [], metadata: new Map() }).result, undefined);

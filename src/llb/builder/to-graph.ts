@@ -41,6 +41,9 @@ class GraphBuilder implements InputNames {
   readonly #names = new Map<Vertex, Digest>();
   readonly #vertices = new Map<Digest, OpVertex>();
   readonly #files: SourceFile[] = [];
+  /** Places in `#files`, by object and by content: graphs that are put together say the same file with objects of their own. */
+  readonly #fileNumbers = new Map<SourceFile, number>();
+  readonly #numbersByContent = new Map<string, number>();
   readonly #locations = new Map<Digest, Location[]>();
 
   constructor({ platform, localUniqueId }: Required<GraphOptions>) {
@@ -137,14 +140,18 @@ class GraphBuilder implements InputNames {
   }
 
   #locate(digest: Digest, file: SourceFile, ranges: Location['ranges']): void {
-    let index = this.#files.findIndex((known) => known === file || sameFile(known, file));
-    if (index < 0) index = this.#files.push(file) - 1;
     const list = this.#locations.get(digest) ?? [];
-    list.push({ file: index, ranges });
+    list.push({ file: this.#numberOf(file), ranges });
     this.#locations.set(digest, list);
   }
-}
 
-function sameFile(a: SourceFile, b: SourceFile): boolean {
-  return a.filename === b.filename && a.language === b.language && Buffer.compare(a.data, b.data) === 0;
+  #numberOf(file: SourceFile): number {
+    let number = this.#fileNumbers.get(file);
+    if (number !== undefined) return number;
+    const content = JSON.stringify([file.filename, file.language, digestOf(file.data)]);
+    number = this.#numbersByContent.get(content) ?? this.#files.push(file) - 1;
+    this.#numbersByContent.set(content, number);
+    this.#fileNumbers.set(file, number);
+    return number;
+  }
 }
