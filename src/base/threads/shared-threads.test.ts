@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import type { EchoInput } from '../testing/echo.task.ts';
+import { temporaryDirectories } from '../testing/temporary-directories.ts';
 import type { RunOptions } from './thread-job.ts';
 import { ThreadPool, type ThreadPoolOptions } from './thread-pool.ts';
 
 const task = new URL('../testing/echo.task.ts', import.meta.url);
+const newDirectory = temporaryDirectories();
+
+/** A module with this text. */
+const moduleOf = (text: string) => new URL(`data:text/javascript,${encodeURIComponent(text)}`);
 
 /** A pool whose tasks share one thread as long as it begins what it is given. */
 const sharedPool = (options: ThreadPoolOptions = {}) =>
@@ -67,6 +74,39 @@ test('nor does one that is given to a thread before that has started', async () 
   assert.equal(await run(pool, { kind: 'answer', value: 'x' }, { signal: AbortSignal.timeout(20_000) }), 'x');
   stop.abort();
   await assert.rejects(endless, { code: 'canceled' });
+});
+
+test('a thread that did not begin a task in time gets others once it goes on', {
+  timeout: 60_000,
+}, async ({ signal }) => {
+  await using pool = sharedPool({ size: 2, tasksPerThread: 1 });
+  const sign = path.join(newDirectory(), 'go-on');
+  const blocking = `import { existsSync } from 'node:fs'; while (!existsSync(${JSON.stringify(sign)}));`;
+  const asking = `import { threadId } from 'node:worker_threads';
+    export default (input, context) => context.ask().then(() => threadId);`;
+  const threadOf = (onAsk: () => Promise<void>) =>
+    pool.run<undefined, number, never, undefined, void>(moduleOf(asking), undefined, {
+      onAsk,
+      onRestart() {},
+    });
+  const threadsOfTwo = async () => {
+    const both = Promise.withResolvers<void>();
+    let asked = 0;
+    const onAsk = () => {
+      if (++asked === 2) both.resolve();
+      return both.promise;
+    };
+    return new Set(await Promise.all([threadOf(onAsk), threadOf(onAsk)]));
+  };
+  pool.prepare(moduleOf(blocking));
+  const other = await threadOf(async () => {});
+  assert.deepEqual(
+    await threadsOfTwo(),
+    new Set([other]),
+    'the idle thread stayed, since the first is blocked',
+  );
+  writeFileSync(sign, '');
+  while ((await threadsOfTwo()).size < 2) signal.throwIfAborted();
 });
 
 test('a task begins anew when its thread is ended for the sake of another', async () => {

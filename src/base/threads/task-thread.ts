@@ -18,8 +18,8 @@ export interface TaskThreadOptions extends ThreadData {
 
 /** What a thread tells its pool. */
 export interface ThreadOwner {
-  /** A task has ended. Called before the task's caller learns of it. */
-  finished(thread: TaskThread): void;
+  /** The thread may have room: a task has ended, of which its caller learns after this, or the thread got to one that was taken back. */
+  freed(thread: TaskThread): void;
   /** A task that may move, and has no thread of its own, was not begun in time. It is not among the thread's jobs any more. */
   late(thread: TaskThread, job: ThreadJob): void;
   /** The thread has ended, and with it `jobs`. */
@@ -85,7 +85,7 @@ export class TaskThread {
     setTimeout(() => {
       if (this.jobs.get(job.id) !== job || job.state !== state || !state.takeBack()) return;
       this.blocked = true;
-      this.jobs.delete(job.id);
+      this.#remove(job);
       this.#owner.late(this, job);
     }, beginning).unref();
   }
@@ -140,6 +140,10 @@ export class TaskThread {
 
   #heard(message: FromThread): void {
     this.blocked = false;
+    if (message.kind === 'skipped') {
+      this.#owner.freed(this);
+      return;
+    }
     const job = this.jobs.get(message.id);
     if (!job) return;
     switch (message.kind) {
@@ -171,9 +175,13 @@ export class TaskThread {
   }
 
   #finish(job: ThreadJob): void {
+    this.#remove(job);
+    this.#owner.freed(this);
+  }
+
+  #remove(job: ThreadJob): void {
     this.jobs.delete(job.id);
     if (this.jobs.size === 0) this.#worker.unref();
-    this.#owner.finished(this);
   }
 
   #lost(error: unknown): void {

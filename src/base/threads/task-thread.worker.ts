@@ -59,7 +59,10 @@ port.on('message', (message: ToThread) => {
 
 async function run({ id, module, input, state: cells }: Extract<ToThread, { kind: 'run' }>): Promise<void> {
   const state = new TaskState(cells);
-  if (!state.begin()) return;
+  if (!state.begin()) {
+    post({ id, kind: 'skipped' });
+    return;
+  }
   const current: Running = { stop: new AbortController(), open: new Map() };
   running.set(id, current);
   let questions = 0;

@@ -21,7 +21,9 @@ export type FromThread =
   | { id: number; kind: 'event'; event: unknown }
   | { id: number; kind: 'ask'; number: number; question: unknown }
   | { id: number; kind: 'done'; output: unknown }
-  | { id: number; kind: 'failed'; error: WireError };
+  | { id: number; kind: 'failed'; error: WireError }
+  /** The thread got to a task that its caller had taken back. */
+  | { id: number; kind: 'skipped' };
 
 /** A `KilnError` without its class, which a structured clone would lose. */
 export interface WireError {

@@ -50,7 +50,7 @@ export class ThreadPool implements AsyncDisposable {
     this.#shared = options.shared ?? false;
     const { niceness = 0, megabytes, patience = 5_000 } = options;
     const owner: ThreadOwner = {
-      finished: (thread) => this.#finished(thread),
+      freed: (thread) => this.#freed(thread),
       late: (thread, job) => {
         job.move();
         this.#place(job, thread);
@@ -133,10 +133,10 @@ export class ThreadPool implements AsyncDisposable {
       if (thread.jobs.get(job.id) === job) thread.abort(job, reason);
   }
 
-  #finished(thread: TaskThread): void {
+  #freed(thread: TaskThread): void {
     this.#dispatch();
     if (thread.jobs.size > 0) return;
-    const idle = [...this.#threads].filter(({ jobs }) => jobs.size === 0);
+    const idle = [...this.#threads].filter(({ jobs, blocked }) => jobs.size === 0 && !blocked);
     if (!this.#alone.has(thread) && idle.length <= this.#kept) return;
     this.#forget(thread);
     thread.stop();
