@@ -20,7 +20,22 @@ test('a size is read with the binary units that people write', () => {
 });
 
 test('what is no size is told apart', () => {
-  for (const text of ['', 'm', '-1', '+1', '1.', '.5', '1e3', '1i', '1x', '1kk', '1 k b', ' 1', '1\u0660']) {
+  for (const text of [
+    '',
+    'm',
+    '-1',
+    '+1',
+    '1.',
+    '.5',
+    '1e3',
+    '1i',
+    '1ib',
+    '1x',
+    '1kk',
+    '1 k b',
+    ' 1',
+    '1\u0660',
+  ]) {
     assert.equal(parseByteSize(text), undefined, text);
   }
 });

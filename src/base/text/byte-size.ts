@@ -3,7 +3,7 @@
  * fraction, which callers round. Undefined for anything else.
  */
 export function parseByteSize(text: string): number | undefined {
-  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)i?b?$/i.exec(text) ?? [];
-  if (amount === undefined || (unit === '' && /i$/i.test(text))) return undefined;
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)\s*(?:([kmgtp])i?)?b?$/i.exec(text) ?? [];
+  if (amount === undefined) return undefined;
   return Number(amount) * 1024 ** ['', 'k', 'm', 'g', 't', 'p'].indexOf(unit.toLowerCase());
 }

@@ -18,6 +18,7 @@ test('a duration is read as Go writes it', () => {
     ['0.123456789s', 123_456_789],
     ['1.0000000019s', 1_000_000_001],
     ['1.000000000000000000001h', 3600e9],
+    ['0.0000000000009h', 3],
     ['-0s', 0],
   ] as const) {
     assert.equal(parseGoDuration(text), nanoseconds, text);

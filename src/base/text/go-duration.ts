@@ -20,8 +20,9 @@ export function parseGoDuration(text: string): number | undefined {
   for (const [, amount, unit] of match[2]!.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
     const scale = nanoseconds[unit!]!;
     const [whole = '', fraction = ''] = amount!.split('.');
-    // In whole numbers: 1.001 times a thousand million is a little less than it should be. What comes after twelve digits is less than a unit.
-    const digits = fraction.slice(0, 12);
+    // The digits are multiplied as a whole number: 1.001 times a thousand million is a little less than it should be. What comes after
+    // thirteen digits is less than a nanosecond, even of an hour.
+    const digits = fraction.slice(0, 13);
     total += Number(whole) * scale + Math.trunc((Number(digits) * scale) / 10 ** digits.length);
   }
   return match[1] === '-' && total > 0 ? -total : total;
