@@ -10,7 +10,7 @@ const maxLinks = 40;
  * and `..` does not lead above it. What does not exist is kept as written. With `followLast: false` a link
  * in the last place is not followed.
  *
- * The answer holds as long as nobody changes the tree. Throws `failed_precondition` for a circle of links. Blocks.
+ * The result holds as long as nobody changes the tree. Throws `failed_precondition` for a circle of links. Blocks.
  */
 export function resolveInRoot(
   root: string,
@@ -22,8 +22,8 @@ export function resolveInRoot(
 }
 
 /**
- * The names that `name` stands for, from a root that it cannot leave. `target` answers what the link at some names holds, or
- * undefined where there is none. `show` makes text for messages of a name that is none. Throws `failed_precondition` for a circle of links.
+ * Returns the names on the way from a root, which is never left, to what `name` stands for. `target` returns what the link at the given
+ * names holds, or undefined where there is none. `show` makes `name` readable in messages. Throws `failed_precondition` for a circle of links.
  */
 export function followLinks(
   name: string,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { runningProcesses } from './running-processes.ts';
 
-/** Mounts, processes and control groups that an engine on `root` left behind, in words; empty when there are none. */
+/** Mounts and processes that an engine on `root` left behind, in words; empty when there are none. */
 export function leftoversOf(root: string): readonly string[] {
   return [...mountsBelow(root), ...processesNaming(root)];
 }

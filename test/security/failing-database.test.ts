@@ -5,7 +5,6 @@ import { describe, test } from 'node:test';
 import { databaseFaults } from '../../src/base/testing/faulty-database.ts';
 import { ThreadPool } from '../../src/base/threads/thread-pool.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
-
 import { EngineStore } from './engine-store.ts';
 import { fillStore, pruneAll, storeOperations } from './store-operations.ts';
 

@@ -105,7 +105,7 @@ export class PatternMatcher {
 
   /**
    * Whether everything below the directory `path` is selected, or not, exactly as `path` (whose match is given) is: a
-   * walk that has no use for `path` can then skip it. Answers false when in doubt.
+   * walk that has no use for `path` can then skip it. Returns false when in doubt.
    */
   isUniformBelow(match: PatternMatch, path: string): boolean {
     const selected = this.selects(match);

@@ -21,7 +21,7 @@ export class FaultyDatabase extends DatabaseSync {
     this.#hits = 0;
   }
 
-  /** From now on none fails. Answers how many have. */
+  /** From now on none fails. Returns how many have. */
   heal(): number {
     this.#fault = undefined;
     return this.#hits;

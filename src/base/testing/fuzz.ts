@@ -16,7 +16,7 @@ export interface FuzzOptions {
   readonly patience?: number;
 }
 
-/** Runs cases in as many threads as there are cores. Answers the first failure found. */
+/** Runs cases in as many threads as there are cores. Returns the first failure found. */
 export async function fuzz({
   firstSeed,
   count,

@@ -12,7 +12,7 @@ export interface FuzzFailure {
   readonly report: string;
 }
 
-/** Runs the cases of a chunk, which throw when they fail. Answers the first failure. */
+/** Runs the cases of a chunk, which throw when they fail. Returns the first failure. */
 export async function runSeeds(
   { firstSeed, count, current }: FuzzChunk,
   run: (seed: number) => Promise<void>,

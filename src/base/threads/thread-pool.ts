@@ -5,7 +5,10 @@ import { TaskThread, type ThreadOwner } from './task-thread.ts';
 import { type RunOptions, ThreadJob } from './thread-job.ts';
 
 export interface ThreadPoolOptions {
-  /** How many threads there are at most, besides those of tasks that need one of their own; by default one a core, and at least two. */
+  /**
+   * How many threads there are at most, by default one a core, and at least two. One more may start for a task that its thread did not begin
+   * in time, and one for each task that needs a thread of its own.
+   */
   readonly size?: number;
   /** How many idle threads stay; by default all. */
   readonly kept?: number;
