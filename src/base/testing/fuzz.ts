@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import type { FuzzChunk, FuzzFailure } from './run-seeds.ts';
 
-/** So short that one which takes long is stuck. */
+/** How many cases a thread gets at a time. */
 const casesInOneChunk = 100;
 
 export interface FuzzOptions {
@@ -12,7 +12,7 @@ export interface FuzzOptions {
   readonly count: number;
   /** A task that runs the cases of a `FuzzChunk`. */
   readonly task: URL;
-  /** Milliseconds after which a chunk that has not ended is stuck. */
+  /** Milliseconds after which a case that has not ended is stuck. It is found after twice as long at most. */
   readonly patience?: number;
 }
 
@@ -39,8 +39,8 @@ export async function fuzz({
         // What nobody caught ended the thread.
         .catch((error) => ({ seed: Atomics.load(current, 0), report: inspect(error) }))
         .finally(() => over.abort());
-      const stuck = timeout(patience, undefined, { signal: over.signal }).then(
-        () => ({ seed: Atomics.load(current, 0), report: `it has not ended after ${patience / 1000} s` }),
+      const stuck = untilUnchanged(current, patience, over.signal).then(
+        (seed) => ({ seed, report: `it has not ended after ${patience / 1000} s` }),
         () => ran,
       );
       failure ??= await stuck;
@@ -48,4 +48,17 @@ export async function fuzz({
   };
   await Promise.all(Array.from({ length: pool.size }, lane));
   return failure;
+}
+
+/** Returns the seed that was current for `milliseconds`. Throws when `signal` aborts. */
+async function untilUnchanged(
+  current: Int32Array,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<number> {
+  for (;;) {
+    const seed = Atomics.load(current, 0);
+    await timeout(milliseconds, undefined, { signal });
+    if (Atomics.load(current, 0) === seed) return seed;
+  }
 }
