@@ -17,7 +17,12 @@ export interface RegistryRigOptions {
   /** Ask for these credentials (HTTP Basic). The hash is bcrypt's, as `htpasswd -B` writes it. */
   readonly htpasswd?: string;
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Ask for tokens that this server signs. `rootcertbundle` is a file with its certificate. */
+  readonly token?: { readonly realm: string; readonly service: string; readonly rootcertbundle: string };
 }
+
+/** Who signs the tokens of tests. */
+export const tokenIssuer = 'kiln-test-issuer';
 
 export async function startRegistry(options: RegistryRigOptions = {}): Promise<RegistryRig> {
   const directory = await mkdtemp(path.join(tmpdir(), 'kiln-registry-'));
@@ -35,6 +40,11 @@ export async function startRegistry(options: RegistryRigOptions = {}): Promise<R
     const file = path.join(directory, 'htpasswd');
     await writeFile(file, options.htpasswd);
     lines.push(`auth: {htpasswd: {realm: kiln-test, path: ${file}}}`);
+  }
+  if (options.token) {
+    const { realm, service, rootcertbundle } = options.token;
+    const token = `realm: ${realm}, service: ${service}, issuer: ${tokenIssuer}, rootcertbundle: ${rootcertbundle}`;
+    lines.push(`auth: {token: {${token}}}`);
   }
   const config = path.join(directory, 'config.yml');
   await writeFile(config, `${lines.join('\n')}\n`);
