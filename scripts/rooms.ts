@@ -50,6 +50,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'session',
     'file-sync',
   ],
+  'remote-cache': ['base', 'http', 'oci', 'content', 'registry'],
   frontend: ['base', 'llb', 'oci'],
   engine: [
     'base',

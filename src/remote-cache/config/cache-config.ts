@@ -1,0 +1,1 @@
+export const cacheConfigType = 'application/vnd.buildkit.cacheconfig.v0';
