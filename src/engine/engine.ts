@@ -7,6 +7,7 @@ import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter
 import { responseDescriptor } from '../exporter/image/image-response.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import type { ImmutableRef } from '../ref/ref.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge, type ClientSolve } from './bridge.ts';
 import type { EngineServices } from './engine-services.ts';
@@ -14,6 +15,7 @@ import { parseEntitlements } from './entitlements/entitlements.ts';
 import type { JobContext } from './job-context.ts';
 import type { JobEvents } from './job-events.ts';
 import { EdgeRef } from './result/edge-ref.ts';
+import { exportedAttestations, strayAttestations } from './result/result-attestations.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
@@ -111,14 +113,17 @@ export class Engine {
         alive,
       );
       const platforms = resultPlatforms(result, this.#services.platform);
-      const mismatch = platformMismatch(request.platforms ?? [this.#services.platform], platforms);
+      const warnings = [
+        platformMismatch(request.platforms ?? [this.#services.platform], platforms),
+        strayAttestations(result, platforms),
+      ].filter((warning) => warning !== undefined);
       const input = await this.#exportInput(platforms, result.metadata, alive);
       const show = <T>(name: string, work: (context: OperationContext<JobContext>) => Promise<T>) =>
         job.inProgress({ digest: canonicalDigest('export', randomUUID()), name }, work);
-      if (mismatch !== undefined) {
-        await show('Verifying build result', async ({ progress }) =>
-          progress.warn({ level: 1, short: mismatch }),
-        );
+      if (warnings.length > 0) {
+        await show('Verifying build result', async ({ progress }) => {
+          for (const short of warnings) progress.warn({ level: 1, short });
+        });
       }
       const added = await this.#addedExporters(request, platforms, input.metadata, alive);
       const responses = await Promise.all(
@@ -189,11 +194,17 @@ export class Engine {
     metadata: FrontendResult['metadata'],
     signal: AbortSignal,
   ): Promise<ExportInput> {
+    const treeOf = (ref: SolvedRef): Promise<ImmutableRef> => {
+      if (ref instanceof EdgeRef) return ref.result(signal);
+      throw new KilnError('internal', `result ${ref.id} is not one of this engine`);
+    };
     const results = await Promise.all(
-      platforms.map(async ({ key, platform, ref, config }): Promise<PlatformResult> => {
-        if (ref && !(ref instanceof EdgeRef))
-          throw new KilnError('internal', `result ${key} is not one of this engine`);
-        return { key, platform, ref: await ref?.result(signal), config };
+      platforms.map(async ({ key, platform, ref, config, ...attested }): Promise<PlatformResult> => {
+        const [tree, attestations] = await Promise.all([
+          ref && treeOf(ref),
+          exportedAttestations(attested, treeOf),
+        ]);
+        return { key, platform, ref: tree, config, attestations };
       }),
     );
     return { results, metadata: Object.fromEntries(metadata) };

@@ -92,6 +92,7 @@ export async function createExportRig(): Promise<ExportRig> {
       platform: parsePlatform('linux/amd64'),
       ref: tree === undefined ? undefined : refOf(tree),
       config: undefined,
+      attestations: [],
       ...overrides,
     }),
     input: (results, metadata = {}) => ({

@@ -1,6 +1,7 @@
 import type { Platform } from '../base/platform.ts';
 import type { ProgressWriter } from '../base/progress.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
+import type { Attestation } from './attestation.ts';
 
 /** What a build gives to its exporters. Refs are borrowed; undefined is the empty tree. */
 export interface ExportInput {
@@ -16,6 +17,8 @@ export interface PlatformResult {
   readonly ref: ImmutableRef | undefined;
   /** The image config (JSON) as the frontend made it; undefined for a bare LLB build. */
   readonly config: Uint8Array | undefined;
+  /** In the order in which they were attached: the frontend's, then the engine's. */
+  readonly attestations: readonly Attestation[];
 }
 
 /** Results are named by platform, unless the build has one result without a name. */

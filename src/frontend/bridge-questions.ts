@@ -10,6 +10,7 @@ import type {
   WorkerInfo,
 } from './frontend.ts';
 import type { PackedGraph } from './packed-graph.ts';
+import type { ResultAttestations } from './result-attestation.ts';
 
 /** What a frontend in a thread and the bridge outside it tell each other. Trees stay outside: the thread has numbers for them. */
 
@@ -54,6 +55,7 @@ export type Question = {
 export interface NumberedResult {
   readonly refs: ReadonlyMap<string, NumberedTree | undefined>;
   readonly metadata: ReadonlyMap<string, Uint8Array>;
+  readonly attestations: ResultAttestations<NumberedTree> | undefined;
 }
 
 export interface NumberedTree {
@@ -65,6 +67,7 @@ export interface NumberedTree {
 export interface ThreadResult {
   readonly refs: ReadonlyMap<string, number | undefined>;
   readonly metadata: ReadonlyMap<string, Uint8Array>;
+  readonly attestations: ResultAttestations<number> | undefined;
 }
 
 export interface ThreadWarning {

@@ -3,6 +3,7 @@ import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import type { OpGraph } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
+import type { ResultAttestations } from './result-attestation.ts';
 
 /** Turns a request (a Dockerfile and options) into a result. Everything it needs of the engine comes through the bridge. */
 export interface Frontend {
@@ -23,6 +24,8 @@ export interface FrontendRequest {
 export interface FrontendResult {
   readonly refs: ReadonlyMap<string, SolvedRef | undefined>;
   readonly metadata: ReadonlyMap<string, Uint8Array>;
+  /** Of the platforms' results. Those that say where a result came from are the engine's, not a frontend's. */
+  readonly attestations?: ResultAttestations<SolvedRef>;
 }
 
 /** What frontends, built in or at the other end of the gateway, can ask of the engine. */

@@ -12,6 +12,7 @@ import type {
 } from './bridge-questions.ts';
 import type { Bridge, Frontend, FrontendResult, SolvedRef } from './frontend.ts';
 import { packGraph } from './packed-graph.ts';
+import { withTrees } from './result-attestation.ts';
 
 export type FrontendContext = TaskContext<ThreadWarning, Question, unknown>;
 
@@ -23,10 +24,11 @@ export async function runInThisThread(
 ): Promise<ThreadResult> {
   const numbers = new Map<SolvedRef, number>();
   const bridge = bridgeFrom(workers, context, numbers);
-  const { refs, metadata } = await frontend.solve(bridge, request, context.signal);
+  const { refs, metadata, attestations } = await frontend.solve(bridge, request, context.signal);
   return {
     refs: new Map([...refs].map(([key, ref]) => [key, ref && numbers.get(ref)])),
     metadata,
+    attestations: withTrees(attestations, (ref) => numbers.get(ref)!),
   };
 }
 
@@ -50,9 +52,10 @@ function bridgeFrom(
     numbers.set(tree, number);
     return tree;
   };
-  const resultOf = ({ refs, metadata }: NumberedResult): FrontendResult => ({
+  const resultOf = ({ refs, metadata, attestations }: NumberedResult): FrontendResult => ({
     refs: new Map([...refs].map(([key, ref]) => [key, ref && treeOf(ref)])),
     metadata,
+    attestations: withTrees(attestations, treeOf),
   });
 
   const sources = new WarningSources();

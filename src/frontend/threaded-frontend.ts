@@ -9,6 +9,7 @@ import type {
 } from './bridge-questions.ts';
 import type { Bridge, Frontend, FrontendResult, SolvedRef } from './frontend.ts';
 import { unpackGraph } from './packed-graph.ts';
+import { withTrees } from './result-attestation.ts';
 
 export interface ThreadedFrontendOptions {
   readonly name: string;
@@ -31,7 +32,7 @@ export function createThreadedFrontend({ name, module, threads }: ThreadedFronte
       let warned = 0;
       /** Warnings of the frontend since it last began. One that begins anew repeats those before. */
       let heard = 0;
-      const { refs, metadata } = await threads.run<
+      const { refs, metadata, attestations } = await threads.run<
         ThreadRequest,
         ThreadResult,
         ThreadWarning,
@@ -53,6 +54,7 @@ export function createThreadedFrontend({ name, module, threads }: ThreadedFronte
       return {
         refs: new Map([...refs].map(([key, number]) => [key, number === undefined ? number : trees[number]])),
         metadata,
+        attestations: withTrees(attestations, (number) => trees[number]!),
       };
     },
   };
@@ -90,7 +92,11 @@ async function solve(
   return numbered(await bridge.solve({ ...request, graph: graph && (await unpackGraph(graph)) }), trees);
 }
 
-function numbered({ refs, metadata }: FrontendResult, trees: SolvedRef[]): NumberedResult {
+function numbered({ refs, metadata, attestations }: FrontendResult, trees: SolvedRef[]): NumberedResult {
   const number = (tree: SolvedRef) => ({ number: trees.push(tree) - 1, id: tree.id });
-  return { refs: new Map([...refs].map(([key, tree]) => [key, tree && number(tree)])), metadata };
+  return {
+    refs: new Map([...refs].map(([key, tree]) => [key, tree && number(tree)])),
+    metadata,
+    attestations: withTrees(attestations, number),
+  };
 }

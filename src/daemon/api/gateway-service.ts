@@ -15,6 +15,7 @@ import { encodeGraph } from '../../llb/wire/marshal-graph.ts';
 import { parseResolveMode } from '../../source/image/image-source.ts';
 import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
 import { frontendCapabilities, llbCapabilities } from './advertised-capabilities.ts';
+import { attestationsFromMessage, attestationsToMessage } from './attestation-message.ts';
 import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { rangeFromMessage } from './source-range.ts';
@@ -157,7 +158,7 @@ export function gatewayService(
 }
 
 async function resultToMessage(
-  { refs, metadata }: FrontendResult,
+  { refs, metadata, attestations }: FrontendResult,
   idOf: (ref: SolvedRef) => string,
 ): Promise<Result> {
   const message = async (ref: SolvedRef | undefined) => ({
@@ -174,6 +175,7 @@ async function resultToMessage(
           value: { refs: Object.fromEntries(entries) },
         },
     metadata: Object.fromEntries(metadata),
+    attestations: attestations && (await attestationsToMessage(attestations, message)),
   });
 }
 
@@ -198,5 +200,6 @@ function resultFromMessage(message: Result, refOf: (id: string) => SolvedRef): F
   return {
     refs: new Map(entries.map(([key, id]) => [key, known(id)])),
     metadata: new Map(Object.entries(message.metadata)),
+    attestations: attestationsFromMessage(message.attestations, refOf),
   };
 }

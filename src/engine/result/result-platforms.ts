@@ -1,6 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
+import type { ResultAttestation } from '../../frontend/result-attestation.ts';
 import { type PlatformJson, platformFromJson } from '../../oci/platform-json.ts';
 
 /** One tree of a build's result. `key` is the platform's id among several, empty for the only one. */
@@ -10,6 +11,9 @@ export interface PlatformRef {
   readonly ref: SolvedRef | undefined;
   /** The image config (JSON), if the frontend made one. */
   readonly config: Uint8Array | undefined;
+  /** The name that its metadata and attestations go by, also that of the only one. */
+  readonly id: string;
+  readonly attestations: readonly ResultAttestation<SolvedRef>[];
 }
 
 const platformsKey = 'refs.platforms';
@@ -20,27 +24,30 @@ const configKey = 'containerimage.config';
  * or else for `fallback`. Throws `invalid_argument` for a result that contradicts itself.
  */
 export function resultPlatforms(
-  { refs, metadata }: FrontendResult,
+  { refs, metadata, attestations }: FrontendResult,
   fallback: Platform,
 ): readonly PlatformRef[] {
   const isSingle = refs.size === 1 && refs.has('');
   const declared = metadata.get(platformsKey);
+  const attested = (id: string) => attestations?.get(id) ?? [];
   const configOf = (id: string) => metadata.get(`${configKey}/${id}`) ?? metadata.get(configKey);
   if (!declared) {
     if (refs.size === 0) return [];
     if (!isSingle) throw invalid('build result contains multiple refs without platforms mapping');
     const config = metadata.get(configKey);
-    return [{ key: '', platform: configPlatform(config) ?? fallback, ref: refs.get(''), config }];
+    const platform = configPlatform(config) ?? fallback;
+    const id = formatPlatform(platform);
+    return [{ key: '', platform, ref: refs.get(''), config, id, attestations: attested(id) }];
   }
   const platforms = parsePlatforms(declared);
   if (isSingle) {
     const [{ id, platform }, ...others] = platforms;
     if (others.length > 0) throw invalid('unable to export multiple platforms without map');
-    return [{ key: '', platform, ref: refs.get(''), config: configOf(id) }];
+    return [{ key: '', platform, ref: refs.get(''), config: configOf(id), id, attestations: attested(id) }];
   }
   return platforms.map(({ id, platform }) => {
     if (!refs.has(id)) throw invalid(`failed to find ref for ID ${id}`);
-    return { key: id, platform, ref: refs.get(id), config: configOf(id) };
+    return { key: id, platform, ref: refs.get(id), config: configOf(id), id, attestations: attested(id) };
   });
 }
 
