@@ -34,6 +34,21 @@ it('the key store in SQLite has everything again when the database is opened aga
   assert.deepEqual(await new SqliteKeyStore(second).results([key]), [result]);
 });
 
+it('the key store in SQLite forgets the keys of an older format, and works', async (context) => {
+  const database = new DatabaseSync(':memory:');
+  context.after(() => database.close());
+  const [from, to] = [rootKey(digestOf('source'), 0), rootKey(digestOf('step'), 0)];
+  const link = { from, operation: digestOf('run'), output: 0, input: 0, selector: undefined };
+  const result = { id: 'r', createdAt: new Date(1000) };
+  await new SqliteKeyStore(database).commit({ links: [{ ...link, to }], results: [{ key: to, result }] });
+  database.exec('DROP TABLE key_format');
+  const store = new SqliteKeyStore(database);
+  assert.deepEqual(await store.targets([link]), [[]]);
+  assert.deepEqual(await store.results([to]), []);
+  await store.commit({ results: [{ key: to, result }] });
+  assert.deepEqual(await new SqliteKeyStore(database).results([to]), [result]);
+});
+
 it('a commit that SQLite cannot write leaves nothing of itself, and its neighbours whole', async (context) => {
   const database = new DatabaseSync(':memory:');
   context.after(() => database.close());

@@ -38,6 +38,23 @@ interface Write {
   readonly reject: (error: unknown) => void;
 }
 
+/** Changes whenever ids change their meaning (`solver/cache-key.ts`, and the digests of operations and content). */
+const format = 2;
+
+/** Forgets keys that another format wrote: nothing can find them. Results that only they led to are then like any that no build needs. */
+function dropStaleKeys(database: DatabaseSync): void {
+  database.exec('CREATE TABLE IF NOT EXISTS key_format (version INTEGER PRIMARY KEY) STRICT');
+  if (database.prepare('SELECT version FROM key_format').get()?.version === format) return;
+  transaction(database, () => {
+    database.exec(`
+      DROP TABLE IF EXISTS key_link;
+      DROP TABLE IF EXISTS key_result;
+      DELETE FROM key_format;
+      INSERT INTO key_format VALUES (${format});
+    `);
+  });
+}
+
 /** Reads give the event loop a turn after so many rows or look-ups. */
 const pageSize = 1000;
 
@@ -65,6 +82,7 @@ export class SqliteKeyStore implements KeyStore {
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    dropStaleKeys(database);
     database.exec(schema);
     this.#selectTargets = database.prepare(
       'SELECT to_key FROM key_link WHERE from_key = ? AND operation = ? AND output = ? AND input = ? AND selector = ?',

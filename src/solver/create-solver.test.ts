@@ -82,6 +82,24 @@ describe('finding results by definition', () => {
     assert.equal((await rig.build(select('/usr'))).content, '/usr');
   });
 
+  it('finds a source, and what was built on it, by any of its identities', async () => {
+    await using rig = new SolverRig();
+    const end = (name: string, alternatives: readonly string[]) =>
+      rig.step('end', {
+        inputs: [rig.step(name, { alternatives, run: () => ['files'] })],
+      });
+    await rig.build(end('blobs', ['manifest', 'layers']));
+    rig.takeExecuted();
+    for (const [name, ...alternatives] of [['manifest'], ['other', 'layers'], ['layers', 'other']])
+      assert.equal((await rig.build(end(name!, alternatives))).cached, true);
+    assert.deepEqual(rig.takeExecuted(), []);
+    assert.equal((await rig.build(end('third', ['fourth']))).cached, false);
+    assert.deepEqual(rig.takeExecuted(), ['third', 'end']);
+    // It was found by another identity, and is known by all of its own from then on.
+    assert.equal((await rig.build(end('other', []))).cached, true);
+    assert.deepEqual(rig.takeExecuted(), []);
+  });
+
   it('keeps every output of an execution, also those nobody asked for', async () => {
     await using rig = new SolverRig();
     const two = rig.step('two', { inputs: [rig.step('source')], run: () => ['first', 'second'] });

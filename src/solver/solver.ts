@@ -43,6 +43,8 @@ export interface Operation<R, C> {
 export interface CacheMap<R, C> {
   /** The operation's own identity: everything that decides its output besides its inputs. */
   readonly digest: Digest;
+  /** Of an operation without inputs: other digests that name equal output, under which results are found and saved, too. */
+  readonly alternatives?: readonly Digest[];
   /** One per input of the vertex. */
   readonly inputs: readonly CacheInput<R, C>[];
 }

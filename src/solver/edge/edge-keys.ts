@@ -25,7 +25,7 @@ export class EdgeKeys<R, C> {
   mapped(inputs: readonly EdgeInput<R, C>[]): void {
     this.#inputs = inputs;
     if (inputs.length === 0 && this.current.length === 0 && !this.#vertex.definition.ignoreCache)
-      this.current.push(this.derived);
+      this.current.push(...this.#own);
   }
 
   /** An execution would be by force, by its own or an input's `ignoreCache`: definitions identify older results. */
@@ -35,7 +35,7 @@ export class EdgeKeys<R, C> {
 
   /** The key that the inputs give to this output: equal for all that are found equal by content. */
   get derived(): KeyId {
-    return this.#derive(this.#index);
+    return this.#inputs.length > 0 ? this.#derive(this.#index) : this.#own[0]!;
   }
 
   /** The same, for the execution. */
@@ -44,10 +44,15 @@ export class EdgeKeys<R, C> {
   }
 
   #derive(output: number): KeyId {
-    const { digest } = this.#vertex.cacheMap!;
-    if (this.#inputs.length === 0) return rootKey(digest, output);
     const identities = this.#inputs.map((input) => input.identity);
-    return derivedKey(digest, output, identities);
+    return derivedKey(this.#vertex.cacheMap!.digest, output, identities);
+  }
+
+  /** What it is known by when no look-up has led to a key. */
+  get #own(): readonly KeyId[] {
+    if (this.#inputs.length > 0) return [this.derived];
+    const { digest, alternatives = [] } = this.#vertex.cacheMap!;
+    return [digest, ...alternatives].map((each) => rootKey(each, this.#index));
   }
 
   /** Keys that look-ups led to. From now on, all ids of all inputs lead to them. */
@@ -67,7 +72,7 @@ export class EdgeKeys<R, C> {
   /** Its result is there, so that it has a key from now on. */
   identify(): void {
     const keys = this.byForce ? this.forced : this.current;
-    if (keys.length === 0) keys.push(this.derived);
+    if (keys.length === 0) keys.push(...this.#own);
   }
 
   /** Saves the result under all keys, with the ways to them. */

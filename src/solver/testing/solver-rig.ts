@@ -26,6 +26,8 @@ export interface StepOptions {
   readonly inputs?: readonly (TestVertex | TestEdge)[];
   /** The operation's identity, by default that of the name. Vertices may share it. */
   readonly operation?: string;
+  /** Other identities of an operation without inputs. */
+  readonly alternatives?: readonly string[];
   /** What it makes of its inputs' contents; by default `name(inputs)`. One content per output. */
   readonly run?: (
     inputs: readonly string[],
@@ -99,7 +101,11 @@ export class SolverRig {
         bypassesSlots: options.bypassesSlots,
         cacheMap: async (context) => {
           await options.cacheMap?.(context);
-          return { digest: operation, inputs: cacheInputs };
+          return {
+            digest: operation,
+            alternatives: options.alternatives?.map(digestOf),
+            inputs: cacheInputs,
+          };
         },
         execute: async (context, handles) => {
           this.executed.push(name);
