@@ -50,7 +50,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'session',
     'file-sync',
   ],
-  'remote-cache': ['base', 'http', 'oci', 'content', 'registry'],
+  'remote-cache': ['base', 'http', 'oci', 'content', 'ref', 'registry', 'solver'],
   frontend: ['base', 'llb', 'oci'],
   engine: [
     'base',

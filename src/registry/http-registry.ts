@@ -14,7 +14,7 @@ import { type Endpoint, endpointsFor, type RegistryHosts } from './host-config.t
 import { networkError } from './network-error.ts';
 import type { BlobBody, PushOutcome, Registry, RegistryContext, TransferContext } from './registry.ts';
 import { type RegistryAnswer, RegistryTransport } from './registry-transport.ts';
-import { manifestRequest, putManifestRequest } from './repository-requests.ts';
+import { blobRequest, manifestRequest, putManifestRequest } from './repository-requests.ts';
 
 export interface HttpRegistryOptions {
   readonly hosts?: RegistryHosts;
@@ -80,6 +80,17 @@ class HttpRegistry implements Registry, AsyncDisposable {
         );
       }
       return bytes;
+    });
+  }
+
+  hasBlob(reference: ImageReference, { digest }: Descriptor, context: RegistryContext): Promise<boolean> {
+    return this.#read(reference, context, async (endpoint) => {
+      const request = { ...blobRequest(reference, endpoint, digest, 0), method: 'HEAD' as const };
+      // What a mirror does not have may be at the host.
+      const accepted = endpoint.mirror ? [200] : [200, 404];
+      const { status, body } = await this.#transport.expect(endpoint, request, context, accepted);
+      await discard(body);
+      return status === 200;
     });
   }
 

@@ -57,6 +57,8 @@ export interface Registry {
     descriptor: Descriptor,
     context: RegistryContext,
   ): Promise<Uint8Array>;
+  /** Whether the repository has a blob, as the host itself or a mirror says. */
+  hasBlob(reference: ImageReference, descriptor: Descriptor, context: RegistryContext): Promise<boolean>;
   /** Brings a blob into `store`, resuming where a connection broke. */
   fetchBlob(
     reference: ImageReference,

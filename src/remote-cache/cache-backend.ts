@@ -26,11 +26,13 @@ export interface CacheBackend {
   readonly documentTimeout?: number;
   /** Put on the descriptors of imported layers: where they can be copied from (`containerd.io/distribution.source.<host>`). */
   readonly layerAnnotations?: Readonly<Record<string, string>>;
+  /** Whether the place is at a client, and out of reach without its session. */
+  readonly needsSession?: boolean;
   /**
-   * Returns whether the place has the blob, and keeps what it has from expiring. Exports ask it before `writeBlob`. Missing: `writeBlob` itself
-   * does nothing when the blob is there.
+   * Returns whether the place has the blob, and during an export keeps what it has from expiring. Exports ask it before `writeBlob`, imports
+   * before they count on a result. A backend whose `writeBlob` does nothing for a blob that is there may say no to exports.
    */
-  hasBlob?(blob: Descriptor, access: CacheAccess): Promise<boolean>;
+  hasBlob(blob: Descriptor, access: CacheAccess): Promise<boolean>;
   /** Stores a blob. A blob that somebody else stored meanwhile is no error; a part of one is never seen under its name. */
   writeBlob(blob: Descriptor, body: BlobBody, access: CacheAccess): Promise<void>;
   /** Brings a blob into `store`, which checks its digest. Throws `not_found`. */

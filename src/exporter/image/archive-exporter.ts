@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { formatTime } from '../../base/format-time.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import { booleanAttribute } from '../../base/text/attributes.ts';
@@ -12,7 +13,6 @@ import { epochFor } from '../epoch.ts';
 import { type ExportContext, type Exporter, type ExporterType, isMultiPlatform } from '../exporter.ts';
 import { sendFile } from '../send-file.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
-import { formatTime } from './complete-image-config.ts';
 import { fetchLayers } from './fetch-layers.ts';
 import { imageArchive } from './image-archive.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';

@@ -1,5 +1,6 @@
 import { unixPath } from '../../base/default-path.ts';
 import { KilnError } from '../../base/errors.ts';
+import { formatTime } from '../../base/format-time.ts';
 import type { Platform } from '../../base/platform.ts';
 import { goJson, parseRawFields, writeRawFields } from '../../base/text/go-json.ts';
 import type { HistoryEntry } from '../../oci/image-config.ts';
@@ -144,12 +145,4 @@ function isLater(time: string | null, epoch: number): boolean {
 
 function timeOf(layer: LayerBlob): string | undefined {
   return layer.createdAt && formatTime(layer.createdAt);
-}
-
-/** RFC 3339 with no more decimals than needed, as Go writes times. */
-export function formatTime(time: Date): string {
-  return time
-    .toISOString()
-    .replace(/\.(\d*?)0+Z$/, '.$1Z')
-    .replace('.Z', 'Z');
 }

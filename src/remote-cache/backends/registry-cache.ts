@@ -5,7 +5,7 @@ import { isIndexType, isManifestType } from '../../oci/media-type.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { clientAuth, type RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
-import type { CacheAccess, CacheBackend, CacheBackendType } from '../cache-backend.ts';
+import type { CacheAccess, CacheBackend, CacheBackendType, CachePurpose } from '../cache-backend.ts';
 
 export interface RegistryCacheServices {
   readonly registry: Registry;
@@ -17,12 +17,13 @@ export function createRegistryCache(services: RegistryCacheServices): CacheBacke
   return {
     type: 'registry',
     exportName: 'exporting cache to registry',
-    open: (attributes) => openRegistryCache(attributes, services),
+    open: (attributes, purpose) => openRegistryCache(attributes, purpose, services),
   };
 }
 
 function openRegistryCache(
   attributes: Attributes,
+  purpose: CachePurpose,
   { registry, credentials }: RegistryCacheServices,
 ): CacheBackend {
   if (!attributes.ref) throw new KilnError('invalid_argument', 'missing ref');
@@ -41,6 +42,11 @@ function openRegistryCache(
     // More than the registry client transfers at once: what exists there already costs only a question.
     uploads: 16,
     layerAnnotations: { [`containerd.io/distribution.source.${reference.domain}`]: reference.path },
+
+    async hasBlob(blob, access) {
+      // A push asks for the blob itself.
+      return purpose === 'import' && (await registry.hasBlob(reference, blob, context(access)));
+    },
 
     async writeBlob(blob, body, access) {
       await registry.pushBlob(reference, blob, body, {
