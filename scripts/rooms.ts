@@ -51,6 +51,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'file-sync',
   ],
   'remote-cache': ['base', 'http', 'oci', 'content', 'ref', 'registry', 'solver'],
+  images: ['base', 'oci', 'content', 'ref', 'registry', 'exporter'],
   frontend: ['base', 'llb', 'oci'],
   engine: [
     'base',
@@ -88,6 +89,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'registry',
     'source',
     'exporter',
+    'images',
     'session',
     'file-sync',
     'frontend',

@@ -2,6 +2,7 @@ import { Command, Help, Option } from 'commander';
 import { version } from '../daemon/version.ts';
 import { buildCommand } from './build-command.ts';
 import type { CommandContext } from './command-context.ts';
+import { addImageCommands } from './images/image-commands.ts';
 import type { BuildFlags } from './options/build-flags.ts';
 import { chooseEngine, type GlobalFlags } from './options/global-options.ts';
 import { parseCall } from './options/values/parse-call.ts';
@@ -92,6 +93,8 @@ export function createProgram(context: ProcessContext): Command {
       const { pruneHistories } = await import('./commands/prune-histories.ts');
       await pruneHistories(flags, run());
     });
+
+  addImageCommands(program, run);
 
   const debug = program.command('debug').description('look inside');
   debug

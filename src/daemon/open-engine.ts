@@ -145,6 +145,13 @@ export async function openEngine(
       builds,
       history: history.builds,
       diskUsage,
+      images: {
+        images: storage.images,
+        content: storage.content,
+        registry,
+        credentials: clients.credentials,
+        platform,
+      },
       worker,
       devices,
       log,

@@ -167,6 +167,13 @@ const attestationAnnotations = {
   digest: 'vnd.docker.reference.digest',
 } as const;
 
+/** Returns the manifest that an entry of an index attests something of; undefined for an entry that is an image. */
+export function attestedDigest({ annotations }: Descriptor): Digest | undefined {
+  const digest = annotations?.[attestationAnnotations.digest] ?? '';
+  const isMarked = annotations?.[attestationAnnotations.type] === 'attestation-manifest';
+  return isMarked && isDigest(digest) ? digest : undefined;
+}
+
 /** Attestations are no image for any platform: they say `unknown/unknown`, or refer to the manifest they belong to. */
 function isAttestation(descriptor: Descriptor): boolean {
   return (

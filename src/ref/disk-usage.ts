@@ -10,6 +10,11 @@ export interface DiskUsage {
    * others wait. Sizes are those of the files; when the last record is yielded, the space is free.
    */
   prune(options: PruneOptions): AsyncIterable<UsageRecord>;
+  /**
+   * Deletes those of the blobs that neither a record nor an image has; while something is being built, which may be about to use
+   * them, only once nothing is. Returns the bytes that are free at once.
+   */
+  release(blobs: readonly Digest[]): Promise<number>;
   /** Returns the bytes of all records that are measured. */
   knownSize(): number;
 }
@@ -57,4 +62,6 @@ export interface NamedImage {
   readonly name: string;
   readonly createdAt: Date;
   readonly blobs: readonly Digest[];
+  /** Whether it can be had from elsewhere. One that cannot is in use: it is never pruned. */
+  readonly isElsewhere: boolean;
 }

@@ -80,6 +80,12 @@ COPY --from=one /copy /copy
   const left = await usageOf(daemon.kiln);
   assert.ok(left.some(({ description }) => description === 'image example.org/kept:1'));
   await daemon.kiln.must(['prune', '--all']);
+  assert.deepEqual(
+    (await usageOf(daemon.kiln)).map(({ description, inUse }) => [description, inUse]),
+    [['image example.org/kept:1', true]],
+  );
+  await assertUsageIsHonest(daemon);
+  await daemon.kiln.must(['rmi', 'example.org/kept:1']);
   assert.deepEqual(await usageOf(daemon.kiln), []);
 });
 

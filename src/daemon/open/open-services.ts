@@ -4,15 +4,18 @@ import { Control } from '../../api/gen/control_pb.js';
 import { LLBBridge } from '../../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../../api/gen/health_pb.js';
 import { Debug } from '../../api/gen/kiln_debug_pb.js';
+import { Images } from '../../api/gen/kiln_images_pb.js';
 import { TraceService } from '../../api/gen/trace_pb.js';
 import type { ContentStore } from '../../content/content.ts';
 import { blobService } from '../api/blob-service.ts';
 import { type ControlServices, controlService } from '../api/control-service.ts';
 import { type DebugServices, debugService } from '../api/debug-service.ts';
 import { gatewayService } from '../api/gateway-service.ts';
+import { type ImagesServices, imagesService } from '../api/images-service.ts';
 import { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
 
 export interface ServicesOptions extends ControlServices {
+  readonly images: Omit<ImagesServices, 'diskUsage'>;
   readonly solver: DebugServices['solver'];
   /** Where clients find what records of builds point to. */
   readonly blobs: readonly ContentStore[];
@@ -36,6 +39,7 @@ export function openServices(options: ServicesOptions): EngineApi {
       router.service(Content, blobService(blobs));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
       router.service(Debug, debug);
+      router.service(Images, imagesService({ ...options.images, diskUsage: options.diskUsage }));
       router.service(TraceService, { export: () => ({}) });
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -1,8 +1,9 @@
 import path from 'node:path';
+import { findKept } from '../../images/kept-images.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { createGitSource } from '../../source/git/git-source.ts';
 import { createHttpSource } from '../../source/http/http-source.ts';
-import { createImageSource } from '../../source/image/image-source.ts';
+import { createImageSource, type LocalImages } from '../../source/image/image-source.ts';
 import { createOciLayoutSource } from '../../source/image/oci-layout-source.ts';
 import { createLocalSource } from '../../source/local/local-source.ts';
 import type { CommitResolver, FileResolver, ImageResolver, Source } from '../../source/source.ts';
@@ -32,8 +33,9 @@ export interface SourcesOptions {
 export function openSources(options: SourcesOptions): EngineSources {
   const { directory, threads, registry, clients } = options;
   const { sessions, credentials } = clients;
-  const { content, checksums, images: localImages, localTrees, downloads } = options.storage;
+  const { content, checksums, images: keptImages, localTrees, downloads } = options.storage;
   const { refStore, layerImport, cacheDirectories } = options.storage;
+  const localImages: LocalImages = { find: (reference) => findKept(keptImages, reference) };
   const images = createImageSource({ registry, content, layerImport, credentials, localImages });
   const layouts = createOciLayoutSource({ sessions, content, layerImport });
   const local = createLocalSource({

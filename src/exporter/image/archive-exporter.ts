@@ -14,7 +14,7 @@ import { type ExportContext, type Exporter, type ExporterType, isMultiPlatform }
 import { sendFile } from '../send-file.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers } from './fetch-layers.ts';
-import { imageArchive } from './image-archive.ts';
+import { type DockerImage, imageArchive } from './image-archive.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
 import { type ImageWriterServices, type WrittenImage, writeImage } from './image-writer.ts';
@@ -63,7 +63,11 @@ function openArchiveExporter(
       await fetchLayers(image, services.layerExport, context);
       if (tar) {
         const archive = imageArchive(
-          { image, root, names, dockerManifest: format === 'docker' },
+          {
+            images: [{ root, names }],
+            blobs: blobsOf(image),
+            dockerImages: format === 'docker' ? dockerImages(image, names) : undefined,
+          },
           services.content,
         );
         await withStatus(context.progress, 'sending tarball', () =>
@@ -94,17 +98,29 @@ async function sendBlobs(
   const send = (descriptor: Descriptor, store: ContentStore) =>
     client.write(descriptor, store.read(descriptor.digest), signal);
   const sent = new Set<string>();
-  const descriptors = [
-    ...image.platforms.flatMap(({ manifest, config, layers }) => [
-      ...layers.map((layer) => layer.descriptor),
-      config.descriptor,
-      manifest.descriptor,
-    ]),
-    image.root.descriptor,
-  ];
-  for (const descriptor of descriptors) {
+  for (const descriptor of blobsOf(image)) {
     if (sent.has(descriptor.digest)) continue;
     sent.add(descriptor.digest);
     await send(descriptor, content);
   }
+}
+
+/** Everything that the image is made of, children before parents. */
+function blobsOf({ platforms, root }: WrittenImage): readonly Descriptor[] {
+  return [
+    ...platforms.flatMap(({ manifest, config, layers }) => [
+      ...layers.map((layer) => layer.descriptor),
+      config.descriptor,
+      manifest.descriptor,
+    ]),
+    root.descriptor,
+  ];
+}
+
+function dockerImages({ platforms }: WrittenImage, names: readonly string[]): readonly DockerImage[] {
+  return platforms.map(({ config, layers }) => ({
+    config: config.descriptor,
+    layers: layers.map((layer) => layer.descriptor),
+    names,
+  }));
 }

@@ -6,16 +6,28 @@ import { TarWriter } from '../../layer-blob/tar/tar-writer.ts';
 import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';
 import { encodeManifest } from '../../oci/manifest.ts';
 import { familiarReference, parseReference } from '../../oci/reference.ts';
-import type { WrittenImage } from './image-writer.ts';
 
 export interface ImageArchiveInput {
-  readonly image: WrittenImage;
-  /** The root's descriptor with the annotations it gets in `index.json`. */
+  readonly images: readonly ArchivedImage[];
+  /** Everything that the images are made of: layers, configs, manifests. May name a blob more than once. */
+  readonly blobs: readonly Descriptor[];
+  /** Also write what `docker load` reads, about these. */
+  readonly dockerImages?: readonly DockerImage[];
+}
+
+export interface ArchivedImage {
+  /** The manifest or index, with the annotations it gets in `index.json`. */
   readonly root: Descriptor;
   /** Canonical. */
   readonly names: readonly string[];
-  /** Also write what `docker load` reads. */
-  readonly dockerManifest: boolean;
+}
+
+/** One platform's image. */
+export interface DockerImage {
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+  /** Canonical. */
+  readonly names: readonly string[];
 }
 
 type Member =
@@ -23,10 +35,10 @@ type Member =
   | { readonly kind: 'document'; readonly name: string; readonly mode: number; readonly bytes: Uint8Array }
   | { readonly kind: 'blob'; readonly name: string; readonly digest: Digest; readonly size: number };
 
-/** An image as a tar archive of an OCI layout, members sorted by name, all times zero: equal images give equal archives. */
+/** Images as a tar archive of an OCI layout, members sorted by name, all times zero: equal images give equal archives. */
 export async function* imageArchive(
   input: ImageArchiveInput,
-  content: ContentStore,
+  content: Pick<ContentStore, 'read'>,
 ): AsyncIterable<Uint8Array> {
   const pending: Uint8Array[] = [];
   const tar = new TarWriter((chunk) => pending.push(chunk));
@@ -68,15 +80,10 @@ function entry(name: string, type: 'file' | 'directory', mode: number, size: num
   };
 }
 
-function membersOf({ image, root, names, dockerManifest }: ImageArchiveInput): Member[] {
+function membersOf({ images, blobs: descriptors, dockerImages }: ImageArchiveInput): Member[] {
   const blobs = new Map<Digest, Member>();
-  const add = ({ digest, size }: Descriptor) =>
+  for (const { digest, size } of descriptors) {
     blobs.set(digest, { kind: 'blob', name: blobName(digest), digest, size });
-  add(image.root.descriptor);
-  for (const { manifest, config, layers } of image.platforms) {
-    add(manifest.descriptor);
-    add(config.descriptor);
-    for (const layer of layers) add(layer.descriptor);
   }
   const documents: Member[] = [
     {
@@ -85,14 +92,14 @@ function membersOf({ image, root, names, dockerManifest }: ImageArchiveInput): M
       mode: 0o444,
       bytes: Buffer.from('{"imageLayoutVersion":"1.0.0"}'),
     },
-    { kind: 'document', name: 'index.json', mode: 0o644, bytes: indexOf(root, names) },
+    { kind: 'document', name: 'index.json', mode: 0o644, bytes: indexOf(images) },
   ];
-  if (dockerManifest) {
+  if (dockerImages) {
     documents.push({
       kind: 'document',
       name: 'manifest.json',
       mode: 0o644,
-      bytes: dockerManifestOf(image, names),
+      bytes: dockerManifestOf(dockerImages),
     });
   }
   return [
@@ -107,9 +114,9 @@ function blobName(digest: Digest): string {
   return `blobs/sha256/${digestHex(digest)}`;
 }
 
-/** One entry for each name; without a name, one all the same. */
-function indexOf(root: Descriptor, names: readonly string[]): Uint8Array {
-  const manifests =
+/** One entry for each name; for an image without a name, one all the same. */
+function indexOf(images: readonly ArchivedImage[]): Uint8Array {
+  const manifests = images.flatMap(({ root, names }) =>
     names.length === 0
       ? [root]
       : names.map((name) => ({
@@ -119,16 +126,16 @@ function indexOf(root: Descriptor, names: readonly string[]): Uint8Array {
             'io.containerd.image.name': name,
             'org.opencontainers.image.ref.name': parseReference(name).tag ?? name,
           },
-        }));
+        })),
+  );
   return encodeManifest({ kind: 'index', mediaType: mediaTypes.ociIndex, manifests }, { indent: 0 });
 }
 
-function dockerManifestOf(image: WrittenImage, names: readonly string[]): Uint8Array {
-  const tags = names.map((name) => familiarReference(parseReference(name)));
-  const images = image.platforms.map(({ config, layers }) => ({
-    Config: blobName(config.descriptor.digest),
-    RepoTags: tags.length > 0 ? tags : null,
-    Layers: layers.length > 0 ? layers.map((layer) => blobName(layer.descriptor.digest)) : null,
+function dockerManifestOf(images: readonly DockerImage[]): Uint8Array {
+  const entries = images.map(({ config, layers, names }) => ({
+    Config: blobName(config.digest),
+    RepoTags: names.length > 0 ? names.map((name) => familiarReference(parseReference(name))) : null,
+    Layers: layers.length > 0 ? layers.map((layer) => blobName(layer.digest)) : null,
   }));
-  return Buffer.from(goJson(images));
+  return Buffer.from(goJson(entries));
 }

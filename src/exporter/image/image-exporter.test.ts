@@ -75,7 +75,7 @@ test('a pushed image is what the registry serves and skopeo reads', async () => 
   assert.equal(descriptor.digest, response['containerimage.digest']);
   assert.deepEqual(descriptor.platform, { architecture: 'amd64', os: 'linux' });
   const kept = await images.get(`${registryRig.host}/team/app:1`);
-  assert.equal(kept?.digest, response['containerimage.digest']);
+  assert.equal(kept?.target.digest, response['containerimage.digest']);
   assert.ok(images.holds(response['containerimage.config.digest'] as never));
   for (const { blobs } of await images.list()) assert.equal(blobs.length, 3);
 });

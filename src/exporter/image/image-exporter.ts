@@ -77,6 +77,7 @@ function openImageExporter(
               throw asKilnError(error).wrap(`failed to push ${name}`);
             },
           );
+          await services.images.markPushed(canonicalNameOf(name), digest);
         }
       }
       return imageResponse(image, image.root.descriptor, names);

@@ -22,6 +22,7 @@ export interface BlobHolder {
 /** Blobs in the content store that belong to no record: those of images kept by name, and documents left from pulls and exports. */
 export class OrphanBlobs {
   readonly #options: OrphanBlobsOptions;
+  readonly #released = new Set<Digest>();
 
   constructor(options: OrphanBlobsOptions) {
     this.#options = options;
@@ -50,21 +51,39 @@ export class OrphanBlobs {
     for await (const { digest } of this.#options.content.list()) await this.delete([digest]);
   }
 
-  /** Deletes those of the blobs that neither a record nor an image has. */
-  async delete(digests: readonly Digest[]): Promise<void> {
+  /** Deletes those of the blobs that neither a record nor an image has. Returns their bytes. */
+  async delete(digests: readonly Digest[]): Promise<number> {
     const { records, content, images } = this.#options;
+    let bytes = 0;
     for (const digest of digests) {
-      if (!records.ownsBlob(digest) && !images.holds(digest)) await content.delete(digest);
+      if (records.ownsBlob(digest) || images.holds(digest)) continue;
+      bytes += (await content.stat(digest))?.size ?? 0;
+      await content.delete(digest);
     }
+    return bytes;
   }
 
-  #ofImage({ name, createdAt, blobs }: NamedImage, size: number): BlobHolder {
+  /** The same, as soon as nothing is being built. Returns the bytes of those that are deleted at once. */
+  async release(digests: readonly Digest[]): Promise<number> {
+    for (const digest of digests) this.#released.add(digest);
+    return await this.settle();
+  }
+
+  /** Deletes what was released while something was being built, if nothing is by now. */
+  async settle(): Promise<number> {
+    if (!this.#options.isIdle()) return 0;
+    const digests = [...this.#released];
+    this.#released.clear();
+    return await this.delete(digests);
+  }
+
+  #ofImage({ name, createdAt, blobs, isElsewhere }: NamedImage, size: number): BlobHolder {
     return {
       usage: {
         id: digestHex(digestOf(`image ${name}`)).slice(0, 25) as RefId,
         type: 'regular',
         mutable: false,
-        inUse: false,
+        inUse: !isElsewhere,
         size,
         parents: [],
         createdAt,

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { Digest } from '../../base/digest.ts';
 import type { DiskUsage, ImageIndex, PruneOptions, UsageRecord } from '../disk-usage.ts';
 import type { RefRecord } from '../records/ref-record.ts';
 import { Pruner, type PrunerOptions } from './pruner.ts';
@@ -27,6 +28,7 @@ export class LocalDiskUsage implements DiskUsage {
     await lifecycle.retired();
     // Files that are being deleted are on the disk, but belong to no record.
     await sizes.deleted();
+    await orphans.settle();
     const matches = parseRecordFilter(filters);
     await sizes.settle(records.all());
     const blobs = await blobSizes(content);
@@ -51,6 +53,10 @@ export class LocalDiskUsage implements DiskUsage {
 
   prune(options: PruneOptions): AsyncIterable<UsageRecord> {
     return this.#pruner.prune(options);
+  }
+
+  release(blobs: readonly Digest[]): Promise<number> {
+    return this.#options.orphans.release(blobs);
   }
 
   /** Counts snapshots, and blobs by what their descriptors say. */

@@ -43,16 +43,17 @@ export class Pruner {
   /**
    * Follows `buildkitd`: without space limits every record that matches is removed. With limits records are removed in the order of
    * `pruneScores` until the total is below what may be kept and the disk has the free space that is asked for. A record can be
-   * removed once nothing is built on it. Images kept by name, and documents, go last, and only with `all`.
+   * removed once nothing is built on it. Images kept by name that a registry has, too, and documents, go last, and only with `all`.
    */
   async *prune(options: PruneOptions): AsyncGenerator<UsageRecord> {
     using _permit = await this.#pruning.acquire(options.signal);
-    const { records, sizes, content, onPruned } = this.#options;
+    const { records, sizes, content, orphans, onPruned } = this.#options;
     using _end = { [Symbol.dispose]: () => onPruned?.() };
     const matches = parseRecordFilter(options.filters ?? []);
     const isLimited = Boolean(options.maxUsedSpace || options.reservedSpace || options.minFreeSpace);
     for (;;) {
       await sizes.settle(records.all());
+      await orphans.settle();
       const blobs = await blobSizes(content);
       let removed = 0;
       for await (const usage of this.#pruneOnce(options, matches, isLimited, blobs)) {

@@ -216,12 +216,17 @@ test('an image that was seen is found by its digest without asking the registry 
   );
 });
 
-test('a local image serves as its mode says', async () => {
+test('an image that is kept here serves as its mode says, and instead of a registry if it was never pushed', async () => {
   const remote = await pushImage('modes:1', ['remote']);
+  await pushImage('unpushed:1', ['remote']);
   const { config } = await pushImage('elsewhere:1', ['local']);
   const local = await pushImage('elsewhere:1', ['local']);
-  const localImages = {
-    get: async (name: string) => (/\/(modes|only-local):1$/.test(name) ? local.manifest : undefined),
+  const localImages: LocalImages = {
+    async find({ path: name, digest }) {
+      if (digest !== undefined) return undefined;
+      if (name === 'modes' || name === 'lost') return { target: local.manifest, isElsewhere: true };
+      return name.endsWith('unpushed') ? { target: local.manifest, isElsewhere: false } : undefined;
+    },
   };
   const { source, content } = await createSource(localImages);
   await writeBlob(content, local.bytes);
@@ -231,8 +236,27 @@ test('a local image serves as its mode says', async () => {
   assert.equal(await resolve('modes:1', 'default'), remote.manifest.digest);
   assert.equal(await resolve('modes:1', 'pull'), remote.manifest.digest);
   assert.equal(await resolve('modes:1', 'local'), local.manifest.digest);
-  assert.equal(await resolve('only-local:1', 'default'), local.manifest.digest);
-  await assert.rejects(resolve('only-local:1', 'pull'), { code: 'not_found' });
+  assert.equal(await resolve('unpushed:1', 'default'), local.manifest.digest);
+  assert.equal(await resolve('unpushed:1', 'pull'), remote.manifest.digest);
+  assert.equal(await resolve('only-unpushed:1', 'default'), local.manifest.digest);
+  assert.equal(await resolve('lost:1', 'default'), local.manifest.digest);
+  await assert.rejects(resolve('lost:1', 'pull'), { code: 'not_found' });
+});
+
+test('an image that is kept here serves by its digest in every mode', async () => {
+  const { manifest, bytes, config } = await pushImage('by-digest:1', ['kept']);
+  const localImages: LocalImages = {
+    find: async ({ path: name, digest }) =>
+      name === 'nowhere' && digest === manifest.digest ? { target: manifest, isElsewhere: false } : undefined,
+  };
+  const { source, content } = await createSource(localImages);
+  await writeBlob(content, bytes);
+  await writeBlob(content, Buffer.from(config));
+  for (const resolveMode of ['default', 'pull', 'local'] as const) {
+    const reference = `${rig.host}/nowhere@${manifest.digest}`;
+    const { digest } = await source.resolveConfig(reference, { platform: amd64, resolveMode }, context());
+    assert.equal(digest, manifest.digest);
+  }
 });
 
 test('wrong attributes and checksums are refused', async () => {

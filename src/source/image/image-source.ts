@@ -1,5 +1,6 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { withStatus } from '../../base/progress.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
@@ -22,9 +23,12 @@ import { registryOrigin, SeenImages } from './registry-origin.ts';
 
 const scheme = 'docker-image';
 
-/** Images that earlier builds left here, by canonical name. */
+/** Images that are kept here by name. */
 export interface LocalImages {
-  get(name: string): Promise<Descriptor | undefined>;
+  /** Finds an image by its name, or by its digest in a repository. `isElsewhere`: a registry has it under this name, too. */
+  find(
+    reference: ImageReference,
+  ): Promise<{ readonly target: Descriptor; readonly isElsewhere: boolean } | undefined>;
 }
 
 export interface ImageSourceOptions {
@@ -41,9 +45,10 @@ interface Found {
 }
 
 /**
- * `docker-image://`: images from registries, and those that earlier builds made here. Mode `default` asks the
- * registry and takes a local image of that name when the registry has none; `pull` only asks the registry;
- * `local` asks it only when there is no local image.
+ * `docker-image://`: images from registries, and those that are kept here. A digest means the same image everywhere, so one that is
+ * kept here serves in every mode. Of a name, mode `default` takes an image that was never pushed, and does not ask the registry, which
+ * cannot know of it; for others it asks the registry, and takes the image here when there is no answer. `pull` only asks the
+ * registry; `local` asks it only when there is no image here.
  */
 export function createImageSource(options: ImageSourceOptions): Source & ImageResolver {
   const cache = new ResolutionCache<Found>();
@@ -58,15 +63,22 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
     return { image: await loadImage(origin, platform, context), origin };
   };
 
+  /** With `onlyHere`, nothing that a registry has, too. */
   const fromHere = async (
     reference: ImageReference,
     platform: Platform,
     context: SourceContext,
+    { onlyHere }: { readonly onlyHere: boolean } = { onlyHere: false },
   ): Promise<Found | undefined> => {
-    const target = await options.localImages?.get(formatReference(reference));
-    if (!target || !(await options.content.stat(target.digest))) return undefined;
-    const origin = localOrigin(reference, target, options.content);
-    return { image: await loadImage(origin, platform, context), origin };
+    const kept = await options.localImages?.find(reference);
+    if (!kept || (onlyHere && kept.isElsewhere) || !(await options.content.stat(kept.target.digest))) {
+      return undefined;
+    }
+    const origin = localOrigin(reference, kept.target, options.content);
+    return await withStatus(context.progress, `${origin.name} is kept here`, async () => ({
+      image: await loadImage(origin, platform, context),
+      origin,
+    }));
   };
 
   const find = async (
@@ -75,14 +87,16 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
     mode: ResolveMode,
     context: SourceContext,
   ): Promise<Found> => {
-    switch (mode) {
+    switch (reference.digest === undefined ? mode : 'local') {
       case 'pull':
         return fromRegistry(reference, platform, context);
       case 'local':
         return (
           (await fromHere(reference, platform, context)) ?? (await fromRegistry(reference, platform, context))
         );
-      case 'default':
+      case 'default': {
+        const onlyHere = await fromHere(reference, platform, context, { onlyHere: true });
+        if (onlyHere) return onlyHere;
         try {
           return await fromRegistry(reference, platform, context);
         } catch (error) {
@@ -92,6 +106,7 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
           if (!local) throw failure;
           return local;
         }
+      }
     }
   };
 
