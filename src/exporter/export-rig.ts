@@ -21,6 +21,7 @@ export interface ExportRig extends AsyncDisposable {
   readonly content: ContentStore;
   readonly pool: ThreadPool;
   readonly layerExport: LayerExport;
+  readonly tool: string;
   readonly output: ClientOutput;
   /** Where the client writes its file. */
   readonly outputFile: string;
@@ -60,6 +61,7 @@ export async function createExportRig(): Promise<ExportRig> {
     directory,
     content,
     pool,
+    tool: 'kiln-test',
     outputFile,
     sentTrees,
     layerExport: {

@@ -5,6 +5,7 @@ import { methodPath } from '../api/unary-call.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { SessionManager } from '../session/session.ts';
+import type { AddedFile } from './added-files.ts';
 import { sendTrees } from './send/send.ts';
 
 /** Metadata of a `FileSend/DiffCopy` call. */
@@ -64,8 +65,9 @@ export interface OutputTree {
   readonly prefix: string;
   /** A directory with the files, merged; undefined for the empty tree. */
   readonly path: string | undefined;
-  /** All files get this time, in seconds since 1970; undefined keeps theirs. */
+  /** All files get this time, in seconds since 1970; undefined keeps theirs. Added files have their own. */
   readonly epoch?: number;
+  readonly added?: readonly AddedFile[];
 }
 
 /** A file is sent as `BytesMessage`s, trees as in file sync, by the threads of `pool`. */
@@ -102,10 +104,11 @@ export function createClientOutput(
     },
 
     async sendTrees(target, trees, options) {
-      const sources = trees.map(({ prefix, path, epoch }) => ({
+      const sources = trees.map(({ prefix, path, epoch, added }) => ({
         ...(path === undefined ? {} : { dir: path }),
         ...(prefix === '' ? {} : { prefix }),
         ...(epoch === undefined ? {} : { mtime: BigInt(epoch) * 1_000_000_000n }),
+        ...(added === undefined ? {} : { added }),
       }));
       let sent = 0;
       const send = async (part: typeof sources) => {

@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { formatPlatform, type Platform, platformScore } from '../base/platform.ts';
 import type { BlobReader } from '../content/content.ts';
-import type { ImageDocument } from '../exporter/image/image-writer.ts';
+import type { ImageDocument } from '../exporter/image/image-document.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type ImageConfig, parseImageConfig } from '../oci/image-config.ts';
 import { attestedDigest, type Manifest, parseManifest } from '../oci/manifest.ts';

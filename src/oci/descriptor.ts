@@ -10,12 +10,15 @@ export interface Descriptor {
   readonly platform?: Platform;
   readonly urls?: readonly string[];
   readonly artifactType?: string;
+  /** The content itself, where it is small; written, and never read, since others could say anything with it. */
+  readonly data?: Uint8Array;
 }
 
 export const mediaTypes = {
   ociIndex: 'application/vnd.oci.image.index.v1+json',
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociConfig: 'application/vnd.oci.image.config.v1+json',
+  ociEmpty: 'application/vnd.oci.empty.v1+json',
   ociLayer: 'application/vnd.oci.image.layer.v1.tar',
   ociLayerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
   ociLayerZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',

@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import { goJson, sortedMap } from '../base/text/go-json.ts';
 
 /** Digests of one thing by the names of their algorithms, in hex (in-toto's `DigestSet`). */
 export type DigestSet = Readonly<Record<string, string>>;
@@ -40,3 +41,63 @@ export function parseDigestSet(digests: readonly string[]): DigestSet {
     }),
   );
 }
+
+/** What a statement is about, as the statement says it. */
+export interface StatementSubject {
+  readonly name: string;
+  readonly digest: DigestSet;
+}
+
+export interface Statement {
+  readonly predicateType: string;
+  readonly subjects: readonly StatementSubject[];
+  /** JSON as Go writes it. */
+  readonly predicate: Uint8Array;
+}
+
+const statementType = 'https://in-toto.io/Statement/v1';
+
+/** The bytes of a statement as BuildKit writes them. */
+export function encodeStatement({ predicateType, subjects, predicate }: Statement): Uint8Array {
+  const head = goJson({
+    _type: statementType,
+    predicateType,
+    subject: subjects.map(({ name, digest }) => ({ name, digest: sortedMap(digest) ?? {} })),
+  });
+  return Buffer.concat([
+    Buffer.from(`${head.slice(0, -1)},"predicate":`),
+    predicate.length > 0 ? predicate : Buffer.from('null'),
+    Buffer.from('}'),
+  ]);
+}
+
+/** A statement may have as many subjects as an output has files, but not many times that. */
+const maxSubjects = 1_000_000;
+
+/**
+ * The subjects that a statement gets in an output that names the result `own`. Throws `invalid_argument` when they are too many.
+ */
+export function statementSubjects(
+  subjects: readonly AttestationSubject[],
+  own: readonly StatementSubject[],
+): readonly StatementSubject[] {
+  const named = subjects.length === 0 ? ([{ kind: 'self', name: undefined }] as const) : subjects;
+  const count = named.reduce(
+    (sum, { kind, name }) => sum + (kind === 'raw' ? 1 : own.length * (name === undefined ? 1 : 2)),
+    0,
+  );
+  if (count > maxSubjects) {
+    throw new KilnError(
+      'invalid_argument',
+      `an attestation would have ${count} subjects, more than ${maxSubjects}`,
+    );
+  }
+  return named.flatMap((subject): readonly StatementSubject[] => {
+    const { name } = subject;
+    if (subject.kind === 'raw') return [{ name: name ?? unnamed, digest: subject.digest }];
+    return own.flatMap((each) => (name === undefined ? [each] : [each, { name, digest: each.digest }]));
+  });
+}
+
+/** in-toto's name for a subject without one. */
+const unnamed = '_';

@@ -136,6 +136,7 @@ export function descriptorToJson(descriptor: Descriptor): Json {
     size: descriptor.size,
     urls: descriptor.urls?.length ? descriptor.urls : undefined,
     annotations: sortedMap(descriptor.annotations),
+    data: descriptor.data && Buffer.from(descriptor.data).toString('base64'),
     platform: descriptor.platform && platformToJson(descriptor.platform),
     artifactType: descriptor.artifactType || undefined,
   };
@@ -162,22 +163,25 @@ export function encodeManifest(
 }
 
 /** Marks a descriptor in an index as the attestations of another manifest, whose digest `attestedDigest` names. */
-const attestationAnnotations = {
+export const attestationAnnotations = {
   type: 'vnd.docker.reference.type',
   digest: 'vnd.docker.reference.digest',
 } as const;
 
+/** The type of a manifest of attestations. */
+export const attestationManifestType = 'attestation-manifest';
+
 /** Returns the manifest that an entry of an index attests something of; undefined for an entry that is an image. */
 export function attestedDigest({ annotations }: Descriptor): Digest | undefined {
   const digest = annotations?.[attestationAnnotations.digest] ?? '';
-  const isMarked = annotations?.[attestationAnnotations.type] === 'attestation-manifest';
+  const isMarked = annotations?.[attestationAnnotations.type] === attestationManifestType;
   return isMarked && isDigest(digest) ? digest : undefined;
 }
 
 /** Attestations are no image for any platform: they say `unknown/unknown`, or refer to the manifest they belong to. */
 function isAttestation(descriptor: Descriptor): boolean {
   return (
-    descriptor.annotations?.[attestationAnnotations.type] === 'attestation-manifest' ||
+    descriptor.annotations?.[attestationAnnotations.type] === attestationManifestType ||
     descriptor.platform?.os === 'unknown'
   );
 }

@@ -10,7 +10,7 @@ export function goJson(value: unknown, options: { readonly indent?: number } = {
 }
 
 /** Escaped characters can only occur inside strings, so the text as a whole can be treated. */
-function escapeLikeGo(json: string): string {
+export function escapeLikeGo(json: string): string {
   return json.replace(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

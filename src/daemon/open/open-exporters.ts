@@ -4,6 +4,7 @@ import { createTarExporter } from '../../exporter/files/tar-exporter.ts';
 import { createArchiveExporter } from '../../exporter/image/archive-exporter.ts';
 import { createImageExporter } from '../../exporter/image/image-exporter.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { version } from '../version.ts';
 import type { EngineClients } from './open-clients.ts';
 import type { EngineStorage } from './open-storage.ts';
 import type { EngineThreads } from './open-threads.ts';
@@ -20,7 +21,7 @@ export function openExporters(options: ExportersOptions): ReadonlyMap<string, Ex
   const { threads, registry } = options;
   const { layerExport, content, images } = options.storage;
   const { sessions, credentials, output } = options.clients;
-  const writer = { layerExport, content };
+  const writer = { layerExport, content, pool: threads.files, tool: `kiln-${version}` };
   const all = [
     createImageExporter({ ...writer, registry, credentials, images }),
     createArchiveExporter('oci', { ...writer, output, sessions }),

@@ -175,8 +175,8 @@ test('a directory output sends each platform where it belongs', async () => {
     .open({ 'platform-split': 'false', mode: 'delete' })
     .export(input, rig.context);
   assert.deepEqual(rig.sentTrees.slice(-2), [
-    { name: 'linux/amd64', prefix: 'linux_amd64', path: tree, epoch: 12, deleteOthers: false },
-    { name: 'linux/amd64', prefix: '', path: tree, epoch: 12, deleteOthers: true },
+    { name: 'linux/amd64', prefix: 'linux_amd64', path: tree, epoch: 12, added: [], deleteOthers: false },
+    { name: 'linux/amd64', prefix: '', path: tree, epoch: 12, added: [], deleteOthers: true },
   ]);
   assert.throws(() => createLocalExporter(rig).open({ mode: 'move' }), { code: 'invalid_argument' });
 });

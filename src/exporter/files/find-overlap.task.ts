@@ -1,8 +1,12 @@
 import { readdirSync } from 'node:fs';
+import { toByteString } from '../../base/text/byte-string.ts';
 
 export interface NamedTree {
   readonly name: string;
-  readonly path: string;
+  /** Undefined is the empty tree. */
+  readonly path: string | undefined;
+  /** Names of files that come with the tree. */
+  readonly added: readonly string[];
 }
 
 export interface Overlap {
@@ -15,8 +19,10 @@ export interface Overlap {
 /** Finds a file that two of the trees have in the same place. Directories may be in several trees. */
 export default function findOverlapTask(trees: readonly NamedTree[]): Overlap | undefined {
   const owners = new Map<string, string>();
-  for (const { name, path } of trees) {
-    for (const file of filesBelow(path, '')) {
+  for (const { name, path, added } of trees) {
+    const files = new Set(added.map(toByteString));
+    if (path !== undefined) for (const file of filesBelow(path, '')) files.add(file);
+    for (const file of files) {
       const first = owners.get(file);
       if (first !== undefined) return { file: Buffer.from(file, 'latin1').toString(), first, second: name };
       owners.set(file, name);

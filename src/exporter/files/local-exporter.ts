@@ -5,6 +5,7 @@ import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
 import { parseEpoch } from '../epoch.ts';
 import { type ExporterType, isMultiPlatform } from '../exporter.ts';
+import { parseAttestationPrefix } from './attestation-files.ts';
 import type { NamedTree, Overlap } from './find-overlap.task.ts';
 import { mountTrees, type ResultTree, refuseSameDirectory } from './output-trees.ts';
 
@@ -20,12 +21,13 @@ export function createLocalExporter({ output, pool }: LocalExporterServices): Ex
     open(attributes) {
       const epoch = parseEpoch(attributes);
       const splitOption = booleanAttribute(attributes, 'platform-split');
+      const attestationPrefix = parseAttestationPrefix(attributes['attestation-prefix']);
       const deleteOthers = parseMode(attributes.mode) === 'delete';
       return {
         name: 'exporting to client directory',
         async export(input, context) {
           const split = splitOption ?? isMultiPlatform(input);
-          await using mounted = await mountTrees(input, { epoch, split }, context);
+          await using mounted = await mountTrees(input, { epoch, split, attestationPrefix }, pool, context);
           const { sessionId, index, signal } = context;
           // A platform that was asked for twice is the same files.
           const trees = split
@@ -57,7 +59,11 @@ async function refuseOverlap(
   pool: ThreadPool,
   signal: AbortSignal,
 ): Promise<void> {
-  const named = trees.flatMap(({ name, path }) => (path === undefined ? [] : [{ name, path }]));
+  const named = trees.map(({ name, path, added = [] }) => ({
+    name,
+    path,
+    added: added.map((file) => file.name),
+  }));
   if (named.length < 2) return;
   const overlap = await pool.run<readonly NamedTree[], Overlap | undefined>(
     new URL('./find-overlap.task.ts', import.meta.url),

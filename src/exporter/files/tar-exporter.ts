@@ -4,6 +4,7 @@ import type { ClientOutput } from '../../file-sync/client-output.ts';
 import { parseEpoch } from '../epoch.ts';
 import { type ExporterType, isMultiPlatform } from '../exporter.ts';
 import { sendFile } from '../send-file.ts';
+import { parseAttestationPrefix } from './attestation-files.ts';
 import { mountTrees, refuseSameDirectory } from './output-trees.ts';
 import { treeTar } from './tree-tar.ts';
 
@@ -18,10 +19,16 @@ export function createTarExporter({ output, pool }: TarExporterServices): Export
     type: 'tar',
     open(attributes) {
       const epoch = parseEpoch(attributes);
+      const attestationPrefix = parseAttestationPrefix(attributes['attestation-prefix']);
       return {
         name: 'exporting to client tarball',
         async export(input, context) {
-          await using mounted = await mountTrees(input, { epoch, split: isMultiPlatform(input) }, context);
+          await using mounted = await mountTrees(
+            input,
+            { epoch, split: isMultiPlatform(input), attestationPrefix },
+            pool,
+            context,
+          );
           refuseSameDirectory(mounted.trees);
           await withStatus(context.progress, 'sending tarball', () =>
             sendFile(treeTar(mounted.trees, pool, context.signal), {}, output, context),

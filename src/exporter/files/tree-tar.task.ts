@@ -1,6 +1,8 @@
 import { type BigIntStats, readSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
+import { type ByteString, toByteString } from '../../base/text/byte-string.ts';
 import type { Task, TaskContext } from '../../base/threads/task.ts';
+import { type AddedFile, AddedFiles, addedFileMode } from '../../file-sync/added-files.ts';
 import type { OutputTree } from '../../file-sync/client-output.ts';
 import { type ChangedFile, visitLayerChanges } from '../../layer-blob/layer-changes.ts';
 import { LayerTarWriter, type TarSink, wholeSeconds } from '../../layer-blob/layer-tar.ts';
@@ -23,17 +25,22 @@ const treeTar: Task<TreeTarInput, void, Uint8Array> = ({ trees, credit }, contex
   const sink = new ChunkSink(credit, context);
   for (const tree of trees) {
     if (tree.prefix !== '') writePrefix(sink, tree);
-    if (tree.path === undefined) continue;
-    // A writer for each tree: files of different trees may share inode numbers without being the same.
-    const tar = new LayerTarWriter(sink, undefined, readContentXattrs);
-    visitLayerChanges({ kind: 'trees', upper: tree.path }, (change, parents) => {
-      context.throwIfAborted();
-      if (change.kind === 'deleted') return;
-      tar.change(
-        { ...change, ...placed(change, tree) },
-        parents.map((parent) => ({ ...parent, ...placed(parent, tree) })),
-      );
-    });
+    const added = new AddedFiles(tree.added ?? []);
+    if (tree.path !== undefined) {
+      // A writer for each tree: files of different trees may share inode numbers without being the same.
+      const tar = new LayerTarWriter(sink, undefined, readContentXattrs);
+      visitLayerChanges({ kind: 'trees', upper: tree.path }, (change, parents) => {
+        context.throwIfAborted();
+        if (change.kind === 'deleted') return;
+        for (const file of added.before(change.path)) writeAdded(sink, file, tree);
+        if (added.hides(change.path, change.stats.isDirectory())) return;
+        tar.change(
+          { ...change, ...placed(change, tree) },
+          parents.map((parent) => ({ ...parent, ...placed(parent, tree) })),
+        );
+      });
+    }
+    for (const file of added.rest()) writeAdded(sink, file, tree);
   }
   new TarWriter((chunk) => sink.write(chunk)).end();
   sink.flush();
@@ -46,19 +53,29 @@ function writePrefix(sink: TarSink, { prefix, epoch }: OutputTree): void {
     name: `${prefix}/`,
     type: 'directory',
     mode: 0o755,
-    uid: 0,
-    gid: 0,
     size: 0,
     mtime: BigInt(epoch ?? 0) * nanosecondsPerSecond,
-    linkName: '',
-    deviceMajor: 0,
-    deviceMinor: 0,
+    ...ownedByRoot,
   });
 }
 
+function writeAdded(sink: TarSink, { name, data, mtime }: AddedFile, tree: OutputTree): void {
+  const tar = new TarWriter((chunk) => sink.write(chunk));
+  const path = pathIn(tree, toByteString(name));
+  tar.header({ name: path, type: 'file', mode: addedFileMode, size: data.length, mtime, ...ownedByRoot });
+  sink.write(data);
+  tar.pad(data.length);
+}
+
+/** What is not of a tree has no owner there. */
+const ownedByRoot = { uid: 0, gid: 0, linkName: '', deviceMajor: 0, deviceMinor: 0 } as const;
+
 function placed(file: ChangedFile, tree: OutputTree): Pick<ChangedFile, 'path' | 'stats'> {
-  const path = tree.prefix === '' ? file.path : `${tree.prefix}/${file.path}`;
-  return { path, stats: withTime(file.stats, tree.epoch) };
+  return { path: pathIn(tree, file.path), stats: withTime(file.stats, tree.epoch) };
+}
+
+function pathIn({ prefix }: OutputTree, path: ByteString): ByteString {
+  return prefix === '' ? path : `${prefix}/${path}`;
 }
 
 /** The epoch, or the file's own time to the nearest second, which is the later one for a time between two. */

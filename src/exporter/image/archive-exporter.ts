@@ -3,7 +3,6 @@ import { formatTime } from '../../base/format-time.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import { booleanAttribute } from '../../base/text/attributes.ts';
-import type { ContentStore } from '../../content/content.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
@@ -15,6 +14,7 @@ import { sendFile } from '../send-file.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers } from './fetch-layers.ts';
 import { type DockerImage, imageArchive } from './image-archive.ts';
+import { imageBlobs } from './image-blobs.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
 import { type ImageWriterServices, type WrittenImage, writeImage } from './image-writer.ts';
@@ -39,7 +39,7 @@ function openArchiveExporter(
   attributes: Readonly<Record<string, string>>,
   services: ArchiveExporterServices,
 ): Exporter {
-  const options = parseImageOptions(attributes);
+  const options = parseImageOptions(attributes, { inlineAttestations: false });
   const tar = booleanAttribute(attributes, 'tar') ?? true;
   return {
     name: `exporting to ${format} image format`,
@@ -65,7 +65,7 @@ function openArchiveExporter(
         const archive = imageArchive(
           {
             images: [{ root, names }],
-            blobs: blobsOf(image),
+            blobs: imageBlobs(image),
             dockerImages: format === 'docker' ? dockerImages(image, names) : undefined,
           },
           services.content,
@@ -95,26 +95,9 @@ async function sendBlobs(
   { sessionId, signal }: ExportContext,
 ): Promise<void> {
   const client = createContentClient(await sessions.get(sessionId, signal), 'export');
-  const send = (descriptor: Descriptor, store: ContentStore) =>
-    client.write(descriptor, store.read(descriptor.digest), signal);
-  const sent = new Set<string>();
-  for (const descriptor of blobsOf(image)) {
-    if (sent.has(descriptor.digest)) continue;
-    sent.add(descriptor.digest);
-    await send(descriptor, content);
+  for (const descriptor of imageBlobs(image)) {
+    await client.write(descriptor, content.read(descriptor.digest), signal);
   }
-}
-
-/** Everything that the image is made of, children before parents. */
-function blobsOf({ platforms, root }: WrittenImage): readonly Descriptor[] {
-  return [
-    ...platforms.flatMap(({ manifest, config, layers }) => [
-      ...layers.map((layer) => layer.descriptor),
-      config.descriptor,
-      manifest.descriptor,
-    ]),
-    root.descriptor,
-  ];
 }
 
 function dockerImages({ platforms }: WrittenImage, names: readonly string[]): readonly DockerImage[] {

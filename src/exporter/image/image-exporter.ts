@@ -7,6 +7,7 @@ import type { Registry } from '../../registry/registry.ts';
 import type { Exporter, ExporterType } from '../exporter.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers } from './fetch-layers.ts';
+import { imageBlobs } from './image-blobs.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
 import type { ImageStore } from './image-store.ts';
@@ -53,9 +54,9 @@ function openImageExporter(
 
     async export(given, context) {
       const input = withAttributeMetadata(given, options.metadata);
+      const asked = namesOf(options, input.metadata);
       const image = await writeImage(input, options, services, context);
       const { digest } = image.root.descriptor;
-      const asked = namesOf(options, input.metadata);
       const dangling = danglingPrefix !== '' && (!danglingEmptyOnly || asked.length === 0);
       const names = dangling ? [...asked, `${danglingPrefix}@${digest}`] : asked;
 
@@ -86,15 +87,10 @@ function openImageExporter(
 }
 
 function keepImage(image: WrittenImage, name: string, images: ImageStore): Promise<void> {
-  const blobs = image.platforms.flatMap(({ manifest, config, layers }) => [
-    manifest.descriptor.digest,
-    config.descriptor.digest,
-    ...layers.map((layer) => layer.descriptor.digest),
-  ]);
   return images.put({
     name: canonicalNameOf(name),
     target: image.root.descriptor,
-    blobs: [image.root.descriptor.digest, ...blobs],
+    blobs: imageBlobs(image).map(({ digest }) => digest),
   });
 }
 

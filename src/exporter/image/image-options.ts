@@ -17,6 +17,10 @@ export interface ImageOptions {
   readonly metadata: AttributeMetadata;
   readonly compression: CompressionOptions;
   readonly mediaTypes: MediaTypeFamily;
+  /** Write attestations as artifacts instead of images for no platform. */
+  readonly ociArtifact: boolean;
+  /** Write an index for attestations, too, that are for inside of images only. */
+  readonly inlineAttestations: boolean;
   readonly annotations: readonly Annotation[];
   readonly epoch: EpochOption;
   /** Clamp the times of files inside layers, too. */
@@ -24,9 +28,13 @@ export interface ImageOptions {
 }
 
 /** Throws `invalid_argument` for values, `unimplemented` for known ones that Kiln cannot do. */
-export function parseImageOptions(attributes: Attributes): ImageOptions {
+export function parseImageOptions(
+  attributes: Attributes,
+  defaults: Pick<ImageOptions, 'inlineAttestations'> = { inlineAttestations: true },
+): ImageOptions {
   const ociMediaTypes = booleanAttribute(attributes, 'oci-mediatypes') ?? true;
-  if (booleanAttribute(attributes, 'oci-artifact') && !ociMediaTypes) {
+  const ociArtifact = booleanAttribute(attributes, 'oci-artifact') ?? ociMediaTypes;
+  if (ociArtifact && !ociMediaTypes) {
     throw new KilnError(
       'invalid_argument',
       'exporter option "oci-artifact=true" conflicts with "oci-mediatypes=false"',
@@ -41,6 +49,8 @@ export function parseImageOptions(attributes: Attributes): ImageOptions {
     metadata: parseAttributeMetadata(attributes),
     compression: parseCompressionOptions(attributes),
     mediaTypes: ociMediaTypes ? 'oci' : 'docker',
+    ociArtifact,
+    inlineAttestations: booleanAttribute(attributes, 'attestation-inline') ?? defaults.inlineAttestations,
     annotations,
     epoch: parseEpoch(attributes),
     rewriteTimestamp: booleanAttribute(attributes, 'rewrite-timestamp') ?? false,

@@ -1,9 +1,8 @@
 import { mapLimit } from '../../base/async/lifetime.ts';
-import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
-import { type ContentStore, writeBlob } from '../../content/content.ts';
+import { writeBlob } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { isInternalAnnotation } from '../../oci/layer-identity.ts';
 import { encodeManifest, type Index, type Manifest } from '../../oci/manifest.ts';
@@ -13,14 +12,12 @@ import type { ImmutableRef, LayerBlob } from '../../ref/ref.ts';
 import { epochFor } from '../epoch.ts';
 import { type ExportContext, type ExportInput, isMultiPlatform, type PlatformResult } from '../exporter.ts';
 import { type Annotation, annotationsFor, parseAnnotations } from './annotations.ts';
+import { attest } from './attest.ts';
+import type { WrittenAttestations } from './attestation-manifest.ts';
 import { completeImageConfig } from './complete-image-config.ts';
-import type { ImageOptions } from './image-options.ts';
-
-/** A document of an image, with its bytes. */
-export interface ImageDocument {
-  readonly descriptor: Descriptor;
-  readonly bytes: Uint8Array;
-}
+import { documentOf, type ImageDocument } from './image-document.ts';
+import { type ImageOptions, namesOf } from './image-options.ts';
+import type { SbomServices } from './supplement-sbom.ts';
 
 /** One platform's image as it was written. */
 export interface WrittenPlatform {
@@ -28,32 +25,35 @@ export interface WrittenPlatform {
   readonly config: ImageDocument;
   /** As the manifest lists them, except that internal annotations are still there. */
   readonly layers: readonly LayerBlob[];
+  readonly attestations: WrittenAttestations | undefined;
 }
 
 /** An image whose documents are in the content store; its layers are where `LayerExport.blobs` left them. */
 export interface WrittenImage {
-  /** The manifest of a plain image, the index of one for several platforms. */
+  /** The manifest of a plain image, the index of one for several platforms or with attestations. */
   readonly root: ImageDocument;
   readonly platforms: readonly WrittenPlatform[];
 }
 
-export interface ImageWriterServices {
-  readonly content: ContentStore;
-  readonly layerExport: LayerExport;
-}
+export type ImageWriterServices = SbomServices;
 
 /** Platforms whose layers are made at the same time; the ref store limits the work inside. */
 const platformsAtOnce = 4;
 
-/** Makes the layers, configs, manifests and (for several platforms) the index of a build's result. Throws `invalid_argument`. */
+/**
+ * Makes the layers, configs, manifests and (for several platforms, or with attestations) the index of a build's result. Throws
+ * `invalid_argument`.
+ */
 export async function writeImage(
   input: ExportInput,
   options: ImageOptions,
-  { content, layerExport }: ImageWriterServices,
+  services: ImageWriterServices,
   context: ExportContext,
 ): Promise<WrittenImage> {
+  const { content, layerExport } = services;
   const { progress, signal } = context;
-  const annotations = imageAnnotations(input, options);
+  const isIndex = needsIndex(input, options);
+  const annotations = imageAnnotations(input, options, isIndex);
   const layers = await withStatus(progress, 'exporting layers', () =>
     mapLimit(
       input.results,
@@ -67,20 +67,27 @@ export async function writeImage(
       writeBlob(content, bytes, { digest: descriptor.digest, size: descriptor.size }),
     );
   };
+  const names = namesOf(options, input.metadata);
   const platforms: WrittenPlatform[] = [];
   for (const [index, result] of input.results.entries()) {
     const platform = describePlatform(result, layers[index]!, input, options, annotations);
     await store('manifest', platform.manifest);
     await store('config', platform.config);
-    platforms.push(platform);
+    const attestations = isIndex
+      ? await attest(result, platform, { ...options, names }, services, context)
+      : undefined;
+    platforms.push({ ...platform, attestations });
   }
-  if (!isMultiPlatform(input)) return { root: platforms[0]!.manifest, platforms };
+  if (!isIndex) return { root: platforms[0]!.manifest, platforms };
 
   const root = encoded(
     {
       kind: 'index',
       mediaType: documentTypes[options.mediaTypes].index,
-      manifests: platforms.map(({ manifest }) => manifest.descriptor),
+      manifests: [
+        ...platforms.map(({ manifest }) => manifest.descriptor),
+        ...platforms.flatMap(({ attestations }) => attestations?.manifest.descriptor ?? []),
+      ],
       annotations: annotationsFor(annotations, 'index'),
     },
     { annotations: annotationsFor(annotations, 'index-descriptor') },
@@ -89,8 +96,24 @@ export async function writeImage(
   return { root, platforms };
 }
 
+/** Attestations are beside the manifests that they are about. Those for inside of images only make no index elsewhere. */
+function needsIndex(input: ExportInput, options: ImageOptions): boolean {
+  const attestations = input.results.flatMap((result) => result.attestations);
+  const isIndex =
+    isMultiPlatform(input) ||
+    attestations.some(({ inlineOnly }) => options.inlineAttestations || !inlineOnly);
+  if (isIndex && attestations.length > 0 && options.mediaTypes !== 'oci') {
+    throw new KilnError('invalid_argument', 'cannot export attestations with "oci-mediatypes=false"');
+  }
+  return isIndex;
+}
+
 /** The frontend's annotations and after them the output's. Throws `invalid_argument` for those that fit nothing in the image. */
-function imageAnnotations(input: ExportInput, options: ImageOptions): readonly Annotation[] {
+function imageAnnotations(
+  input: ExportInput,
+  options: ImageOptions,
+  isIndex: boolean,
+): readonly Annotation[] {
   const annotations = [...parseAnnotations(metadataText(input)), ...options.annotations];
   const unknown = annotations.find(
     ({ platform }) =>
@@ -102,7 +125,7 @@ function imageAnnotations(input: ExportInput, options: ImageOptions): readonly A
       `invalid annotation: no platform ${unknown.platform} found in source`,
     );
   }
-  if (!isMultiPlatform(input) && annotations.some(({ target }) => target.startsWith('index'))) {
+  if (!isIndex && annotations.some(({ target }) => target.startsWith('index'))) {
     throw new KilnError('invalid_argument', 'index annotations not supported for single platform export');
   }
   return annotations;
@@ -132,10 +155,10 @@ function describePlatform(
   input: ExportInput,
   options: ImageOptions,
   annotations: readonly Annotation[],
-): WrittenPlatform {
+): Omit<WrittenPlatform, 'attestations'> {
   const { ref, platform } = result;
   const types = documentTypes[options.mediaTypes];
-  const config = document(
+  const config = documentOf(
     types.config,
     completeImageConfig({
       config: result.config,
@@ -174,11 +197,7 @@ function withHistory(blobs: readonly LayerBlob[], ref: ImmutableRef | undefined)
 }
 
 function encoded(manifest: Manifest | Index, extra: Partial<Descriptor>): ImageDocument {
-  return document(manifest.mediaType, encodeManifest(manifest), extra);
-}
-
-function document(mediaType: string, bytes: Uint8Array, extra: Partial<Descriptor> = {}): ImageDocument {
-  return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length, ...extra }, bytes };
+  return documentOf(manifest.mediaType, encodeManifest(manifest), extra);
 }
 
 /** A layer as others may see it: Docker's documents have no annotations, and the engine's own say nothing to anybody. */

@@ -4,7 +4,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatReference, type ImageReference, withDigest } from '../../oci/reference.ts';
 import type { BlobBody, Registry, RegistryAuth } from '../../registry/registry.ts';
 import type { ExportContext } from '../exporter.ts';
-import type { ImageDocument } from './image-writer.ts';
+import type { ImageDocument } from './image-document.ts';
 
 /** What a manifest refers to. */
 export interface PushedBlob extends BlobBody {

@@ -6,7 +6,9 @@ import type { LayerExport } from '../../ref/layer-export.ts';
 import type { LayerBlob } from '../../ref/ref.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { ExportContext } from '../exporter.ts';
-import type { ImageDocument, WrittenImage } from './image-writer.ts';
+import { imageManifests } from './image-blobs.ts';
+import type { ImageDocument } from './image-document.ts';
+import type { WrittenImage } from './image-writer.ts';
 import { type PushAccess, type PushedBlob, pushContent } from './push-content.ts';
 
 export interface PushServices {
@@ -31,13 +33,14 @@ export async function pushImage(
   const reference = pushReference(options);
   const { auth, insecure } = options;
   const { platforms, root } = image;
-  const blobs = platforms.flatMap(({ layers, config }) => [
+  const blobs = platforms.flatMap(({ layers, config, attestations }) => [
     ...layers
       .filter(({ descriptor }) => isDistributable(descriptor.mediaType))
       .map((layer) => layerBlob(layer, reference, services, context)),
     documentBlob(config),
+    ...(attestations ? [attestations.config, ...attestations.statements].map(documentBlob) : []),
   ]);
-  const manifests = [...platforms.map(({ manifest }) => manifest).filter((each) => each !== root), root];
+  const manifests = [...imageManifests(image), root];
   await pushContent({ blobs, manifests }, reference, { auth, insecure }, services.registry, context);
 }
 

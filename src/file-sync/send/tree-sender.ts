@@ -2,7 +2,8 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Deferred, deferred } from '../../base/async/lifetime.ts';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
-import { fromByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import { type ByteString, fromByteString, toByteString, toSystemPath } from '../../base/text/byte-string.ts';
+import { type AddedFile, AddedFiles, addedFileMode } from '../added-files.ts';
 import type { FileStat } from '../protocol/file-stat.ts';
 import { goMode, hasData } from '../protocol/go-mode.ts';
 import { decodePacket, type Packet } from '../protocol/packet.ts';
@@ -19,11 +20,16 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 /** A directory to send (undefined: nothing); with `prefix`, a name, it arrives as a directory of that name. */
 export interface SentTree extends Partial<WalkOptions> {
   readonly prefix?: string;
+  /** Sent as if they were in `dir`. */
+  readonly added?: readonly AddedFile[];
 }
+
+/** Where the data of a file is: at a path, or here. */
+type SentData = ByteString | Uint8Array;
 
 interface RequestedFile {
   readonly id: number;
-  readonly path: string;
+  readonly data: SentData;
 }
 
 export interface SenderOutlet {
@@ -37,7 +43,7 @@ export class TreeSender {
   readonly #trees: readonly SentTree[];
   readonly #outlet: SenderOutlet;
   /** Where the data of each file that may be asked for is, by number. */
-  readonly #files = new Map<number, string>();
+  readonly #files = new Map<number, SentData>();
   readonly #requests: RequestedFile[] = [];
   readonly #buffer = Buffer.allocUnsafe(packetBytes);
   #requested: Deferred<void> | undefined;
@@ -85,21 +91,28 @@ export class TreeSender {
 
   async #sendStats(): Promise<void> {
     let number = 0;
+    const send = (stat: FileStat, data: SentData | undefined) => {
+      if (data !== undefined) this.#files.set(number, data);
+      this.#outlet.send({ kind: 'stat', stat });
+      number++;
+    };
     for (const tree of [...this.#trees].sort((a, b) => ((a.prefix ?? '') < (b.prefix ?? '') ? -1 : 1))) {
       const prefix = tree.prefix === undefined ? undefined : toByteString(tree.prefix);
-      if (prefix !== undefined) {
-        this.#outlet.send({ kind: 'stat', stat: directoryStat(prefix, tree) });
-        number++;
-      }
+      if (prefix !== undefined) send(directoryStat(prefix, tree), undefined);
+      const placed = (stat: FileStat) => (prefix === undefined ? stat : withPrefix(stat, prefix));
+      const added = new AddedFiles(tree.added ?? []);
       const { dir } = tree;
-      if (dir === undefined) continue;
-      const walk = new TreeWalk({ includePatterns: [], excludePatterns: [], followPaths: [], ...tree, dir });
-      for (const stat of walk.entries()) {
-        if (hasData(stat.mode)) this.#files.set(number, `${toByteString(dir)}/${stat.path}`);
-        this.#outlet.send({ kind: 'stat', stat: prefix === undefined ? stat : withPrefix(stat, prefix) });
-        number++;
+      const walk =
+        dir === undefined
+          ? undefined
+          : new TreeWalk({ includePatterns: [], excludePatterns: [], followPaths: [], ...tree, dir });
+      for (const stat of walk?.entries() ?? []) {
+        for (const file of added.before(stat.path)) send(placed(addedStat(file, tree)), file.data);
+        if (added.hides(stat.path, (stat.mode & goMode.dir) !== 0)) continue;
+        send(placed(stat), hasData(stat.mode) ? `${toByteString(dir!)}/${stat.path}` : undefined);
         if (number % entriesPerTurn === 0) await this.#pause();
       }
+      for (const file of added.rest()) send(placed(addedStat(file, tree)), file.data);
     }
     this.#outlet.send({ kind: 'stat', stat: undefined });
   }
@@ -126,14 +139,28 @@ export class TreeSender {
 
   /** Each file once, so that what waits to be sent is bounded by what was announced. */
   #take(id: number): RequestedFile {
-    const path = this.#files.get(id);
-    if (path === undefined)
+    const data = this.#files.get(id);
+    if (data === undefined)
       throw new KilnError('invalid_argument', `file sync: there is no file ${id} to ask for`);
     this.#files.delete(id);
-    return { id, path };
+    return { id, data };
   }
 
-  async #sendFile({ id, path }: RequestedFile): Promise<void> {
+  async #sendFile({ id, data }: RequestedFile): Promise<void> {
+    if (typeof data === 'string') await this.#sendFileAt(data, id);
+    else await this.#sendBytes(data, id);
+    this.#outlet.send({ kind: 'data', id, data: Buffer.alloc(0) });
+  }
+
+  async #sendBytes(bytes: Uint8Array, id: number): Promise<void> {
+    for (let at = 0; at < bytes.length; at += packetBytes) {
+      this.#outlet.send({ kind: 'data', id, data: Buffer.from(bytes.subarray(at, at + packetBytes)) });
+      const room = this.#outlet.ready();
+      if (room) await room;
+    }
+  }
+
+  async #sendFileAt(path: ByteString, id: number): Promise<void> {
     let fd: number | undefined;
     try {
       fd = openSync(toSystemPath(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -152,7 +179,6 @@ export class TreeSender {
     } finally {
       if (fd !== undefined) closeSync(fd);
     }
-    this.#outlet.send({ kind: 'data', id, data: Buffer.alloc(0) });
   }
 
   #wake(): void {
@@ -169,6 +195,21 @@ function directoryStat(path: string, { owner, mtime }: SentTree): FileStat {
     gid: owner?.gid ?? 0,
     size: 0,
     mtime: mtime ?? 0n,
+    linkname: '',
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: new Map(),
+  };
+}
+
+function addedStat({ name, data, mtime }: AddedFile, { owner }: SentTree): FileStat {
+  return {
+    path: toByteString(name),
+    mode: addedFileMode,
+    uid: owner?.uid ?? 0,
+    gid: owner?.gid ?? 0,
+    size: data.length,
+    mtime,
     linkname: '',
     devMajor: 0,
     devMinor: 0,

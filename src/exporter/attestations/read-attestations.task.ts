@@ -1,0 +1,148 @@
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path/posix';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { respacedJson } from '../../base/json/respaced-json.ts';
+import { sortedJson } from '../../base/json/sorted-json.ts';
+import { resolveInRoot } from '../../base/rooted-path.ts';
+import { type AttestationSubject, isProvenanceType, parseDigestSet } from '../../oci/in-toto.ts';
+
+/** What is read of the tree at `root`. */
+export interface AttestationFiles {
+  readonly root: string;
+  readonly path: string;
+  /** How many bytes may be read. */
+  readonly budget: number;
+  readonly content: /** The predicate of one attestation. */
+    | {
+        readonly kind: 'in-toto';
+        readonly predicateType: string;
+        readonly subjects: readonly AttestationSubject[];
+      }
+    /** A directory of statements, each of them of this type; undefined: of any. */
+    | { readonly kind: 'bundle'; readonly predicateType: string | undefined };
+}
+
+export interface ReadAttestation {
+  readonly predicateType: string;
+  readonly subjects: readonly AttestationSubject[];
+  readonly path: string;
+  /** JSON as Go writes it; empty when the file is. */
+  readonly predicate: Uint8Array;
+}
+
+/** BuildKit's limit of one file. */
+const maxFile = 40 * 1024 * 1024;
+const maxEntries = 1_000;
+const maxSubjects = 100_000;
+
+/** Reads attestations of a tree. Throws `invalid_argument`, naming the file. */
+export default function readAttestationsTask(files: AttestationFiles): readonly ReadAttestation[] {
+  const { root, path: name, budget, content } = files;
+  if (content.kind === 'bundle') return readBundle(files, content.predicateType);
+  const { predicateType, subjects } = content;
+  const bytes = readRegularFile(root, name, budget);
+  const predicate = bytes.length === 0 ? bytes : respacedJson(bytes, `attestation ${name}`);
+  return [{ predicateType, subjects, path: name, predicate }];
+}
+
+function readBundle(
+  { root, path: directory, budget }: AttestationFiles,
+  required: string | undefined,
+): readonly ReadAttestation[] {
+  const names = named(directory, () => readdirSync(resolveInRoot(root, directory))).sort();
+  if (names.length > maxEntries) {
+    throw invalid(`attestation bundle ${directory}: ${names.length} entries are more than ${maxEntries}`);
+  }
+  let left = budget;
+  return names.map((entry) => {
+    const name = path.join(directory, entry);
+    const bytes = readRegularFile(root, name, left);
+    left -= bytes.length;
+    const statement = parseStatement(bytes, name);
+    if (required !== undefined && statement.predicateType !== required) {
+      throw invalid(
+        `bundle entry ${name}: ${statement.predicateType} does not match required predicate type ${required}`,
+      );
+    }
+    if (isProvenanceType(statement.predicateType)) {
+      throw invalid(`bundle entry ${name}: frontend may not bundle provenance attestations`);
+    }
+    return statement;
+  });
+}
+
+function parseStatement(bytes: Uint8Array, name: string): ReadAttestation {
+  const what = `in-toto statement ${name}`;
+  const json = parseObject(bytes, what);
+  const predicateType = json.predicateType ?? '';
+  if (typeof predicateType !== 'string') throw invalid(`${what}: its predicateType is not a string`);
+  const subjects = json.subject ?? [];
+  if (!Array.isArray(subjects)) throw invalid(`${what}: its subject is not a list`);
+  if (subjects.length > maxSubjects) {
+    throw invalid(`${what}: ${subjects.length} subjects are more than ${maxSubjects}`);
+  }
+  return {
+    predicateType,
+    subjects: subjects.map((each: unknown) => parseSubject(each, what)),
+    path: name,
+    predicate: Buffer.from(sortedJson(json.predicate ?? null, what)),
+  };
+}
+
+function parseSubject(value: unknown, what: string): AttestationSubject {
+  const { name = '', digest = {} } = objectOf(value, `a subject of ${what}`);
+  if (typeof name !== 'string') throw invalid(`${what}: the name of a subject is not a string`);
+  const digests = Object.entries(objectOf(digest, `the digest of a subject of ${what}`));
+  return {
+    kind: 'raw',
+    name: name === '' ? undefined : name,
+    digest: parseDigestSet(digests.map(([algorithm, hex]) => `${algorithm}:${hex}`)),
+  };
+}
+
+function parseObject(bytes: Uint8Array, what: string): Readonly<Record<string, unknown>> {
+  try {
+    return objectOf(JSON.parse(Buffer.from(bytes).toString('utf8')), what);
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw invalid(`cannot decode ${what}: ${cause.message}`, cause);
+  }
+}
+
+function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(`${what} is not a JSON object`);
+  }
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function readRegularFile(root: string, name: string, budget: number): Uint8Array {
+  return named(name, () => {
+    const file = openSync(resolveInRoot(root, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stat = fstatSync(file);
+      if (!stat.isFile()) throw invalid(`attestation ${name} is not a regular file`);
+      if (stat.size > maxFile) throw invalid(`attestation ${name} exceeds ${maxFile} bytes`);
+      if (stat.size > budget) throw invalid(`attestation ${name}: all of one result together are too large`);
+      return readFileSync(file);
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+/** System errors say what was asked for, not where it happens to be mounted. */
+function named<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    const reason = errno === 'ENOENT' ? 'no such file or directory' : errno;
+    throw new KilnError('not_found', `cannot read in-toto attestation ${name}: ${reason}`, { cause: error });
+  }
+}
+
+function invalid(message: string, cause?: unknown): KilnError {
+  return new KilnError('invalid_argument', message, { cause });
+}
