@@ -28,7 +28,7 @@ import { parseImageConfig } from '../src/oci/image-config.ts';
 import { parseManifest } from '../src/oci/manifest.ts';
 import { parseReference } from '../src/oci/reference.ts';
 import { parseRecordFilter } from '../src/ref/usage/record-filter.ts';
-import { parseChallenges } from '../src/registry/challenge.ts';
+import { parseChallenges } from '../src/registry/auth/challenge.ts';
 import { gitFailure } from '../src/source/git/git-failure.ts';
 import { downloadName } from '../src/source/http/download-name.ts';
 import { parseHttpDate } from '../src/source/http/http-date.ts';

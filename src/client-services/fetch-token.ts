@@ -13,7 +13,7 @@ import {
   type TokenGrant,
   type TokenQuery,
   tokenRequest,
-} from '../registry/token-protocol.ts';
+} from '../registry/auth/token-protocol.ts';
 import type { RegistryLogin } from './docker-config.ts';
 
 /** TLS for a host that hands out tokens. */

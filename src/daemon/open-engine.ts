@@ -71,7 +71,9 @@ export async function openEngine(
   const { refStore, cacheDirectories, diskUsage, checksums, keyStore, entries } = storage;
 
   const clients = openClients(directory, threads.transfers);
-  const registry = resources.use(createRegistry({ hosts: config.registries }));
+  const registry = resources.use(
+    createRegistry({ hosts: config.registries, transfers: config.registryConcurrency }),
+  );
   const sources = resources.use(openSources({ directory, storage, threads, clients, registry }));
   const exporters = openExporters({ storage, threads, clients, registry });
   const frontends = openFrontends(config.frontends, threads.frontends);

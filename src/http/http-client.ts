@@ -6,7 +6,7 @@ import { isLocalhost } from './is-localhost.ts';
 import { networkCode } from './network-failure.ts';
 import type { TlsCertificates } from './tls-files.ts';
 
-export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT';
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
 
 export interface HttpRequest {
   readonly method: HttpMethod;

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
 import { asKilnError } from '../base/errors.ts';
 
 /** Names of files in PEM. */
 export interface TlsFiles {
-  /** Trusted besides the public ones. */
+  /** Trusted besides those that this process trusts anyway. */
   readonly ca: readonly string[];
   /** Client certificates. */
   readonly pairs: readonly { readonly cert: string; readonly key: string }[];
@@ -23,7 +23,7 @@ export async function loadTlsFiles({ ca, pairs }: TlsFiles): Promise<TlsCertific
   const cert = await Promise.all(pairs.map((pair) => read(pair.cert)));
   const key = await Promise.all(pairs.map((pair) => read(pair.key)));
   return {
-    ...(authorities.length > 0 ? { ca: [...rootCertificates, ...authorities] } : {}),
+    ...(authorities.length > 0 ? { ca: [...getCACertificates('default'), ...authorities] } : {}),
     ...(cert.length > 0 ? { cert, key } : {}),
   };
 }

@@ -30,6 +30,8 @@ export interface Endpoint {
   /** `/v2`, or longer for a mirror under a path. */
   readonly prefix: string;
   readonly mirror: boolean;
+  /** For a mirror: the registry whose repositories are asked for. One mirror may serve several. */
+  readonly namespace?: string;
   /** Tried in this order; the first that speaks is kept. */
   readonly schemes: readonly ('https' | 'http')[];
   readonly verify: boolean;
@@ -48,7 +50,7 @@ export function endpointsFor(
     : (config.mirrors ?? []).map((mirror) => {
         const [host = '', ...segments] = mirror.replace(/^https?:\/\//, '').split('/');
         const prefix = path.posix.join('/v2', ...segments).replace(/\/$/, '');
-        return endpoint(host, prefix, true, ownValue(hosts, host) ?? {}, false);
+        return { ...endpoint(host, prefix, true, ownValue(hosts, host) ?? {}, false), namespace: domain };
       });
   const host = domain === 'docker.io' ? 'registry-1.docker.io' : domain;
   return [...mirrors, endpoint(host, '/v2', false, config, use.insecure)];

@@ -116,7 +116,9 @@ test('a mirror is asked first, and the host itself when the mirror cannot help',
     retry: quick,
   });
   assert.equal((await registry.resolve(reference, access())).digest, manifest.digest);
-  assert.equal(mirror.requests[0]!.url, '/v2/cache/mirrored/manifests/1');
+  const asked = new URL(mirror.requests[0]!.url!, 'http://mirror');
+  assert.equal(asked.pathname, '/v2/cache/mirrored/manifests/1');
+  assert.equal(asked.searchParams.get('ns'), rig.host);
 });
 
 test('when neither a mirror nor the host helps, each that was tried is named with its reason', async () => {

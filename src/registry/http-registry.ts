@@ -1,20 +1,23 @@
-import { abortError, Semaphore } from '../base/async/lifetime.ts';
-import { digestOf, isDigest } from '../base/digest.ts';
+import { abortError, Semaphore, throwIfAborted } from '../base/async/lifetime.ts';
+import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
+import { codeOfStatus } from '../http/code-of-status.ts';
 import { isTransient } from '../http/network-failure.ts';
 import { discard, readBody } from '../http/read-body.ts';
 import { defaultRetry, type RetryPolicy, withRetry } from '../http/retry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { formatReference, type ImageReference, repositoryName } from '../oci/reference.ts';
-import { BlobDownload } from './blob-download.ts';
-import { uploadBlob } from './blob-upload.ts';
+import { BlobDownload, type BlobServer } from './blobs/blob-download.ts';
+import { foreignServer, registryServer } from './blobs/blob-servers.ts';
+import { BlobUpload } from './blobs/blob-upload.ts';
 import { type Endpoint, endpointsFor, type RegistryHosts } from './host-config.ts';
 import { networkError } from './network-error.ts';
+import { nextPage, referrerOf, referrersIn, referrersTag, withReferrer } from './referrers.ts';
 import type { BlobBody, PushOutcome, Registry, RegistryContext, TransferContext } from './registry.ts';
 import { type RegistryAnswer, RegistryTransport } from './registry-transport.ts';
-import { blobRequest, manifestRequest, putManifestRequest } from './repository-requests.ts';
+import { blobRequest, manifestRequest, putManifestRequest, referrersRequest } from './repository-requests.ts';
 
 export interface HttpRegistryOptions {
   readonly hosts?: RegistryHosts;
@@ -24,6 +27,14 @@ export interface HttpRegistryOptions {
 }
 
 const defaultTransfers = 4;
+/** How often a mirror is asked the same. */
+const mirrorAttempts = 2;
+/** Milliseconds for which a mirror that could not be reached is not asked again. */
+const ailingTime = 30_000;
+/** More referrers are not looked for. */
+const maxReferrerPages = 100;
+/** How many of a layer's URLs are tried. */
+const mostForeign = 4;
 /** Registries refuse larger manifests. */
 const maxManifestSize = 8 * 1024 * 1024;
 
@@ -37,6 +48,8 @@ class HttpRegistry implements Registry, AsyncDisposable {
   readonly #transfers: number;
   readonly #slots = new Map<string, Semaphore>();
   readonly #transport = new RegistryTransport();
+  /** Mirrors that could not be reached a moment ago. */
+  readonly #ailing = new Map<string, { readonly until: number; readonly failure: string }>();
 
   constructor(options: HttpRegistryOptions) {
     this.#hosts = options.hosts ?? {};
@@ -48,6 +61,9 @@ class HttpRegistry implements Registry, AsyncDisposable {
     return this.#read(reference, context, async (endpoint) => {
       const request = manifestRequest(reference, endpoint, reference.digest ?? reference.tag ?? 'latest');
       const head = await this.#transport.send(endpoint, { ...request, method: 'HEAD' }, context);
+      if (head.headers['retry-after'] !== undefined && codeOfStatus(head.status) === 'unavailable') {
+        throw await this.#transport.refusal(endpoint, request, head);
+      }
       await discard(head.body);
       const digest = head.headers['docker-content-digest'];
       const size = Number(head.headers['content-length']);
@@ -85,7 +101,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
 
   hasBlob(reference: ImageReference, { digest }: Descriptor, context: RegistryContext): Promise<boolean> {
     return this.#read(reference, context, async (endpoint) => {
-      const request = { ...blobRequest(reference, endpoint, digest, 0), method: 'HEAD' as const };
+      const request = { ...blobRequest(reference, endpoint, digest, { offset: 0 }), method: 'HEAD' as const };
       // What a mirror does not have may be at the host.
       const accepted = endpoint.mirror ? [200] : [200, 404];
       const { status, body } = await this.#transport.expect(endpoint, request, context, accepted);
@@ -100,19 +116,31 @@ class HttpRegistry implements Registry, AsyncDisposable {
     store: ContentStore,
     context: TransferContext,
   ): Promise<void> {
-    using _slot = await this.#slot(`read ${reference.domain}`).acquire(context.signal);
+    const slots = this.#slot(`read ${reference.domain}`);
+    using _slot = await slots.acquire(context.signal);
     if (await store.stat(descriptor.digest)) return;
-    await using writer = await store.writer({ digest: descriptor.digest, size: descriptor.size });
-    const download = new BlobDownload(this.#transport, { reference, descriptor }, writer);
-    await this.#eachEndpoint(reference, context, (endpoint) =>
-      download.receiveFrom(endpoint, this.#retry, context),
-    );
+    const blob = { repository: repositoryName(reference), descriptor };
+    await using download = new BlobDownload(blob, store, { ...context, permit: () => slots.tryAcquire() });
+    await this.#eachEndpoint(reference, context, async (endpoint) => {
+      const server = registryServer(this.#transport, endpoint, { reference, descriptor }, context);
+      await download.complete(server, this.#retryOf(endpoint));
+    }).catch(async (error: unknown) => {
+      const foreign = asKilnError(error).code === 'not_found' ? (descriptor.urls ?? []) : [];
+      for (const url of foreign.slice(0, mostForeign)) {
+        const server = foreignServer(this.#transport, url, reference);
+        if (server && (await this.#isCompleted(download, server, context.signal))) return;
+      }
+      throw error;
+    });
+  }
+
+  async #isCompleted(download: BlobDownload, server: BlobServer, signal: AbortSignal): Promise<boolean> {
     try {
-      await writer.commit();
-    } catch (error) {
-      throw asKilnError(error).wrap(
-        `${repositoryName(reference)}: blob ${descriptor.digest} from ${reference.domain}`,
-      );
+      await download.complete(server, this.#retry);
+      return true;
+    } catch {
+      throwIfAborted(signal);
+      return false;
     }
   }
 
@@ -122,14 +150,11 @@ class HttpRegistry implements Registry, AsyncDisposable {
     body: BlobBody,
     context: TransferContext & { readonly mountFrom?: readonly string[] },
   ): Promise<PushOutcome> {
-    const { signal } = context;
     const endpoint = this.#writable(reference, context);
-    using _slot = await this.#slot(`write ${reference.domain}`).acquire(signal);
-    const mountFrom = context.mountFrom?.find((repository) => repository !== reference.path);
-    const upload = { reference, descriptor, body, mountFrom };
-    return withRetry(this.#retry, signal, isTransient, () =>
-      uploadBlob(upload, endpoint, this.#transport, context),
-    );
+    using _slot = await this.#slot(`write ${reference.domain}`).acquire(context.signal);
+    const mountFrom = (context.mountFrom ?? []).filter((repository) => repository !== reference.path);
+    const blob = { reference, descriptor, body, mountFrom };
+    return await new BlobUpload(blob, endpoint, this.#transport, this.#retry, context).run();
   }
 
   async pushManifest(
@@ -141,7 +166,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     const endpoint = this.#writable(reference, context);
     const name = reference.tag ?? descriptor.digest;
     const manifest = { mediaType: descriptor.mediaType, bytes };
-    await withRetry(this.#retry, context.signal, isTransient, async () => {
+    const answeredSubject = await withRetry(this.#retry, context.signal, isTransient, async () => {
       const request = putManifestRequest(reference, endpoint, name, manifest);
       const answer = await this.#transport.expect(endpoint, request, context, [200, 201, 202]);
       await discard(answer.body);
@@ -152,7 +177,71 @@ class HttpRegistry implements Registry, AsyncDisposable {
           `${repositoryName(reference)}: ${endpoint.host} stored the manifest as ${stored}, not as ${descriptor.digest}`,
         );
       }
+      return answer.headers['oci-subject'];
     });
+    const parsed = parseManifest(bytes, formatReference(reference), descriptor.mediaType);
+    if (!parsed.subject || answeredSubject === parsed.subject.digest) return;
+    const listed = await this.#taggedReferrers(reference, parsed.subject.digest, context);
+    const index = withReferrer(listed, referrerOf(descriptor, parsed));
+    if (!index) return;
+    const tag = referrersTag(reference, parsed.subject.digest);
+    await this.pushManifest(tag, index.descriptor, index.bytes, context);
+  }
+
+  async referrers(
+    reference: ImageReference,
+    digest: Digest,
+    context: RegistryContext & { readonly artifactType?: string },
+  ): Promise<readonly Descriptor[]> {
+    const listed = await this.#read(reference, context, async (endpoint) => {
+      const request = referrersRequest(reference, endpoint, digest, context.artifactType);
+      const answer = await this.#transport.send(endpoint, request, context);
+      if (answer.status === 200) {
+        return await this.#pages(answer, reference, (target) =>
+          this.#transport.expect(endpoint, { ...request, target }, context, [200]),
+        );
+      }
+      // A registry that does not know this question: 404 is what the specification names, others complain of the path.
+      if (![400, 404, 405].includes(answer.status)) {
+        throw await this.#transport.refusal(endpoint, request, answer);
+      }
+      await discard(answer.body);
+      return undefined;
+    });
+    const all = listed ?? (await this.#taggedReferrers(reference, digest, context));
+    const { artifactType } = context;
+    return all.filter((entry) => artifactType === undefined || entry.artifactType === artifactType);
+  }
+
+  async #pages(
+    first: RegistryAnswer,
+    reference: ImageReference,
+    fetch: (target: URL) => Promise<RegistryAnswer>,
+  ): Promise<readonly Descriptor[]> {
+    const entries: Descriptor[] = [];
+    let answer = first;
+    for (let page = 0; page < maxReferrerPages; page++) {
+      entries.push(...referrersIn(await readManifest(answer, reference), reference));
+      const next = nextPage(answer);
+      if (!next) break;
+      answer = await fetch(next);
+    }
+    return entries;
+  }
+
+  async #taggedReferrers(
+    reference: ImageReference,
+    subject: Digest,
+    context: RegistryContext,
+  ): Promise<readonly Descriptor[]> {
+    const tag = referrersTag(reference, subject);
+    try {
+      const descriptor = await this.resolve(tag, context);
+      return referrersIn(await this.fetchManifest(tag, descriptor, context), reference);
+    } catch (error) {
+      if (asKilnError(error).code === 'not_found') return [];
+      throw error;
+    }
   }
 
   #writable(reference: ImageReference, context: RegistryContext): Endpoint {
@@ -169,8 +258,15 @@ class HttpRegistry implements Registry, AsyncDisposable {
     work: (endpoint: Endpoint) => Promise<T>,
   ): Promise<T> {
     return this.#eachEndpoint(reference, context, (endpoint) =>
-      withRetry(this.#retry, context.signal, isTransient, () => work(endpoint)),
+      withRetry(this.#retryOf(endpoint), context.signal, isTransient, () => work(endpoint)),
     );
+  }
+
+  /** Where another server can be asked, little time is spent on one that fails. */
+  #retryOf({ mirror }: Endpoint): RetryPolicy {
+    return mirror
+      ? { ...this.#retry, attempts: Math.min(this.#retry.attempts, mirrorAttempts) }
+      : this.#retry;
   }
 
   /** Returns what `work` gives for the first endpoint where it succeeds. If there is none, throws the host's own failure, with that of each mirror. */
@@ -185,13 +281,22 @@ class HttpRegistry implements Registry, AsyncDisposable {
     });
     const failed: string[] = [];
     for (const endpoint of endpoints) {
+      const ailing = endpoint.mirror ? this.#ailing.get(endpoint.host) : undefined;
+      if (ailing && ailing.until > performance.now()) {
+        failed.push(ailing.failure);
+        continue;
+      }
       try {
         return await work(endpoint);
       } catch (error) {
         if (context.signal.aborted) throw abortError(context.signal);
         const failure = asKilnError(error);
         if (!endpoint.mirror) throw afterMirrors(failure, failed);
-        failed.push(`mirror ${endpoint.host} failed: ${failure.message}`);
+        const said = `mirror ${endpoint.host} failed: ${failure.message}`;
+        failed.push(said);
+        if (failure.code === 'unavailable') {
+          this.#ailing.set(endpoint.host, { until: performance.now() + ailingTime, failure: said });
+        }
       }
     }
     throw new KilnError('internal', `${reference.domain}: no endpoint`);

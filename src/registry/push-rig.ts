@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { HttpRig } from '../http/http-rig.ts';
 import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
 import { encodeManifest } from '../oci/manifest.ts';
 import { type ImageReference, parseReference } from '../oci/reference.ts';
+import type { RegistryHosts } from './host-config.ts';
 import { createRegistry } from './http-registry.ts';
 import { anonymousAuth, type BlobBody, type RegistryAuth, type RegistryContext } from './registry.ts';
 import { startRegistry } from './registry-rig.ts';
@@ -34,6 +35,8 @@ export interface Meddler extends AsyncDisposable {
 export interface PushRig extends AsyncDisposable {
   /** The registry's. */
   readonly host: string;
+  /** The registry's directory. */
+  readonly storage: string;
   readonly directory: string;
   /** Where the blobs of images come from. */
   readonly store: ContentStore;
@@ -42,7 +45,7 @@ export interface PushRig extends AsyncDisposable {
   blob(bytes: Uint8Array, mediaType: string): Promise<Descriptor>;
   bodyOf(descriptor: Descriptor): BlobBody;
   /** Pushes an image of random bytes. */
-  push(host: string, name: string, auth?: RegistryAuth): Promise<PushedImage>;
+  push(host: string, name: string, auth?: RegistryAuth, hosts?: RegistryHosts): Promise<PushedImage>;
   /** Starts a server that can misbehave: `meddle` returns true for a request that it has dealt with; the rest go to the registry. */
   startMeddler(
     meddle: (incoming: IncomingMessage, outgoing: ServerResponse, host: string) => boolean,
@@ -70,15 +73,16 @@ export async function openPushRig(): Promise<PushRig> {
   const bodyOf = (descriptor: Descriptor): BlobBody => ({ open: async () => store.read(descriptor.digest) });
   return {
     host: real.host,
+    storage: real.storage,
     directory,
     store,
     fresh,
     blob,
     bodyOf,
-    async push(host, name, auth) {
-      await using registry = createRegistry({ retry: quick });
+    async push(host, name, auth, hosts) {
+      await using registry = createRegistry({ retry: quick, hosts });
       const layer = await blob(randomBytes(300_000), mediaTypes.ociLayer);
-      const config = await blob(Buffer.from('{}'), mediaTypes.ociConfig);
+      const config = await blob(Buffer.from(JSON.stringify({ author: randomUUID() })), mediaTypes.ociConfig);
       const mediaType = mediaTypes.ociManifest;
       const bytes = encodeManifest({ kind: 'manifest', mediaType, config, layers: [layer] });
       const manifest = { mediaType, digest: digestOf(bytes), size: bytes.length };

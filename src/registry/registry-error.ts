@@ -1,6 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import { ownValue } from '../base/own-value.ts';
 import { codeOfStatus } from '../http/code-of-status.ts';
+import { parseRetryAfter } from '../http/retry-later.ts';
 
 /** An answer that is not what was asked for. */
 export interface UnexpectedAnswer {
@@ -12,6 +13,8 @@ export interface UnexpectedAnswer {
   readonly status: number;
   readonly body: string;
   readonly authenticated: boolean;
+  /** The header of that name. */
+  readonly retryAfter: string | undefined;
 }
 
 /** Error codes of the distribution specification in words that users know. */
@@ -27,6 +30,7 @@ const explanations: Readonly<Record<string, string>> = {
 /** The registry's refusal as one sentence with host, repository, status and the registry's own words. */
 export function answerError(answer: UnexpectedAnswer): KilnError {
   const { method, host, repository, path, status, authenticated } = answer;
+  const later = parseRetryAfter(answer.retryAfter);
   const said = registryWords(answer.body);
   const pulling = method === 'GET' || method === 'HEAD';
   const reason =
@@ -35,11 +39,13 @@ export function answerError(answer: UnexpectedAnswer): KilnError {
       : status === 404 && /\/manifests\//.test(path)
         ? 'not found (manifest unknown)'
         : (explanationOfStatus(status) ?? 'unexpected answer');
-  const details = said === undefined ? '' : `: ${said}`;
+  const details = [...(said === undefined ? [] : [said]), ...(later ? [later.message] : [])]
+    .map((each) => `: ${each}`)
+    .join('');
   return new KilnError(
     codeOfStatus(status),
     `${repository}: ${reason}: ${host} answered ${status} to ${method} ${path}${details}`,
-    { hint: hintFor(status, host, authenticated) },
+    { cause: later, hint: hintFor(status, host, authenticated) },
   );
 }
 

@@ -16,7 +16,8 @@ export interface RegistryRig extends AsyncDisposable {
 export interface RegistryRigOptions {
   /** Ask for these credentials (HTTP Basic). The hash is bcrypt's, as `htpasswd -B` writes it. */
   readonly htpasswd?: string;
-  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Files. With `clientCa`, clients must show a certificate that it signed. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   /** Ask for tokens that this server signs. `rootcertbundle` is a file with its certificate. */
   readonly token?: { readonly realm: string; readonly service: string; readonly rootcertbundle: string };
 }
@@ -35,6 +36,7 @@ export async function startRegistry(options: RegistryRigOptions = {}): Promise<R
     'http:',
     `  addr: 127.0.0.1:${port}`,
     ...(options.tls ? ['  tls:', `    certificate: ${options.tls.cert}`, `    key: ${options.tls.key}`] : []),
+    ...(options.tls?.clientCa === undefined ? [] : [`    clientcas: [${options.tls.clientCa}]`]),
   ];
   if (options.htpasswd !== undefined) {
     const file = path.join(directory, 'htpasswd');

@@ -6,8 +6,8 @@ import { type HttpAnswer, HttpClient, type HttpMethod } from '../http/http-clien
 import { mayKnow } from '../http/may-know.ts';
 import { isNotTls, networkCode } from '../http/network-failure.ts';
 import { discard, readBody, readExplanation } from '../http/read-body.ts';
-import { Authorizer } from './authorizer.ts';
-import { parseChallenges } from './challenge.ts';
+import { Authorizer } from './auth/authorizer.ts';
+import { parseChallenges } from './auth/challenge.ts';
 import { type Endpoint, loadCertificates } from './host-config.ts';
 import { networkError } from './network-error.ts';
 import type { RegistryContext } from './registry.ts';
@@ -41,11 +41,16 @@ export class RegistryTransport implements AsyncDisposable {
   readonly #clients = new Map<string, Promise<HttpClient>>();
   /** The scheme that a host with two was found to speak. */
   readonly #schemes = new Map<string, 'http' | 'https'>();
-  readonly #authorizer = new Authorizer(async (request, signal) => {
-    const client = await this.#publicClient(true);
+  readonly #authorizer = new Authorizer(async (request, registry, signal) => {
     try {
-      const answer = await client.send(request, signal);
-      return { status: answer.status, text: (await readBody(answer.body, maxTokenBody)).toString() };
+      const answer = await followRedirects(request, request.body ? 0 : maxRedirects, async ({ url }) => {
+        const headers = mayKnow(request.url, url) ? request.headers : {};
+        const client = await this.#client(registry, url);
+        return client.send({ ...request, url, headers }, signal);
+      });
+      const { status, headers, body } = answer;
+      const text = (await readBody(body, maxTokenBody)).toString();
+      return { status, text, retryAfter: headers['retry-after'] };
     } catch (error) {
       if (signal.aborted) throw abortError(signal);
       throw error instanceof KilnError
@@ -61,24 +66,23 @@ export class RegistryTransport implements AsyncDisposable {
     context: RegistryContext,
   ): Promise<RegistryAnswer> {
     const { auth, signal } = context;
-    const tried = this.#authorizer.known(auth, endpoint.host, request.scopes);
+    const query = { auth, endpoint, scopes: request.scopes };
+    const tried = this.#authorizer.known(query);
     const first = await this.#sendTo(endpoint, request, tried?.header, signal);
     // Another server that a redirect leads to gets no credentials: it could name itself as the token server.
     const asks = first.status === 401 && this.#isOwn(endpoint, first.url);
     if (!asks) return { ...first, authenticated: tried?.personal ?? false };
 
-    this.#authorizer.forget(auth, endpoint.host, request.scopes);
-    const authorization = await this.#authorizer.meet(
-      parseChallenges(first.headers['www-authenticate'] ?? ''),
-      auth,
-      endpoint.host,
-      request.scopes,
-      signal,
-    );
+    this.#authorizer.forget(query, tried);
+    const challenges = parseChallenges(first.headers['www-authenticate'] ?? '');
+    const authorization = await this.#authorizer.meet(challenges, query, signal).catch((error: unknown) => {
+      first.body.destroy();
+      throw error;
+    });
     if (!authorization) return { ...first, authenticated: false };
     await discard(first.body);
     const second = await this.#sendTo(endpoint, request, authorization.header, signal);
-    if (second.status === 401) this.#authorizer.forget(auth, endpoint.host, request.scopes);
+    if (second.status === 401) this.#authorizer.forget(query, authorization);
     return { ...second, authenticated: authorization.personal };
   }
 
@@ -91,7 +95,12 @@ export class RegistryTransport implements AsyncDisposable {
   ): Promise<RegistryAnswer> {
     const answer = await this.send(endpoint, request, context);
     if (accepted.includes(answer.status)) return answer;
-    throw answerError({
+    throw await this.refusal(endpoint, request, answer);
+  }
+
+  /** The failure that an answer says, which is read for that. */
+  async refusal(endpoint: Endpoint, request: RegistryRequest, answer: RegistryAnswer): Promise<KilnError> {
+    return answerError({
       method: request.method,
       host: endpoint.host,
       repository: request.repository,
@@ -99,6 +108,7 @@ export class RegistryTransport implements AsyncDisposable {
       status: answer.status,
       body: await readExplanation(answer.body, maxErrorBody),
       authenticated: answer.authenticated,
+      retryAfter: answer.headers['retry-after'],
     });
   }
 
@@ -139,7 +149,7 @@ export class RegistryTransport implements AsyncDisposable {
     return followRedirects({ method, url: start }, maxRedirects, async (hop) => {
       // Credentials are for the registry alone: neither a redirect nor an upload location takes them elsewhere.
       const own = this.#isOwn(endpoint, hop.url);
-      const client = await this.#client(endpoint, own);
+      const client = await this.#client(endpoint, hop.url);
       const described = hop.method === method ? headers : {};
       const all = { 'user-agent': 'kiln', ...described, ...(own && authorization ? { authorization } : {}) };
       return client.send(
@@ -155,17 +165,14 @@ export class RegistryTransport implements AsyncDisposable {
     return (known ? [known] : schemes).some((scheme) => mayKnow(new URL(`${scheme}://${host}`), url));
   }
 
-  #client({ host, verify, config }: Endpoint, own: boolean): Promise<HttpClient> {
-    if (!own) return this.#publicClient(verify);
-    return this.#clientOf(`${host} ${verify}`, async () => {
-      const tls = await loadCertificates(config);
-      return new HttpClient({ tls: verify ? tls : { ...tls, rejectUnauthorized: false } });
+  /** Other servers that a registry leads to are trusted as it is, since they are often of one operator, but are not shown its client's certificates. */
+  async #client(endpoint: Endpoint, url: URL): Promise<HttpClient> {
+    const { verify, config } = endpoint;
+    const own = this.#isOwn(endpoint, url);
+    return this.#clientOf(JSON.stringify([verify, config, own]), async () => {
+      const { ca, ...shown } = await loadCertificates(config);
+      return new HttpClient({ tls: { ...(ca && { ca }), ...(own && shown), rejectUnauthorized: verify } });
     });
-  }
-
-  /** For servers that no configuration is about: they see no certificate of the client's. */
-  #publicClient(verify: boolean): Promise<HttpClient> {
-    return this.#clientOf(`${verify}`, async () => new HttpClient({ tls: { rejectUnauthorized: verify } }));
   }
 
   #clientOf(key: string, create: () => Promise<HttpClient>): Promise<HttpClient> {

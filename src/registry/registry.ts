@@ -1,7 +1,8 @@
+import type { Digest } from '../base/digest.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ImageReference } from '../oci/reference.ts';
-import type { BearerToken, TokenQuery } from './token-protocol.ts';
+import type { BearerToken, TokenQuery } from './auth/token-protocol.ts';
 
 /** On whose behalf a request is made: where its credentials come from. */
 export interface RegistryAuth {
@@ -59,7 +60,10 @@ export interface Registry {
   ): Promise<Uint8Array>;
   /** Whether the repository has a blob, as the host itself or a mirror says. */
   hasBlob(reference: ImageReference, descriptor: Descriptor, context: RegistryContext): Promise<boolean>;
-  /** Brings a blob into `store`, resuming where a connection broke. */
+  /**
+   * Brings a blob into `store`, resuming where a connection broke. One that the registry lacks is taken from the descriptor's `urls`, without
+   * credentials.
+   */
   fetchBlob(
     reference: ImageReference,
     descriptor: Descriptor,
@@ -68,7 +72,7 @@ export interface Registry {
   ): Promise<void>;
   /**
    * Makes the repository of `reference` have the blob: nothing to do when it exists, mounted from one of `mountFrom`
-   * (repositories of the same host) when the registry allows, uploaded otherwise.
+   * (repositories of the same host, best first) when the registry allows, uploaded otherwise.
    */
   pushBlob(
     reference: ImageReference,
@@ -76,13 +80,22 @@ export interface Registry {
     body: BlobBody,
     context: TransferContext & { readonly mountFrom?: readonly string[] },
   ): Promise<PushOutcome>;
-  /** Puts a manifest or index under the reference's tag, or under its digest when it has none. */
+  /**
+   * Puts a manifest or index under the reference's tag, or under its digest when it has none. One with a subject is listed among the
+   * referrers of that, also by registries that do not do so themselves.
+   */
   pushManifest(
     reference: ImageReference,
     descriptor: Descriptor,
     bytes: Uint8Array,
     context: RegistryContext,
   ): Promise<void>;
+  /** The manifests of the repository whose subject is `digest`: those of `artifactType` only, if it is given. */
+  referrers(
+    reference: ImageReference,
+    digest: Digest,
+    context: RegistryContext & { readonly artifactType?: string },
+  ): Promise<readonly Descriptor[]>;
 }
 
 /** No credentials at all. */

@@ -1,5 +1,7 @@
+import { mediaTypes } from '../oci/descriptor.ts';
 import { acceptedManifests } from '../oci/media-type.ts';
 import { type ImageReference, repositoryName } from '../oci/reference.ts';
+import { type ByteRange, rangeHeader } from './blobs/byte-range.ts';
 import type { Endpoint } from './host-config.ts';
 import type { RegistryRequest } from './registry-transport.ts';
 
@@ -14,7 +16,7 @@ export function manifestRequest(
 ): RegistryRequest {
   return {
     method: 'GET',
-    target: `${repositoryPath(reference, endpoint)}/manifests/${name}`,
+    target: `${repositoryPath(reference, endpoint)}/manifests/${name}${namespaceQuery(endpoint)}`,
     repository: name.startsWith('sha256:')
       ? `${repositoryName(reference)}@${name}`
       : `${repositoryName(reference)}:${name}`,
@@ -38,19 +40,50 @@ export function putManifestRequest(
   };
 }
 
-/** `offset` is the first byte that is wanted; not every server heeds it. */
+/** Not every server heeds the range. */
 export function blobRequest(
   reference: ImageReference,
   endpoint: Endpoint,
   digest: string,
-  offset: number,
+  range: ByteRange,
 ): RegistryRequest {
   return {
     method: 'GET',
-    target: `${repositoryPath(reference, endpoint)}/blobs/${digest}`,
+    target: `${repositoryPath(reference, endpoint)}/blobs/${digest}${namespaceQuery(endpoint)}`,
     repository: repositoryName(reference),
     scopes: [scopeOf(reference, endpoint, 'pull')],
-    headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
+    headers: rangeHeader(range),
+  };
+}
+
+/** Asks for a blob where its publisher put it, outside of any registry. */
+export function foreignRequest(reference: ImageReference, url: URL, range: ByteRange): RegistryRequest {
+  return {
+    method: 'GET',
+    target: url,
+    repository: repositoryName(reference),
+    scopes: [],
+    headers: rangeHeader(range),
+  };
+}
+
+/** Manifests that refer to the one with this digest. */
+export function referrersRequest(
+  reference: ImageReference,
+  endpoint: Endpoint,
+  digest: string,
+  artifactType: string | undefined,
+): RegistryRequest {
+  const query = new URLSearchParams({
+    ...(endpoint.namespace === undefined ? {} : { ns: endpoint.namespace }),
+    ...(artifactType === undefined ? {} : { artifactType }),
+  });
+  return {
+    method: 'GET',
+    target: `${repositoryPath(reference, endpoint)}/referrers/${digest}${query.size > 0 ? `?${query}` : ''}`,
+    repository: `${repositoryName(reference)}@${digest}`,
+    scopes: [scopeOf(reference, endpoint, 'pull')],
+    headers: { accept: mediaTypes.ociIndex },
   };
 }
 
@@ -85,21 +118,26 @@ export function uploadRequest(
   };
 }
 
-/** Sends the bytes of a blob to where the server wants its upload. */
-export function blobUploadRequest(
+/** What is sent to where the server wants an upload: all of it, the end of it (PUT), a part (PATCH), or a question (GET). */
+export function sessionRequest(
   reference: ImageReference,
   endpoint: Endpoint,
-  target: URL,
-  upload: { readonly size: number } & Pick<RegistryRequest, 'body' | 'answerTimeout'>,
+  request: Pick<RegistryRequest, 'method' | 'body' | 'answerTimeout'> & {
+    readonly target: URL;
+    /** Of the body. */
+    readonly size?: number;
+    /** Where the body begins in the blob. */
+    readonly from?: number;
+  },
 ): RegistryRequest {
-  const { size, ...rest } = upload;
-  return {
-    ...writing(reference, endpoint),
-    ...rest,
-    method: 'PUT',
-    target,
-    headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
+  const { size, from, ...rest } = request;
+  const headers = {
+    ...(size === undefined
+      ? {}
+      : { 'content-type': 'application/octet-stream', 'content-length': String(size) }),
+    ...(from === undefined || size === undefined ? {} : { 'content-range': `${from}-${from + size - 1}` }),
   };
+  return { ...writing(reference, endpoint), ...rest, headers };
 }
 
 function writing(
@@ -107,6 +145,10 @@ function writing(
   endpoint: Endpoint,
 ): Pick<RegistryRequest, 'repository' | 'scopes'> {
   return { repository: repositoryName(reference), scopes: [scopeOf(reference, endpoint, 'pull,push')] };
+}
+
+function namespaceQuery({ namespace }: Endpoint): string {
+  return namespace === undefined ? '' : `?${new URLSearchParams({ ns: namespace })}`;
 }
 
 function repositoryPath(reference: ImageReference, endpoint: Endpoint): string {

@@ -39,7 +39,7 @@ export async function downloadBlob(
       if (signal.aborted) throw abortError(signal);
       failed = received > before ? 1 : failed + 1;
       if (failed >= retry.attempts || !isTransient(error)) throw error;
-      await backOff(retry, failed, signal);
+      await backOff(retry, failed, error, signal);
     }
   }
   await writer.commit();

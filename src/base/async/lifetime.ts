@@ -101,6 +101,17 @@ export class Semaphore {
         throw error;
       }
     }
+    return this.#permit();
+  }
+
+  /** A place that is free at once; undefined when there is none. */
+  tryAcquire(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free--;
+    return this.#permit();
+  }
+
+  #permit(): Disposable {
     let held = true;
     return {
       [Symbol.dispose]: () => {

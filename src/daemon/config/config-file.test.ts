@@ -35,6 +35,15 @@ describe('a configuration file', () => {
     assert.deepEqual(off.devices, { ...defaultConfig.devices, enabled: false });
   });
 
+  test('says how many blobs of a registry are transferred at a time', async () => {
+    const { registryConcurrency } = await read('[system]\nmaxRegistryConcurrency = 7\n');
+    assert.equal(registryConcurrency, 7);
+    await assert.rejects(read('[system]\nmaxRegistryConcurrency = 0\n'), {
+      code: 'invalid_argument',
+      message: /maxRegistryConcurrency must be greater than zero; set to 0$/,
+    });
+  });
+
   test('leaves alone what it does not name', async () => {
     assert.deepEqual(await read(''), { ...defaultConfig, dns: undefined });
   });

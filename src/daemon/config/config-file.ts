@@ -66,7 +66,8 @@ async function parseConfig(text: string, file: string, base: DaemonConfig): Prom
 
 /** Keys that BuildKit knows and Kiln does not act on. */
 const ineffective = {
-  root: ['proxyNetwork', 'otel', 'history', 'system', 'provenanceEnvDir', 'cache'],
+  root: ['proxyNetwork', 'otel', 'history', 'provenanceEnvDir', 'cache'],
+  system: ['platformsCacheMaxAge'],
   grpc: ['debugAddress', 'uid', 'securityDescriptor'],
   worker: [
     'rootless',
@@ -107,6 +108,7 @@ class ConfigReader {
       }),
       dns: this.#dns(keys.table('dns')) ?? base.dns,
       registries: { ...base.registries, ...this.#registries(keys.table('registry')) },
+      registryConcurrency: this.#system(keys.table('system')) ?? base.registryConcurrency,
       devices: this.#devices(keys.table('cdi'), base.devices),
       frontends: this.#frontends(keys.table('frontend'), base),
       worker: this.#workers(keys.table('worker'), base.worker),
@@ -193,6 +195,16 @@ class ConfigReader {
       host.finish();
     }
     return hosts;
+  }
+
+  #system(keys: Keys | undefined): number | undefined {
+    const concurrency = keys?.take('maxRegistryConcurrency', parseNumber);
+    keys?.finish(ineffective.system);
+    if (concurrency === undefined || concurrency > 0) return concurrency;
+    throw new KilnError(
+      'invalid_argument',
+      `${this.#file}: system.maxRegistryConcurrency must be greater than zero; set to ${concurrency}`,
+    );
   }
 
   #frontends(keys: Keys | undefined, base: DaemonConfig): DaemonConfig['frontends'] {

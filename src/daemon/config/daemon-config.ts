@@ -22,6 +22,8 @@ export interface DaemonConfig {
     readonly searchDomains: readonly string[];
   };
   readonly registries: RegistryHosts;
+  /** How many blobs of a registry are read, and how many written, at a time; undefined for the client's default. */
+  readonly registryConcurrency: number | undefined;
   /** The Container Device Interface. */
   readonly devices: DevicesConfig;
   readonly frontends: { readonly dockerfile: boolean };
@@ -71,6 +73,7 @@ export const defaultConfig: DaemonConfig = {
   log: { level: 'info', format: 'text' },
   entitlements: [],
   registries: {},
+  registryConcurrency: undefined,
   devices: {
     enabled: true,
     directories: ['/etc/cdi', '/var/run/cdi', '/etc/buildkit/cdi'],

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { digestOf } from '../base/digest.ts';
-import { openLocalContentStore } from '../content/local-content-store.ts';
-import { mediaTypes } from '../oci/descriptor.ts';
-import { parseReference } from '../oci/reference.ts';
-import { createRegistry } from './http-registry.ts';
-import { access, isBlob, openPushRig, type PushRig, quick } from './push-rig.ts';
+import { digestOf } from '../../base/digest.ts';
+import { openLocalContentStore } from '../../content/local-content-store.ts';
+import { mediaTypes } from '../../oci/descriptor.ts';
+import { parseReference } from '../../oci/reference.ts';
+import { createRegistry } from '../http-registry.ts';
+import { access, isBlob, openPushRig, type PushRig, quick } from '../push-rig.ts';
+import { anonymousAuth } from '../registry.ts';
 
 let rig: PushRig;
 before(async () => {
@@ -91,4 +92,26 @@ test('a registry that refuses an upload before it has read it says why', async (
       message: /answered 4\d\d to PUT .*not this one/,
     });
   }
+});
+
+test('a layer that its registry does not keep comes from where its publisher put it, without credentials', async () => {
+  const layer = await rig.blob(randomBytes(50_000), mediaTypes.dockerForeignLayerGzip);
+  const bytes = await rig.store.readAll(layer.digest);
+  await using publisher = await rig.startMeddler((incoming, outgoing) => {
+    outgoing.writeHead(200).end(incoming.url === '/wrong' ? 'something else' : bytes);
+    return true;
+  });
+  const urls = [
+    'file:///etc/passwd',
+    `http://${publisher.host}/wrong`,
+    `http://${publisher.host}/layer.tar.gz`,
+  ];
+  await using registry = createRegistry({ retry: quick });
+  const target = await openLocalContentStore(path.join(rig.directory, 'foreign'));
+  const auth = { ...anonymousAuth, credentials: async () => ({ username: 'kiln', secret: 'secret' }) };
+  const reference = parseReference(`${rig.host}/foreign:1`);
+  await registry.fetchBlob(reference, { ...layer, urls }, target, access(auth));
+  assert.equal(digestOf(await target.readAll(layer.digest)), layer.digest);
+  assert.deepEqual(new Set(publisher.requests.map(({ url }) => url)), new Set(['/wrong', '/layer.tar.gz']));
+  assert.ok(publisher.requests.every(({ headers }) => headers.authorization === undefined));
 });

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { openLocalContentStore } from '../content/local-content-store.ts';
-import { parseReference } from '../oci/reference.ts';
-import { createRegistry } from './http-registry.ts';
-import { access, isBlob, openPushRig, type PushRig, quick } from './push-rig.ts';
-import { anonymousAuth, type RegistryAuth } from './registry.ts';
-import { startRegistry } from './registry-rig.ts';
+import { openLocalContentStore } from '../../content/local-content-store.ts';
+import { parseReference } from '../../oci/reference.ts';
+import { createRegistry } from '../http-registry.ts';
+import { access, isBlob, openPushRig, type PushRig, quick } from '../push-rig.ts';
+import { anonymousAuth, type RegistryAuth } from '../registry.ts';
+import { startRegistry } from '../registry-rig.ts';
 
 /** `htpasswd` of user `kiln`, password `secret`. */
 const htpasswd = 'kiln:$2b$04$DtsZWD1hwJjPV2183yNLNOh.afvyJhnss7GVUtfRCJnYmAYjsCw7y\n';

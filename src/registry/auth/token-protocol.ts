@@ -1,5 +1,5 @@
-import { basicAuthorization } from '../http/basic-authorization.ts';
-import type { HttpRequest } from '../http/http-client.ts';
+import { basicAuthorization } from '../../http/basic-authorization.ts';
+import type { HttpRequest } from '../../http/http-client.ts';
 
 /** What a token server is asked for (the distribution project's token authentication specification). */
 export interface TokenQuery {
