@@ -9,7 +9,7 @@ command=${npm_lifecycle_event:-$what}
 # program:package
 case $what in
   quickstart) wanted='crun|runc:crun busybox:busybox-static' ;;
-  test) wanted='crun:crun runc:runc busybox:busybox-static skopeo:skopeo umoci:umoci docker-registry:docker-registry debootstrap:debootstrap git:git xz:xz-utils bzip2:bzip2 zstd:zstd openssl:openssl tmux:tmux ssh-agent:openssh-client sshd:openssh-server' ;;
+  test) wanted='crun:crun runc:runc busybox:busybox-static skopeo:skopeo umoci:umoci docker-registry:docker-registry debootstrap:debootstrap git:git xz:xz-utils bzip2:bzip2 zstd:zstd openssl:openssl tmux:tmux ssh-agent:openssh-client sshd:openssh-server qemu-aarch64-static:qemu-user-static' ;;
   *) wanted='' ;;
 esac
 
@@ -77,4 +77,30 @@ if [ -n "$missing" ]; then
     echo "could not install:$missing. Try: apt-get update && apt-get install -y$missing" >&2
     exit 1
   }
+fi
+
+# A program of another architecture, for what runs foreign platforms. The package comes by way of lists of packages in a directory of our
+# own: the machine does not get a foreign architecture.
+case $(uname -m) in
+  aarch64) foreign=amd64 ;;
+  *) foreign=arm64 ;;
+esac
+program=$root/.cache/foreign/busybox-$foreign
+if [ "$what" = test ] && [ ! -x "$program" ]; then
+  echo "setting up: busybox for $foreign"
+  apt=$root/.cache/apt
+  rm -rf "$apt"
+  mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/files" "$(dirname "$program")"
+  foreign_apt() {
+    apt-get -qq -o Dir::State="$apt/state" -o Dir::State::status=/dev/null -o Dir::Cache="$apt/cache" \
+      -o APT::Architecture="$foreign" -o APT::Architectures="$foreign" -o APT::Sandbox::User=root "$@"
+  }
+  (cd "$apt" && foreign_apt update && foreign_apt download busybox-static && dpkg-deb -x busybox-static_*.deb files) || {
+    echo "could not get the package busybox-static for $foreign from the sources of packages in /etc/apt" >&2
+    exit 1
+  }
+  # Where /bin is merged into /usr, packages have it there.
+  mv "$(find "$apt/files" -type f -path '*/bin/busybox')" "$program.new"
+  mv "$program.new" "$program"
+  rm -rf "$apt"
 fi

@@ -50,7 +50,7 @@ export function normalizePlatform(platform: Platform): Platform {
     architecture,
     ...(variant ? { variant } : {}),
     ...(platform.osVersion ? { osVersion: platform.osVersion } : {}),
-    ...(platform.osFeatures?.length ? { osFeatures: platform.osFeatures } : {}),
+    ...(platform.osFeatures?.length ? { osFeatures: [...new Set(platform.osFeatures)].sort() } : {}),
   };
 }
 
@@ -59,7 +59,10 @@ export function hostPlatform(): Platform {
   return normalizePlatform({ os: 'linux', architecture: nodeArchitectures[process.arch] ?? process.arch });
 }
 
-/** Parses `os[/arch[/variant]]`, a lone architecture, or `local`. Throws `invalid_argument`. */
+/**
+ * Parses `os[/arch[/variant]]`, a lone architecture, or `local`. The operating system may have a version and features in brackets,
+ * `windows(10.0.20348+win32k)`. Throws `invalid_argument`.
+ */
 export function parsePlatform(text: string): Platform {
   if (text === 'local') return hostPlatform();
   const parts = text.split('/');
@@ -69,7 +72,7 @@ export function parsePlatform(text: string): Platform {
   }
   for (const [at, part] of parts.entries()) {
     // Only the operating system can have a version.
-    const name = at === 0 ? part.replace(/\([A-Za-z0-9_.-]+\)$/, '') : part;
+    const name = at === 0 ? part.replace(/\([A-Za-z0-9_.%+-]*\)$/, '') : part;
     if (/^[A-Za-z0-9_.-]+$/.test(name)) continue;
     throw new KilnError(
       'invalid_argument',
@@ -77,10 +80,19 @@ export function parsePlatform(text: string): Platform {
       { hint },
     );
   }
-  const [, osName = '', osVersion] = /^([^(]+)(?:\((.+)\))?$/.exec(parts[0]!) ?? [];
+  const [, osName = '', osOptions = ''] = /^([^(]+)(?:\((.*)\))?$/.exec(parts[0]!) ?? [];
+  const [osVersion, ...osFeatures] = osOptions.split('+').map((option) => decodeOption(option, text));
+  if (osOptions.includes('++') || osOptions.endsWith('+')) {
+    throw new KilnError('invalid_argument', `empty os feature in platform ${JSON.stringify(text)}`, { hint });
+  }
   if (parts.length === 1) {
     if (/^(linux|windows|darwin|freebsd|macos|wasip1)$/i.test(osName)) {
-      return normalizePlatform({ os: osName, architecture: hostPlatform().architecture, osVersion });
+      return normalizePlatform({
+        os: osName,
+        architecture: hostPlatform().architecture,
+        osVersion,
+        osFeatures,
+      });
     }
     if (
       !/^(amd64|arm64|arm|386|riscv64|ppc64le|s390x|mips64le|mips64|loong64|wasm|x86_64|x86-64|i[3-6]86|aarch64|armhf|armel)$/i.test(
@@ -95,7 +107,16 @@ export function parsePlatform(text: string): Platform {
     }
     return normalizePlatform({ os: 'linux', architecture: osName });
   }
-  return normalizePlatform({ os: osName, architecture: parts[1]!, variant: parts[2], osVersion });
+  return normalizePlatform({ os: osName, architecture: parts[1]!, variant: parts[2], osVersion, osFeatures });
+}
+
+/** What stands in brackets is escaped where it would be taken for something else. */
+function decodeOption(option: string, text: string): string {
+  try {
+    return decodeURIComponent(option);
+  } catch (cause) {
+    throw new KilnError('invalid_argument', `invalid escape in platform ${JSON.stringify(text)}`, { cause });
+  }
 }
 
 /** Parses platforms between commas. Throws `invalid_argument`, also for empty ones. */
@@ -103,26 +124,15 @@ export function parsePlatforms(text: string): readonly Platform[] {
   return text.split(',').map(parsePlatform);
 }
 
-/** `os[(version)]/arch[/variant]`. */
+/** `os[(version[+feature…])]/arch[/variant]`, which `parsePlatform` reads. */
 export function formatPlatform(platform: Platform): string {
-  const { os, architecture, variant, osVersion } = normalizePlatform(platform);
-  return [osVersion ? `${os}(${osVersion})` : os, architecture, variant].filter(Boolean).join('/');
+  const { os, architecture, variant, osVersion = '', osFeatures = [] } = normalizePlatform(platform);
+  const options = [osVersion, ...osFeatures].map(encodeOption).join('+');
+  return [options ? `${os}(${options})` : os, architecture, variant].filter(Boolean).join('/');
 }
 
-/** How well `candidate` serves `wanted`: 0 not at all, higher is better (an exact variant is best). */
-export function platformScore(wanted: Platform, candidate: Platform): number {
-  const want = normalizePlatform(wanted);
-  const have = normalizePlatform(candidate);
-  if (want.os !== have.os || want.architecture !== have.architecture) return 0;
-  if (want.osVersion && have.osVersion && !have.osVersion.startsWith(want.osVersion)) return 0;
-  if (want.variant === have.variant) return 100;
-  if (want.architecture === 'arm') {
-    const level = (variant: string | undefined) => Number(variant?.slice(1) ?? 7);
-    return level(have.variant) <= level(want.variant) ? 50 + level(have.variant) : 0;
-  }
-  if (want.architecture === 'amd64') {
-    const level = (variant: string | undefined) => Number(variant?.slice(1) ?? 1);
-    return level(have.variant) <= level(want.variant) ? 50 + level(have.variant) : 0;
-  }
-  return 0;
+function encodeOption(option: string): string {
+  return option
+    .replace(/[%+()/]/g, encodeURIComponent)
+    .replace(/[()]/g, (each) => (each === '(' ? '%28' : '%29'));
 }

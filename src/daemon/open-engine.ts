@@ -55,7 +55,7 @@ export async function openEngine(
   const root = resources.use(await openRoot(config.root, lock));
   const { directory, database } = root;
   const threads = resources.use(openThreads());
-  const { executor, devices } = await openExecutor(config, directory, log);
+  const { executor, devices, runnable } = await openExecutor(config, directory, log);
   const builds = new BuildRegistry();
   const isIdle = () => builds.active.length === 0;
   const storage = resources.use(
@@ -99,6 +99,7 @@ export async function openEngine(
     config: config.worker,
     snapshotter: storage.snapshotter.name,
     platforms,
+    runnable,
     policies,
     version,
   });
@@ -168,7 +169,10 @@ export async function openEngine(
     routes: api.routes,
     sessions: clients.sessions,
     builds,
-    warm: () => frontends.warm(),
+    warm: () => {
+      frontends.warm();
+      runnable.list().catch((error) => log.warn(`cannot find out what this machine runs: ${error}`));
+    },
     flush: () => upkeep.flush(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -1,4 +1,5 @@
 import type { LinuxResources } from '../base/linux-resources.ts';
+import type { Platform } from '../base/platform.ts';
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
 import type { DeviceRequest } from './cdi/device-list.ts';
 
@@ -7,6 +8,8 @@ export interface ProcessSpec {
   /** A short unique name (`[a-z0-9]+`); the container's and cgroup's id. */
   readonly id: string;
   readonly rootfs: SnapshotMount;
+  /** What its programs are made for; this machine's own by default. */
+  readonly platform?: Platform;
   /** Mounts in the order they are made. `dest` is absolute in the container; missing mount points are made, and removed afterwards when the process left them empty. */
   readonly mounts: readonly ProcessMount[];
   readonly args: readonly string[];
@@ -64,8 +67,8 @@ export interface ProcessIo {
  *
  * `run` resolves when the process ended with a valid exit code and everything it used is unmounted and gone. It throws
  * `unknown` with an `exit` detail for another exit code or a signal (`oom` set when the kernel's OOM killer did
- * it), `canceled` on abort, `not_found` when the command does not exist in the rootfs or the machine lacks a device, and `failed_precondition` when no OCI
- * runtime is installed, saying how to get one.
+ * it), `canceled` on abort, `not_found` when the command does not exist in the rootfs or the machine lacks a device, and `failed_precondition`
+ * when no OCI runtime is installed, or nothing that runs programs of the platform, saying how to get one.
  */
 export interface Executor {
   readonly name: string;

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import path from 'node:path';
 import { abortError, mapLimit, throwIfAborted } from '../base/async/lifetime.ts';
 import { type ErrorDetail, errnoOf, KilnError } from '../base/errors.ts';
+import { formatPlatform, hostPlatform } from '../base/platform.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
 import { ContainerBundle } from './bundle/container-bundle.ts';
 import { defaultCapabilities } from './bundle/linux-capabilities.ts';
@@ -14,6 +15,12 @@ import { type ContainerEdits, noEdits } from './cdi/container-edits.ts';
 import { type DeviceSource, noDevices } from './cdi/device-registry.ts';
 import { editsOf } from './cdi/edits-of.ts';
 import { ContainerCgroup, cgroupVersion } from './container-cgroup.ts';
+import { architectureOfProgram } from './emulation/program-architecture.ts';
+import {
+  createRunnablePlatforms,
+  type RunnablePlatforms,
+  type WayToRun,
+} from './emulation/runnable-platforms.ts';
 import type { Executor, ProcessIo, ProcessSpec } from './executor.ts';
 import { type ContainerExit, findOciRuntime, type OciRuntime, runContainer } from './oci-runtime.ts';
 import { seccompFilter } from './seccomp/seccomp-filter.ts';
@@ -32,6 +39,8 @@ export interface OciExecutorOptions {
   readonly cgroupParent?: string;
   /** The devices that processes may ask for; none by default. */
   readonly devices?: DeviceSource;
+  /** Which programs this machine can run; by default it is found out below `root`. */
+  readonly platforms?: RunnablePlatforms;
 }
 
 /** The name of a container that is given none, the same as BuildKit's: programs write it into what they build. */
@@ -53,6 +62,7 @@ class OciExecutor implements Executor {
   readonly #stateDir: string;
   readonly #options: OciExecutorOptions;
   readonly #host = hostFacts();
+  readonly #platforms: RunnablePlatforms;
   #runtime: Promise<OciRuntime> | undefined;
   #seccomp: SeccompOptions | undefined;
 
@@ -60,14 +70,18 @@ class OciExecutor implements Executor {
     this.#root = root;
     this.#stateDir = path.join(root, 'state');
     this.#options = options;
+    this.#platforms = options.platforms ?? createRunnablePlatforms({ directory: root });
   }
 
   async run(requested: ProcessSpec, io: ProcessIo): Promise<void> {
     throwIfAborted(io.signal);
     const spec = { ...requested, hostname: requested.hostname || defaultHostname };
     if (spec.args.length === 0) throw new KilnError('invalid_argument', 'the process has no command');
+    const platform = spec.platform ?? hostPlatform();
     const runtime = await this.#findRuntime();
     const edits = await this.#deviceEdits(spec);
+    const way = await this.#platforms.wayToRun(platform);
+    if (way.kind === 'impossible' && platform.os !== 'linux') throw cannotRun(spec, way);
     const cgroup = ContainerCgroup.of(spec.id, spec.cgroupParent || this.#options.cgroupParent || '');
     await using bundle = await ContainerBundle.create(path.join(this.#root, spec.id), spec, {
       ...this.#host,
@@ -76,7 +90,9 @@ class OciExecutor implements Executor {
       cgroupsPath: cgroup.runtimePath,
       dns: this.#options.dns,
       edits,
+      emulator: way.kind === 'emulated' ? way.emulator : undefined,
     });
+    if (way.kind === 'impossible' && !(await this.#beginsHere(spec, bundle))) throw cannotRun(spec, way);
     const exit = await this.#runIn(bundle, cgroup, runtime, spec, io);
     if (io.signal.aborted) throw abortError(io.signal);
     judge(spec, bundle, exit);
@@ -110,6 +126,15 @@ class OciExecutor implements Executor {
     if (devices.length === 0) return noEdits;
     const list = await (this.#options.devices ?? noDevices).current();
     return editsOf(list.find(devices));
+  }
+
+  /** Whether the process begins with a program that the machine runs, although its platform is another: base images say what they want. */
+  async #beginsHere(spec: ProcessSpec, bundle: ContainerBundle): Promise<boolean> {
+    const file = findInContainer(spec.args[0]!, spec, bundle);
+    const architecture = file && architectureOfProgram(file, (name) => bundle.locate(name));
+    if (!architecture) return true;
+    const way = await this.#platforms.wayToRun({ os: 'linux', architecture: architecture.name });
+    return way.kind === 'direct';
   }
 
   #seccompFor(runtime: OciRuntime): SeccompOptions | undefined {
@@ -216,7 +241,7 @@ function judge(
     }
     case 'not-started': {
       const program = spec.args[0]!;
-      if (!isInstalled(program, spec, bundle)) {
+      if (findInContainer(program, spec, bundle) === undefined) {
         throw new KilnError(
           'not_found',
           `process ${command} did not complete successfully: ${program} not found in the image`,
@@ -243,12 +268,24 @@ function signalOf(code: number): string | undefined {
   return Object.entries(constants.signals).find(([, number]) => number + 128 === code)?.[0];
 }
 
-/** Whether execvp(3) would find `program` in the container. */
-function isInstalled(program: string, spec: ProcessSpec, bundle: ContainerBundle): boolean {
+/** The file on the host that execvp(3) would find in the container. */
+function findInContainer(program: string, spec: ProcessSpec, bundle: ContainerBundle): string | undefined {
   const search = spec.env.findLast((entry) => entry.startsWith('PATH='))?.slice('PATH='.length);
   const dirs = program.includes('/') ? [spec.cwd] : (search ?? '/usr/bin:/bin').split(':');
-  return dirs.some((dir) =>
-    statSync(bundle.locate(path.posix.resolve('/', dir, program)), { throwIfNoEntry: false })?.isFile(),
+  return dirs
+    .map((dir) => bundle.locate(path.posix.resolve('/', dir, program)))
+    .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+}
+
+function cannotRun(
+  { args, platform }: ProcessSpec,
+  { reason, hint }: Extract<WayToRun, { readonly kind: 'impossible' }>,
+): KilnError {
+  const command = JSON.stringify(args.join(' '));
+  return new KilnError(
+    'failed_precondition',
+    `cannot run ${command} for ${formatPlatform(platform ?? hostPlatform())}: ${reason}`,
+    { hint },
   );
 }
 

@@ -1,10 +1,9 @@
-import { constants } from 'node:fs';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { unixPath } from '../base/default-path.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { OutputPipe } from '../linux/output-pipe.ts';
 import { spawnProcess } from '../linux/spawn-process.ts';
+import { findProgram } from './find-program.ts';
 
 /** A program that runs OCI bundles. */
 export interface OciRuntime {
@@ -51,19 +50,6 @@ export async function findOciRuntime(wanted?: string): Promise<OciRuntime> {
       : `no OCI runtime: ${wanted} is not installed`,
     { hint: 'install one: apt-get install crun' },
   );
-}
-
-async function findProgram(name: string): Promise<string | undefined> {
-  const dirs = [...(process.env.PATH ?? '').split(':').filter(path.isAbsolute), ...unixPath.split(':')];
-  for (const file of name.includes('/') ? [name] : dirs.map((dir) => path.join(dir, name))) {
-    try {
-      await access(file, constants.X_OK);
-      return file;
-    } catch {
-      // Not here: look on.
-    }
-  }
-  return undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
-import { formatPlatform, type Platform, platformScore } from '../base/platform.ts';
+import { formatPlatform, type Platform } from '../base/platform.ts';
+import { platformScore } from '../base/platform-match.ts';
 import type { BlobReader } from '../content/content.ts';
 import type { ImageDocument } from '../exporter/image/image-document.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

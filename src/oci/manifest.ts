@@ -1,6 +1,7 @@
 import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { type Platform, platformScore } from '../base/platform.ts';
+import { formatPlatform, type Platform } from '../base/platform.ts';
+import { platformScore } from '../base/platform-match.ts';
 import { goJson, sortedMap } from '../base/text/go-json.ts';
 import { type Descriptor, mediaTypes } from './descriptor.ts';
 import { isIndexType, isManifestType } from './media-type.ts';
@@ -186,18 +187,26 @@ function isAttestation(descriptor: Descriptor): boolean {
   );
 }
 
-/**
- * The entry of an index that serves `wanted` best, the first of equals. Entries without a platform serve when none
- * with one does. Undefined when there is none.
- */
+/** The entry of an index that serves `wanted` best, the first of equals, among those that say their platform. */
 export function selectManifest(index: Index, wanted: Platform): Descriptor | undefined {
-  const score = (entry: Descriptor) => (entry.platform ? platformScore(wanted, entry.platform) : 1);
-  return index.manifests
-    .filter((entry) => !isAttestation(entry) && score(entry) > 0)
-    .reduce<Descriptor | undefined>(
-      (best, entry) => (best === undefined || score(entry) > score(best) ? entry : best),
-      undefined,
-    );
+  let best: { readonly entry: Descriptor; readonly score: number } | undefined;
+  for (const entry of index.manifests) {
+    if (!entry.platform || isAttestation(entry)) continue;
+    const score = platformScore(wanted, entry.platform);
+    if (score > (best?.score ?? 0)) best = { entry, score };
+  }
+  return best?.entry;
+}
+
+/** The entries of an index that do not say their platform: one has to look into them. */
+export function manifestsWithoutPlatform(index: Index): readonly Descriptor[] {
+  return index.manifests.filter((entry) => !entry.platform && !isAttestation(entry));
+}
+
+/** What the entries of an index say they are for, in words, each once. */
+export function platformsOf(index: Index): readonly string[] {
+  const named = index.manifests.filter((entry) => !isAttestation(entry));
+  return [...new Set(named.flatMap(({ platform }) => (platform ? [formatPlatform(platform)] : [])))];
 }
 
 /** The name of each layer together with those below it: equal chains hold equal files (image-spec, "Layer ChainID"), where the diff ids are true. */

@@ -32,6 +32,8 @@ export function platformFromJson(value: unknown): Platform | undefined {
     architecture: json.architecture,
     variant: typeof json.variant === 'string' ? json.variant : undefined,
     osVersion: typeof json['os.version'] === 'string' ? json['os.version'] : undefined,
-    osFeatures: Array.isArray(json['os.features']) ? json['os.features'] : undefined,
+    osFeatures: Array.isArray(json['os.features'])
+      ? json['os.features'].filter((feature) => typeof feature === 'string')
+      : undefined,
   });
 }

@@ -107,7 +107,7 @@ export function controlService(services: ControlServices): Partial<ServiceImpl<t
     },
 
     async listWorkers() {
-      return { records: [worker.record((await devices.current()).devices)] };
+      return { records: [await worker.record('current', (await devices.current()).devices)] };
     },
 
     async info() {

@@ -46,7 +46,7 @@ export function gatewayService(
       return create(PongResponseSchema, {
         frontendCaps: frontendCapabilities,
         llbCaps: llbCapabilities,
-        workers: [worker.record()],
+        workers: [await worker.record('last')],
       });
     },
 

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
+import type { RunnablePlatforms } from '../../executor/emulation/runnable-platforms.ts';
 import { WorkerDescription } from '../api/worker-description.ts';
 import type { WorkerConfig } from '../config/daemon-config.ts';
 import type { GcPolicy } from '../config/gc-policy.ts';
@@ -14,7 +15,9 @@ export interface WorkerOptions {
   readonly config: WorkerConfig;
   /** The snapshotter that was chosen. */
   readonly snapshotter: string;
+  /** Those that the daemon was configured with; the first is that of ops which name none. */
   readonly platforms: readonly Platform[];
+  readonly runnable: RunnablePlatforms;
   readonly policies: readonly GcPolicy[];
   /** Of Kiln. */
   readonly version: string;
@@ -22,7 +25,7 @@ export interface WorkerOptions {
 
 /** The engine as clients see it, under an id that its root keeps. */
 export async function describeWorker(options: WorkerOptions): Promise<WorkerDescription> {
-  const { directory, config, snapshotter, platforms, policies, version } = options;
+  const { directory, config, snapshotter, platforms, runnable, policies, version } = options;
   return new WorkerDescription({
     id: await workerId(directory),
     labels: {
@@ -35,6 +38,7 @@ export async function describeWorker(options: WorkerOptions): Promise<WorkerDesc
       ...config.labels,
     },
     platforms,
+    runnable,
     policies,
     version,
   });

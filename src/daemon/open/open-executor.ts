@@ -1,14 +1,19 @@
 import path from 'node:path';
 import { DeviceRegistry } from '../../executor/cdi/device-registry.ts';
+import {
+  createRunnablePlatforms,
+  type RunnablePlatforms,
+} from '../../executor/emulation/runnable-platforms.ts';
 import type { Executor } from '../../executor/executor.ts';
 import { createOciExecutor } from '../../executor/oci-executor.ts';
 import type { DaemonConfig } from '../config/daemon-config.ts';
 import type { DaemonLog } from '../daemon-log.ts';
 
-/** What runs steps, and the devices that steps can have. */
+/** What runs steps, for which platforms, and the devices that steps can have. */
 export interface Execution {
   readonly executor: Executor;
   readonly devices: DeviceRegistry;
+  readonly runnable: RunnablePlatforms;
 }
 
 /** Ends the containers that a killed process left, and warns about CDI files that cannot be used. */
@@ -19,14 +24,17 @@ export async function openExecutor(config: DaemonConfig, root: string, log: Daem
     onProblem: (message) => log.warn(message),
   });
   await devices.current();
+  const directory = path.join(root, 'executor');
+  const runnable = createRunnablePlatforms({ directory });
   const executor = await createOciExecutor({
-    root: path.join(root, 'executor'),
+    root: directory,
     runtime: config.worker.runtime,
     networkMode: config.worker.network,
     dns: config.dns,
     cgroupParent: config.worker.cgroupParent,
     devices,
+    platforms: runnable,
   });
   await executor.recover();
-  return { executor, devices };
+  return { executor, devices, runnable };
 }

@@ -68,6 +68,7 @@ export class ExecOperation implements BuildOperation {
       {
         id: container,
         rootfs: mounts.rootfs,
+        platform: this.#platform,
         mounts: mounts.others,
         args: meta.args,
         env: [...environment(meta, this.#platform), ...secrets.flat()],

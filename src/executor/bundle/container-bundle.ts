@@ -11,6 +11,7 @@ import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import { deviceMount } from '../cdi/apply-edits.ts';
 import { completeNode } from '../cdi/complete-node.ts';
 import type { ContainerEdits } from '../cdi/container-edits.ts';
+import type { Emulator } from '../emulation/emulator.ts';
 import type { ProcessMount, ProcessSpec } from '../executor.ts';
 import { refuseOverKernelFiles } from '../mounts/kernel-files.ts';
 import { type MountPoint, MountStubs } from '../mounts/mount-stubs.ts';
@@ -32,6 +33,8 @@ export interface BundleOptions {
   readonly dns?: DnsOptions;
   /** What the process's devices change. */
   readonly edits: ContainerEdits;
+  /** Runs what the machine cannot run itself. */
+  readonly emulator: Emulator | undefined;
 }
 
 /** The mode of a directory where everybody may make files. */
@@ -134,6 +137,11 @@ export class ContainerBundle implements AsyncDisposable {
       mounts: own,
       devices: { ...options.edits, deviceNodes: nodes, madeNodes: madeNodes.map(({ path: name }) => name) },
       user,
+      emulation: options.emulator && {
+        emulator: options.emulator,
+        rootfs: this.rootfs,
+        hostSysfs: options.network === 'host' ? this.#mountSysfs() : undefined,
+      },
     });
     writeFileSync(path.join(this.dir, 'config.json'), JSON.stringify(config), { mode: 0o600 });
   }
@@ -152,6 +160,17 @@ export class ContainerBundle implements AsyncDisposable {
       mountOverlay({ lowerDirs, upperDir, workDir }, this.rootfs);
     }
     this.#mounted.push(this.rootfs);
+  }
+
+  /** A sysfs of the host's network without what is mounted in it: a container could write there. */
+  #mountSysfs(): string {
+    const target = path.join(this.dir, 'sys');
+    mkdirSync(target);
+    const { nosuid, nodev, noexec, rdonly } = mountFlags;
+    const access = this.#spec.security === 'insecure' ? 0 : rdonly;
+    mount({ source: 'sysfs', target, type: 'sysfs', flags: nosuid | nodev | noexec | access });
+    this.#mounted.push(target);
+    return target;
   }
 
   #prepare(processMount: ProcessMount, index: number): OciMount {

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { getuid } from 'node:process';
 import { unixPath } from '../../base/default-path.ts';
 import { applyEdits, type DeviceEdits } from '../cdi/apply-edits.ts';
+import { type EmulatedContainer, withEmulator } from '../emulation/emulated-container.ts';
 import type { ProcessSpec } from '../executor.ts';
 import type { OciMount } from '../mounts/oci-mount.ts';
 import type { Seccomp } from '../seccomp/seccomp-profile.ts';
@@ -35,6 +36,8 @@ export interface RuntimeSpecContext {
   readonly seccomp: SeccompOptions | undefined;
   /** For processes that ask for none. */
   readonly openFiles: OpenFileLimits;
+  /** For programs that the machine cannot run itself. */
+  readonly emulation: EmulatedContainer | undefined;
 }
 
 export interface SeccompOptions {
@@ -78,7 +81,8 @@ const spareLoopDevices = 8;
  */
 export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): object {
   const config = applyEdits(baseSpec(spec, context), context.devices);
-  return { ...config, mounts: withoutShadowed([...config.mounts, ...context.mounts]) };
+  const complete = { ...config, mounts: withoutShadowed([...config.mounts, ...context.mounts]) };
+  return context.emulation ? withEmulator(complete, context.emulation) : complete;
 }
 
 function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {

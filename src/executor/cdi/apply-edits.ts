@@ -91,7 +91,7 @@ function rule({ type, major, minor, access }: CompleteNode): readonly object[] {
   return type === 'p' ? [] : [{ allow: true, type: type === 'u' ? 'c' : type, major, minor, access }];
 }
 
-function hooksByName(hooks: readonly Hook[]): object {
+function hooksByName(hooks: readonly Hook[]): Readonly<Record<string, readonly object[]>> {
   const byName = Map.groupBy(hooks, ({ hookName }) => hookName);
   return Object.fromEntries(
     [...byName].map(([name, all]) => [name, all.map(({ hookName: _, ...hook }) => hook)]),

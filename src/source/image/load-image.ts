@@ -1,10 +1,18 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { platformScore } from '../../base/platform-match.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
 import { layerIdentity } from '../../oci/layer-identity.ts';
-import { parseManifest, selectManifest } from '../../oci/manifest.ts';
+import {
+  type Index,
+  type Manifest,
+  manifestsWithoutPlatform,
+  parseManifest,
+  platformsOf,
+  selectManifest,
+} from '../../oci/manifest.ts';
 import { isLayerType } from '../../oci/media-type.ts';
 import type { LayerBlob } from '../../ref/ref.ts';
 import type { SourceContext } from '../source.ts';
@@ -21,43 +29,89 @@ export interface LoadedImage {
 }
 
 const maxNesting = 4;
+/** How many entries of an index that do not say their platform are looked into. */
+const maxLooks = 16;
 
-/** Follows a name to the manifest for `platform` and its config. Throws `not_found` when there is none, saying what there is. */
+/**
+ * Follows a name to the manifest for `platform` and its config. A name that leads to one manifest alone means that one, whatever
+ * its platform. Throws `not_found` when an index has none, saying what it has.
+ */
 export async function loadImage(
   origin: ImageOrigin,
   platform: Platform,
   context: SourceContext,
 ): Promise<LoadedImage> {
   const root = await origin.resolve(context);
-  let descriptor = root;
-  for (let depth = 0; depth < maxNesting; depth++) {
-    const bytes = await origin.document(descriptor, context);
-    const document = parseManifest(
-      bytes,
-      `${origin.name}: manifest ${descriptor.digest}`,
-      descriptor.mediaType,
+  const document = await readDocument(origin, root, context);
+  if (document.kind === 'manifest') return loadManifest(origin, root, root, document, context);
+  const offered = new Set<string>();
+  const found = await searchIndex(document, 1, { origin, platform, context, root, offered });
+  if (found) return found;
+  const names = [...offered].slice(0, maxNamed).join(', ');
+  throw new KilnError(
+    'not_found',
+    `${origin.name}: no match for platform ${formatPlatform(platform)} in manifest${names && `, which has ${names}`}: not found`,
+    { hint: names ? `build for one of these, or take another image: ${names}` : undefined },
+  );
+}
+
+/** The most platforms that an error names. */
+const maxNamed = 32;
+
+interface Search {
+  readonly origin: ImageOrigin;
+  readonly platform: Platform;
+  readonly context: SourceContext;
+  readonly root: Descriptor;
+  /** The platforms that were found instead. */
+  readonly offered: Set<string>;
+}
+
+async function searchIndex(index: Index, depth: number, search: Search): Promise<LoadedImage | undefined> {
+  const { origin, platform, context, root, offered } = search;
+  if (depth > maxNesting) {
+    throw new KilnError(
+      'invalid_argument',
+      `${origin.name}: indexes are nested more than ${maxNesting} deep`,
     );
-    if (document.kind === 'manifest') {
-      const config = await origin.document(document.config, context);
-      const layers = layerBlobs(origin, document.layers, config);
-      return { root, manifest: descriptor, config, layers };
-    }
-    const selected = selectManifest(document, platform);
-    if (!selected) {
-      const offered = document.manifests.flatMap((each) =>
-        each.platform ? [formatPlatform(each.platform)] : [],
-      );
-      throw new KilnError(
-        'not_found',
-        `${origin.name}: no match for platform ${formatPlatform(platform)} in manifest: not found`,
-        {
-          hint: offered.length > 0 ? `the image is there for ${[...new Set(offered)].join(', ')}` : undefined,
-        },
-      );
-    }
-    descriptor = selected;
   }
-  throw new KilnError('invalid_argument', `${origin.name}: indexes are nested more than ${maxNesting} deep`);
+  const selected = selectManifest(index, platform);
+  if (selected) {
+    const document = await readDocument(origin, selected, context);
+    return document.kind === 'manifest'
+      ? loadManifest(origin, root, selected, document, context)
+      : searchIndex(document, depth + 1, search);
+  }
+  for (const entry of manifestsWithoutPlatform(index).slice(0, maxLooks)) {
+    const document = await readDocument(origin, entry, context);
+    if (document.kind === 'index') {
+      const found = await searchIndex(document, depth + 1, search);
+      if (found) return found;
+      continue;
+    }
+    const config = await origin.document(document.config, context);
+    const made = parseImageConfig(config, `${origin.name}: image config`).platform;
+    if (made && platformScore(platform, made) === 0) offered.add(formatPlatform(made));
+    else return loadManifest(origin, root, entry, document, context);
+  }
+  for (const name of platformsOf(index)) offered.add(name);
+  return undefined;
+}
+
+async function readDocument(origin: ImageOrigin, descriptor: Descriptor, context: SourceContext) {
+  const bytes = await origin.document(descriptor, context);
+  return parseManifest(bytes, `${origin.name}: manifest ${descriptor.digest}`, descriptor.mediaType);
+}
+
+async function loadManifest(
+  origin: ImageOrigin,
+  root: Descriptor,
+  descriptor: Descriptor,
+  manifest: Manifest,
+  context: SourceContext,
+): Promise<LoadedImage> {
+  const config = await origin.document(manifest.config, context);
+  return { root, manifest: descriptor, config, layers: layerBlobs(origin, manifest.layers, config) };
 }
 
 function layerBlobs(

@@ -1,0 +1,108 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { OciMount } from '../mounts/oci-mount.ts';
+import type { Emulator } from './emulator.ts';
+
+/** What a container with an emulator needs besides. Paths are the host's. */
+export interface EmulatedContainer {
+  readonly emulator: Emulator;
+  readonly rootfs: string;
+  /** Where a sysfs of the host's network is mounted for it, if the container has that network: its user namespace may not mount one. */
+  readonly hostSysfs: string | undefined;
+}
+
+/** The parts of an OCI runtime configuration that an emulator changes. */
+interface EmulatableConfig {
+  readonly mounts: readonly OciMount[];
+  readonly linux: {
+    readonly namespaces: readonly { readonly type: string }[];
+    readonly devices: readonly { readonly path: string }[];
+  };
+  readonly hooks?: Readonly<Record<string, readonly object[]>>;
+}
+
+/** In `/dev`, which is the container's own: nothing of it stays in the file tree. */
+const formatsMount: OciMount = {
+  destination: '/dev/.kiln_binfmt_misc',
+  type: 'binfmt_misc',
+  source: 'binfmt_misc',
+  options: ['nosuid', 'noexec', 'nodev'],
+};
+
+/**
+ * The configuration of a container in which the kernel gives programs of the emulator's architecture to the emulator, whoever starts them.
+ * The container has a user namespace with the same ids as outside, and in it an instance of binfmt_misc: the registration is made when the
+ * mounts are, and ends with the container. No other process of the machine ever sees it.
+ */
+export function withEmulator<T extends EmulatableConfig>(config: T, container: EmulatedContainer) {
+  const register = path.join(container.rootfs, formatsMount.destination, 'register');
+  const hook = {
+    path: '/bin/sh',
+    // crun fails if nobody reads what it says of the container.
+    args: [
+      'sh',
+      '-c',
+      'read -r state; printf %s "$1" >"$2"',
+      'sh',
+      registration(container.emulator),
+      register,
+    ],
+  };
+  const mounts = config.mounts.flatMap((mount): readonly OciMount[] => {
+    if (mount.destination === '/dev' && mount.type === 'tmpfs') return [mount, formatsMount];
+    return mount.type === 'sysfs' && container.hostSysfs !== undefined
+      ? [{ ...mount, type: 'bind', source: container.hostSysfs, options: ['bind', ...mount.options] }]
+      : [mount];
+  });
+  return {
+    ...config,
+    mounts,
+    linux: {
+      ...config.linux,
+      // In a user namespace nodes are not made but bound from the host.
+      devices: config.linux.devices.filter((device) => existsSync(device.path)),
+      namespaces: [...config.linux.namespaces, { type: 'user' }],
+      uidMappings: sameIds('/proc/self/uid_map'),
+      gidMappings: sameIds('/proc/self/gid_map'),
+    },
+    hooks: { ...config.hooks, createContainer: [hook, ...(config.hooks?.createContainer ?? [])] },
+  };
+}
+
+/** All ids that this process has, as themselves. */
+function sameIds(file: string): readonly object[] {
+  return readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [inside = 0, , size = 0] = line.trim().split(/\s+/).map(Number);
+      return { containerID: inside, hostID: inside, size };
+    });
+}
+
+/**
+ * The line that registers an emulator (Linux, admin-guide/binfmt-misc). It goes by class, byte order, type (executable or shared
+ * object) and machine of the ELF header. P hands on the name by which a program was called; C keeps set-user-id bits; F opens the emulator at
+ * once, so that it need not be in the container's file tree.
+ */
+export function registration({ architecture, program }: Emulator): string {
+  const { elfClass, elfData, elfMachine } = architecture;
+  const little = elfData === 1;
+  const magic = Buffer.alloc(20);
+  const mask = Buffer.alloc(20);
+  magic.write('\x7fELF', 'latin1');
+  magic.set([elfClass, elfData, 1], 4);
+  mask.fill(0xff, 0, 7);
+  magic[little ? 16 : 17] = 2;
+  mask.set(little ? [0xfe, 0xff] : [0xff, 0xfe], 16);
+  if (little) magic.writeUInt16LE(elfMachine, 18);
+  else magic.writeUInt16BE(elfMachine, 18);
+  mask.fill(0xff, 18);
+  const fields = [`kiln-${architecture.qemuName}`, 'M', '', escaped(magic), escaped(mask), program, 'PCF'];
+  const separator = [...':|,;#'].find((each) => !program.includes(each)) ?? ':';
+  return `${separator}${fields.join(separator)}`;
+}
+
+function escaped(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
+}

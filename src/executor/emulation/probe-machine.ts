@@ -1,0 +1,61 @@
+import { closeSync, openSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { errnoOf } from '../../base/errors.ts';
+import { spawnProcess } from '../../linux/spawn-process.ts';
+import { type Architecture, architectures } from './architecture.ts';
+import { probeProgram, probeStatus } from './probe-program.ts';
+
+/** How long a program that only exits may take, in milliseconds. */
+const probeTimeout = 10_000;
+
+/**
+ * The architectures whose programs this machine runs in any file tree: by its processor, or by an emulator that is registered with the
+ * kernel and needs nothing of the tree (binfmt_misc with the flag F). Finds out by running a program of each, below `directory`.
+ */
+export async function probeMachine(
+  directory: string,
+  wanted: readonly Architecture[] = architectures,
+): Promise<readonly Architecture[]> {
+  const place = await mkdtemp(path.join(directory, 'probe-'));
+  try {
+    await chmod(place, 0o755);
+    const found = await Promise.all(
+      wanted.map(async (architecture) => {
+        const name = `run-${architecture.name}`;
+        await writeFile(path.join(place, name), probeProgram(architecture), { mode: 0o755 });
+        return (await runsIn(place, name)) ? [architecture] : [];
+      }),
+    );
+    return found.flat();
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+/** The first run finds a format that nobody knows, which costs little; the second one has nothing but the program in its file tree. */
+async function runsIn(place: string, name: string): Promise<boolean> {
+  return (await ends(path.join(place, name), [])) && (await ends('chroot', [place, `/${name}`]));
+}
+
+async function ends(program: string, args: readonly string[]): Promise<boolean> {
+  const output = openSync('/dev/null', 'w');
+  try {
+    const child = spawnProcess({ program, args, cwd: '/', stdout: output, stderr: output });
+    const limit = new AbortController();
+    const tooLong = delay(probeTimeout, undefined, { signal: limit.signal }).then(
+      () => process.kill(child.pid, 'SIGKILL'),
+      () => {},
+    );
+    const end = await child.ended;
+    limit.abort();
+    await tooLong;
+    return end.kind === 'exited' && end.code === probeStatus;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  } finally {
+    closeSync(output);
+  }
+}
