@@ -6,7 +6,7 @@ import { clientAuth, type RegistryCredentials } from '../../registry/client-auth
 import type { Registry } from '../../registry/registry.ts';
 import type { Exporter, ExporterType } from '../exporter.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
-import { fetchLayers } from './fetch-layers.ts';
+import { fetchLayers, layersAreHere } from './fetch-layers.ts';
 import { imageBlobs } from './image-blobs.ts';
 import { namesOf, parseImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
@@ -34,7 +34,7 @@ function openImageExporter(
   const byDigest = booleanAttribute(attributes, 'push-by-digest') ?? false;
   const insecure =
     booleanAttribute(attributes, 'registry.insecure') ?? booleanAttribute(attributes, 'insecure') ?? false;
-  const keep = booleanAttribute(attributes, 'store') ?? true;
+  const store = booleanAttribute(attributes, 'store');
   const unpack = booleanAttribute(attributes, 'unpack') ?? false;
   const canonicalName = booleanAttribute(attributes, 'name-canonical') ?? false;
   const danglingPrefix = attributes['dangling-name-prefix'] ?? '';
@@ -60,6 +60,8 @@ function openImageExporter(
       const dangling = danglingPrefix !== '' && (!danglingEmptyOnly || asked.length === 0);
       const names = dangling ? [...asked, `${danglingPrefix}@${digest}`] : asked;
 
+      // A push alone is no reason to fetch layers that only pass from one registry to itself or another.
+      const keep = store ?? (!push || (await layersAreHere(image, services.content)));
       if (keep && names.length > 0) {
         await fetchLayers(image, services.layerExport, context);
         const canonical =
@@ -72,8 +74,9 @@ function openImageExporter(
       }
       if (push) {
         const auth = clientAuth(services.credentials, [context.sessionId]);
-        for (const name of names) {
-          await pushImage(image, { name, byDigest, insecure, auth }, services, context).catch(
+        for (const [index, name] of names.entries()) {
+          const pushedAs = names.slice(0, index);
+          await pushImage(image, { name, byDigest, insecure, auth, pushedAs }, services, context).catch(
             (error: unknown) => {
               throw asKilnError(error).wrap(`failed to push ${name}`);
             },

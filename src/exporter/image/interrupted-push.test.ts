@@ -61,7 +61,7 @@ test('a push that is interrupted anywhere leaves no manifest whose blobs are mis
     const services = { ...rig, registry };
     const name = `${proxy.host}/interrupted/${turn}:1`;
 
-    const options = { name, byDigest: false, insecure: false, auth: anonymousAuth };
+    const options = { name, byDigest: false, insecure: false, auth: anonymousAuth, pushedAs: [] };
     const context = { ...rig.context, signal: interruption.signal };
     const said = `turn ${turn}, interrupted at request ${at}, byte ${after ?? 0}`;
     await assert.rejects(pushImage(image, options, services, context), { code: 'canceled' }, said);

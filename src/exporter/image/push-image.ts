@@ -21,6 +21,8 @@ export interface PushOptions extends PushAccess {
   readonly name: string;
   /** Leave the tag alone: the image is only known by its digest. */
   readonly byDigest: boolean;
+  /** Names that the image was just pushed as. */
+  readonly pushedAs: readonly string[];
 }
 
 /** Pushes an image whose layers need not be here yet. */
@@ -33,12 +35,15 @@ export async function pushImage(
   const reference = pushReference(options);
   const { auth, insecure } = options;
   const { platforms, root } = image;
+  const pushed = repositoriesAt(reference.domain, options.pushedAs);
+  const document = (of: ImageDocument) => ({ ...documentBlob(of), mountFrom: pushed });
   const blobs = platforms.flatMap(({ layers, config, attestations }) => [
     ...layers
       .filter(({ descriptor }) => isDistributable(descriptor.mediaType))
-      .map((layer) => layerBlob(layer, reference, services, context)),
-    documentBlob(config),
-    ...(attestations ? [attestations.config, ...attestations.statements].map(documentBlob) : []),
+      .map((layer) => layerBlob(layer, services, context))
+      .map((blob) => ({ ...blob, mountFrom: [...pushed, ...repositoriesOf(blob, reference.domain)] })),
+    document(config),
+    ...(attestations ? [attestations.config, ...attestations.statements].map(document) : []),
   ]);
   const manifests = [...imageManifests(image), root];
   await pushContent({ blobs, manifests }, reference, { auth, insecure }, services.registry, context);
@@ -59,7 +64,6 @@ export function pushReference({ name, byDigest }: Pick<PushOptions, 'name' | 'by
 
 function layerBlob(
   layer: LayerBlob,
-  { domain }: ImageReference,
   { content, layerExport }: PushServices,
   { progress }: ExportContext,
 ): PushedBlob {
@@ -70,7 +74,6 @@ function layerBlob(
       await layerExport.ensureBlob(layer, { signal, progress });
       return content.read(descriptor.digest);
     },
-    mountFrom: repositoriesOf(layer, domain),
   };
 }
 
@@ -79,9 +82,15 @@ function documentBlob({ descriptor, bytes }: ImageDocument): PushedBlob {
 }
 
 /** Repositories of the same registry that have this layer already. */
-function repositoriesOf({ descriptor }: LayerBlob, domain: string): readonly string[] {
+function repositoriesOf({ descriptor }: PushedBlob, domain: string): readonly string[] {
   const names = descriptor.annotations?.[`containerd.io/distribution.source.${domain}`];
   return names?.split(',').filter((name) => name !== '') ?? [];
+}
+
+/** The repositories of a registry among names. */
+function repositoriesAt(domain: string, names: readonly string[]): readonly string[] {
+  const references = names.map(parseReference).filter((reference) => reference.domain === domain);
+  return [...new Set(references.map(({ path }) => path))];
 }
 
 async function* chunksOf(bytes: Uint8Array): AsyncIterable<Uint8Array> {
