@@ -28,6 +28,8 @@ import { openSources } from './open/open-sources.ts';
 import { openStorage } from './open/open-storage.ts';
 import { openThreads } from './open/open-threads.ts';
 import { openUpkeep, type Upkeep } from './open/open-upkeep.ts';
+import { readProvenanceEnvironment } from './open/read-provenance-environment.ts';
+import { dockerfileVersion } from './version.ts';
 
 /** An engine at work on a root, reached by its services. Disposing it cancels what runs and leaves nothing mounted. */
 export interface OpenEngine extends AsyncDisposable {
@@ -124,6 +126,12 @@ export async function openEngine(
     frontends: frontends.byName,
     exporters,
     worker,
+    provenance: {
+      platform: hostPlatform(),
+      dockerfileVersion,
+      environment: await readProvenanceEnvironment(config.provenanceDirectory),
+      layers: { keyStore, refStore },
+    },
     entitlements: entitlementNames.filter(
       (name) =>
         config.entitlements.some((text) => entitlementOf(text) === name) ||

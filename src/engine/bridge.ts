@@ -22,6 +22,9 @@ import type { Entitlements } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
 import { loadGraph } from './load-graph.ts';
+import { schemeOf } from './operations/source-operation.ts';
+import { imageReference } from './provenance/capture-trees.ts';
+import type { RequestNode } from './provenance/request-node.ts';
 import { EdgeRef } from './result/edge-ref.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
@@ -35,6 +38,8 @@ export interface BuildScope {
   readonly entitlements: Entitlements;
   /** Decides about every source before the engine looks at it. */
   readonly guard: SourceGuard;
+  /** The request that the bridge serves, for provenance. */
+  readonly requests: RequestNode;
   readonly signal: AbortSignal;
   /** Disposed when the build ends, with the refs that were handed out. */
   readonly owned: AsyncDisposableStack;
@@ -68,7 +73,16 @@ export class BuildBridge implements Bridge {
 
   /** Finds out what a source names now. Throws `permission_denied` when the policies do not allow the source. */
   async resolveSource(source: SourceOp, options: ResolveSourceOptions): Promise<ResolvedSource> {
-    return await this.#sources.resolve(source, options);
+    const resolved = await this.#sources.resolve(source, options);
+    if (resolved.image) {
+      this.#scope.requests.images.push({
+        reference: imageReference(resolved.source),
+        platform: options.platform,
+        digest: resolved.image.digest,
+        local: schemeOf(resolved.source) === 'oci-layout',
+      });
+    }
+    return resolved;
   }
 
   async sourceTime(source: SourceOp, logName: string): Promise<Date | undefined> {
@@ -117,9 +131,11 @@ export class BuildBridge implements Bridge {
         hint: `this daemon has ${[...services.frontends.keys()].join(', ')}`,
       });
     }
+    const work = { frontend: name, options: request.options ?? {}, inputs: request.inputs ?? new Map() };
+    const requests = this.#scope.requests.child(work);
     return await frontend.solve(
-      this,
-      { options: request.options ?? {}, inputs: request.inputs ?? new Map(), sessionId },
+      new BuildBridge({ ...this.#scope, requests }),
+      { ...work, sessionId },
       signal,
     );
   }
@@ -131,10 +147,13 @@ export class BuildBridge implements Bridge {
   }
 
   async #edge(graph: OpGraph): Promise<EdgeRef | undefined> {
-    const { services, entitlements, explanations, job, owned } = this.#scope;
+    const { services, entitlements, explanations, job, owned, requests } = this.#scope;
     try {
       const edge = await loadGraph(graph, { services, entitlements, explanations });
-      return edge && owned.use(new EdgeRef(graph, edge, job));
+      if (!edge) return undefined;
+      const ref = owned.use(new EdgeRef(graph, edge, job));
+      requests.addRef(ref);
+      return ref;
     } catch (error) {
       throw withSource(error, graph);
     }

@@ -10,6 +10,7 @@ import type { Entitlement } from './entitlements/entitlements.ts';
 import type { Explainer } from './explain/explainer.ts';
 import type { JobContext } from './job-context.ts';
 import type { OperationServices } from './operations/operation-services.ts';
+import type { ProvenanceServices } from './provenance/provenance-services.ts';
 
 /** What the daemon puts together; the engine owns none of it. */
 export interface EngineServices extends OperationServices {
@@ -29,6 +30,7 @@ export interface EngineServices extends OperationServices {
     readonly labels: Readonly<Record<string, string>>;
     readonly platforms: readonly Platform[];
   };
+  readonly provenance: ProvenanceServices;
   /** What the daemon's configuration lets builds ask for. */
   readonly entitlements: readonly Entitlement[];
 }

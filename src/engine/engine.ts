@@ -7,6 +7,8 @@ import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter
 import { responseDescriptor } from '../exporter/image/image-response.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import type { ProvenanceAccount } from '../provenance/provenance-account.ts';
+import type { ProvenanceOptions } from '../provenance/provenance-options.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge, type ClientSolve } from './bridge.ts';
@@ -14,6 +16,10 @@ import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements/entitlements.ts';
 import type { JobContext } from './job-context.ts';
 import type { JobEvents } from './job-events.ts';
+import { buildFacts, resultAccounts } from './provenance/build-provenance.ts';
+import { withProvenance } from './provenance/provenance-attestation.ts';
+import { RequestIndex } from './provenance/request-index.ts';
+import { type RequestedWork, RequestNode } from './provenance/request-node.ts';
 import { EdgeRef } from './result/edge-ref.ts';
 import { exportedAttestations, strayAttestations } from './result/result-attestations.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
@@ -24,6 +30,12 @@ export interface BuildRequest {
   readonly id: string;
   readonly sessionId: string;
   readonly work: BuildWork;
+  /** What the client asked for, whoever produces the result. */
+  readonly asked: RequestedWork;
+  /** By which the client wants results to be made: see `compatibility-version.ts`. */
+  readonly compatibilityVersion: number;
+  /** Whether outputs get provenance, and which. */
+  readonly provenance?: ProvenanceOptions;
   readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
   /** What the client asked for; undefined: the daemon's own. */
   readonly platforms?: readonly Platform[];
@@ -47,6 +59,8 @@ export interface BuildOutcome {
   readonly exporterResponse: Readonly<Record<string, string>>;
   /** The images that the exporters made, by their positions. */
   readonly images: ReadonlyMap<number, Descriptor>;
+  /** How the results were made, by the keys of their platforms. */
+  readonly provenance: ReadonlyMap<string, ProvenanceAccount>;
 }
 
 /** A build under way. */
@@ -66,6 +80,7 @@ export interface Build {
 /** Runs builds: solves, exports, and leaves nothing behind when one ends. */
 export class Engine {
   readonly #services: EngineServices;
+  readonly #requests = new RequestIndex();
 
   constructor(services: EngineServices) {
     this.#services = services;
@@ -86,6 +101,8 @@ export class Engine {
       { sessionId: request.sessionId, owned },
       explanations.watch(events),
     );
+    const facts = buildFacts(this.#services.provenance, request.compatibilityVersion);
+    const requests = owned.use(RequestNode.rootOf(request.asked, this.#requests));
     const bridge = new BuildBridge({
       services: this.#services,
       job,
@@ -94,6 +111,7 @@ export class Engine {
       sessionId: request.sessionId,
       entitlements,
       guard,
+      requests,
       signal: alive,
       owned,
     });
@@ -117,7 +135,9 @@ export class Engine {
         platformMismatch(request.platforms ?? [this.#services.platform], platforms),
         strayAttestations(result, platforms),
       ].filter((warning) => warning !== undefined);
-      const input = await this.#exportInput(platforms, result.metadata, alive);
+      const solved = await this.#exportInput(platforms, result.metadata, alive);
+      const accounts = resultAccounts(platforms, requests, facts, this.#services.provenance.layers);
+      const input = withProvenance(solved, accounts, request.provenance);
       const show = <T>(name: string, work: (context: OperationContext<JobContext>) => Promise<T>) =>
         job.inProgress({ digest: canonicalDigest('export', randomUUID()), name }, work);
       if (warnings.length > 0) {
@@ -142,7 +162,7 @@ export class Engine {
       if (request.showResult) {
         await this.#services.clientExporters.finalize(request.sessionId, exporterResponse, alive);
       }
-      return { exporterResponse, images: imagesOf(responses) };
+      return { exporterResponse, images: imagesOf(responses), provenance: accounts };
     };
 
     const outcome = run();

@@ -8,7 +8,9 @@ import type {
   CacheSource,
   Edge,
   Job,
+  Operation,
   OperationContext,
+  OutputKeys,
   Solved,
   SolverEvents,
   Vertex,
@@ -95,6 +97,15 @@ export class SolverJob<R, C> implements Job<R, C>, AttachedJob<R, C> {
     } finally {
       this.#works.delete(call);
     }
+  }
+
+  operationOf(vertex: Vertex<R, C>): Operation<R, C> {
+    return (this.#nodes.get(vertex)?.definition ?? vertex).operation;
+  }
+
+  keysOf(vertex: Vertex<R, C>): readonly OutputKeys[] {
+    const edges = this.#nodes.get(vertex)?.edges ?? [];
+    return edges.map(({ index, keys }) => ({ index, keys: [...keys.current, ...keys.forced] }));
   }
 
   /** The work that is no vertex of the graph. */

@@ -6,7 +6,7 @@ import type {
   VertexEvent,
   WarningEvent,
 } from '../base/progress.ts';
-import type { KeySource } from './key-store.ts';
+import type { KeyId, KeySource } from './key-store.ts';
 
 /**
  * The solver's world: vertices with operations, results it cannot look into, keys under which results are found again.
@@ -121,8 +121,18 @@ export interface Job<R, C> {
     vertex: { readonly digest: Digest; readonly name: string },
     work: (context: OperationContext<C>) => Promise<T>,
   ): Promise<T>;
+  /** What a vertex that the job needs is served by: its own operation, or that of an equal vertex which was there before. */
+  operationOf(vertex: Vertex<R, C>): Operation<R, C>;
+  /** The ids in the key store of the outputs that were asked for of a vertex that the job needs, as far as they are known now. */
+  keysOf(vertex: Vertex<R, C>): readonly OutputKeys[];
   /** Ends the job: what only it needed is cancelled; waits until nothing of it runs. */
   close(): Promise<void>;
+}
+
+/** Output `index` of a vertex, and the keys by which it is known. */
+export interface OutputKeys {
+  readonly index: number;
+  readonly keys: readonly KeyId[];
 }
 
 export interface Solver<R, C> {

@@ -72,6 +72,24 @@ describe('the record of a build', () => {
     assert.equal(config.os, 'linux');
   });
 
+  test('has how each result was made', async () => {
+    using work = new WorkDirectory();
+    await using daemon = await open(work);
+    const ref = await daemon.solve(tree);
+    const { attestations } = (await daemon.record(ref))!.result!;
+    assert.deepEqual(
+      attestations.map(({ mediaType, annotations }) => [mediaType, annotations['in-toto.io/predicate-type']]),
+      [['application/vnd.in-toto+json', 'https://slsa.dev/provenance/v1']],
+    );
+    const { buildDefinition, runDetails } = JSON.parse(
+      (await daemon.read(attestations[0]!.digest)).toString(),
+    );
+    assert.equal(buildDefinition.internalParameters.buildConfig.llbDefinition.length, 2);
+    assert.ok(new Date(runDetails.metadata.finishedOn) > new Date(runDetails.metadata.startedOn));
+    await daemon.control.updateBuildHistory({ ref, delete: true });
+    assert.deepEqual(await daemon.blobs(), []);
+  });
+
   test('has what failed, with the details in a blob', async () => {
     using work = new WorkDirectory();
     await using daemon = await open(work);

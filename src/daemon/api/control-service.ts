@@ -10,6 +10,7 @@ import {
 import { KilnError } from '../../base/errors.ts';
 import { type Platform, parsePlatforms } from '../../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../../engine/engine.ts';
+import { provenanceRequest } from '../../engine/provenance/provenance-request.ts';
 import type { DeviceSource } from '../../executor/cdi/device-registry.ts';
 import type { Definition } from '../../llb/op.ts';
 import { decodeInTurns } from '../../llb/wire/definition-wire.ts';
@@ -19,6 +20,7 @@ import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
 import { GatewayRefs } from '../builds/gateway-refs.ts';
 import type { DaemonLog } from '../daemon-log.ts';
 import type { BuildHistory } from '../history/build-history.ts';
+import { compatibilityVersionOf } from './compatibility-version.ts';
 import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import { warnUnsupported } from './warn-unsupported.ts';
@@ -50,7 +52,7 @@ export function controlService(services: ControlServices): Partial<ServiceImpl<t
       const work = await workOf(request, inputs);
       builds.check(request.ref);
       const refs = new GatewayRefs();
-      const build = engine.start(buildRequest(request, work, refs), progress, signal);
+      const build = engine.start(buildRequest(request, work, inputs, refs), progress, signal);
       return builds.add(build, { progress, inputs, refs });
     } catch (error) {
       progress.end();
@@ -125,7 +127,12 @@ export function controlService(services: ControlServices): Partial<ServiceImpl<t
   };
 }
 
-function buildRequest(request: SolveRequest, work: BuildWork, refs: GatewayRefs): BuildRequest {
+function buildRequest(
+  request: SolveRequest,
+  work: BuildWork,
+  inputs: ReadonlyMap<string, Definition>,
+  refs: GatewayRefs,
+): BuildRequest {
   const { 'build-arg:SOURCE_DATE_EPOCH': epoch, platform } = request.frontendAttrs;
   const exporters = [...request.exporters];
   if (exporters.length === 0 && request.oldExporter !== '') {
@@ -139,6 +146,9 @@ function buildRequest(request: SolveRequest, work: BuildWork, refs: GatewayRefs)
     id: request.ref,
     sessionId: request.session,
     work,
+    asked: { frontend: request.frontend, options: request.frontendAttrs, inputs },
+    compatibilityVersion: compatibilityVersionOf(request.compatibilityVersion),
+    provenance: provenanceRequest(request.frontendAttrs),
     exporters: exporters.map(({ type, attrs }) => ({ type, attrs: withEpoch(attrs, epoch) })),
     platforms: requestedPlatforms(platform),
     entitlements: request.entitlements,

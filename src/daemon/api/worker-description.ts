@@ -9,6 +9,7 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import type { Device } from '../../executor/cdi/device-spec.ts';
 import type { RunnablePlatforms } from '../../executor/emulation/runnable-platforms.ts';
 import type { GcPolicy } from '../config/gc-policy.ts';
+import { dockerfileVersion } from '../version.ts';
 
 /** The one worker of this daemon, as clients see it. */
 export class WorkerDescription {
@@ -37,7 +38,7 @@ export class WorkerDescription {
       package: 'kiln',
       version: `v${worker.version}`,
       revision: '',
-      dockerfileVersion: '1.26.0',
+      dockerfileVersion,
     });
   }
 

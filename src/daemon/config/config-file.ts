@@ -66,7 +66,7 @@ async function parseConfig(text: string, file: string, base: DaemonConfig): Prom
 
 /** Keys that BuildKit knows and Kiln does not act on. */
 const ineffective = {
-  root: ['proxyNetwork', 'otel', 'history', 'provenanceEnvDir', 'cache'],
+  root: ['proxyNetwork', 'otel', 'history', 'cache'],
   system: ['platformsCacheMaxAge'],
   grpc: ['debugAddress', 'uid', 'securityDescriptor'],
   worker: [
@@ -111,6 +111,7 @@ class ConfigReader {
       registryConcurrency: this.#system(keys.table('system')) ?? base.registryConcurrency,
       devices: this.#devices(keys.table('cdi'), base.devices),
       frontends: this.#frontends(keys.table('frontend'), base),
+      provenanceDirectory: keys.take('provenanceEnvDir', parseString) ?? base.provenanceDirectory,
       worker: this.#workers(keys.table('worker'), base.worker),
     };
     keys.finish(ineffective.root);

@@ -27,6 +27,8 @@ export interface DaemonConfig {
   /** The Container Device Interface. */
   readonly devices: DevicesConfig;
   readonly frontends: { readonly dockerfile: boolean };
+  /** Its JSON files say what the provenance of each build has besides. */
+  readonly provenanceDirectory: string;
   readonly worker: WorkerConfig;
 }
 
@@ -80,6 +82,7 @@ export const defaultConfig: DaemonConfig = {
     autoAllowed: [],
   },
   frontends: { dockerfile: true },
+  provenanceDirectory: '/etc/buildkit/provenance.d',
   worker: {
     labels: {},
     platforms: [],

@@ -9,6 +9,7 @@ import {
   type BuildHistoryRecord,
   BuildHistoryRecordSchema,
   type BuildHistoryRequest,
+  type BuildResultInfo,
   BuildResultInfoSchema,
   type SolveRequest,
   type StatusResponse,
@@ -115,13 +116,18 @@ export class BuildHistory implements AsyncDisposable {
       void writing.finally(() => this.#writing.delete(writing));
     };
     return {
-      complete: (progress, { exporterResponse, images }) => {
+      complete: (progress, { exporterResponse, images, provenance }) => {
         record.exporterResponse = { ...exporterResponse };
         end(progress, async () => {
+          for (const [platform, account] of provenance) {
+            const attestation = await this.#blobs.putProvenance(record.ref, account, request.frontendAttrs);
+            resultOf(record, platform).attestations.push(attestation);
+          }
           for (const [index, image] of images) {
             const descriptor = await this.#blobs.putImage(record.ref, image);
-            record.result ??= create(BuildResultInfoSchema, { oldResult: descriptor });
-            record.result.results[String(index)] = descriptor;
+            const result = resultOf(record, '');
+            result.oldResult ??= descriptor;
+            result.results[String(index)] = descriptor;
           }
         });
       },
@@ -245,6 +251,17 @@ export class BuildHistory implements AsyncDisposable {
       listener.arrived.resolve();
     }
   }
+}
+
+/** What a record says of the result of one platform; without a platform, of the build as a whole. */
+function resultOf(record: BuildHistoryRecord, platform: string): BuildResultInfo {
+  if (platform === '') {
+    record.result ??= create(BuildResultInfoSchema);
+    return record.result;
+  }
+  const result = record.results[platform] ?? create(BuildResultInfoSchema);
+  record.results[platform] = result;
+  return result;
 }
 
 function event(type: BuildHistoryEventType, record: BuildHistoryRecord): BuildHistoryEvent {

@@ -11,8 +11,12 @@ import { removeRows } from '../../base/database/remove-rows.ts';
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { type BlobReader, type ContentStore, writeBlob } from '../../content/content.ts';
+import { provenanceRequest } from '../../engine/provenance/provenance-request.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
+import { predicateTypeAnnotation, statementMediaType } from '../../oci/in-toto.ts';
 import { parseManifest } from '../../oci/manifest.ts';
+import { predicateTypes, provenancePredicate } from '../../provenance/predicate.ts';
+import type { ProvenanceAccount } from '../../provenance/provenance-account.ts';
 
 /** How many vertices or statuses one message may have: more would take long to write at once. */
 const messageLength = 500;
@@ -98,6 +102,20 @@ export class HistoryBlobs {
   async putError(ref: string, status: Status): Promise<DescriptorMessage> {
     const { digest, size } = await this.#put(ref, toBinary(StatusSchema, status));
     return message({ mediaType: 'application/vnd.googeapis.google.rpc.status+proto', digest, size });
+  }
+
+  /** All that is known of how a result was made. */
+  async putProvenance(
+    ref: string,
+    account: ProvenanceAccount,
+    frontendAttrs: Readonly<Record<string, string>>,
+  ): Promise<DescriptorMessage> {
+    const options = { version: 'v1', mode: 'max', reproducible: false } as const;
+    const builderId = provenanceRequest(frontendAttrs)?.builderId ?? '';
+    const predicate = await provenancePredicate(account, { ...options, builderId });
+    const { digest, size } = await this.#put(ref, predicate);
+    const annotations = { [predicateTypeAnnotation]: predicateTypes[options.version] };
+    return message({ mediaType: statementMediaType, digest, size, annotations });
   }
 
   /** An image's manifests and configs; not its layers. */

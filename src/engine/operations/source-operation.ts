@@ -18,6 +18,7 @@ export class SourceOperation implements BuildOperation {
   readonly bypassesSlots = true;
   readonly #identifier: string;
   readonly #instance: SourceInstance;
+  #pin: string | undefined;
 
   constructor(op: SourceOp, platform: Platform, services: OperationServices) {
     const source = services.sources.get(schemeOf(op));
@@ -30,9 +31,15 @@ export class SourceOperation implements BuildOperation {
     this.#instance = source.open(op, platform);
   }
 
+  /** What the identifier was resolved to; undefined before it was, and for sources without a name for that. */
+  get pin(): string | undefined {
+    return this.#pin;
+  }
+
   async cacheMap(context: OperationContext<JobContext>): Promise<CacheMap<ImmutableRef, JobContext>> {
     using _ = context.waitsFor(`what ${this.#identifier} is now`);
-    const { digest } = await this.#instance.key(sourceContext(context));
+    const { digest, pin } = await this.#instance.key(sourceContext(context));
+    this.#pin = pin;
     return { digest, inputs: [] };
   }
 

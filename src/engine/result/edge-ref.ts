@@ -1,14 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { abortable } from '../../base/async/lifetime.ts';
+import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { FileStat, SolvedRef } from '../../frontend/frontend.ts';
 import type { OpGraph } from '../../llb/graph.ts';
 import { withSource } from '../../llb/with-source.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
-import type { Job } from '../../solver/solver.ts';
+import type { Job, Operation, OutputKeys } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { BuildEdge } from '../load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
+
+export interface ServedVertex {
+  readonly digest: Digest;
+  readonly operation: Operation<ImmutableRef, JobContext>;
+  readonly outputs: readonly OutputKeys[];
+}
 
 /** An edge of the graph that is solved when somebody asks for its files. It keeps its result until it is disposed, which also ends solving. */
 export class EdgeRef implements SolvedRef, AsyncDisposable {
@@ -18,6 +25,7 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
   readonly #job: Job<ImmutableRef, JobContext>;
   readonly #disposed = new AbortController();
   #result: Promise<ImmutableRef> | undefined;
+  #solved = false;
 
   constructor(graph: OpGraph, edge: BuildEdge, job: Job<ImmutableRef, JobContext>) {
     this.graph = graph;
@@ -25,10 +33,32 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
     this.#job = job;
   }
 
+  /** Whether somebody asked for its files and got them. */
+  get solved(): boolean {
+    return this.#solved;
+  }
+
+  /** The vertices that it is solved from, each once and without those above the ones that `skip` names, with what serves them in this build. */
+  *operations(skip: (vertex: Digest) => boolean): Iterable<ServedVertex> {
+    const open = [this.#edge.vertex];
+    for (let vertex = open.pop(); vertex; vertex = open.pop()) {
+      if (skip(vertex.digest)) continue;
+      yield {
+        digest: vertex.digest,
+        operation: this.#job.operationOf(vertex),
+        outputs: this.#job.keysOf(vertex),
+      };
+      for (const input of vertex.inputs) open.push(input.vertex);
+    }
+  }
+
   /** The tree, which this ref owns: it lives until the ref is disposed. A caller that gives up waiting does not stop the others. */
   result(signal?: AbortSignal): Promise<ImmutableRef> {
     this.#result ??= this.#job.build(this.#edge, this.#disposed.signal).then(
-      ({ result }) => result,
+      ({ result }) => {
+        this.#solved = true;
+        return result;
+      },
       (error) => {
         this.#result = undefined;
         throw withSource(error, this.graph);

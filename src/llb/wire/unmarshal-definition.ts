@@ -57,6 +57,12 @@ function* unmarshal(definition: Definition): Steps<OpGraph> {
   return { vertices, result, definition, ...(definition.source && { source: definition.source }) };
 }
 
+/** What a definition is of; undefined for the empty tree. Throws `invalid_argument` for a last op that names no result. */
+export function definitionResult({ ops }: Definition): Input | undefined {
+  const last = ops.at(-1);
+  return last && terminalInput(last);
+}
+
 function terminalInput(bytes: Uint8Array): Input {
   const digest = digestOf(bytes);
   const last = unmarshalOp(bytes, digest);

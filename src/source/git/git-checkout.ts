@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { emptyDirectory } from './empty-directory.ts';
 import type { Git } from './git.ts';
@@ -13,7 +14,6 @@ import {
   objectRef,
   type RemoteObject,
 } from './git-mirrors.ts';
-import { withoutCredentials } from './git-request.ts';
 import { listSubmodules, listTree, type Submodule } from './submodules.ts';
 
 export interface GitCheckoutOptions extends MirrorContext {

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { cleanPath } from '../../llb/clean-path.ts';
 import { type GitUrl, parseGitUrl } from '../../llb/git-url.ts';
 import type { SourceOp } from '../../llb/op.ts';
@@ -82,15 +83,6 @@ export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
 /** Whether `text` is all digits of an object's name, in SHA-1 or SHA-256. */
 export function isObjectName(text: string): boolean {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
-}
-
-/** The URL with user and password made unrecognizable. */
-export function withoutCredentials(remote: string): string {
-  return remote.replace(/^([a-z]+:\/\/)([^/@]*)@/i, (_, protocol: string, user: string) => {
-    const [name = '', password] = user.split(/:(.*)/s);
-    if (password === undefined) return `${protocol}${name === '' ? '' : 'xxxxx'}@`;
-    return `${protocol}${name === '' ? '' : 'xxxxx'}:xxxxx@`;
-  });
 }
 
 function parseRemote(text: string, identifier: string): GitUrl {

@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { trimEnd } from '../../base/text/trim-end.ts';
 import { parseGitUrl } from '../../llb/git-url.ts';
 import type { Git } from './git.ts';
-import { withoutCredentials } from './git-request.ts';
 
 /** A commit of another repository that belongs at `path`. */
 export interface Submodule {

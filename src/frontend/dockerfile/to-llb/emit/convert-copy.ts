@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isDigest } from '../../../../base/digest.ts';
 import { KilnError } from '../../../../base/errors.ts';
 import { cleanPath, joinPath } from '../../../../llb/clean-path.ts';
+import { type GitRef, isHttpUrl, parseGitRef } from '../../../../llb/git-ref.ts';
 import {
   type CopyOptions,
   type FileActions,
@@ -19,7 +20,6 @@ import { lintRules } from '../../lint/rules.ts';
 import type { AddInstruction, CopyInstruction } from '../../parse/instruction-tree.ts';
 import type { Command } from '../plan/stage-graph.ts';
 import { parseChmod } from '../values/chmod.ts';
-import { type GitRef, isHttpUrl, parseGitRef } from '../values/git-ref.ts';
 import { resolveTargetPath, toSlash, withoutDrive } from '../values/target-path.ts';
 import { urlFilename } from '../values/url-filename.ts';
 import { displayName } from './display-name.ts';

@@ -1,4 +1,5 @@
 import { KilnError } from '../../../../base/errors.ts';
+import { isSecretName } from '../../../../base/secrecy/secret-name.ts';
 import { files } from '../../../../llb/llb.ts';
 import { locateIn } from '../../dockerfile-error.ts';
 import { expandToWords } from '../../expand/expand-word.ts';
@@ -292,12 +293,8 @@ function checkUsedOnce(stage: StageBuilder, instruction: Instruction, linter: Li
   stage.lastOf.set(instruction.kind, instruction.range);
 }
 
-const secretName =
-  /(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const harmlessName = /(?:_|^)(?:public|file|version)(?:_|$)/i;
-
 function checkSecret(kind: 'ARG' | 'ENV', name: string, { range }: Instruction, linter: Linter): void {
-  if (!secretName.test(name) || harmlessName.test(name)) return;
+  if (!isSecretName(name)) return;
   const rule: LintRule = lintRules.secretsUsedInArgOrEnv;
   linter.report(
     rule,

@@ -1,5 +1,5 @@
+import { parseGitRef } from '../../../../llb/git-ref.ts';
 import { git, http, type State } from '../../../../llb/llb.ts';
-import { parseGitRef } from '../values/git-ref.ts';
 
 /** What a URL stands for as the named context `key`: a repository, or a download. */
 export function remoteTree(key: string, url: string): State {

@@ -1,7 +1,7 @@
-import { KilnError } from '../../../../base/errors.ts';
-import { parseGoBool } from '../../../../base/text/go-bool.ts';
-import { type GitUrl, parseGitUrl } from '../../../../llb/git-url.ts';
-import type { GitOptions } from '../../../../llb/llb.ts';
+import { KilnError } from '../base/errors.ts';
+import { parseGoBool } from '../base/text/go-bool.ts';
+import type { GitOptions } from './builder/source-states.ts';
+import { type GitUrl, parseGitUrl } from './git-url.ts';
 
 /** A repository in a Dockerfile or as a build context. */
 export interface GitRef {
