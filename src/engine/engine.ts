@@ -23,6 +23,7 @@ import { type RequestedWork, RequestNode } from './provenance/request-node.ts';
 import { EdgeRef } from './result/edge-ref.ts';
 import { exportedAttestations, strayAttestations } from './result/result-attestations.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
+import { type ScanRequest, scannedResult } from './result/scanned-result.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
 
@@ -39,6 +40,8 @@ export interface BuildRequest {
   readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
   /** What the client asked for; undefined: the daemon's own. */
   readonly platforms?: readonly Platform[];
+  /** Whether the results get an SBOM. */
+  readonly scan?: ScanRequest;
   /** What the client allows; has to be allowed by the daemon, too. */
   readonly entitlements: readonly string[];
   readonly sourcePolicy?: SourcePolicy;
@@ -126,10 +129,11 @@ export class Engine {
       ending.use(owned);
       ending.defer(() => ended.abort(new KilnError('canceled', `build ${request.id} has ended`)));
       const { work } = request;
-      const result = await abortable(
+      const made = await abortable(
         work.kind === 'client' ? returned.promise : bridge.solveForClient(work.request),
         alive,
       );
+      const result = await scannedResult(made, request.scan, bridge, this.#services.platform);
       const platforms = resultPlatforms(result, this.#services.platform);
       const warnings = [
         platformMismatch(request.platforms ?? [this.#services.platform], platforms),

@@ -11,6 +11,7 @@ import { KilnError } from '../../base/errors.ts';
 import { type Platform, parsePlatforms } from '../../base/platform.ts';
 import type { BuildRequest, BuildWork, Engine } from '../../engine/engine.ts';
 import { provenanceRequest } from '../../engine/provenance/provenance-request.ts';
+import { scanRequest } from '../../engine/result/scanned-result.ts';
 import type { DeviceSource } from '../../executor/cdi/device-registry.ts';
 import type { Definition } from '../../llb/op.ts';
 import { decodeInTurns } from '../../llb/wire/definition-wire.ts';
@@ -151,6 +152,7 @@ function buildRequest(
     provenance: provenanceRequest(request.frontendAttrs),
     exporters: exporters.map(({ type, attrs }) => ({ type, attrs: withEpoch(attrs, epoch) })),
     platforms: requestedPlatforms(platform),
+    scan: scanRequest(request.frontendAttrs),
     entitlements: request.entitlements,
     sourcePolicy: request.sourcePolicy && policyFromMessage(request.sourcePolicy),
     policySession: request.sourcePolicySession || undefined,

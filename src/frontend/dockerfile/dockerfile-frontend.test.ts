@@ -309,17 +309,6 @@ test('checks can be skipped by directive or comment, and made errors', async () 
   await refused(run(`# check=error=true\n${text}`), /lint violation found for rules: MaintainerDeprecated/);
 });
 
-test('attestations that a client insists on are answered by a warning', async () => {
-  const asked = async (options: Readonly<Record<string, string>>) =>
-    (await run('FROM scratch\nCOPY a /', { options })).warnings.map(({ short }) => short);
-  assert.deepEqual(await asked({ 'attest:provenance': 'mode=min,inline-only=true' }), []);
-  assert.deepEqual(await asked({ 'attest:provenance': 'disabled=true' }), []);
-  assert.deepEqual(await asked({ 'attest:sbom': '', 'attest:provenance': 'mode=max' }), [
-    'attestations (provenance) are not supported yet: the image has none',
-    'attestations (sbom) are not supported yet: the image has none',
-  ]);
-});
-
 test('errors have their line, and the nearest name', async () => {
   await refused(
     run('FROM scratch AS build\n', { options: { target: 'biuld' } }),

@@ -1,9 +1,12 @@
 import { mapLimit } from '../../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
+import { toGraph } from '../../llb/llb.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
+import type { ResultAttestation } from '../result-attestation.ts';
+import { SbomScanner, sbomAttestation } from '../sbom-scanner.ts';
 import { atSource, linesOf } from './dockerfile-error.ts';
 import { dockerfileFrontend } from './frontend-name.ts';
 import type { LintFinding } from './lint/linter.ts';
@@ -56,8 +59,8 @@ class DockerfileBuild {
         this.#conversion(dockerfile, platforms[0], onFinding);
       return answerSubrequest(subrequest, entrypoint.source, this.#options.lint, conversionOf, warn);
     }
-    this.#warnOfAttestations(entrypoint);
     const dockerfile = parseChecked(entrypoint.source, this.#options.lint, warn);
+    const scanner = await this.#scanner();
     const targets = platforms.length > 0 ? platforms : [undefined];
     const results = await mapLimit(
       targets,
@@ -70,11 +73,31 @@ class DockerfileBuild {
         const { graph } = conversion;
         const { cacheImports } = this.#options;
         const { refs } = await this.#bridge.solve({ graph, cacheImports });
-        return { platform: target ?? this.#buildPlatform, conversion, ref: refs.get('') };
+        const platform = target ?? this.#buildPlatform;
+        const sbom = scanner && (await this.#scan(scanner, formatPlatform(platform), conversion));
+        return { platform, conversion, ref: refs.get(''), sbom };
       },
       this.#signal,
     );
     return collect(results, multiPlatform);
+  }
+
+  /** The scanner runs on the machine, whichever platforms the results are for. */
+  async #scanner(): Promise<SbomScanner | undefined> {
+    const { sbom, resolveMode } = this.#options;
+    const platform = this.#buildPlatform;
+    return sbom && (await SbomScanner.open(sbom, this.#bridge, { platform, resolveMode }));
+  }
+
+  async #scan(
+    scanner: SbomScanner,
+    name: string,
+    { scanTargets, graphOptions }: Conversion,
+  ): Promise<ResultAttestation<SolvedRef>> {
+    const { refs } = await this.#bridge.solve({
+      graph: toGraph(scanner.scan(name, scanTargets), graphOptions),
+    });
+    return sbomAttestation(refs.get(''));
   }
 
   /** The platform of the machine that runs the steps. */
@@ -128,18 +151,6 @@ class DockerfileBuild {
     }
   }
 
-  /** Clients ask for provenance by default, but only where it needs no manifest of its own (`inline-only`): that is no reason to warn. */
-  #warnOfAttestations({ vertex }: Entrypoint): void {
-    for (const [kind, text] of this.#options.attestations) {
-      const settings = text.split(',');
-      if (settings.includes('disabled=true') || settings.includes('inline-only=true')) continue;
-      this.#bridge.warn(vertex, {
-        level: 1,
-        short: `attestations (${kind}) are not supported yet: the image has none`,
-      });
-    }
-  }
-
   #warn({ source, vertex }: Entrypoint, { rule, message, range }: LintFinding): void {
     this.#bridge.warn(vertex, {
       level: 1,
@@ -163,13 +174,16 @@ interface PlatformResult {
   readonly platform: Platform;
   readonly conversion: Conversion;
   readonly ref: SolvedRef | undefined;
+  readonly sbom: ResultAttestation<SolvedRef> | undefined;
 }
 
 function collect(results: readonly PlatformResult[], multiPlatform: boolean): FrontendResult {
   const refs = new Map<string, SolvedRef | undefined>();
   const metadata = new Map<string, Uint8Array>();
-  for (const { platform, conversion, ref } of results) {
+  const attestations = new Map<string, readonly ResultAttestation<SolvedRef>[]>();
+  for (const { platform, conversion, ref, sbom } of results) {
     const id = formatPlatform(platform);
+    if (sbom) attestations.set(id, [sbom]);
     const suffix = multiPlatform ? `/${id}` : '';
     refs.set(multiPlatform ? id : '', ref);
     metadata.set(`containerimage.config${suffix}`, writeImage(conversion.image));
@@ -183,7 +197,7 @@ function collect(results: readonly PlatformResult[], multiPlatform: boolean): Fr
     Platform: platformToJson(withWindowsVersion(platform, conversion.image.platform)),
   }));
   metadata.set('refs.platforms', Buffer.from(JSON.stringify({ Platforms: platforms })));
-  return { refs, metadata };
+  return { refs, metadata, attestations };
 }
 
 /** A Windows image runs on one version of Windows: that of the base image, where the client names none. */

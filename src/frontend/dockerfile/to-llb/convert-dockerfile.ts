@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { KilnError } from '../../../base/errors.ts';
 import { PatternMatcher } from '../../../base/pattern/pattern.ts';
 import type { Platform } from '../../../base/platform.ts';
-import { type OpGraph, State, toGraph } from '../../../llb/llb.ts';
+import { type GraphOptions, type OpGraph, State, toGraph } from '../../../llb/llb.ts';
+import type { ScanTargets } from '../../sbom-scanner.ts';
 import { atSource } from '../dockerfile-error.ts';
 import { GrowthLimit } from '../expand/growth-limit.ts';
 import { checkTree } from '../lint/check-tree.ts';
@@ -12,6 +14,7 @@ import type { Dockerfile } from '../parse/instruction-tree.ts';
 import { parseTrigger } from '../parse/parse-dockerfile.ts';
 import type { OutlineInput } from '../subrequest/outline.ts';
 import { convertInstruction } from './emit/convert-instruction.ts';
+import { scanTargetsOf } from './emit/scan-targets.ts';
 import { StageBuilder, type StageStart } from './emit/stage-builder.ts';
 import { type BaseTree, resolveBaseTree } from './plan/base-tree.ts';
 import type { BuildInputs } from './plan/build-inputs.ts';
@@ -54,6 +57,9 @@ export interface Conversion {
   readonly baseConfig: Uint8Array | undefined;
   /** `SOURCE_DATE_EPOCH` in seconds. */
   readonly epoch: number | undefined;
+  readonly scanTargets: ScanTargets;
+  /** Other graphs about the same trees need them, too. */
+  readonly graphOptions: GraphOptions;
 }
 
 /** Converts the target stage and what it needs. Errors about the file have their place among the details. */
@@ -112,12 +118,16 @@ class DockerfileConverter {
   }
 
   async convert(): Promise<Conversion> {
-    const { target, context } = await this.#convertStages((wanted) => [wanted]);
+    const { target, context, graph } = await this.#convertStages((wanted) => [wanted]);
     const built = this.#built.get(target)!;
     built.paths.add('/');
     this.#mainContext = await this.#request.inputs.mainContext(context.contextPaths.list);
+    const graphOptions = { platform: this.#targetPlatform, localUniqueId: randomUUID() };
+    const stages = [...this.#built].map(([node, stage]) => ({ name: displayNameOf(graph, node), stage }));
     return {
-      graph: toGraph(built.state, { platform: this.#targetPlatform }),
+      graph: toGraph(built.state, graphOptions),
+      graphOptions,
+      scanTargets: scanTargetsOf(built, stages, context),
       image: this.#finalImage(built),
       baseConfig: this.#baseConfig(target),
       epoch: context.epoch,
@@ -142,7 +152,7 @@ class DockerfileConverter {
   /** Converts the stages that `choose` names, and what they need. */
   async #convertStages(
     choose: (target: TreeNode, graph: StageGraph) => readonly TreeNode[],
-  ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext }> {
+  ): Promise<{ readonly target: TreeNode; readonly context: ConversionContext; readonly graph: StageGraph }> {
     const epoch = await this.#resolveEpoch();
     const graph = this.#builder.build(this.#dockerfile.stages, this.#fromWords, (name, platform) =>
       this.#request.inputs.namedContexts.has(name, platform ?? this.#targetPlatform),
@@ -152,7 +162,7 @@ class DockerfileConverter {
     const reached = await this.#resolveBases(graph, choose(target, graph), context);
     for (const node of graph.stages) if (reached.has(node)) this.#convertStage(graph, node, context);
     this.#linter.throwIfFailed(this.#dockerfile.source);
-    return { target, context };
+    return { target, context, graph };
   }
 
   async #context(epoch: number | undefined): Promise<ConversionContext> {

@@ -7,6 +7,7 @@ import { cutPair } from '../../../../base/text/cut-pair.ts';
 import { parseGoBool } from '../../../../base/text/go-bool.ts';
 import type { LinuxResources, NetworkMode } from '../../../../llb/llb.ts';
 import type { BridgeSolve } from '../../../frontend.ts';
+import { type SbomRequest, sbomRequest } from '../../../sbom-request.ts';
 import { type LintSettings, parseLintSettings } from '../../lint/linter.ts';
 
 /** What a client can ask of the Dockerfile frontend, parsed once. */
@@ -46,8 +47,7 @@ export interface RequestOptions {
   readonly inputMetadata: ReadonlyMap<string, string>;
   readonly sharedKeys: ReadonlyMap<string, string>;
   readonly localSessionIds: ReadonlyMap<string, string>;
-  /** What is wanted, by kind (`sbom`, `provenance`), as the client wrote it. */
-  readonly attestations: ReadonlyMap<string, string>;
+  readonly sbom: SbomRequest | undefined;
   readonly context: {
     /** The client's name for its build context, or a URL in the option of that name. */
     readonly remote: string | undefined;
@@ -107,7 +107,7 @@ export function parseRequestOptions(options: Readonly<Record<string, string>>): 
     inputMetadata: withPrefix('input-metadata:'),
     sharedKeys: withPrefix('sharedkey:localdir:'),
     localSessionIds: withPrefix('local-sessionid:'),
-    attestations: withPrefix('attest:'),
+    sbom: sbomRequest(options),
     context: {
       remote: get(contextKey),
       subdir: get('contextsubdir'),
