@@ -67,6 +67,19 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ]; then
   echo "$lock" >"$stamp"
 fi
 
+# Servers that only tests need. They have more packages than Kiln itself, so those who only use Kiln do not install them.
+servers=$root/test-servers
+stamp=$servers/node_modules/.kiln-setup
+lock=$(cksum <"$servers/package-lock.json")
+if [ "$what" = test ] && [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ]; then
+  echo 'setting up: servers for tests'
+  (cd "$servers" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || {
+    echo "could not install the servers for tests; the reason is said above. Try again with: cd $servers && npm ci --ignore-scripts" >&2
+    exit 1
+  }
+  echo "$lock" >"$stamp"
+fi
+
 if [ -n "$missing" ]; then
   echo "setting up:$missing"
   # shellcheck disable=SC2086

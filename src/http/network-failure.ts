@@ -6,7 +6,6 @@ const final: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTU
 
 const reasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
-  ENOTFOUND: 'no such host',
   EAI_AGAIN: 'the host name cannot be resolved right now',
   EHOSTUNREACH: 'no route to host',
   ENETUNREACH: 'network is unreachable',
@@ -41,8 +40,12 @@ export function networkCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** Why a server could not be reached, in a few words. */
+/** Why a server could not be reached, in a few words; for a name that is not known, in those of BuildKit, which clients look for. */
 export function networkReason(error: unknown): string {
+  if (networkCode(error) === 'ENOTFOUND') {
+    const { hostname } = error as { hostname?: unknown };
+    return typeof hostname === 'string' ? `dial tcp: lookup ${hostname}: no such host` : 'no such host';
+  }
   return ownValue(reasons, networkCode(error)) ?? (error as Error).message;
 }
 
