@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import { project } from '../rig/project.ts';
 
 /** Files and folders. */
-const paths = ['src', 'test', 'bench', 'scripts', 'examples', 'bin'].flatMap((folder) => [
+const paths = ['src', 'test', 'test-servers', 'bench', 'scripts', 'examples', 'bin'].flatMap((folder) => [
   folder,
-  ...globSync(`${folder}/**/*`, { cwd: project.root }),
+  ...globSync(`${folder}/**/*`, { cwd: project.root, exclude: ['**/node_modules'] }),
 ]);
 const pages = ['README.md', ...globSync('docs/*.md', { cwd: project.root })].map((page) => ({
   page,
