@@ -98,5 +98,6 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'frontend',
     'engine',
   ],
-  cli: ['base', 'linux', 'api', 'llb', 'client', 'daemon', 'client-services'],
+  loader: ['base', 'api', 'oci'],
+  cli: ['base', 'linux', 'api', 'llb', 'oci', 'loader', 'client', 'daemon', 'client-services'],
 };

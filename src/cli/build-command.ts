@@ -68,7 +68,11 @@ export function buildCommand(): Command {
       ),
     )
     .option('--push', 'push the image to the registry in its name')
-    .addOption(new Option('--load').hideHelp())
+    .option(
+      '--load',
+      'bring the image into what runs containers on this machine; --load=docker, podman or containerd names it (…,address=unix://…,namespace=…)',
+    )
+    .addOption(new Option('--load-into <engine>').hideHelp())
     .option('--iidfile <file>', "write the image's id to a file")
     .option('--metadata-file <file>', 'write what is known of the result to a file, as JSON')
     .optionsGroup('Remote caches:')

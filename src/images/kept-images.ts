@@ -2,6 +2,7 @@ import { KilnError } from '../base/errors.ts';
 import { nearestName } from '../base/text/nearest-name.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { ImageStore, KeptImage } from '../exporter/image/image-store.ts';
+import { type ImageDocuments, readImageDocuments } from '../oci/image-documents.ts';
 import {
   familiarReference,
   formatReference,
@@ -11,7 +12,6 @@ import {
   withDefaultTag,
 } from '../oci/reference.ts';
 import type { DiskUsage } from '../ref/disk-usage.ts';
-import { type ImageDocuments, readImageDocuments } from './image-documents.ts';
 
 export interface KeptImagesOptions {
   readonly images: ImageStore;

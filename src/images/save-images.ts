@@ -1,7 +1,8 @@
 import type { Platform } from '../base/platform.ts';
 import type { BlobReader } from '../content/content.ts';
 import { type DockerImage, imageArchive } from '../exporter/image/image-archive.ts';
-import { platformImage } from './image-documents.ts';
+import { platformImage } from '../oci/image-documents.ts';
+import { parseReference } from '../oci/reference.ts';
 import type { HeldImage } from './kept-images.ts';
 
 export type ArchiveFormat = 'docker' | 'oci';
@@ -37,7 +38,12 @@ export function saveImages(
       images: chosen.map(({ manifest, names }) => ({ root: manifest, names })),
       blobs: chosen.flatMap(({ layers, config, manifest }) => [...layers, config.descriptor, manifest]),
       dockerImages: chosen.map(
-        ({ config, layers, names }): DockerImage => ({ config: config.descriptor, layers, names }),
+        // A name without a tag is none for Docker, which has the image without a name then.
+        ({ config, layers, names }): DockerImage => ({
+          config: config.descriptor,
+          layers,
+          names: names.filter((name) => parseReference(name).tag !== undefined),
+        }),
       ),
     },
     content,

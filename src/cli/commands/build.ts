@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { asKilnError } from '../../base/errors.ts';
+import type { Connection } from '../../client/connection.ts';
 import { solve } from '../../client/solve.ts';
 import type { SolveStatus } from '../../client/solve-status.ts';
+import type { Loader } from '../../loader/loader.ts';
 import { buildMetadata, imageId } from '../build-metadata.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { formatWarnings } from '../format-warnings.ts';
+import { localVertex } from '../local-vertex.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
+import { danglingName } from '../options/build-outputs.ts';
 import { prepareRequest } from '../options/prepare-request.ts';
 import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
 import { solveStatusToGoJson } from '../progress/raw-json-display.ts';
@@ -27,6 +31,7 @@ export async function build(
     stdin,
     stdoutIsTerminal: stdout.isTTY === true,
   });
+  const loader = await loaderOf(flags, context);
   await using connection = await connect(context, { silent: mode === 'rawjson' });
   const ref = randomBytes(16).toString('hex');
   if (flags.refFile) await writeFileAtomically(flags.refFile, ref, '--ref-file');
@@ -36,14 +41,20 @@ export async function build(
   const sayCanceling = () => display.notice('canceling; press Ctrl-C again to exit at once');
   signal.addEventListener('abort', sayCanceling, { once: true });
   const build = solve(connection, { ...prepared.request, ref }, signal);
-  const warnings = await showProgress(build.progress, display, {
+  const result = build.result.catch((error) => {
+    throw asKilnError(error).wrap('failed to solve');
+  });
+  result.catch(() => {});
+  const progress = async function* () {
+    yield* build.progress;
+    if (loader) yield* loading(connection, (await result).response, loader, signal);
+  };
+  const warnings = await showProgress(progress(), display, {
     explain: flags.explain,
     trace: trace?.write,
   });
   signal.removeEventListener('abort', sayCanceling);
-  const { response } = await build.result.catch((error) => {
-    throw asKilnError(error).wrap('failed to solve');
-  });
+  const { response } = await result;
 
   if (flags.metadataFile) {
     const metadata = `${JSON.stringify(buildMetadata(response), undefined, 2)}\n`;
@@ -63,6 +74,33 @@ export async function build(
         'The result stays in the build cache only. Give it a name with --tag, or take it out with --output.\n',
       );
     }
+  }
+}
+
+/** Where `--load` leads: found before anything is built. */
+async function loaderOf(
+  { load, loadInto }: BuildFlags,
+  { environment, signal }: CommandContext,
+): Promise<Loader | undefined> {
+  if (!load && loadInto === undefined) return undefined;
+  const { findLoader } = await import('../../loader/find-loader.ts');
+  const { parseLoad } = await import('../options/values/parse-load.ts');
+  return await findLoader(loadInto === undefined ? {} : parseLoad(loadInto), environment, signal);
+}
+
+async function* loading(
+  connection: Connection,
+  response: Readonly<Record<string, string>>,
+  loader: Loader,
+  signal: AbortSignal,
+): AsyncGenerator<SolveStatus> {
+  const { forgetDangling, loadImage } = await import('../load-built-image.ts');
+  try {
+    yield* localVertex(`loading into ${loader.name}`, (progress) =>
+      loadImage(connection, response, loader, { signal, progress }),
+    );
+  } finally {
+    await forgetDangling(connection, response, danglingName);
   }
 }
 

@@ -4,8 +4,19 @@ import { buildCommand } from '../build-command.ts';
 import { expandBooleanFlags } from './boolean-flags.ts';
 
 test('flags without a value may be given one', () => {
-  const args = ['--push=true', '--no-cache=1', '--pull=false', '--target=true', '--', '--push=true'];
+  const args = [
+    '--load=podman',
+    '--load=true',
+    '--push=true',
+    '--no-cache=1',
+    '--pull=false',
+    '--target=true',
+    '--',
+    '--push=true',
+  ];
   assert.deepEqual(expandBooleanFlags(args, buildCommand()), [
+    '--load-into=podman',
+    '--load',
     '--push',
     '--no-cache',
     '--target=true',

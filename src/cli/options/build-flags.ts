@@ -36,6 +36,8 @@ export interface BuildFlags {
   readonly pull?: boolean;
   readonly push?: boolean;
   readonly load?: boolean;
+  /** The value of `--load=…`. */
+  readonly loadInto?: string;
   readonly quiet?: boolean;
   readonly check?: boolean;
   /** `build` to ask nothing. */

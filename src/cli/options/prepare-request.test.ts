@@ -249,5 +249,5 @@ test('--push and --tag complete the outputs, or say why they cannot', async () =
   await assert.rejects(outputs('--push'), is('invalid_argument'));
   await assert.rejects(outputs('--push', '-o', 'dir'), is('invalid_argument'));
   await assert.rejects(outputs('-o', '-', '-o', 'type=oci'), is('invalid_argument'));
-  await assert.rejects(outputs('--load'), is('unimplemented'));
+  await assert.rejects(outputs('--load', '-o', 'type=image,store=false'), is('invalid_argument'));
 });

@@ -3,8 +3,8 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type Image, ImageSchema } from '../../api/gen/kiln_images_pb.js';
 import { formatPlatform } from '../../base/platform.ts';
 import type { KeptImage } from '../../exporter/image/image-store.ts';
-import type { ImageDocuments, PlatformImage } from '../../images/image-documents.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
+import type { ImageDocuments, PlatformImage } from '../../oci/image-documents.ts';
 
 const predicateType = 'in-toto.io/predicate-type';
 

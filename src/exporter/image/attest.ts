@@ -1,4 +1,5 @@
 import { digestHex } from '../../base/digest.ts';
+import type { ImageDocument } from '../../oci/image-document.ts';
 import { type StatementSubject, statementSubjects } from '../../oci/in-toto.ts';
 import { imagePackageUrl } from '../../oci/package-url.ts';
 import { parseReference } from '../../oci/reference.ts';
@@ -6,7 +7,6 @@ import type { LayerBlob } from '../../ref/ref.ts';
 import { loadAttestations } from '../attestations/load-attestations.ts';
 import type { ExportContext, PlatformResult } from '../exporter.ts';
 import { type WrittenAttestations, writeAttestations } from './attestation-manifest.ts';
-import type { ImageDocument } from './image-document.ts';
 import { type SbomServices, supplementSbom } from './supplement-sbom.ts';
 
 /** Writes what is attested about one platform's image, under each of the image's names; undefined when nothing is. */

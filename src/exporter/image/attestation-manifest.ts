@@ -2,6 +2,7 @@ import { withStatus } from '../../base/progress.ts';
 import { goJson } from '../../base/text/go-json.ts';
 import { type ContentStore, writeBlob } from '../../content/content.ts';
 import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';
+import { documentOf, type ImageDocument } from '../../oci/image-document.ts';
 import {
   encodeStatement,
   predicateTypeAnnotation,
@@ -10,7 +11,6 @@ import {
 } from '../../oci/in-toto.ts';
 import { attestationAnnotations, attestationManifestType, encodeManifest } from '../../oci/manifest.ts';
 import type { ExportContext } from '../exporter.ts';
-import { documentOf, type ImageDocument } from './image-document.ts';
 
 /** The attestations of one platform's image as they were written. */
 export interface WrittenAttestations {

@@ -1,5 +1,5 @@
 import type { Descriptor } from '../../oci/descriptor.ts';
-import type { ImageDocument } from './image-document.ts';
+import type { ImageDocument } from '../../oci/image-document.ts';
 import type { WrittenImage } from './image-writer.ts';
 
 /** The manifests below the root of an image, each after the one that it refers to. */

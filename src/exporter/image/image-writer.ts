@@ -4,6 +4,7 @@ import { formatPlatform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import { writeBlob } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
+import { documentOf, type ImageDocument } from '../../oci/image-document.ts';
 import { isInternalAnnotation } from '../../oci/layer-identity.ts';
 import { encodeManifest, type Index, type Manifest } from '../../oci/manifest.ts';
 import { documentTypes, type MediaTypeFamily } from '../../oci/media-type.ts';
@@ -15,7 +16,6 @@ import { type Annotation, annotationsFor, parseAnnotations } from './annotations
 import { attest } from './attest.ts';
 import type { WrittenAttestations } from './attestation-manifest.ts';
 import { completeImageConfig } from './complete-image-config.ts';
-import { documentOf, type ImageDocument } from './image-document.ts';
 import { type ImageOptions, namesOf } from './image-options.ts';
 import type { SbomServices } from './supplement-sbom.ts';
 

@@ -1,10 +1,10 @@
 import { mapLimit } from '../../base/async/lifetime.ts';
 import { withStatus } from '../../base/progress.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
+import type { ImageDocument } from '../../oci/image-document.ts';
 import { formatReference, type ImageReference, withDigest } from '../../oci/reference.ts';
 import type { BlobBody, Registry, RegistryAuth } from '../../registry/registry.ts';
 import type { ExportContext } from '../exporter.ts';
-import type { ImageDocument } from './image-document.ts';
 
 /** What a manifest refers to. */
 export interface PushedBlob extends BlobBody {

@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ContentStore } from '../../content/content.ts';
+import type { ImageDocument } from '../../oci/image-document.ts';
 import { isDistributable } from '../../oci/media-type.ts';
 import { formatReference, type ImageReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { LayerExport } from '../../ref/layer-export.ts';
@@ -7,7 +8,6 @@ import type { LayerBlob } from '../../ref/ref.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { ExportContext } from '../exporter.ts';
 import { imageManifests } from './image-blobs.ts';
-import type { ImageDocument } from './image-document.ts';
 import type { WrittenImage } from './image-writer.ts';
 import { type PushAccess, type PushedBlob, pushContent } from './push-content.ts';
 

@@ -4,17 +4,13 @@ import {
   InfoResponseSchema,
   ReadContentRequestSchema,
   ReadContentResponseSchema,
-  WriteAction,
-  WriteContentRequestSchema,
-  WriteContentResponseSchema,
 } from '../../api/gen/content_pb.js';
+import { writeContent } from '../../api/write-content.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { Session } from '../session.ts';
 
 const service = '/containerd.services.content.v1.Content';
 const storeHeader = 'buildkit-attachable-store-id';
-/** gRPC servers take messages up to 4 MiB by default. */
-const writeSize = 1024 * 1024;
 
 /** One of the content stores that a client offers: an OCI layout to build from (`oci:<name>`), or to export to (`export`). */
 export interface ContentClient {
@@ -65,40 +61,9 @@ export function createContentClient(session: Session, storeId: string): ContentC
       for await (const message of stream) yield fromBinary(ReadContentResponseSchema, message).data;
     },
 
-    async write({ digest, size }, chunks, signal) {
+    async write(blob, chunks, signal) {
       await using stream = await open('Write', signal);
-      const answers = stream[Symbol.asyncIterator]();
-      const exchange = async (action: WriteAction, offset: number, data: Uint8Array = new Uint8Array()) => {
-        const request = create(WriteContentRequestSchema, {
-          action,
-          ref: digest,
-          total: BigInt(size),
-          expected: digest,
-          offset: BigInt(offset),
-          data,
-        });
-        await stream.send(toBinary(WriteContentRequestSchema, request));
-        const answer = await answers.next();
-        if (answer.done) throw new KilnError('unavailable', `the client stopped taking blob ${digest}`);
-        return fromBinary(WriteContentResponseSchema, answer.value);
-      };
-      try {
-        // The client may hold a part of it from an earlier try.
-        const held = Number((await exchange(WriteAction.STAT, 0)).offset);
-        let position = 0;
-        for await (const chunk of chunks) {
-          for (let start = 0; start < chunk.length; start += writeSize) {
-            const piece = chunk.subarray(start, start + writeSize);
-            const fresh = piece.subarray(Math.min(piece.length, Math.max(0, held - position)));
-            position += piece.length;
-            if (fresh.length > 0) await exchange(WriteAction.WRITE, position - fresh.length, fresh);
-          }
-        }
-        await exchange(WriteAction.COMMIT, position);
-        await stream.closeSend();
-      } catch (error) {
-        if (asKilnError(error).code !== 'already_exists') throw error;
-      }
+      await writeContent(stream, blob, () => chunks);
     },
   };
 }

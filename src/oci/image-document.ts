@@ -1,5 +1,5 @@
-import { digestOf } from '../../base/digest.ts';
-import type { Descriptor } from '../../oci/descriptor.ts';
+import { digestOf } from '../base/digest.ts';
+import type { Descriptor } from './descriptor.ts';
 
 /** A document of an image, with its bytes. */
 export interface ImageDocument {

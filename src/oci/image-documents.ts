@@ -2,11 +2,10 @@ import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { formatPlatform, type Platform } from '../base/platform.ts';
 import { platformScore } from '../base/platform-match.ts';
-import type { BlobReader } from '../content/content.ts';
-import type { ImageDocument } from '../exporter/image/image-document.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import { type ImageConfig, parseImageConfig } from '../oci/image-config.ts';
-import { attestedDigest, type Manifest, parseManifest } from '../oci/manifest.ts';
+import type { Descriptor } from './descriptor.ts';
+import { type ImageConfig, parseImageConfig } from './image-config.ts';
+import type { ImageDocument } from './image-document.ts';
+import { attestedDigest, type Manifest, parseManifest } from './manifest.ts';
 
 /** The documents of an image, read and understood. */
 export interface ImageDocuments {
@@ -43,7 +42,7 @@ const maxManifests = 1000;
 /** Reads all documents of the image whose manifest or index is `root`. `name` is for errors. Throws `not_found` for a missing blob. */
 export async function readImageDocuments(
   root: Descriptor,
-  content: BlobReader,
+  store: { readAll(digest: Digest): Promise<Uint8Array> },
   name: string,
 ): Promise<ImageDocuments> {
   const manifests = new Map<Digest, ImageDocument>();
@@ -53,7 +52,7 @@ export async function readImageDocuments(
 
   const readAll = async ({ digest }: Descriptor): Promise<Uint8Array> => {
     try {
-      return await content.readAll(digest);
+      return await store.readAll(digest);
     } catch (error) {
       throw asKilnError(error).wrap(`${name} is damaged`);
     }
