@@ -43,6 +43,21 @@ export function keyStoreSuite(name: string, open: () => OpenKeyStore): void {
       assert.deepEqual(one, [key('c')]);
     });
 
+    it('tells which links lead to a key', async () => {
+      using opened = open();
+      const { store } = opened;
+      const links = [
+        link(key('base'), 'run', { selector: digestOf('/etc') }),
+        link(contentKey(digestOf('base')), 'run', { input: 2, output: 1 }),
+      ];
+      await store.commit({
+        links: [...links.map((each) => ({ ...each, to: key('step') })), { ...links[0]!, to: key('another') }],
+      });
+      const order = (found: readonly KeyLink[]) => found.toSorted((a, b) => a.input - b.input);
+      assert.deepEqual(order(await store.sources(key('step'))), links);
+      assert.deepEqual(await store.sources(key('base')), []);
+    });
+
     it('tells links apart by every one of their parts', async () => {
       using opened = open();
       const { store } = opened;

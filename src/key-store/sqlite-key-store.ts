@@ -4,6 +4,7 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { TimeSlice } from '../base/async/time-slice.ts';
 import { removeRows } from '../base/database/remove-rows.ts';
 import { transaction } from '../base/database/transaction.ts';
+import type { Digest } from '../base/digest.ts';
 import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
 
 const schema = `
@@ -74,6 +75,7 @@ export class SqliteKeyStore implements KeyStore {
   readonly #deleteResult: StatementSync;
   readonly #isAlive: StatementSync;
   readonly #selectSources: StatementSync;
+  readonly #selectIncoming: StatementSync;
   readonly #deleteLinks: StatementSync;
   readonly #selectIds: StatementSync;
   readonly #slice = new TimeSlice();
@@ -99,6 +101,7 @@ export class SqliteKeyStore implements KeyStore {
     this.#selectSources = database.prepare(
       `SELECT DISTINCT from_key FROM key_link WHERE to_key = ? LIMIT ${pageSize}`,
     );
+    this.#selectIncoming = database.prepare(`SELECT * FROM key_link WHERE to_key = ? LIMIT ${pageSize}`);
     this.#deleteLinks = database.prepare('DELETE FROM key_link WHERE to_key = ? AND from_key = ?');
     this.#selectIds = database.prepare(
       `SELECT DISTINCT result FROM key_result WHERE result > ? ORDER BY result LIMIT ${pageSize}`,
@@ -128,6 +131,16 @@ export class SqliteKeyStore implements KeyStore {
 
   commit(change: KeyChange): Promise<void> {
     return this.#write(() => this.#commitSteps(change), { deletes: false });
+  }
+
+  async sources(key: KeyId): Promise<readonly KeyLink[]> {
+    return this.#selectIncoming.all(key).map((row) => ({
+      from: row.from_key as KeyId,
+      operation: row.operation as Digest,
+      output: row.output as number,
+      input: row.input as number,
+      selector: row.selector === '' ? undefined : (row.selector as Digest),
+    }));
   }
 
   dropResult(id: string): Promise<void> {

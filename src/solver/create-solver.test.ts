@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { deferred } from '../base/async/lifetime.ts';
 import { digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { contentKey } from './cache-key.ts';
 import type { CacheSource } from './solver.ts';
 import type { CountedResult } from './testing/counted-results.ts';
 import { gate } from './testing/gate.ts';
@@ -690,6 +691,57 @@ describe('imported caches', () => {
     assert.equal(keys.lookups, lookups);
   });
 
+  /** Steps on a local directory, whose files are looked at anew by each build. */
+  const copying = (rig: SolverRig, files: string) => {
+    const local = rig.step('local', { ignoreCache: true, run: () => [files] });
+    const copy = rig.step('copy', {
+      inputs: [rig.step('source'), local],
+      cacheInputs: [{}, { ...whole, contentOnly: true }],
+    });
+    return rig.step('end', { inputs: [rig.step('run', { inputs: [copy] })] });
+  };
+
+  it('delay nothing that is found here by the content of a local directory, though they never answer', async () => {
+    await using rig = new SolverRig();
+    const { source, keys } = await exported(graph, rig);
+    await rig.build(copying(rig, 'files'));
+    rig.takeExecuted();
+    keys.beforeAnswer = () => assert.fail('asked');
+    const job = rig.job({ cacheSources: [source] });
+    assert.equal((await job.build(copying(rig, 'files'))).cached, true);
+    await job.close();
+    assert.deepEqual(rig.takeExecuted(), ['local']);
+    assert.deepEqual(job.events.warnings, []);
+  });
+
+  it('are waited for by what is not held here, while its sources start', async () => {
+    await using rig = new SolverRig();
+    const { source, keys } = await exported((other) => copying(other, 'files'), rig);
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    keys.beforeAnswer = () => {
+      asked.resolve();
+      return answer.promise;
+    };
+    const job = rig.job({ cacheSources: [source] });
+    const built = job.build(copying(rig, 'files'));
+    await asked.promise;
+    assert.deepEqual(rig.takeExecuted(), ['local']);
+    answer.resolve();
+    assert.equal((await built).cached, true);
+    await job.close();
+    assert.deepEqual(rig.takeExecuted(), []);
+  });
+
+  it('can join a build that runs', async () => {
+    await using rig = new SolverRig();
+    const { source } = await exported(graph, rig);
+    const job = rig.job();
+    job.job.addCacheSource(source);
+    assert.equal((await job.build(graph(rig))).cached, true);
+    await job.close();
+  });
+
   it('are a miss and a warning when they fail', async () => {
     await using rig = new SolverRig();
     const { source, keys } = await exported(graph, rig);
@@ -700,6 +752,80 @@ describe('imported caches', () => {
     assert.equal((await job.build(graph(rig))).cached, false);
     await job.close();
     assert(job.events.warnings.some(({ short }) => /far.*connection refused/.test(short)));
+  });
+});
+
+describe('what is known of an edge', () => {
+  it('are the operations, selectors and contents that lead to it, inputs first', async () => {
+    await using rig = new SolverRig();
+    const graph = () => {
+      const local = rig.step('local', { ignoreCache: true, run: () => ['files'] });
+      const base = rig.step('base', { alternatives: ['manifest'] });
+      const copy = rig.step('copy', {
+        inputs: [base, local],
+        cacheInputs: [{ selector: '/' }, { ...whole, contentOnly: true }],
+      });
+      return rig.step('end', { inputs: [copy, base], cacheInputs: [whole, {}] });
+    };
+    const describe = async (content: string) => {
+      const job = rig.job();
+      const end = graph();
+      await job.build(end);
+      const known = await job.job.known({ vertex: end, index: 0 });
+      const names = known.map(({ operation }) =>
+        ['base', 'local', 'copy', 'end'].find((name) => digestOf(name) === operation),
+      );
+      assert.deepEqual(names, ['base', 'local', 'copy', 'end']);
+      const [base, , copy, last] = known;
+      assert.deepEqual(base!.alternatives, [digestOf('manifest')]);
+      assert.deepEqual(copy!.inputs, [
+        { edge: 0, selector: digestOf('/'), contents: [] },
+        { edge: undefined, selector: undefined, contents: [contentKey(digestOf('read: files'))] },
+      ]);
+      assert.deepEqual(
+        last!.inputs.map(({ edge, contents }) => [edge, contents]),
+        [
+          [2, [contentKey(digestOf('read: copy(base(),files)'))]],
+          [0, []],
+        ],
+      );
+      const found = await last!.find();
+      assert.equal(found && rig.results.use(found.result), content);
+      if (found) await rig.results.release(found.result);
+      await job.close();
+      return found!.createdAt;
+    };
+    const first = await describe('end(copy(base(),files),base())');
+    const again = await describe('end(copy(base(),files),base())');
+    assert.deepEqual(again, first, 'found again, and its contents are remembered');
+  });
+
+  it('are results that only an imported cache has', async () => {
+    await using rig = new SolverRig();
+    const graph = (other: SolverRig) =>
+      other.step('end', { inputs: [other.step('middle', { inputs: [other.step('source')] })] });
+    const far = new SolverRig({ clock: () => 5000 });
+    await far.build(graph(far));
+    const job = rig.job({
+      cacheSources: [
+        {
+          name: 'far',
+          keys: far.keys,
+          results: { load: async (id) => rig.results.create(far.results.contentOf(id)!) },
+        },
+      ],
+    });
+    const end = graph(rig);
+    assert.equal((await job.build(end)).cached, true);
+    const known = await job.job.known({ vertex: end, index: 0 });
+    const found = await Promise.all(known.map((edge) => edge.find()));
+    assert.deepEqual(
+      found.map((each) => each && rig.results.use(each.result)),
+      ['source()', 'middle(source())', 'end(middle(source()))'],
+    );
+    for (const each of found) if (each) await rig.results.release(each.result);
+    await job.close();
+    await far[Symbol.asyncDispose]();
   });
 });
 

@@ -46,6 +46,8 @@ export interface KeyStore extends KeySource {
    * look-up that starts after it.
    */
   commit(change: KeyChange): Promise<void>;
+  /** Returns links that lead to a key: all of them, or as many as a store cares to read at once. */
+  sources(key: KeyId): Promise<readonly KeyLink[]>;
   /** Forgets a result everywhere, and the links that no longer lead to any. */
   dropResult(id: string): Promise<void>;
   /** Every result id known, to find those whose files are gone. */

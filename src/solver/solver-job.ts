@@ -1,6 +1,7 @@
 import { abortError, throwIfAborted } from '../base/async/lifetime.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
+import { knownEdges } from './edge/known-edges.ts';
 import { EdgeRequest } from './edge-request.ts';
 import type { AttachedJob } from './graph/attached-job.ts';
 import type { SharedGraph } from './graph/shared-graph.ts';
@@ -8,6 +9,7 @@ import type {
   CacheSource,
   Edge,
   Job,
+  KnownEdge,
   Operation,
   OperationContext,
   OutputKeys,
@@ -39,7 +41,7 @@ export class SolverJob<R, C> implements Job<R, C>, AttachedJob<R, C> {
   readonly id: string;
   readonly context: C;
   readonly events: SolverEvents;
-  readonly cacheSources: readonly CacheSource<R>[];
+  readonly cacheSources: CacheSource<R>[];
   readonly #graph: SharedGraph<R, C>;
   readonly #onClosed: () => void;
   readonly #nodes = new Map<Vertex<R, C>, VertexNode<R, C>>();
@@ -51,7 +53,7 @@ export class SolverJob<R, C> implements Job<R, C>, AttachedJob<R, C> {
     this.id = options.id;
     this.context = options.context;
     this.events = options.events;
-    this.cacheSources = options.cacheSources;
+    this.cacheSources = [...options.cacheSources];
     this.#graph = options.graph;
     this.#onClosed = options.onClosed;
   }
@@ -74,6 +76,17 @@ export class SolverJob<R, C> implements Job<R, C>, AttachedJob<R, C> {
       this.#requests.delete(request);
       signal?.removeEventListener('abort', stop);
     }
+  }
+
+  addCacheSource(source: CacheSource<R>): void {
+    this.cacheSources.push(source);
+  }
+
+  async known(edge: Edge<R, C>): Promise<readonly KnownEdge<R>[]> {
+    this.#throwIfClosed();
+    const node = this.#nodes.get(edge.vertex);
+    if (!node) throw new KilnError('internal', `job ${this.id} has not built ${edge.vertex.name}`);
+    return await knownEdges(node.edge(edge.index), this.#graph.environment.traits);
   }
 
   async inProgress<T>(

@@ -85,8 +85,8 @@ export interface ResultStore<R> {
 
 /**
  * A cache that a job brings along (one it imports). It is asked only where the solver's own key store has no
- * answer, so a slow one delays nothing that is held locally. Its key ids are its own, except those of
- * `cache-key.ts`, which are the same everywhere. A look-up that fails is a miss and a warning.
+ * answer, so a slow one delays nothing that is held locally; and not for results of operations without inputs, which start while it is slow.
+ * Its key ids are its own, except those of `cache-key.ts`, which are the same everywhere. A look-up that fails is a miss and a warning.
  */
 export interface CacheSource<R> {
   /** What warnings call it. */
@@ -110,12 +110,41 @@ export interface Solved<R> {
   readonly cached: boolean;
 }
 
+/** How an edge is known, and what it depends on, for those that keep it elsewhere. */
+export interface KnownEdge<R> {
+  readonly operation: Digest;
+  /** Other digests of an operation without inputs. */
+  readonly alternatives: readonly Digest[];
+  readonly output: number;
+  readonly inputs: readonly KnownInput[];
+  /**
+   * Returns the result, made or found in caches, with the time at which it was made; undefined when there is none any more. The caller owns
+   * (and releases) it.
+   */
+  find(): Promise<{ readonly result: R; readonly createdAt: Date } | undefined>;
+}
+
+export interface KnownInput {
+  /** Its position among the known edges; undefined when its definition does not identify it. */
+  readonly edge: number | undefined;
+  readonly selector: Digest | undefined;
+  /** The keys of what was read of it, in this build or an earlier one. */
+  readonly contents: readonly KeyId[];
+}
+
 /** One build. All running jobs of a solver share one graph: equal vertices run once. */
 export interface Job<R, C> {
   readonly id: string;
   readonly context: C;
   /** Solves one edge; the caller owns (and releases) the result. Fails with the vertex's error, or `canceled` when `signal` or the job ends. */
   build(edge: Edge<R, C>, signal?: AbortSignal): Promise<Solved<R>>;
+  /** Has the caches that the job brings along joined by another one. */
+  addCacheSource(source: CacheSource<R>): void;
+  /**
+   * Returns how an edge that was built is known, and all that it depends on: inputs before those that use them, the edge itself last. Good until the
+   * job ends.
+   */
+  known(edge: Edge<R, C>): Promise<readonly KnownEdge<R>[]>;
   /** Runs work that is not a vertex of the graph (an export, an image config look-up) and shows it as one. */
   inProgress<T>(
     vertex: { readonly digest: Digest; readonly name: string },

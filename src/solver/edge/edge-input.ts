@@ -66,7 +66,7 @@ export class EdgeInput<R, C> implements Waiter {
     this.closed = false;
     this.#pursued = false;
     if (phase === 'content') return true;
-    if (this.cache.contentOnly && phase !== 'result') return true;
+    if (this.cache.contentOnly && phase !== 'result') return !this.#mustDigest();
     return !this.#mustWait(level[phase]);
   }
 
@@ -75,7 +75,7 @@ export class EdgeInput<R, C> implements Waiter {
     switch (phase) {
       case 'definition':
       case 'imported':
-        return this.cache.contentOnly === true || !this.#mustWait(level[phase]);
+        return this.cache.contentOnly ? !this.#mustDigest() : !this.#mustWait(level[phase]);
       case 'content':
         if (this.matched.size > 0 && !this.#pursued) return true;
         if (!this.cache.contentOnly && this.#mustWait(level.content)) return false;

@@ -261,7 +261,9 @@ export class EdgeNode<R, C> implements EdgePort<R, C>, Runnable {
       case 'definition':
       case 'imported': {
         this.#reach(level[phase]);
-        const imports = phase === 'definition' && this.vertex.stores.imported().length > 0;
+        // Caches have no results of sources, which are asked for by name.
+        const imports =
+          phase === 'definition' && this.inputs.length > 0 && this.vertex.stores.imported().length > 0;
         if (!this.#waiters.none) this.#enter(imports ? 'imported' : 'content');
         return true;
       }

@@ -1,7 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import type { KilnError } from '../../base/errors.ts';
 import type { KeyId } from '../key-store.ts';
-import type { CacheMap, Vertex } from '../solver.ts';
+import type { CacheInput, CacheMap, InputAccount, Vertex } from '../solver.ts';
 import type { CacheStores } from '../vertex/cache-stores.ts';
 import type { VertexProgress } from '../vertex/vertex-progress.ts';
 import type { AttachedJob } from './attached-job.ts';
@@ -20,11 +20,20 @@ export interface EdgePort<R, C> {
   /** `current`: by these, consumers look the edge up. `forced`: see `EdgeKeys`. */
   readonly keys: { readonly current: readonly KeyId[]; readonly forced: readonly KeyId[] };
   readonly reached: Level;
+  /** Empty until the cache map of the vertex is known. */
+  readonly inputs: readonly InputPort<R, C>[];
   /** Undefined while the edge has neither a result nor an error. */
   readonly outcome: EdgeOutcome<R> | undefined;
   /** `waiter` is told when the edge has reached `wanted`, or has failed. Asking again replaces what was asked. */
   want(waiter: Waiter, wanted: Level): void;
   unwant(waiter: Waiter): void;
+}
+
+/** An input of an edge, as seen by those that ask how the edge is known. */
+export interface InputPort<R, C> {
+  readonly source: EdgePort<R, C>;
+  readonly cache: Pick<CacheInput<R, C>, 'contentKey' | 'contentOnly'>;
+  account(): InputAccount;
 }
 
 /** A vertex as its own edges and those of other vertices see it. */

@@ -3,6 +3,7 @@ import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../key-stor
 /** A key store that is as simple as can be (the solver's room knows no other), counts, and can be made slow or to fail. */
 export class TestKeyStore implements KeyStore {
   readonly #links = new Map<string, KeyId[]>();
+  readonly #sources = new Map<KeyId, KeyLink[]>();
   readonly #results = new Map<KeyId, KeyResult[]>();
   readonly #backing: KeyStore | undefined;
   lookups = 0;
@@ -37,10 +38,17 @@ export class TestKeyStore implements KeyStore {
     if (this.#backing) return this.#backing.commit(change);
     for (const link of change.links ?? []) {
       const targets = this.#links.get(nameOf(link)) ?? [];
-      if (!targets.includes(link.to)) this.#links.set(nameOf(link), [...targets, link.to]);
+      if (targets.includes(link.to)) continue;
+      const { to, ...source } = link;
+      this.#links.set(nameOf(link), [...targets, to]);
+      this.#sources.set(to, [...(this.#sources.get(to) ?? []), source]);
     }
     for (const { key, result } of change.results ?? [])
       this.#results.set(key, [result, ...(this.#results.get(key) ?? [])]);
+  }
+
+  async sources(key: KeyId): Promise<readonly KeyLink[]> {
+    return this.#backing ? this.#backing.sources(key) : (this.#sources.get(key) ?? []);
   }
 
   async dropResult(id: string): Promise<void> {
