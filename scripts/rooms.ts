@@ -51,7 +51,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'session',
     'file-sync',
   ],
-  'remote-cache': ['base', 'http', 'oci', 'content', 'ref', 'registry', 'solver'],
+  'remote-cache': ['base', 'http', 'oci', 'content', 'layer-blob', 'ref', 'registry', 'session', 'solver'],
   images: ['base', 'oci', 'content', 'ref', 'registry', 'exporter'],
   frontend: ['base', 'llb', 'oci'],
   engine: [
