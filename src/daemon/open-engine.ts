@@ -22,6 +22,7 @@ import { openExecutor } from './open/open-executor.ts';
 import { openExporters } from './open/open-exporters.ts';
 import { openFrontends } from './open/open-frontends.ts';
 import { openHistory } from './open/open-history.ts';
+import { openRemoteCaches } from './open/open-remote-caches.ts';
 import { openRoot } from './open/open-root.ts';
 import { type EngineApi, openServices } from './open/open-services.ts';
 import { openSources } from './open/open-sources.ts';
@@ -125,6 +126,7 @@ export async function openEngine(
     clientExporters: clients.exporters,
     frontends: frontends.byName,
     exporters,
+    caches: openRemoteCaches({ storage, clients, registry }),
     worker,
     provenance: {
       platform: hostPlatform(),

@@ -17,6 +17,7 @@ import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
 import { commitTime } from '../source/git/commit-time.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
+import type { BuildCaches } from './caches/build-caches.ts';
 import type { EngineServices } from './engine-services.ts';
 import type { Entitlements } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
@@ -34,6 +35,7 @@ export interface BuildScope {
   readonly job: Job<ImmutableRef, JobContext>;
   readonly events: SolverEvents;
   readonly explanations: Pick<BuildExplanations, 'add'>;
+  readonly caches: BuildCaches;
   readonly sessionId: string;
   readonly entitlements: Entitlements;
   /** Decides about every source before the engine looks at it. */
@@ -104,6 +106,8 @@ export class BuildBridge implements Bridge {
   }
 
   async solve(request: BridgeSolve): Promise<FrontendResult> {
+    const { cacheImports = [] } = request;
+    this.#scope.caches.import(cacheImports.map(({ type, attrs }) => ({ type, attributes: attrs })));
     const result = request.frontend
       ? await this.#runFrontend(request.frontend, request)
       : await this.#load(request.graph);

@@ -2,6 +2,7 @@ import type { Platform } from '../base/platform.ts';
 import type { ExporterType } from '../exporter/exporter.ts';
 import type { Frontend } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
+import type { RemoteCaches } from '../remote-cache/remote-caches.ts';
 import type { ClientExporters } from '../session/requests/client-exporters.ts';
 import type { SourceVerifier } from '../session/requests/source-verifier.ts';
 import type { Solver } from '../solver/solver.ts';
@@ -25,6 +26,7 @@ export interface EngineServices extends OperationServices {
   readonly explainer: Explainer;
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: ReadonlyMap<string, ExporterType>;
+  readonly caches: RemoteCaches;
   readonly worker: {
     readonly id: string;
     readonly labels: Readonly<Record<string, string>>;

@@ -12,6 +12,9 @@ import type { ProvenanceOptions } from '../provenance/provenance-options.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge, type ClientSolve } from './bridge.ts';
+import { BuildCaches } from './caches/build-caches.ts';
+import { type CacheRequest, openCacheExports } from './caches/cache-exports.ts';
+import { RunningCacheExports } from './caches/running-cache-exports.ts';
 import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements/entitlements.ts';
 import type { JobContext } from './job-context.ts';
@@ -38,6 +41,8 @@ export interface BuildRequest {
   /** Whether outputs get provenance, and which. */
   readonly provenance?: ProvenanceOptions;
   readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
+  readonly cacheExports: readonly CacheRequest[];
+  readonly cacheImports: readonly CacheRequest[];
   /** What the client asked for; undefined: the daemon's own. */
   readonly platforms?: readonly Platform[];
   /** Whether the results get an SBOM. */
@@ -93,6 +98,7 @@ export class Engine {
   start(request: BuildRequest, events: JobEvents, signal: AbortSignal): Build {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
+    const cacheExports = openCacheExports(request.cacheExports, this.#services.caches);
     const entitlements = parseEntitlements(request.entitlements, this.#services.entitlements);
     const guard = this.#guard(request);
     const ended = new AbortController();
@@ -106,11 +112,18 @@ export class Engine {
     );
     const facts = buildFacts(this.#services.provenance, request.compatibilityVersion);
     const requests = owned.use(RequestNode.rootOf(request.asked, this.#requests));
+    const caches = new BuildCaches({
+      caches: this.#services.caches,
+      job,
+      sessionId: request.sessionId,
+      signal: alive,
+    });
     const bridge = new BuildBridge({
       services: this.#services,
       job,
       events,
       explanations,
+      caches,
       sessionId: request.sessionId,
       entitlements,
       guard,
@@ -128,6 +141,7 @@ export class Engine {
       ending.defer(() => job.close());
       ending.use(owned);
       ending.defer(() => ended.abort(new KilnError('canceled', `build ${request.id} has ended`)));
+      caches.import(request.cacheImports.map(({ type, attrs }) => ({ type, attributes: attrs })));
       const { work } = request;
       const made = await abortable(
         work.kind === 'client' ? returned.promise : bridge.solveForClient(work.request),
@@ -141,7 +155,9 @@ export class Engine {
       ].filter((warning) => warning !== undefined);
       const solved = await this.#exportInput(platforms, result.metadata, alive);
       const accounts = resultAccounts(platforms, requests, facts, this.#services.provenance.layers);
-      const input = withProvenance(solved, accounts, request.provenance);
+      const attested = withProvenance(solved, accounts, request.provenance);
+      const exportCaches = new RunningCacheExports(cacheExports, platforms);
+      const input = exportCaches.withInline(attested);
       const show = <T>(name: string, work: (context: OperationContext<JobContext>) => Promise<T>) =>
         job.inProgress({ digest: canonicalDigest('export', randomUUID()), name }, work);
       if (warnings.length > 0) {
@@ -150,19 +166,30 @@ export class Engine {
         });
       }
       const added = await this.#addedExporters(request, platforms, input.metadata, alive);
-      const responses = await Promise.all(
-        [...exporters, ...added].map((exporter, index) =>
-          show(exporter.name, (context) =>
-            exporter.export(input, {
-              signal: AbortSignal.any([context.signal, alive]),
-              progress: context.progress,
-              sessionId: request.sessionId,
-              index,
-            }),
+      const outputs = [...exporters, ...added].map((exporter) => ({
+        exporter,
+        layersMade: deferred<void>(),
+      }));
+      const [responses, cacheResponse] = await Promise.all([
+        Promise.all(
+          outputs.map(({ exporter, layersMade }, index) =>
+            show(exporter.name, (context) =>
+              exporter.export(input, {
+                signal: AbortSignal.any([context.signal, alive]),
+                progress: context.progress,
+                sessionId: request.sessionId,
+                index,
+                onLayersMade: () => layersMade.resolve(),
+              }),
+            ).finally(() => layersMade.resolve()),
           ),
         ),
-      );
-      const exporterResponse = Object.assign({}, ...responses, frontendResponse(result));
+        // Outputs decide how their layers are compressed; caches take what there is.
+        Promise.all(outputs.map(({ layersMade }) => layersMade.promise)).then(() =>
+          exportCaches.run(solved, request.sessionId, show, alive),
+        ),
+      ]);
+      const exporterResponse = Object.assign({}, ...responses, frontendResponse(result), cacheResponse);
       if (request.showResult) {
         await this.#services.clientExporters.finalize(request.sessionId, exporterResponse, alive);
       }

@@ -19,6 +19,8 @@ export interface PlatformResult {
   readonly config: Uint8Array | undefined;
   /** In the order in which they were attached: the frontend's, then the engine's. */
   readonly attestations: readonly Attestation[];
+  /** Returns what the image's config says as a cache of this build; undefined when there is nothing to say. Missing: nobody wants it there. */
+  readonly inlineCache?: (signal: AbortSignal) => Promise<Uint8Array | undefined>;
 }
 
 /** Results are named by platform, unless the build has one result without a name. */
@@ -33,6 +35,8 @@ export interface ExportContext {
   readonly sessionId: string;
   /** Position among the build's exporters: clients match their outputs by it. */
   readonly index: number;
+  /** Told when the blobs of all layers that the output needs are made, and others may make theirs. */
+  readonly onLayersMade?: () => void;
 }
 
 /** An output type. `open` parses the string attributes once (unknown values: `invalid_argument`). */

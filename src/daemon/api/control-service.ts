@@ -21,10 +21,10 @@ import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
 import { GatewayRefs } from '../builds/gateway-refs.ts';
 import type { DaemonLog } from '../daemon-log.ts';
 import type { BuildHistory } from '../history/build-history.ts';
+import { cacheRequests } from './cache-options.ts';
 import { compatibilityVersionOf } from './compatibility-version.ts';
 import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
-import { warnUnsupported } from './warn-unsupported.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
 export interface ControlServices {
@@ -66,7 +66,6 @@ export function controlService(services: ControlServices): Partial<ServiceImpl<t
     async solve(request, context) {
       const active = await start(request, context.signal);
       const { build, progress } = active;
-      warnUnsupported(request, progress);
       services.onBuildStart();
       const record = request.internal ? undefined : history.start(request);
       try {
@@ -151,6 +150,7 @@ function buildRequest(
     compatibilityVersion: compatibilityVersionOf(request.compatibilityVersion),
     provenance: provenanceRequest(request.frontendAttrs),
     exporters: exporters.map(({ type, attrs }) => ({ type, attrs: withEpoch(attrs, epoch) })),
+    ...cacheRequests(request.cache),
     platforms: requestedPlatforms(platform),
     scan: scanRequest(request.frontendAttrs),
     entitlements: request.entitlements,
@@ -196,7 +196,6 @@ async function workOf(request: SolveRequest, inputs: ReadonlyMap<string, Definit
       frontend: request.frontend || undefined,
       options: request.frontendAttrs,
       inputs,
-      cacheImports: request.cache?.imports,
     },
   };
 }

@@ -6,7 +6,7 @@ import type { FileStat, SolvedRef } from '../../frontend/frontend.ts';
 import type { OpGraph } from '../../llb/graph.ts';
 import { withSource } from '../../llb/with-source.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
-import type { Job, Operation, OutputKeys } from '../../solver/solver.ts';
+import type { Job, KnownEdge, Operation, OutputKeys } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { BuildEdge } from '../load-graph.ts';
 import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
@@ -65,6 +65,12 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
       },
     );
     return abortable(this.#result, signal);
+  }
+
+  /** How the result is known, and all that it depends on. */
+  async known(signal?: AbortSignal): Promise<readonly KnownEdge<ImmutableRef>[]> {
+    await this.result(signal);
+    return await this.#job.known(this.#edge);
   }
 
   async evaluate(signal?: AbortSignal): Promise<void> {

@@ -17,6 +17,8 @@ export interface ImageConfigInput {
   readonly baseConfig?: Uint8Array;
   /** Seconds since 1970. */
   readonly epoch?: number;
+  /** The records of a cache in BuildKit's format. */
+  readonly inlineCache?: Uint8Array;
 }
 
 /**
@@ -50,6 +52,8 @@ export function completeImageConfig(input: ImageConfigInput): Uint8Array {
   } else if (epoch !== undefined && isLater(JSON.parse(created) as string | null, epoch)) {
     fields.set('created', goJson(formatTime(new Date(epoch * 1000))));
   }
+  if (input.inlineCache)
+    fields.set('moby.buildkit.cache.v0', JSON.stringify(Buffer.from(input.inlineCache).toString('base64')));
   return Buffer.from(writeRawFields(fields));
 }
 

@@ -62,6 +62,8 @@ export async function writeImage(
       signal,
     ),
   );
+  context.onLayersMade?.();
+  const caches = await inlineCaches(input, context);
   const store = async (what: string, { descriptor, bytes }: ImageDocument): Promise<void> => {
     await withStatus(progress, `exporting ${what} ${descriptor.digest}`, () =>
       writeBlob(content, bytes, { digest: descriptor.digest, size: descriptor.size }),
@@ -70,7 +72,8 @@ export async function writeImage(
   const names = namesOf(options, input.metadata);
   const platforms: WrittenPlatform[] = [];
   for (const [index, result] of input.results.entries()) {
-    const platform = describePlatform(result, layers[index]!, input, options, annotations);
+    const made = { layers: layers[index]!, inlineCache: caches[index] };
+    const platform = describePlatform(result, made, input, options, annotations);
     await store('manifest', platform.manifest);
     await store('config', platform.config);
     const attestations = isIndex
@@ -94,6 +97,17 @@ export async function writeImage(
   );
   await store('manifest list', root);
   return { root, platforms };
+}
+
+/** What the config of each platform says as a cache. */
+async function inlineCaches(
+  { results }: ExportInput,
+  { progress, signal }: ExportContext,
+): Promise<readonly (Uint8Array | undefined)[]> {
+  if (!results.some(({ inlineCache }) => inlineCache)) return [];
+  return await withStatus(progress, 'preparing layers for inline cache', () =>
+    Promise.all(results.map(async ({ inlineCache }) => await inlineCache?.(signal))),
+  );
 }
 
 /** Attestations are beside the manifests that they are about. Those for inside of images only make no index elsewhere. */
@@ -151,7 +165,7 @@ function layersOf(
 /** One platform's config and manifest. */
 function describePlatform(
   result: PlatformResult,
-  layers: readonly LayerBlob[],
+  { layers, inlineCache }: { readonly layers: readonly LayerBlob[]; readonly inlineCache?: Uint8Array },
   input: ExportInput,
   options: ImageOptions,
   annotations: readonly Annotation[],
@@ -166,6 +180,7 @@ function describePlatform(
       layers: withHistory(layers, ref),
       baseConfig: forPlatform(input, 'containerimage.base.config', result.key),
       epoch: epochOf(result, input, options),
+      inlineCache,
     }),
   );
   const manifest = encoded(

@@ -21,8 +21,8 @@ import { cacheConfigType } from '../config/cache-config.ts';
 
 /** An empty place to test. */
 export interface CacheBackendFixture extends AsyncDisposable {
-  /** Opens the place for one build; each call as a build of its own would. */
-  open(purpose: CachePurpose): CacheBackend;
+  /** Opens the place for one build; each call as a build of its own would. `written`: the document that was written last. */
+  open(purpose: CachePurpose, written: WrittenDocument | undefined): CacheBackend;
   readonly sessions: readonly string[];
 }
 
@@ -118,13 +118,14 @@ export function cacheBackendSuite(name: string, start: () => Promise<CacheBacken
 /** The place under test, as exports and imports use it. */
 class Subject {
   readonly #fixture: CacheBackendFixture;
+  #written: WrittenDocument | undefined;
 
   constructor(fixture: CacheBackendFixture) {
     this.#fixture = fixture;
   }
 
   open(purpose: CachePurpose): CacheBackend {
-    return this.#fixture.open(purpose);
+    return this.#fixture.open(purpose, this.#written);
   }
 
   access(): CacheAccess {
@@ -172,6 +173,7 @@ class Subject {
     const document = backend.form === 'config' ? config : manifestOf(config);
     if (backend.form === 'manifest') await this.write(config.bytes);
     for (const name of backend.names) await backend.writeDocument(name, document, this.access());
+    this.#written = document;
     return document.bytes;
   }
 }

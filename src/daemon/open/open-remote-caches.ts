@@ -1,0 +1,23 @@
+import type { Registry } from '../../registry/registry.ts';
+import { createLocalCache } from '../../remote-cache/backends/local-cache.ts';
+import { createRegistryCache } from '../../remote-cache/backends/registry-cache.ts';
+import { RemoteCaches } from '../../remote-cache/remote-caches.ts';
+import type { EngineClients } from './open-clients.ts';
+import type { EngineStorage } from './open-storage.ts';
+
+export interface RemoteCachesOptions {
+  readonly storage: EngineStorage;
+  readonly clients: EngineClients;
+  readonly registry: Registry;
+}
+
+/** Every type of remote cache there is: a new one is added to the list here. */
+export function openRemoteCaches({ storage, clients, registry }: RemoteCachesOptions): RemoteCaches {
+  const { content, layerImport, layerExport } = storage;
+  const all = [
+    createRegistryCache({ registry, credentials: clients.credentials }),
+    createLocalCache({ sessions: clients.sessions }),
+  ];
+  const types = new Map(all.map((each) => [each.type, each]));
+  return new RemoteCaches({ types, content, layerImport, layerExport });
+}
