@@ -50,7 +50,13 @@ export class BuildCaches {
     try {
       const source = caches.imports.open(entry, sessionId, signal);
       job.addCacheSource(source);
-      this.#show(source.name, (each) => source.load(each));
+      this.#show(source.name, async (each) => {
+        try {
+          await source.load(each);
+        } catch (error) {
+          throw asKilnError(error).wrap(`failed to configure ${entry.type} cache importer`);
+        }
+      });
       return { name: source.name, source, failure: undefined };
     } catch (error) {
       this.#show(name, () => Promise.reject(error));
