@@ -86,9 +86,9 @@ function runsOnWindows(host: string | undefined, image: string | undefined): boo
   return oldest <= made.build && made.build <= on.build;
 }
 
+/** Undefined for what no version of Windows can be: as if nothing were said. */
 function windowsVersion(text: string) {
-  const [, major, minor, build] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,5})(?:\.|$)/.exec(text) ?? [];
-  return build === undefined
-    ? undefined
-    : { major: Number(major), minor: Number(minor), build: Number(build) };
+  const [, ...parts] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,5})(?:\.|$)/.exec(text) ?? [];
+  const [major = 256, minor = 256, build = 65_536] = parts.map(Number);
+  return major < 256 && minor < 256 && build < 65_536 ? { major, minor, build } : undefined;
 }

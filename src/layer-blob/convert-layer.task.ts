@@ -6,7 +6,7 @@ import { TarParser } from './tar/tar-parser.ts';
 import { TarWriter } from './tar/tar-writer.ts';
 import type { WriteLayerInput } from './write-layer.task.ts';
 
-export type ConvertLayerInput = Omit<WriteLayerInput, 'changes'> & {
+export type ConvertLayerInput = Omit<WriteLayerInput, 'changes' | 'form'> & {
   /** The blob's file. */
   readonly source: string;
 };

@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Compression, Descriptor } from '../oci/descriptor.ts';
+import type { LayerForm } from '../oci/layer-identity.ts';
 import type { MediaTypeFamily } from '../oci/media-type.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 
@@ -16,6 +17,8 @@ export interface DiffOptions {
   /** Clamp file times that are later than this (seconds since 1970). */
   readonly epoch?: number;
   readonly mediaTypes: MediaTypeFamily;
+  /** How a layer that is written anew is laid out; `unix` by default. */
+  readonly form?: LayerForm;
   readonly signal?: AbortSignal;
 }
 
@@ -26,7 +29,7 @@ export interface Differ {
   /** Recompresses a layer. */
   convert(blob: Descriptor, store: ContentStore, options: DiffOptions): Promise<DiffResult>;
   /**
-   * Unpacks a layer blob of `store`. Nothing is ever written outside the target, whatever the names and links in the archive say.
+   * Unpacks a layer blob of `store`, which is laid out as its descriptor says (`layerForm`). Nothing is ever written outside the target, whatever the names and links in the archive say.
    * Returns the digest of the uncompressed tar, and its size in bytes.
    */
   apply(

@@ -28,7 +28,7 @@ import { type Compression, type Descriptor, mediaTypes } from '../oci/descriptor
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import type { DiffOptions } from './differ.ts';
 import { createLayerDiffer } from './layer-differ.ts';
-import type { TarEntry } from './tar/tar-entry.ts';
+import { emptyEntry, type TarEntry } from './tar/tar-entry.ts';
 import { TarParser } from './tar/tar-parser.ts';
 import { TarWriter } from './tar/tar-writer.ts';
 
@@ -167,16 +167,7 @@ export function parseTar(tar: Uint8Array): (TarEntry & { readonly data: string }
   return entries;
 }
 
-export const plainEntry = {
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: 0n,
-  linkName: '',
-  deviceMajor: 0,
-  deviceMinor: 0,
-};
+export const plainEntry = { ...emptyEntry, mode: 0o644 };
 
 /** A tar of these entries, compressed with gzip. */
 export function makeTar(entries: readonly (Partial<TarEntry> & { name: string; data?: string })[]): Buffer {

@@ -6,6 +6,7 @@ import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { layerForm } from '../oci/layer-identity.ts';
 import { layerMediaType } from '../oci/media-type.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import type { WrittenBlob } from './blob-writer.ts';
@@ -36,7 +37,12 @@ class LayerDiffer implements Differ {
   }
 
   diff(changes: SnapshotChanges, store: ContentStore, options: DiffOptions): Promise<DiffResult> {
-    return this.#writeBlob<WriteLayerInput>(tasks.write, { changes }, store, options);
+    return this.#writeBlob<WriteLayerInput>(
+      tasks.write,
+      { changes, form: options.form ?? 'unix' },
+      store,
+      options,
+    );
   }
 
   async convert(blob: Descriptor, store: ContentStore, options: DiffOptions): Promise<DiffResult> {
@@ -52,7 +58,7 @@ class LayerDiffer implements Differ {
   ): Promise<ExtractedLayer> {
     return await this.#pool.run<ExtractLayerInput, ExtractedLayer>(
       tasks.extract,
-      { source: blobPath(store, blob.digest), below: [], ...target },
+      { source: blobPath(store, blob.digest), layout: layerForm(blob), below: [], ...target },
       { signal },
     );
   }

@@ -1,18 +1,29 @@
 import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { type ByteString, fromByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { majorOf, minorOf } from '../linux/mknod.ts';
+import type { LayerForm } from '../oci/layer-identity.ts';
 import { readLayerXattrs } from '../tree/layer-xattrs.ts';
 import { isWhiteout } from '../tree/overlay-marks.ts';
 import type { ChangedFile, LayerChange } from './layer-changes.ts';
-import type { TarEntry, TarEntryType } from './tar/tar-entry.ts';
+import { emptyEntry, type TarEntry, type TarEntryType } from './tar/tar-entry.ts';
 import { TarWriter } from './tar/tar-writer.ts';
 import { whiteoutPrefix } from './whiteout-format.ts';
+import { toWindowsEntry, windowsRoots } from './windows-layer.ts';
 
 /** Where the bytes of the archive go. */
 export interface TarSink {
   write(chunk: Uint8Array): void;
   /** Takes the next `size` bytes of an open file; `name` is for the error when there are fewer. */
   copyFrom(file: number, size: number, name: string): void;
+}
+
+export interface LayerTarOptions {
+  /** Seconds since 1970 that no entry's time may be later than. */
+  readonly epoch?: number;
+  /** How the layer is laid out; `unix` by default. */
+  readonly form?: LayerForm;
+  /** Which extended attributes are written. */
+  readonly readXattrs?: XattrReader;
 }
 
 type XattrReader = (path: ByteString) => ReadonlyMap<string, ByteString> | undefined;
@@ -37,6 +48,7 @@ const typesByFormat: ReadonlyMap<number, TarEntryType> = new Map([
 export class LayerTarWriter {
   readonly #tar: TarWriter;
   readonly #sink: TarSink;
+  readonly #form: LayerForm;
   readonly #epoch: bigint | undefined;
   readonly #readXattrs: XattrReader;
   readonly #writtenDirectories = new Set<ByteString>();
@@ -45,12 +57,13 @@ export class LayerTarWriter {
   /** Unchanged names of such files, written only if another name is. */
   readonly #unchangedLinks = new Map<bigint, [ChangedFile, readonly ChangedFile[]][]>();
 
-  /** `epoch`: seconds since 1970 that no entry's time may be later than. `readXattrs`: which extended attributes are written. */
-  constructor(sink: TarSink, epoch: number | undefined, readXattrs: XattrReader = readLayerXattrs) {
+  constructor(sink: TarSink, { epoch, form = 'unix', readXattrs = readLayerXattrs }: LayerTarOptions = {}) {
     this.#sink = sink;
+    this.#form = form;
     this.#readXattrs = readXattrs;
     this.#tar = new TarWriter((chunk) => sink.write(chunk));
     this.#epoch = epoch === undefined ? undefined : BigInt(epoch) * nanosecondsPerSecond;
+    if (form === 'windows') for (const root of windowsRoots) this.#tar.header(root);
   }
 
   change(change: LayerChange, parents: readonly ChangedFile[]): void {
@@ -59,7 +72,7 @@ export class LayerTarWriter {
         this.#parents(parents);
         const slash = change.path.lastIndexOf('/') + 1;
         const name = change.path.slice(0, slash) + whiteoutPrefix + change.path.slice(slash);
-        this.#tar.header({ ...emptyEntry, name, type: 'file' });
+        this.#header({ ...emptyEntry, name, type: 'file' });
         return;
       }
       case 'present':
@@ -81,6 +94,10 @@ export class LayerTarWriter {
 
   end(): void {
     this.#tar.end();
+  }
+
+  #header(entry: TarEntry): void {
+    this.#tar.header(this.#form === 'windows' ? toWindowsEntry(entry) : entry);
   }
 
   #parents(parents: readonly ChangedFile[]): void {
@@ -113,7 +130,7 @@ export class LayerTarWriter {
 
   #link(file: ChangedFile, parents: readonly ChangedFile[], target: ByteString): void {
     this.#parents(parents);
-    this.#tar.header({ ...this.#metadata(file), type: 'hardlink', linkName: target });
+    this.#header({ ...this.#metadata(file), type: 'hardlink', linkName: target });
   }
 
   #write(file: ChangedFile, type: TarEntryType): void {
@@ -121,14 +138,14 @@ export class LayerTarWriter {
     switch (type) {
       case 'directory':
         this.#writtenDirectories.add(file.path);
-        this.#tar.header({ ...entry, type, name: `${file.path}/` });
+        this.#header({ ...entry, type, name: `${file.path}/` });
         return;
       case 'symlink':
-        this.#tar.header({ ...entry, type, linkName: readlinkSync(toSystemPath(file.source), 'latin1') });
+        this.#header({ ...entry, type, linkName: readlinkSync(toSystemPath(file.source), 'latin1') });
         return;
       case 'character-device':
       case 'block-device':
-        this.#tar.header({
+        this.#header({
           ...entry,
           type,
           deviceMajor: majorOf(file.stats.rdev),
@@ -140,13 +157,13 @@ export class LayerTarWriter {
         return;
       case 'fifo':
       case 'hardlink':
-        this.#tar.header({ ...entry, type });
+        this.#header({ ...entry, type });
         return;
     }
   }
 
   #data(entry: TarEntry, file: ChangedFile): void {
-    this.#tar.header(entry);
+    this.#header(entry);
     if (entry.size === 0) return;
     const descriptor = openSync(toSystemPath(file.source), 'r');
     try {
@@ -172,17 +189,6 @@ export class LayerTarWriter {
     };
   }
 }
-
-const emptyEntry = {
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: 0n,
-  linkName: '',
-  deviceMajor: 0,
-  deviceMinor: 0,
-} as const;
 
 /** Rounded down, before 1970 too. */
 export function wholeSeconds(nanoseconds: bigint): bigint {

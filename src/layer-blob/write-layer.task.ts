@@ -1,4 +1,5 @@
 import type { Task } from '../base/threads/task.ts';
+import type { LayerForm } from '../oci/layer-identity.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import { LayerBlobWriter, type WrittenBlob } from './blob-writer.ts';
 import type { BlockFormat } from './compression/block-codec.ts';
@@ -8,6 +9,7 @@ import { LayerTarWriter } from './layer-tar.ts';
 
 export interface WriteLayerInput {
   readonly changes: SnapshotChanges;
+  readonly form: LayerForm;
   /** The file to create. */
   readonly path: string;
   readonly format: BlockFormat | undefined;
@@ -24,7 +26,7 @@ const writeLayer: Task<WriteLayerInput, WrittenBlob, SharedBlockRing> = (input, 
     callHelper: (ring) => context.emit(ring),
     throwIfAborted: () => context.throwIfAborted(),
   });
-  const tar = new LayerTarWriter(blob, input.epoch);
+  const tar = new LayerTarWriter(blob, { epoch: input.epoch, form: input.form });
   visitLayerChanges(input.changes, (change, parents) => {
     context.throwIfAborted();
     tar.change(change, parents);

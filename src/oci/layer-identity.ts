@@ -2,11 +2,32 @@ import { canonicalText } from '../base/text/canonical.ts';
 import type { Descriptor } from './descriptor.ts';
 import { isDistributable, translateLayerType } from './media-type.ts';
 
+/** How a layer is laid out: files at its root, or below `Files` as Windows has it. */
+export type LayerForm = 'unix' | 'windows';
+
+/** Notes that a layer is laid out for Windows. Nothing in the layer says so, only the config of its image. */
+const formAnnotation = 'kiln/layer-form';
+
+export function layerForm({ annotations }: Descriptor): LayerForm {
+  return annotations?.[formAnnotation] === 'windows' ? 'windows' : 'unix';
+}
+
+/** The layer with a note of how it is laid out, whatever note it came with. */
+export function withLayerForm<T extends Descriptor>(layer: T, form: LayerForm): T {
+  if (layerForm(layer) === form) return layer;
+  const { [formAnnotation]: _, ...annotations } = layer.annotations ?? {};
+  return {
+    ...layer,
+    annotations: form === 'windows' ? { ...annotations, [formAnnotation]: form } : annotations,
+  };
+}
+
 /** Annotations by which daemons note something for themselves; images are written without them. */
 export function isInternalAnnotation(name: string): boolean {
   return (
     name === 'containerd.io/uncompressed' ||
     name === 'buildkit/createdat' ||
+    name === formAnnotation ||
     name.startsWith('containerd.io/distribution.source.')
   );
 }
@@ -25,7 +46,10 @@ export function layerIdentity(layer: Descriptor): string {
 }
 
 /** The part of it that does not follow from the layer's bytes. */
-export function layerPublication({ mediaType, urls = [], annotations = {} }: Descriptor): string {
+export function layerPublication(layer: Descriptor): string {
+  const { mediaType, urls = [], annotations = {} } = layer;
   const published = Object.entries(annotations).filter(([name]) => !isInternalAnnotation(name));
-  return canonicalText([isDistributable(mediaType), urls, Object.fromEntries(published)]);
+  // An image for another system would see other files in the same bytes.
+  const form = layerForm(layer) === 'windows' ? ['windows'] : [];
+  return canonicalText([isDistributable(mediaType), urls, Object.fromEntries(published), ...form]);
 }

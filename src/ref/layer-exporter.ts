@@ -4,6 +4,7 @@ import { KilnError } from '../base/errors.ts';
 import type { WaitContext } from '../base/progress.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
+import { type LayerForm, layerForm, withLayerForm } from '../oci/layer-identity.ts';
 import { layerCompression, translateLayerType } from '../oci/media-type.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
 import type { HandleServices } from './handles/handle-services.ts';
@@ -41,11 +42,17 @@ export class LayerExporter implements LayerExport {
     const { services, parallelism } = this.#options;
     // A tree of which blobs are made must not change any more.
     const record = await finalRecordOf(ref, services);
+    const layers = layersOf(record, services.records);
+    // What is made on a layer for Windows is for Windows.
+    const isWindows = layers.some(({ blobs }) =>
+      blobs.some(({ descriptor }) => layerForm(descriptor) === 'windows'),
+    );
+    const form = isWindows ? 'windows' : 'unix';
     return await mapLimit(
-      layersOf(record, services.records),
+      layers,
       parallelism,
       async (layer, _, signal) => {
-        const { descriptor, diffId, epoch } = await this.#ofLayer(layer, { ...options, signal });
+        const { descriptor, diffId, epoch } = await this.#ofLayer(layer, { ...options, form, signal });
         const mediaType = translateLayerType(descriptor.mediaType, options.mediaTypes);
         const rewritten = epoch !== undefined && {
           annotations: { ...descriptor.annotations, [rewrittenTimestamp]: String(epoch) },
@@ -65,10 +72,10 @@ export class LayerExporter implements LayerExport {
     await this.#options.lazyLayers.fetch(descriptor, context);
   }
 
-  async #ofLayer(layer: RefRecord, options: BlobOptions): Promise<StoredBlob> {
+  async #ofLayer(layer: RefRecord, options: LayerOptions): Promise<StoredBlob> {
     const existing = this.#choose(layer, options);
     if (existing) return existing;
-    const key = `${layer.id} ${options.compression} ${epochOf(layer, options) ?? ''}`;
+    const key = `${layer.id} ${options.compression} ${epochOf(layer, options) ?? ''} ${options.form}`;
     return await this.#making.run(
       key,
       async ({ signal, progress }) =>
@@ -77,27 +84,27 @@ export class LayerExporter implements LayerExport {
     );
   }
 
-  #choose(layer: RefRecord, options: BlobOptions): StoredBlob | undefined {
-    const epoch = epochOf(layer, options);
-    const usable = layer.blobs.filter((blob) => blob.epoch === epoch);
+  #choose(layer: RefRecord, options: LayerOptions): StoredBlob | undefined {
+    const usable = blobsFor(layer, options);
     return (
       usable.find((blob) => layerCompression(blob.descriptor.mediaType) === options.compression) ??
       (options.force ? undefined : usable[0])
     );
   }
 
-  async #make(layer: RefRecord, options: BlobOptions): Promise<StoredBlob> {
+  async #make(layer: RefRecord, options: LayerOptions): Promise<StoredBlob> {
     const { services, lazyLayers, content, differ } = this.#options;
     const epoch = epochOf(layer, options);
     const diffOptions = { ...options, epoch };
-    const source = layer.blobs.find((blob) => blob.epoch === epoch);
+    const [source] = blobsFor(layer, options);
     if (source) await lazyLayers.fetch(source.descriptor, options);
     else await lazyLayers.materialize(layer, options);
     const made = source
-      ? await differ.convert(source.descriptor, content, diffOptions)
+      ? await differ.convert(source.descriptor, content, { ...options, epoch: undefined })
       : await differ.diff(await this.#changesOf(layer), content, diffOptions);
     if (source) lazyLayers.verify(layer, source.descriptor, made.diffId);
-    const blob: StoredBlob = { ...made, ...(epoch === undefined ? {} : { epoch }) };
+    const descriptor = withLayerForm(made.descriptor, options.form);
+    const blob: StoredBlob = { ...made, descriptor, ...(epoch === undefined ? {} : { epoch }) };
     services.records.addBlob(layer, blob);
     return blob;
   }
@@ -114,6 +121,18 @@ export class LayerExporter implements LayerExport {
     if (!last) throw new KilnError('internal', `layer ${layer.id} has no changes of its own`);
     return last;
   }
+}
+
+interface LayerOptions extends BlobOptions {
+  readonly form: LayerForm;
+}
+
+/** The blobs that differ from what is wanted in their compression at most. */
+function blobsFor(layer: RefRecord, options: LayerOptions): readonly StoredBlob[] {
+  const epoch = epochOf(layer, options);
+  return layer.blobs.filter(
+    ({ descriptor, ...blob }) => blob.epoch === epoch && layerForm(descriptor) === options.form,
+  );
 }
 
 function epochOf(layer: RefRecord, options: BlobOptions): number | undefined {

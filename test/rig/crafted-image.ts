@@ -13,8 +13,12 @@ export interface CraftedLayer {
   readonly descriptor?: Readonly<Record<string, unknown>>;
 }
 
-/** Writes an OCI layout, with the tag `latest`, of an image that may claim what it likes. */
-export function craftImage(directory: string, layers: readonly CraftedLayer[]): void {
+/** Writes an OCI layout, with the tag `latest`, of an image that may claim what it likes, in `fields` of its config too. */
+export function craftImage(
+  directory: string,
+  layers: readonly CraftedLayer[],
+  fields: Readonly<Record<string, unknown>> = {},
+): void {
   const blobs = path.join(directory, 'blobs', 'sha256');
   mkdirSync(blobs, { recursive: true });
   const put = (bytes: string | Uint8Array, mediaType: string) => {
@@ -26,6 +30,7 @@ export function craftImage(directory: string, layers: readonly CraftedLayer[]): 
     architecture: { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch,
     os: 'linux',
     rootfs: { type: 'layers', diff_ids: layers.map(({ tar, diffId }) => diffId ?? digestOf(tar)) },
+    ...fields,
   });
   const manifest = JSON.stringify({
     schemaVersion: 2,

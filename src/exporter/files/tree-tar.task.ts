@@ -28,7 +28,7 @@ const treeTar: Task<TreeTarInput, void, Uint8Array> = ({ trees, credit }, contex
     const added = new AddedFiles(tree.added ?? []);
     if (tree.path !== undefined) {
       // A writer for each tree: files of different trees may share inode numbers without being the same.
-      const tar = new LayerTarWriter(sink, undefined, readContentXattrs);
+      const tar = new LayerTarWriter(sink, { readXattrs: readContentXattrs });
       visitLayerChanges({ kind: 'trees', upper: tree.path }, (change, parents) => {
         context.throwIfAborted();
         if (change.kind === 'deleted') return;

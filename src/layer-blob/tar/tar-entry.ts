@@ -28,7 +28,21 @@ export interface TarEntry {
   readonly deviceMinor: number;
   /** Extended attributes by name. */
   readonly xattrs?: ReadonlyMap<string, ByteString>;
+  /** More records for its pax header, by key. Written only: what is read has none. */
+  readonly records?: ReadonlyMap<string, ByteString>;
 }
+
+/** The fields of an entry that has nothing but a name and a type. */
+export const emptyEntry = {
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: 0n,
+  linkName: '',
+  deviceMajor: 0,
+  deviceMinor: 0,
+} as const;
 
 /** The type flags of POSIX.1-2001 pax, the ones that can be written. */
 export const typeFlags: Readonly<Record<TarEntryType, string>> = {

@@ -56,7 +56,7 @@ type Field = readonly [offset: number, length: number];
 function encodeHeader(entry: TarEntry): Buffer {
   const seconds = floorDivide(entry.mtime, nanosecondsPerSecond);
   const split = splitName(entry.name);
-  const records = new Map<string, ByteString>();
+  const records = new Map<string, ByteString>(entry.records);
   const longName = !fitsText(entry.name, fields.name);
   if (longName) records.set('path', entry.name);
   if (!fitsText(entry.linkName, fields.linkName)) records.set('linkpath', entry.linkName);
