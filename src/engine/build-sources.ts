@@ -1,12 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Digest } from '../base/digest.ts';
-import { asKilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { canonicalDigest } from '../base/text/canonical.ts';
 import type { OpGraph } from '../llb/graph.ts';
 import type { SourceOp } from '../llb/op.ts';
 import { replaceSources } from '../llb/replace-sources.ts';
-import type { ChecksumQuestion, GitMetadata, HttpMetadata } from '../llb/source-metadata.ts';
+import type {
+  AttestationChain,
+  AttestationQuestion,
+  ChecksumQuestion,
+  GitMetadata,
+  HttpMetadata,
+} from '../llb/source-metadata.ts';
 import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job } from '../solver/solver.ts';
@@ -31,13 +37,20 @@ export interface ResolveSourceOptions extends Pick<ImageMetadataOptions, 'platfo
   readonly checksum?: ChecksumQuestion;
   /** Asks for the objects of a commit and its tag, besides their names. */
   readonly gitObjects?: boolean;
+  /** Asks for what is attested of an image, besides its config. */
+  readonly attestations?: AttestationQuestion;
 }
 
 export interface ResolvedSource {
   /** The source that the policies put in the place of the one that was asked about. */
   readonly source: SourceOp;
   /** For a source that is an image. */
-  readonly image?: { readonly digest: Digest; readonly config: Uint8Array };
+  readonly image?: {
+    readonly digest: Digest;
+    readonly config: Uint8Array;
+    /** The answer to a question about it; undefined also for an image of which nothing is attested. */
+    readonly attestations?: AttestationChain;
+  };
   /** For a source that is a file. */
   readonly http?: HttpMetadata;
   /** For a source that is a commit. */
@@ -92,13 +105,17 @@ export class BuildSources {
     return this.#guard.admit(
       source,
       platform,
-      async (admitted, { platform: wanted, resolveMode, logName, noConfig, checksum, gitObjects }) => {
+      async (
+        admitted,
+        { platform: wanted, resolveMode, logName, noConfig, checksum, gitObjects, attestations },
+      ) => {
         const { image, ...found } = await this.#find(admitted, {
           platform: wanted ?? platform ?? this.#services.platform,
           resolveMode: parseResolveMode(resolveMode),
           logName,
           checksum,
           gitObjects,
+          attestations,
         });
         return { ...found, image: image && noConfig ? { ...image, config: new Uint8Array() } : image };
       },
@@ -139,9 +156,18 @@ export class BuildSources {
     options: ResolveSourceOptions & ImageMetadataOptions,
   ): Promise<Known['image']> {
     const shown = options.logName ?? `resolve image config for ${ref}`;
-    const resolve = (context: SourceContext) => resolver.resolveConfig(ref, options, context);
-    const { digest, config } = await this.#inProgress(shown, ref, resolve);
-    return { digest, config };
+    const question = options.attestations;
+    return await this.#inProgress(shown, ref, async (context) => {
+      const { digest, config } = await resolver.resolveConfig(ref, options, context);
+      const attestations = question && (await resolver.resolveAttestations(ref, question, options, context));
+      if (attestations && attestations.root !== digest) {
+        throw new KilnError(
+          'aborted',
+          `attestation chain root digest ${attestations.root} does not match image digest ${digest}`,
+        );
+      }
+      return { digest, config, attestations };
+    });
   }
 
   #inProgress<T>(name: string, about: string, work: (context: SourceContext) => Promise<T>): Promise<T> {

@@ -1,3 +1,5 @@
+import type { Digest } from '../base/digest.ts';
+
 /** What the engine and a client tell each other about a source without fetching its files. */
 
 /** What a ref of a git repository names now. */
@@ -33,4 +35,27 @@ export interface HttpChecksum {
   /** `sha512:…`. */
   readonly digest: string;
   readonly suffix: Uint8Array;
+}
+
+/** What is attested about an image, as far as a client needs it to verify signatures: blobs with their bytes, by digest. */
+export interface AttestationChain {
+  /** What the image's name stands for: an index. */
+  readonly root: Digest;
+  /** The image for the platform that was asked about. */
+  readonly imageManifest: Digest;
+  /** Undefined when nothing is attested. */
+  readonly attestationManifest: Digest | undefined;
+  readonly signatureManifests: readonly Digest[];
+  readonly blobs: ReadonlyMap<Digest, ChainBlob>;
+}
+
+export interface ChainBlob {
+  readonly mediaType: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly data: Uint8Array;
+}
+
+/** Asks for a chain, and for the statements in it that have these predicate types. */
+export interface AttestationQuestion {
+  readonly predicateTypes: readonly string[];
 }

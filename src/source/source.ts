@@ -2,7 +2,13 @@ import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ProgressWriter } from '../base/progress.ts';
 import type { SourceOp } from '../llb/op.ts';
-import type { ChecksumQuestion, GitMetadata, HttpMetadata } from '../llb/source-metadata.ts';
+import type {
+  AttestationChain,
+  AttestationQuestion,
+  ChecksumQuestion,
+  GitMetadata,
+  HttpMetadata,
+} from '../llb/source-metadata.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 
 export interface SourceContext {
@@ -90,7 +96,14 @@ export interface CommitResolver {
   ): Promise<GitMetadata>;
 }
 
-/** Implemented by sources that name images: tells the config without pulling layers. */
+/** Implemented by sources that name images: tells the config, and what is attested, without pulling layers. */
 export interface ImageResolver {
   resolveConfig(ref: string, options: ImageMetadataOptions, context: SourceContext): Promise<ImageMetadata>;
+  /** Undefined for an image without an index, of which nothing is attested. */
+  resolveAttestations(
+    ref: string,
+    question: AttestationQuestion,
+    options: ImageMetadataOptions,
+    context: SourceContext,
+  ): Promise<AttestationChain | undefined>;
 }

@@ -20,12 +20,29 @@ const gateway = [
   'gateway.solve.evaluate',
   'gateway.evaluate',
   'gateway.warnings',
+  'reference.attestations',
   'source.metaresolver',
+  'source.metaresolver.image.attestations',
   'source.metaresolver.http.checksumrequest',
+];
+
+/** What requests to solve may ask for, by the names that clients look for among those of vertices. */
+const requests = [
+  'cache.azblob',
+  'cache.gha',
+  'cache.s3',
+  'exporter.image.annotations',
+  'exporter.image.attestations',
+  'exporter.multiple',
+  'exporter.session',
+  'exporter.sourcedateepoch',
+  'gc.freespacefilter',
+  'source.policy',
+  'source.policy.session',
 ];
 
 const enabled = (id: string): APICap => create(APICapSchema, { id, enabled: true });
 
 export const frontendCapabilities: APICap[] = gateway.map(enabled);
 
-export const llbCapabilities: APICap[] = Object.values(capabilities).map(enabled);
+export const llbCapabilities: APICap[] = [...Object.values(capabilities), ...requests].map(enabled);

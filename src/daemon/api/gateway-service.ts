@@ -8,6 +8,10 @@ import { parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
+import {
+  attestationChainToMessage,
+  attestationQuestionOf,
+} from '../../llb/wire/attestation-chain-message.ts';
 import { decodeInTurns, encodeDefinition } from '../../llb/wire/definition-wire.ts';
 import { gitMetadataToMessage } from '../../llb/wire/git-metadata-message.ts';
 import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/wire/http-metadata-message.ts';
@@ -78,11 +82,16 @@ export function gatewayService(
             logName: request.logName || undefined,
             checksum: checksumQuestionOf(request.http),
             gitObjects: request.git?.returnObject ?? false,
+            attestations: attestationQuestionOf(request.image),
           },
         );
       return {
         source: { identifier: source.identifier, attrs: { ...source.attrs } },
-        image: image && { ...image, config: request.image?.noConfig ? new Uint8Array() : image.config },
+        image: image && {
+          digest: image.digest,
+          config: request.image?.noConfig ? new Uint8Array() : image.config,
+          attestationChain: image.attestations && attestationChainToMessage(image.attestations),
+        },
         http: http && httpMetadataToMessage(http),
         git: git && gitMetadataToMessage(git),
       };

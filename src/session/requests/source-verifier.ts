@@ -8,7 +8,17 @@ import { callUnary } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { SourceOp } from '../../llb/op.ts';
-import type { ChecksumQuestion, GitMetadata, HttpMetadata } from '../../llb/source-metadata.ts';
+import type {
+  AttestationChain,
+  AttestationQuestion,
+  ChecksumQuestion,
+  GitMetadata,
+  HttpMetadata,
+} from '../../llb/source-metadata.ts';
+import {
+  attestationChainToMessage,
+  attestationQuestionOf,
+} from '../../llb/wire/attestation-chain-message.ts';
 import { gitMetadataToMessage } from '../../llb/wire/git-metadata-message.ts';
 import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/wire/http-metadata-message.ts';
 import type { SessionManager } from '../session.ts';
@@ -17,7 +27,11 @@ import type { SessionManager } from '../session.ts';
 export interface SourceCheck {
   readonly source: SourceOp;
   readonly platform: Platform | undefined;
-  readonly image?: { readonly digest: string; readonly config: Uint8Array };
+  readonly image?: {
+    readonly digest: string;
+    readonly config: Uint8Array;
+    readonly attestations?: AttestationChain;
+  };
   readonly http?: HttpMetadata;
   readonly git?: GitMetadata;
 }
@@ -41,6 +55,8 @@ export interface SourceQuestion {
   readonly checksum?: ChecksumQuestion;
   /** Wanted of a commit, besides its name: the object, and that of its tag. */
   readonly gitObjects?: boolean;
+  /** Wanted of an image, besides its digest. */
+  readonly attestations?: AttestationQuestion;
 }
 
 /** Asks the client whether its build may use a source, and as what. */
@@ -56,7 +72,11 @@ export function createSourceVerifier(sessions: SessionManager): SourceVerifier {
         platform: platform && platformToMessage(platform),
         source: {
           source: sourceToMessage(source),
-          image,
+          image: image && {
+            digest: image.digest,
+            config: image.config,
+            attestationChain: image.attestations && attestationChainToMessage(image.attestations),
+          },
           http: http && httpMetadataToMessage(http),
           git: git && gitMetadataToMessage(git),
         },
@@ -90,6 +110,7 @@ function questionOf(message: ResolveSourceMetaRequest, source: SourceOp): Source
     noConfig: message.image?.noConfig ?? false,
     checksum: checksumQuestionOf(message.http),
     gitObjects: message.git?.returnObject ?? false,
+    attestations: attestationQuestionOf(message.image),
   };
 }
 

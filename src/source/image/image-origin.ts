@@ -1,3 +1,4 @@
+import type { Digest } from '../../base/digest.ts';
 import type { ProgressWriter } from '../../base/progress.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
@@ -11,6 +12,8 @@ export interface ImageOrigin {
   resolve(context: SourceContext): Promise<Descriptor>;
   /** A manifest, index or config, kept in the content store. */
   document(descriptor: Descriptor, context: SourceContext): Promise<Uint8Array>;
+  /** Manifests that refer to another one; none where nobody keeps account of them. */
+  referrers?(subject: Digest, context: SourceContext): Promise<readonly Descriptor[]>;
   /** Brings a layer into `store`. `onProgress` gets the number of bytes so far. */
   layer(
     descriptor: Descriptor,

@@ -16,6 +16,7 @@ import type { RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
 import type { ImageResolver, ResolveMode, Source, SourceContext } from '../source.ts';
+import { resolveAttestationChain } from './attestation-chain.ts';
 import { ImageInstance, parseChecksum, parseLayerLimit, parseRecordType } from './image-instance.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { type LoadedImage, loadImage } from './load-image.ts';
@@ -146,6 +147,12 @@ export function createImageSource(options: ImageSourceOptions): Source & ImageRe
       const { image } = await load(reference, platform, resolveMode, context);
       const { digest } = image.root;
       return { ref: formatReference(withDigest(reference, digest)), digest, config: image.config };
+    },
+
+    async resolveAttestations(ref, question, { platform, resolveMode }, context) {
+      const reference = withDefaultTag(parseReference(ref));
+      const { image, origin } = await load(reference, platform, resolveMode, context);
+      return await resolveAttestationChain(origin, image, question, context);
     },
   };
 }

@@ -10,6 +10,7 @@ import { type ContentClient, createContentClient } from '../../session/requests/
 import type { SessionManager } from '../../session/session.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
 import type { ImageResolver, Source, SourceContext } from '../source.ts';
+import { resolveAttestationChain } from './attestation-chain.ts';
 import { ImageInstance, parseLayerLimit } from './image-instance.ts';
 import type { ImageOrigin } from './image-origin.ts';
 import { type LoadedImage, loadImage } from './load-image.ts';
@@ -68,6 +69,12 @@ export function createOciLayoutSource(options: OciLayoutSourceOptions): Source &
       const reference = parseLayoutReference(ref, ociLayout?.sessionId, ociLayout?.storeId);
       const { image } = await load(reference, platform, context);
       return { ref: reference.name, digest: image.root.digest, config: image.config };
+    },
+
+    async resolveAttestations(ref, question, { platform, ociLayout }, context) {
+      const reference = parseLayoutReference(ref, ociLayout?.sessionId, ociLayout?.storeId);
+      const { image, origin } = await load(reference, platform, context);
+      return await resolveAttestationChain(origin, image, question, context);
     },
   };
 }

@@ -47,6 +47,9 @@ export function registryOrigin(reference: ImageReference, options: RegistryOrigi
       return content.readAll(descriptor.digest);
     },
 
+    referrers: (subject, { signal, sessions }) =>
+      registry.referrers(reference, subject, registryContext(signal, sessions())),
+
     layer: (descriptor, store, { signal, sessions, onProgress }) =>
       registry.fetchBlob(reference, descriptor, store, { ...registryContext(signal, sessions), onProgress }),
   };
