@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { digestOf } from '../base/digest.ts';
-import { contentKey, rootKey } from '../solver/cache-key.ts';
+import { contentKey, derivedKey, rootKey } from '../solver/cache-key.ts';
 import type { KeyId, KeyLink, KeyStore } from '../solver/key-store.ts';
 
 const key = (name: string): KeyId => rootKey(digestOf(name), 0);
@@ -43,19 +43,24 @@ export function keyStoreSuite(name: string, open: () => OpenKeyStore): void {
       assert.deepEqual(one, [key('c')]);
     });
 
-    it('tells which links lead to a key', async () => {
+    it('tells how records lead to a key', async () => {
       using opened = open();
       const { store } = opened;
+      const derived = derivedKey(digestOf('run'), 0, [{ id: key('base'), selector: undefined }]);
       const links = [
         link(key('base'), 'run', { selector: digestOf('/etc') }),
         link(contentKey(digestOf('base')), 'run', { input: 2, output: 1 }),
+        link(derived, 'run', { input: 3 }),
       ];
       await store.commit({
         links: [...links.map((each) => ({ ...each, to: key('step') })), { ...links[0]!, to: key('another') }],
       });
-      const order = (found: readonly KeyLink[]) => found.toSorted((a, b) => a.input - b.input);
-      assert.deepEqual(order(await store.sources(key('step'))), links);
-      assert.deepEqual(await store.sources(key('base')), []);
+      const ways = await store.waysFromRecords(key('step'));
+      assert.deepEqual(
+        ways.toSorted((a, b) => a.input - b.input),
+        links.slice(0, 2).map(({ from, input, selector }) => ({ from, input, selector })),
+      );
+      assert.deepEqual(await store.waysFromRecords(key('base')), []);
     });
 
     it('tells links apart by every one of their parts', async () => {

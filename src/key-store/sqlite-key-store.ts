@@ -5,7 +5,7 @@ import { TimeSlice } from '../base/async/time-slice.ts';
 import { removeRows } from '../base/database/remove-rows.ts';
 import { transaction } from '../base/database/transaction.ts';
 import type { Digest } from '../base/digest.ts';
-import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../solver/key-store.ts';
+import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore, WayToKey } from '../solver/key-store.ts';
 
 const schema = `
   CREATE TABLE IF NOT EXISTS key_link (
@@ -101,7 +101,9 @@ export class SqliteKeyStore implements KeyStore {
     this.#selectSources = database.prepare(
       `SELECT DISTINCT from_key FROM key_link WHERE to_key = ? LIMIT ${pageSize}`,
     );
-    this.#selectIncoming = database.prepare(`SELECT * FROM key_link WHERE to_key = ? LIMIT ${pageSize}`);
+    this.#selectIncoming = database.prepare(
+      `SELECT from_key, input, selector FROM key_link WHERE to_key = ? AND from_key LIKE 'sha256:%' LIMIT ${pageSize}`,
+    );
     this.#deleteLinks = database.prepare('DELETE FROM key_link WHERE to_key = ? AND from_key = ?');
     this.#selectIds = database.prepare(
       `SELECT DISTINCT result FROM key_result WHERE result > ? ORDER BY result LIMIT ${pageSize}`,
@@ -133,11 +135,9 @@ export class SqliteKeyStore implements KeyStore {
     return this.#write(() => this.#commitSteps(change), { deletes: false });
   }
 
-  async sources(key: KeyId): Promise<readonly KeyLink[]> {
+  async waysFromRecords(key: KeyId): Promise<readonly WayToKey[]> {
     return this.#selectIncoming.all(key).map((row) => ({
       from: row.from_key as KeyId,
-      operation: row.operation as Digest,
-      output: row.output as number,
       input: row.input as number,
       selector: row.selector === '' ? undefined : (row.selector as Digest),
     }));

@@ -16,6 +16,9 @@ export interface KeyLink {
   readonly selector: Digest | undefined;
 }
 
+/** A way to a key, whose operation is known. */
+export type WayToKey = Pick<KeyLink, 'from' | 'input' | 'selector'>;
+
 /** A result that a key leads to. */
 export interface KeyResult {
   readonly id: string;
@@ -28,6 +31,8 @@ export interface KeySource {
   targets(links: readonly KeyLink[]): Promise<readonly (readonly KeyId[])[]>;
   /** The results that any of the keys has, newest first, each once. */
   results(keys: readonly KeyId[]): Promise<readonly KeyResult[]>;
+  /** How the keys of records (`recordOfKey`), of content above all, lead to a key: all ways, or as many as a store cares to read at once. */
+  waysFromRecords(key: KeyId): Promise<readonly WayToKey[]>;
 }
 
 /** Links and results to add; what is there already stays as it is. */
@@ -46,8 +51,6 @@ export interface KeyStore extends KeySource {
    * look-up that starts after it.
    */
   commit(change: KeyChange): Promise<void>;
-  /** Returns links that lead to a key: all of them, or as many as a store cares to read at once. */
-  sources(key: KeyId): Promise<readonly KeyLink[]>;
   /** Forgets a result everywhere, and the links that no longer lead to any. */
   dropResult(id: string): Promise<void>;
   /** Every result id known, to find those whose files are gone. */

@@ -93,6 +93,8 @@ export interface CacheSource<R> {
   readonly name: string;
   readonly keys: KeySource;
   readonly results: ResultStore<R>;
+  /** Look-ups wait until the cache is there. What is asked once a build has its result (`Job.known`) does without it. */
+  readonly pending?: boolean;
 }
 
 export interface SolverEvents {

@@ -51,6 +51,10 @@ export class CacheImport implements CacheSource<ImmutableRef> {
     this.keys = {
       targets: (links) => this.#targets(links),
       results: (keys) => this.#results(keys),
+      waysFromRecords: async (key) => {
+        const caches = await this.#loaded.promise;
+        return (await Promise.all(caches.map(({ keys }) => keys.waysFromRecords(key)))).flat();
+      },
     };
     this.results = { load: (id) => this.#load(id) };
   }
@@ -66,6 +70,10 @@ export class CacheImport implements CacheSource<ImmutableRef> {
       this.#loaded.resolve([]);
       throw error;
     }
+  }
+
+  get pending(): boolean {
+    return this.#outcome.kind === 'pending';
   }
 
   get outcome(): ImportOutcome {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
-import { recordDigest } from '../../solver/cache-key.ts';
-import type { KeyId, KeyLink, KeyResult, KeySource } from '../../solver/key-store.ts';
+import { isDigest } from '../../base/digest.ts';
+import { recordDigest, recordOfKey } from '../../solver/cache-key.ts';
+import type { KeyId, KeyLink, KeyResult, KeySource, WayToKey } from '../../solver/key-store.ts';
 import type { CacheConfig, ConfigRecord, ConfigResult } from '../config/cache-config.ts';
 import { inOrder, neededRecords } from '../config/parse-cache-config.ts';
 
@@ -10,6 +11,8 @@ import { inOrder, neededRecords } from '../config/parse-cache-config.ts';
  */
 export class ImportedKeys implements KeySource {
   readonly #targets = new Map<string, Set<KeyId>>();
+  /** From records without inputs. */
+  readonly #ways = new Map<KeyId, WayToKey[]>();
   readonly #results = new Map<KeyId, KeyResult[]>();
   readonly #byId = new Map<string, ConfigResult>();
 
@@ -35,8 +38,12 @@ export class ImportedKeys implements KeySource {
   ): void {
     const id = idOf(record, ids);
     ids[position] = id;
+    const ways: WayToKey[] = [];
+    this.#ways.set(id, ways);
     for (const [input, links] of record.inputs.entries())
       for (const { selector, record: from } of links) {
+        const way = { from: ids[from]!, input, selector: isDigest(selector) ? selector : undefined };
+        if (recordOfKey(way.from) && (selector === '' || way.selector)) ways.push(way);
         const link = linkText(ids[from]!, record.digest, input, selector);
         const targets = this.#targets.get(link);
         if (targets) targets.add(id);
@@ -62,6 +69,10 @@ export class ImportedKeys implements KeySource {
     const found = new Map<string, KeyResult>();
     for (const key of keys) for (const result of this.#results.get(key) ?? []) found.set(result.id, result);
     return [...found.values()].sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
+  }
+
+  async waysFromRecords(key: KeyId): Promise<readonly WayToKey[]> {
+    return this.#ways.get(key) ?? [];
   }
 
   /** What a result that `results` gave is made of. */

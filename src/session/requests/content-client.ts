@@ -28,6 +28,14 @@ export interface ContentClient {
 
 /** Throws `failed_precondition` when the client offers no content at all. */
 export function createContentClient(session: Session, storeId: string): ContentClient {
+  // As in Go, whose clients and servers agree on what metadata may hold.
+  if (/[^\x20-\x7e]/.test(storeId)) {
+    throw new KilnError(
+      'invalid_argument',
+      `header key "${storeHeader}" contains value with non-printable ASCII characters`,
+      { hint: `use letters of ASCII for the directory ${JSON.stringify(storeId)}` },
+    );
+  }
   const method = (name: string): string => `${service}/${name}`;
   if (!session.supports(method('Read'))) {
     throw new KilnError('failed_precondition', `the client does not offer the content store ${storeId}`, {

@@ -1,8 +1,7 @@
-import type { Digest } from '../../base/digest.ts';
-import { contentKey, recordOfKey } from '../cache-key.ts';
+import { contentKey } from '../cache-key.ts';
 import type { EdgePort } from '../graph/node-ports.ts';
-import type { KeyId, KeyLink } from '../key-store.ts';
-import type { KnownEdge, KnownInput, ResultTraits } from '../solver.ts';
+import type { KeyId, WayToKey } from '../key-store.ts';
+import type { CacheSource, KnownEdge, KnownInput, ResultTraits } from '../solver.ts';
 
 /** How `top` is known, and all that it depends on; see `Job.known`. Edges whose operation was never asked for its identity are left out. */
 export async function knownEdges<R, C>(
@@ -20,7 +19,7 @@ export async function knownEdges<R, C>(
       operation: map.digest,
       alternatives: map.alternatives ?? [],
       output: edge.index,
-      inputs: await knownInputs(edge, map.digest, positions),
+      inputs: await knownInputs(edge, positions),
       find: () => findResult(edge, traits),
     });
   }
@@ -29,10 +28,9 @@ export async function knownEdges<R, C>(
 
 async function knownInputs<R, C>(
   edge: EdgePort<R, C>,
-  operation: Digest,
   positions: ReadonlyMap<EdgePort<R, C>, number>,
 ): Promise<readonly KnownInput[]> {
-  const remembered = await contentLinks(edge, operation);
+  const remembered = await waysFromContent(edge);
   return edge.inputs.map((known, position) => {
     const { source, cache } = known;
     const contents = new Set<KeyId>();
@@ -43,19 +41,16 @@ async function knownInputs<R, C>(
   });
 }
 
-/** The ways from content to what the edge is known by, from this build and earlier ones. */
-async function contentLinks<R, C>(edge: EdgePort<R, C>, operation: Digest): Promise<readonly KeyLink[]> {
-  const { keyStore } = edge.vertex.stores;
+/** The ways from content to what the edge is known by, of earlier builds and of imported caches. */
+async function waysFromContent<R, C>(edge: EdgePort<R, C>): Promise<readonly WayToKey[]> {
   if (!edge.inputs.some(({ cache }) => cache.contentKey)) return [];
-  const links: KeyLink[] = [];
-  for (const key of [...edge.keys.current, ...edge.keys.forced]) {
-    for (const link of await keyStore.sources(key)) {
-      const { from, output, selector } = link;
-      const leadsHere = link.operation === operation && output === edge.index && selector === undefined;
-      if (leadsHere && recordOfKey(from) && edge.inputs[link.input]?.cache.contentKey) links.push(link);
-    }
-  }
-  return links;
+  const { keyStore, imported } = edge.vertex.stores;
+  const sources = [keyStore, ...here(imported()).map(({ keys }) => keys)];
+  const keys = [...edge.keys.current, ...edge.keys.forced];
+  const ways = await Promise.all(sources.flatMap((source) => keys.map((key) => source.waysFromRecords(key))));
+  return ways
+    .flat()
+    .filter(({ input, selector }) => selector === undefined && edge.inputs[input]?.cache.contentKey);
 }
 
 async function findResult<R, C>(
@@ -74,13 +69,17 @@ async function findResult<R, C>(
     const result = await results.load(id);
     if (result !== undefined) return { result, createdAt };
   }
-  for (const source of imported()) {
+  for (const source of here(imported())) {
     for (const { id, createdAt } of await source.keys.results(keys)) {
       const result = await source.results.load(id);
       if (result !== undefined) return { result, createdAt };
     }
   }
   return undefined;
+}
+
+function here<R>(caches: readonly CacheSource<R>[]): readonly CacheSource<R>[] {
+  return caches.filter(({ pending }) => !pending);
 }
 
 /** `top` and all that it depends on, each once. */

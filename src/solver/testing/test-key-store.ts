@@ -1,4 +1,5 @@
-import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore } from '../key-store.ts';
+import { recordOfKey } from '../cache-key.ts';
+import type { KeyChange, KeyId, KeyLink, KeyResult, KeyStore, WayToKey } from '../key-store.ts';
 
 /** A key store that is as simple as can be (the solver's room knows no other), counts, and can be made slow or to fail. */
 export class TestKeyStore implements KeyStore {
@@ -47,8 +48,12 @@ export class TestKeyStore implements KeyStore {
       this.#results.set(key, [result, ...(this.#results.get(key) ?? [])]);
   }
 
-  async sources(key: KeyId): Promise<readonly KeyLink[]> {
-    return this.#backing ? this.#backing.sources(key) : (this.#sources.get(key) ?? []);
+  async waysFromRecords(key: KeyId): Promise<readonly WayToKey[]> {
+    if (this.#backing) return this.#backing.waysFromRecords(key);
+    const ways = this.#sources.get(key) ?? [];
+    return ways
+      .filter(({ from }) => recordOfKey(from))
+      .map(({ from, input, selector }) => ({ from, input, selector }));
   }
 
   async dropResult(id: string): Promise<void> {
