@@ -153,7 +153,7 @@ export class Engine {
         platformMismatch(request.platforms ?? [this.#services.platform], platforms),
         strayAttestations(result, platforms),
       ].filter((warning) => warning !== undefined);
-      const solved = await this.#exportInput(platforms, result.metadata, alive);
+      const solved = await this.#exportInput(platforms, result.metadata, request.compatibilityVersion, alive);
       const accounts = resultAccounts(platforms, requests, facts, this.#services.provenance.layers);
       const attested = withProvenance(solved, accounts, request.provenance);
       const exportCaches = new RunningCacheExports(cacheExports, platforms);
@@ -243,6 +243,7 @@ export class Engine {
   async #exportInput(
     platforms: readonly PlatformRef[],
     metadata: FrontendResult['metadata'],
+    compatibilityVersion: number,
     signal: AbortSignal,
   ): Promise<ExportInput> {
     const treeOf = (ref: SolvedRef): Promise<ImmutableRef> => {
@@ -258,7 +259,7 @@ export class Engine {
         return { key, platform, ref: tree, config, attestations };
       }),
     );
-    return { results, metadata: Object.fromEntries(metadata) };
+    return { results, metadata: Object.fromEntries(metadata), compatibilityVersion };
   }
 }
 

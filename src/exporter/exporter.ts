@@ -9,6 +9,8 @@ export interface ExportInput {
   readonly results: readonly PlatformResult[];
   /** The frontend's metadata (`containerimage.config`, `refs.platforms`, …), for all platforms. */
   readonly metadata: Readonly<Record<string, Uint8Array>>;
+  /** By which the client wants results to be made; the latest way by default. */
+  readonly compatibilityVersion?: number;
 }
 
 export interface PlatformResult {

@@ -92,6 +92,16 @@ export function layerMediaType(compression: Compression, family: MediaTypeFamily
   return layerTypes.find((type) => type.compression === compression && type.distributable)![family];
 }
 
+/** The same kind of layer, for anybody to copy or to be left where its publisher put it; a type that is not known stays as it is. */
+export function withDistributable(mediaType: string, distributable: boolean): string {
+  const type = layerType(mediaType);
+  const other = layerTypes.find(
+    (each) => each.compression === type?.compression && each.distributable === distributable,
+  );
+  if (!type || !other) return mediaType;
+  return type.oci === mediaType ? other.oci : other.docker;
+}
+
 /** The same kind of layer in the words of `family`; a type that is not known stays as it is. */
 export function translateLayerType(mediaType: string, family: MediaTypeFamily): string {
   return layerType(mediaType)?.[family] ?? mediaType;

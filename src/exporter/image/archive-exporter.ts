@@ -15,7 +15,7 @@ import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers } from './fetch-layers.ts';
 import { type DockerImage, imageArchive } from './image-archive.ts';
 import { imageBlobs } from './image-blobs.ts';
-import { namesOf, parseImageOptions } from './image-options.ts';
+import { namesOf, parseImageOptions, settleImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
 import { type ImageWriterServices, type WrittenImage, writeImage } from './image-writer.ts';
 
@@ -39,13 +39,14 @@ function openArchiveExporter(
   attributes: Readonly<Record<string, string>>,
   services: ArchiveExporterServices,
 ): Exporter {
-  const options = parseImageOptions(attributes, { inlineAttestations: false });
+  const parsed = parseImageOptions(attributes, { inlineAttestations: false });
   const tar = booleanAttribute(attributes, 'tar') ?? true;
   return {
     name: `exporting to ${format} image format`,
 
     async export(given, context) {
-      const input = withAttributeMetadata(given, options.metadata);
+      const input = withAttributeMetadata(given, parsed.metadata);
+      const options = settleImageOptions(parsed, input, format);
       if (format === 'docker' && isMultiPlatform(input)) {
         throw new KilnError(
           'invalid_argument',

@@ -8,7 +8,7 @@ import { spdxPredicateType } from '../../oci/in-toto.ts';
 import type { InTotoAttestation } from '../attestation.ts';
 import { createExportRig, type ExportRig } from '../export-rig.ts';
 import { imageBlobs } from './image-blobs.ts';
-import { parseImageOptions } from './image-options.ts';
+import { parseImageOptions, settleImageOptions } from './image-options.ts';
 import { type WrittenImage, writeImage } from './image-writer.ts';
 
 let rig: ExportRig;
@@ -43,8 +43,9 @@ function write(
   attestations: readonly InTotoAttestation[],
   { attributes = {}, inlineAttestations = false }: WriteOptions = {},
 ): Promise<WrittenImage> {
-  const options = parseImageOptions(attributes, { inlineAttestations });
-  return writeImage(rig.input([rig.result(tree, { attestations })]), options, rig, rig.context);
+  const input = rig.input([rig.result(tree, { attestations })]);
+  const options = settleImageOptions(parseImageOptions(attributes, { inlineAttestations }), input, 'image');
+  return writeImage(input, options, rig, rig.context);
 }
 
 const json = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString());
@@ -143,8 +144,9 @@ describe('an attested image', () => {
     const results = ['linux/amd64', 'linux/arm64'].map((key) =>
       rig.result(tree, { key, platform: parsePlatform(key), attestations: [made({ key })] }),
     );
-    const options = parseImageOptions({ name: 'app' });
-    const image = await writeImage(rig.input(results), options, rig, rig.context);
+    const input = rig.input(results);
+    const options = settleImageOptions(parseImageOptions({ name: 'app' }), input, 'image');
+    const image = await writeImage(input, options, rig, rig.context);
     const entries: readonly { annotations?: Record<string, string>; digest: string }[] = json(
       image.root.bytes,
     ).manifests;

@@ -17,6 +17,7 @@ export function parseAttributeMetadata(attributes: Attributes): AttributeMetadat
 /** Adds the output's metadata, which replaces the frontend's where both have a key. */
 export function withAttributeMetadata(input: ExportInput, given: AttributeMetadata): ExportInput {
   return {
+    ...input,
     metadata: { ...input.metadata, ...given },
     results: input.results.map((result) => ({
       ...result,

@@ -5,7 +5,9 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import type { Digest } from '../../base/digest.ts';
 import { parsePlatform } from '../../base/platform.ts';
+import { type Manifest, parseManifest } from '../../oci/manifest.ts';
 import { createRegistry } from '../../registry/http-registry.ts';
 import { type RegistryRig, startRegistry } from '../../registry/registry-rig.ts';
 import type { SessionManager } from '../../session/session.ts';
@@ -215,5 +217,84 @@ test('a push that fails says which name and where', async () => {
   await assert.rejects(exporter.export(rig.input([rig.result(tree)]), rig.context), {
     code: 'unavailable',
     message: 'failed to push 127.0.0.1:1/app: 127.0.0.1:1/app: cannot reach 127.0.0.1:1: connection refused',
+  });
+});
+
+test('older ways to make results write the media types of Docker where nothing else is asked for', async () => {
+  const mediaTypeOf = async (
+    exporter: ExporterType,
+    attributes: Record<string, string>,
+    version?: number,
+  ) => {
+    const input = { ...rig.input([rig.result(tree)]), compatibilityVersion: version };
+    const response = await exporter.open(attributes).export(input, rig.context);
+    const text = Buffer.from(response['containerimage.descriptor']!, 'base64').toString();
+    return (JSON.parse(text) as { mediaType: string }).mediaType.includes('docker') ? 'docker' : 'oci';
+  };
+  assert.equal(await mediaTypeOf(imageExporter, {}), 'oci');
+  assert.equal(await mediaTypeOf(imageExporter, {}, 30), 'oci');
+  assert.equal(await mediaTypeOf(imageExporter, {}, 20), 'docker');
+  assert.equal(await mediaTypeOf(imageExporter, { 'oci-mediatypes': 'true' }, 10), 'oci');
+  assert.equal(await mediaTypeOf(imageExporter, { 'oci-mediatypes': 'false' }, 30), 'docker');
+  assert.equal(await mediaTypeOf(oci, {}, 10), 'oci');
+  assert.equal(await mediaTypeOf(docker, {}, 10), 'docker');
+  assert.equal(await mediaTypeOf(imageExporter, { compression: 'zstd' }, 20), 'docker');
+  await assert.rejects(mediaTypeOf(imageExporter, { compression: 'zstd' }, 10), {
+    message: 'unsupported compatibility-version 10 feature image exporter compression=zstd',
+  });
+  await assert.rejects(mediaTypeOf(imageExporter, { 'oci-artifact': 'true' }, 20), {
+    message: /"oci-artifact=true" conflicts with "oci-mediatypes=false"/,
+  });
+});
+
+test('layers of a publisher are pushed like others, or left with it where that is preferred', async () => {
+  const foreign = createImageExporter({
+    ...rig,
+    registry: cleanUp.use(createRegistry({ retry: { attempts: 1, firstDelay: 1 } })),
+    images,
+    credentials: { login: async () => undefined, token: async () => undefined },
+    layerExport: {
+      ...rig.layerExport,
+      blobs: async (ref, options) =>
+        (await rig.layerExport.blobs(ref, options)).map((layer) => ({
+          ...layer,
+          descriptor: {
+            ...layer.descriptor,
+            mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+            urls: ['https://example.com/layer'],
+          },
+        })),
+    },
+  });
+  const layerOf = async (attributes: Record<string, string>) => {
+    const input = rig.input([rig.result(tree)]);
+    const response = await foreign.open(attributes).export(input, rig.context);
+    const manifest = await rig.content.readAll(response['containerimage.digest'] as Digest);
+    return parseManifest(manifest, 'the manifest') as Manifest;
+  };
+  const name = `${registryRig.host}/foreign:1`;
+  const [plain] = (await layerOf({ name, push: 'true' })).layers;
+  assert.equal(plain?.mediaType, 'application/vnd.oci.image.layer.v1.tar+gzip');
+  assert.equal(plain.urls, undefined);
+  const blob = await fetch(`http://${registryRig.host}/v2/foreign/blobs/${plain.digest}`, { method: 'HEAD' });
+  assert.ok(blob.ok);
+  const [left] = (await layerOf({ 'prefer-nondist-layers': 'true' })).layers;
+  assert.equal(left?.mediaType, 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip');
+  assert.deepEqual(left.urls, ['https://example.com/layer']);
+  const [inDocker] = (await layerOf({ 'prefer-nondist-layers': 'true', 'oci-mediatypes': 'false' })).layers;
+  assert.deepEqual(inDocker?.urls, left.urls);
+});
+
+test('an image is unpacked where that is asked for', async () => {
+  const unpacked: string[] = [];
+  const result = rig.result(tree);
+  const ref = { ...result.ref!, layerDirs: async () => [unpacked.push('unpacked').toString()] };
+  const input = rig.input([{ ...result, ref }]);
+  await imageExporter.open({ name: 'example.org/unpacked' }).export(input, rig.context);
+  assert.deepEqual(unpacked, []);
+  await imageExporter.open({ name: 'example.org/unpacked', unpack: 'true' }).export(input, rig.context);
+  assert.deepEqual(unpacked, ['unpacked']);
+  assert.throws(() => imageExporter.open({ unpack: 'true', 'rewrite-timestamp': 'true' }), {
+    message: /"rewrite-timestamp" conflicts with "unpack"/,
   });
 });

@@ -4,11 +4,11 @@ import { booleanAttribute } from '../../base/text/attributes.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { clientAuth, type RegistryCredentials } from '../../registry/client-auth.ts';
 import type { Registry } from '../../registry/registry.ts';
-import type { Exporter, ExporterType } from '../exporter.ts';
+import type { ExportContext, Exporter, ExporterType, ExportInput } from '../exporter.ts';
 import { withAttributeMetadata } from './attribute-metadata.ts';
 import { fetchLayers, layersAreHere } from './fetch-layers.ts';
 import { imageBlobs } from './image-blobs.ts';
-import { namesOf, parseImageOptions } from './image-options.ts';
+import { namesOf, parseImageOptions, settleImageOptions } from './image-options.ts';
 import { imageResponse } from './image-response.ts';
 import type { ImageStore } from './image-store.ts';
 import { type ImageWriterServices, type WrittenImage, writeImage } from './image-writer.ts';
@@ -29,7 +29,7 @@ function openImageExporter(
   attributes: Readonly<Record<string, string>>,
   services: ImageExporterServices,
 ): Exporter {
-  const options = parseImageOptions(attributes);
+  const parsed = parseImageOptions(attributes);
   const push = booleanAttribute(attributes, 'push') ?? false;
   const byDigest = booleanAttribute(attributes, 'push-by-digest') ?? false;
   const insecure =
@@ -39,21 +39,22 @@ function openImageExporter(
   const canonicalName = booleanAttribute(attributes, 'name-canonical') ?? false;
   const danglingPrefix = attributes['dangling-name-prefix'] ?? '';
   const danglingEmptyOnly = booleanAttribute(attributes, 'danging-name-empty-only') ?? false;
-  if (unpack && options.rewriteTimestamp) {
+  if (unpack && parsed.rewriteTimestamp) {
     throw new KilnError('invalid_argument', 'exporter option "rewrite-timestamp" conflicts with "unpack"');
   }
-  if (push && options.names?.length === 0 && !danglingPrefix) {
+  if (push && parsed.names?.length === 0 && !danglingPrefix) {
     throw new KilnError('invalid_argument', 'an image that is to be pushed needs a name', {
       hint: 'add name=registry/repository:tag to the output',
     });
   }
-  for (const name of options.names ?? []) parseReference(name);
+  for (const name of parsed.names ?? []) parseReference(name);
 
   return {
     name: 'exporting to image',
 
     async export(given, context) {
-      const input = withAttributeMetadata(given, options.metadata);
+      const input = withAttributeMetadata(given, parsed.metadata);
+      const options = settleImageOptions(parsed, input, 'image');
       const asked = namesOf(options, input.metadata);
       const image = await writeImage(input, options, services, context);
       const { digest } = image.root.descriptor;
@@ -72,6 +73,7 @@ function openImageExporter(
           );
         }
       }
+      if (unpack) await unpackTrees(input, context);
       if (push) {
         const auth = clientAuth(services.credentials, [context.sessionId]);
         for (const [index, name] of names.entries()) {
@@ -87,6 +89,13 @@ function openImageExporter(
       return imageResponse(image, image.root.descriptor, names);
     },
   };
+}
+
+/** Makes the files of an image, so that the next to use it need not. */
+async function unpackTrees({ results }: ExportInput, { progress, signal }: ExportContext): Promise<void> {
+  await withStatus(progress, 'unpacking', async () => {
+    for (const { ref } of results) await ref?.layerDirs({ progress, signal });
+  });
 }
 
 function keepImage(image: WrittenImage, name: string, images: ImageStore): Promise<void> {

@@ -5,6 +5,7 @@ import { withStatus } from '../../base/progress.ts';
 import { writeBlob } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { documentOf, type ImageDocument } from '../../oci/image-document.ts';
+import { withDistribution } from '../../oci/layer-distribution.ts';
 import { isInternalAnnotation } from '../../oci/layer-identity.ts';
 import { encodeManifest, type Index, type Manifest } from '../../oci/manifest.ts';
 import { documentTypes, type MediaTypeFamily } from '../../oci/media-type.ts';
@@ -145,21 +146,25 @@ function imageAnnotations(
   return annotations;
 }
 
-function layersOf(
+async function layersOf(
   result: PlatformResult,
   input: ExportInput,
   options: ImageOptions,
   layerExport: LayerExport,
   { signal, progress }: ExportContext,
 ): Promise<readonly LayerBlob[]> {
-  if (!result.ref) return Promise.resolve([]);
-  return layerExport.blobs(result.ref, {
+  if (!result.ref) return [];
+  const layers = await layerExport.blobs(result.ref, {
     ...options.compression,
     epoch: options.rewriteTimestamp ? epochOf(result, input, options) : undefined,
     mediaTypes: options.mediaTypes,
     signal,
     progress,
   });
+  return layers.map((layer) => ({
+    ...layer,
+    descriptor: withDistribution(layer.descriptor, options.preferNondistributable),
+  }));
 }
 
 /** One platform's config and manifest. */

@@ -10,7 +10,7 @@ import { anonymousAuth } from '../../registry/registry.ts';
 import { type RegistryRig, startRegistry } from '../../registry/registry-rig.ts';
 import { missingFromRepositories } from '../../registry/whole-repositories-rig.ts';
 import { createExportRig, type ExportRig } from '../export-rig.ts';
-import { parseImageOptions } from './image-options.ts';
+import { parseImageOptions, settleImageOptions } from './image-options.ts';
 import { type WrittenImage, writeImage } from './image-writer.ts';
 import { pushImage } from './push-image.ts';
 
@@ -34,7 +34,13 @@ before(async () => {
     await writeFile(path.join(tree, 'data'), randomBytes(3_000_000));
     results.push(rig.result(tree, { key: platform, platform: parsePlatform(platform) }));
   }
-  image = await writeImage(rig.input(results), parseImageOptions({}), rig, rig.context);
+  const input = rig.input(results);
+  image = await writeImage(
+    input,
+    settleImageOptions(parseImageOptions({}), input, 'image'),
+    rig,
+    rig.context,
+  );
 });
 after(() => cleanUp.disposeAsync());
 
