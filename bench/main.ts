@@ -9,7 +9,13 @@ import { Command } from 'commander';
 import { startRegistry } from '../src/registry/registry-rig.ts';
 import { DaemonProbe, type LoopDelay } from './daemon-probe.ts';
 import { endure } from './endurance.ts';
-import { type MeasuredDaemon, residentMegabytes, startKilnd } from './measured-daemon.ts';
+import {
+  forgetPeak,
+  type MeasuredDaemon,
+  peakMegabytes,
+  residentMegabytes,
+  startKilnd,
+} from './measured-daemon.ts';
 import { timeBuild } from './time-build.ts';
 import { newNonce, type Workload, workloads } from './workloads.ts';
 
@@ -19,6 +25,8 @@ interface Row {
   /** Seconds, by daemon. */
   readonly seconds: Readonly<Record<string, readonly number[]>>;
   readonly vertices: number | undefined;
+  /** The most resident memory in megabytes, by daemon. */
+  readonly peaks: Readonly<Record<string, number>>;
   /** The longest that kilnd's event loop stood still, also while it warmed up. */
   readonly loop: LoopDelay;
 }
@@ -34,6 +42,7 @@ const program = new Command('bench')
   .option('--rounds <n>', 'rounds of each row', '3')
   .option('--large <megabytes>', 'size of the large file', '400')
   .option('--files <n>', 'number of small files', '20000')
+  .option('--image <megabytes>', 'size of the large image', '1024')
   .option(
     '--builds <n>',
     'after so many builds memory is compared with that after 50; 0 for no such row',
@@ -50,6 +59,7 @@ const options = program.opts<{
   rounds: string;
   large: string;
   files: string;
+  image: string;
   builds: string;
   only?: string;
   json: string;
@@ -70,6 +80,7 @@ try {
     registry: registry.host,
     largeMegabytes: Number(options.large),
     smallFiles: Number(options.files),
+    imageMegabytes: Number(options.image),
     rounds: Number(options.rounds),
   });
   for (const workload of all.filter(({ name }) => !options.only || name.includes(options.only))) {
@@ -98,16 +109,21 @@ try {
 
 async function measure(workload: Workload, daemons: readonly MeasuredDaemon[]): Promise<Row> {
   const seconds: Record<string, number[]> = Object.fromEntries(daemons.map(({ name }) => [name, []]));
+  const peaks: Record<string, number> = {};
   await probe.loopDelay();
   for (let round = 0; round < workload.rounds; round++) {
     for (const daemon of daemons) {
-      const { warmUp = [], timed } = workload.prepare(newNonce());
-      for (const { args, stdin } of warmUp) await timeBuild(options.client, daemon, args, stdin);
-      seconds[daemon.name]!.push(await timeBuild(options.client, daemon, timed.args, timed.stdin));
+      const { warmUp = [], timed } = await workload.prepare(newNonce());
+      for (const command of warmUp) await timeBuild(options.client, daemon, command);
+      if (daemon.pid !== undefined) forgetPeak(daemon.pid);
+      seconds[daemon.name]!.push(await timeBuild(options.client, daemon, timed));
+      if (daemon.pid !== undefined) {
+        peaks[daemon.name] = Math.max(peaks[daemon.name] ?? 0, peakMegabytes(daemon.pid));
+      }
     }
   }
   const { name, target, vertices } = workload;
-  return { name, target, seconds, vertices, loop: await probe.loopDelay() };
+  return { name, target, seconds, vertices, peaks, loop: await probe.loopDelay() };
 }
 
 function median(values: readonly number[]): number {
@@ -115,7 +131,7 @@ function median(values: readonly number[]): number {
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }
 
-function format({ name, target, seconds, vertices, loop }: Row): string {
+function format({ name, target, seconds, vertices, peaks, loop }: Row): string {
   const own = median(seconds.kilnd!);
   const columns = [name.padEnd(66), `kilnd ${own.toFixed(2)} s`];
   if (seconds.peer) {
@@ -125,6 +141,7 @@ function format({ name, target, seconds, vertices, loop }: Row): string {
     if (target !== undefined) columns.push(`${ratio <= target ? 'reaches' : 'MISSES'} ${target}`);
   }
   if (vertices !== undefined) columns.push(`${((own / vertices) * 1e6).toFixed(0)} µs a vertex`);
+  columns.push(`memory ${Object.values(peaks).join(' / ')} MB`);
   columns.push(`loop ${loop.delay} ms (${loop.work} at work${loop.work > longestTurn ? ', TOO LONG' : ''})`);
   return columns.join('  ');
 }

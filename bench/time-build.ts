@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { MeasuredDaemon } from './measured-daemon.ts';
+import type { BuildCommand } from './workloads.ts';
 
-/** Runs the client against `daemon` and returns the seconds it took. Throws with its output when it fails. */
+/** Runs a command of the client against `daemon` and returns the seconds it took. Throws with its output when it fails. */
 export async function timeBuild(
   client: string,
   daemon: MeasuredDaemon,
-  args: readonly string[],
-  stdin?: Uint8Array,
+  { command = 'build', args, stdin }: BuildCommand,
 ): Promise<number> {
+  const called = ['--addr', daemon.address, command, ...(command === 'build' ? ['--progress', 'plain'] : [])];
   const start = process.hrtime.bigint();
-  const child = spawn(client, ['--addr', daemon.address, 'build', '--progress', 'plain', ...args], {
+  const child = spawn(client, [...called, ...args], {
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
   const output: Buffer[] = [];
@@ -21,7 +22,7 @@ export async function timeBuild(
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
   if (code !== 0) {
     throw new Error(
-      `${daemon.name}: build failed with code ${code}\n${Buffer.concat(output).toString('utf8').slice(-4000)}`,
+      `${daemon.name}: ${command} failed with code ${code}\n${Buffer.concat(output).toString('utf8').slice(-4000)}`,
     );
   }
   return seconds;

@@ -3,9 +3,12 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync 
 import path from 'node:path';
 import { makeBaseLayout } from '../scripts/make-base-layout.ts';
 import { encodeDefinition, files, merge, type State, scratch, toDefinition } from '../src/llb/llb.ts';
+import { pushLargeImage } from './large-image.ts';
 
 /** One build as the client's arguments. */
 export interface BuildCommand {
+  /** `build` unless it says otherwise. */
+  readonly command?: 'build' | 'prune';
   readonly args: readonly string[];
   readonly stdin?: Uint8Array;
 }
@@ -21,7 +24,12 @@ export interface Workload {
   /** Not for the peer, which takes too long for it. */
   readonly alone?: boolean;
   /** Called before every round; the builds of `warmUp` are not timed. `nonce` differs from round to round and daemon to daemon. */
-  prepare(nonce: string): { readonly warmUp?: readonly BuildCommand[]; readonly timed: BuildCommand };
+  prepare(nonce: string): Prepared | Promise<Prepared>;
+}
+
+export interface Prepared {
+  readonly warmUp?: readonly BuildCommand[];
+  readonly timed: BuildCommand;
 }
 
 export interface WorkloadOptions {
@@ -31,6 +39,8 @@ export interface WorkloadOptions {
   /** Size of the large file, in megabytes. */
   readonly largeMegabytes: number;
   readonly smallFiles: number;
+  /** Size of the large image's files, in megabytes. */
+  readonly imageMegabytes: number;
   readonly rounds: number;
 }
 
@@ -41,6 +51,11 @@ export function workloads(options: WorkloadOptions): readonly Workload[] {
   const small = smallFiles(path.join(options.directory, 'small'), options.smallFiles);
   const random = largeFile(path.join(options.directory, 'random'), options.largeMegabytes, (size) =>
     randomBytes(size),
+  );
+  const image = largeImage(
+    path.join(options.directory, 'image'),
+    `${options.registry}/bench/large:1`,
+    options.imageMegabytes,
   );
   const text = largeFile(path.join(options.directory, 'text'), options.largeMegabytes, proseOf);
   const frontend = (context: string, ...more: readonly string[]): BuildCommand => ({
@@ -152,7 +167,66 @@ export function workloads(options: WorkloadOptions): readonly Workload[] {
       rounds: Math.min(rounds, 2),
       prepare: (nonce) => ({ timed: push(text.fresh(nonce), nonce) }),
     },
+    {
+      name: `an image of ${options.imageMegabytes} MB, 10 layers and 30,000 files, pulled and unpacked`,
+      target: 0.7,
+      rounds,
+      async prepare() {
+        await image.push();
+        return { warmUp: [prune], timed: frontend(image.reader) };
+      },
+    },
+    {
+      name: 'the same with a label, pushed to the same registry',
+      rounds,
+      async prepare(nonce) {
+        await image.push();
+        return { warmUp: [prune], timed: push(image.labelled, nonce) };
+      },
+    },
+    {
+      name: 'the same, unpacked here and pushed again unchanged',
+      target: 0.5,
+      rounds: rounds * 2,
+      async prepare() {
+        await image.push();
+        const unchanged = push(image.extended, 'unchanged');
+        return { warmUp: [unchanged], timed: unchanged };
+      },
+    },
   ];
+}
+
+const prune: BuildCommand = { command: 'prune', args: ['--all'] };
+
+interface ImageContexts {
+  /** Pushes the image, the first time. */
+  push(): Promise<void>;
+  /** Reads a file of the topmost layer, for which the whole image is unpacked. */
+  readonly reader: string;
+  /** Needs none of the image's files. */
+  readonly labelled: string;
+  /** Adds a layer to the image, made of one of its files. */
+  readonly extended: string;
+}
+
+function largeImage(directory: string, name: string, megabytes: number): ImageContexts {
+  const context = (kind: string, dockerfile: string) => {
+    const at = path.join(directory, kind);
+    mkdirSync(at, { recursive: true });
+    writeFileSync(path.join(at, 'Dockerfile'), dockerfile);
+    return at;
+  };
+  let pushing: Promise<void> | undefined;
+  return {
+    push() {
+      pushing ??= pushLargeImage({ name, layers: 10, files: 30_000, size: megabytes << 20 });
+      return pushing;
+    },
+    reader: context('reader', `FROM scratch\nCOPY --from=${name} /layer-9/0/7.bin /\n`),
+    labelled: context('labelled', `FROM ${name}\nARG NONCE\nLABEL nonce=$NONCE\n`),
+    extended: context('extended', `FROM ${name}\nCOPY --from=${name} /layer-9/0/7.bin /\n`),
+  };
 }
 
 /** A local base image as a named context, in the words that every client knows. */

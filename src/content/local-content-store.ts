@@ -18,6 +18,8 @@ import type { BlobExpectation, BlobInfo, BlobWriter, ContentStore } from './cont
 
 /** Bytes that are hashed or read in one turn of the event loop: sha256 takes less than a millisecond for them. */
 const chunkSize = 1 << 20;
+/** Bytes that are written at a time. */
+const bufferSize = 1 << 19;
 /** Milliseconds by which the times of files may differ from the clock. */
 const clockSlack = 60_000;
 
@@ -172,6 +174,12 @@ class LocalBlobWriter implements BlobWriter {
   readonly #place: (info: BlobInfo) => Promise<void>;
   readonly #digester = new Digester();
   #size = 0;
+  /** What has not been written yet: many small writes cost more than copying. */
+  #buffer: Buffer | undefined;
+  #filled = 0;
+  /** The buffer that was written last. */
+  #spare: Buffer | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #state: 'open' | 'committed' | 'disposed' = 'open';
 
   constructor(
@@ -188,25 +196,48 @@ class LocalBlobWriter implements BlobWriter {
 
   async write(chunk: Uint8Array): Promise<void> {
     this.#assertOpen();
-    for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + chunkSize);
-      this.#digester.update(part);
-      for (let done = 0; done < part.length; ) {
-        const { bytesWritten } = await this.#file
-          .write(part, done)
-          .catch((error) => Promise.reject(asKilnError(error)));
-        done += bytesWritten;
-      }
-      at += part.length;
-      this.#size += part.length;
-      if (this.#expected.size !== undefined && this.#size > this.#expected.size) {
-        throw wrongSize(this.#expected.digest, this.#expected.size, this.#size);
-      }
+    this.#size += chunk.length;
+    if (this.#expected.size !== undefined && this.#size > this.#expected.size) {
+      throw wrongSize(this.#expected.digest, this.#expected.size, this.#size);
     }
+    for (let at = 0; at < chunk.length; ) {
+      this.#buffer ??= Buffer.allocUnsafeSlow(Math.min(this.#expected.size ?? bufferSize, bufferSize));
+      const part = chunk.subarray(at, at + this.#buffer.length - this.#filled);
+      this.#digester.update(part);
+      this.#buffer.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === this.#buffer.length) await this.#flush();
+    }
+  }
+
+  /** Begins to write what is in the buffer, once what came before has been written. */
+  async #flush(): Promise<void> {
+    const full = this.#buffer?.subarray(0, this.#filled);
+    this.#buffer = this.#spare;
+    this.#spare = undefined;
+    this.#filled = 0;
+    await this.#writing;
+    if (!full) return;
+    this.#writing = this.#put(full);
+    // Whoever writes next, or commits, gets the failure.
+    this.#writing.catch(() => {});
+  }
+
+  async #put(bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#file
+        .write(bytes, done)
+        .catch((error) => Promise.reject(asKilnError(error)));
+      done += bytesWritten;
+    }
+    if (bytes.length === bufferSize) this.#spare = bytes;
   }
 
   async commit(): Promise<BlobInfo> {
     this.#assertOpen();
+    await this.#flush();
+    await this.#writing;
     const info: BlobInfo = { digest: this.#digester.digest(), size: this.#size };
     const { digest, size } = this.#expected;
     if (size !== undefined && size !== info.size) throw wrongSize(digest, size, info.size);
@@ -222,6 +253,7 @@ class LocalBlobWriter implements BlobWriter {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state !== 'open') return;
     this.#state = 'disposed';
+    await this.#writing.catch(() => {});
     await this.#file.close();
     await rm(this.#path, { force: true });
   }

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Transform } from 'node:stream';
 
 /** The size of the chunks that decoders are to make. */
@@ -65,15 +64,22 @@ export class Decoder implements Disposable {
     );
     while (pending) {
       yield* this.#drain();
-      const readable = new AbortController();
-      await Promise.race([
-        settled,
-        once(this.#decoder, 'readable', { signal: readable.signal }).catch(() => {}),
-      ]);
-      readable.abort();
+      await this.#changed(settled);
     }
     yield* this.#drain();
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Resolves when there is something to read, or `settled` does. */
+  #changed(settled: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#decoder.off('readable', done);
+        resolve();
+      };
+      this.#decoder.once('readable', done);
+      settled.then(done);
+    });
   }
 
   [Symbol.dispose](): void {
