@@ -251,3 +251,23 @@ test('--push and --tag complete the outputs, or say why they cannot', async () =
   await assert.rejects(outputs('-o', '-', '-o', 'type=oci'), is('invalid_argument'));
   await assert.rejects(outputs('--load', '-o', 'type=image,store=false'), is('invalid_argument'));
 });
+
+test('an s3 cache without credentials gets those of the environment or of the profile', async () => {
+  const flag = ['--export-cache', 'type=s3,bucket=b,region=r', directory];
+  const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'key', AWS_SESSION_TOKEN: 'token' };
+  const [exported] = (await request(flag, { ...keys, HOME: directory })).cacheExports;
+  assert.deepEqual(exported?.attributes, {
+    mode: 'min',
+    bucket: 'b',
+    region: 'r',
+    access_key_id: 'id',
+    secret_access_key: 'key',
+    session_token: 'token',
+  });
+  const own = 'type=s3,bucket=b,region=r,access_key_id=mine,secret_access_key=own';
+  const [imported] = (await request(['--import-cache', own, directory], keys)).cacheImports;
+  assert.equal(imported?.attributes.access_key_id, 'mine');
+  assert.equal(imported?.attributes.session_token, undefined);
+  const [without] = (await request(flag, { HOME: directory })).cacheExports;
+  assert.equal(without?.attributes.access_key_id, undefined);
+});

@@ -10,6 +10,7 @@ import { buildOutputs } from './build-outputs.ts';
 import { frontendOptions } from './frontend-options.ts';
 import { openNamedContexts } from './named-contexts.ts';
 import { ignoringCache, readDefinition } from './read-definition.ts';
+import { withAwsCredentials } from './values/aws-credentials.ts';
 import { parseExportCache, parseImportCache } from './values/parse-cache.ts';
 import { parseRegistryTls } from './values/parse-registry-tls.ts';
 import { parseSecret } from './values/parse-secret.ts';
@@ -47,8 +48,12 @@ export async function prepareRequest(
   }
   const shared = {
     outputs: buildOutputs(flags, context),
-    cacheExports: flags.exportCache.map((text) => parseExportCache(text, environment)),
-    cacheImports: flags.importCache.map((text) => parseImportCache(text, environment)),
+    cacheExports: await Promise.all(
+      flags.exportCache.map((text) => withAwsCredentials(parseExportCache(text, environment), environment)),
+    ),
+    cacheImports: await Promise.all(
+      flags.importCache.map((text) => withAwsCredentials(parseImportCache(text, environment), environment)),
+    ),
     secrets: flags.secret.map((text) => parseSecret(text, environment)),
     ssh: flags.ssh.map(parseSsh),
     registryTls: parseRegistryTls(flags.registryAuthTlscontext),

@@ -20,13 +20,12 @@ function parseCache(flag: string, text: string, environment: Environment): Remot
   if (!text.includes('type=')) return { type: 'registry', attributes: { ref: text } };
   const { type, ...attributes } = Object.fromEntries(csvAttributes(flag, text));
   if (!type) throw new KilnError('invalid_argument', `${flag} ${text}: the type is missing`);
-  return { type, attributes: type === 'gha' ? githubCache(flag, text, attributes, environment) : attributes };
+  return { type, attributes: type === 'gha' ? githubCache(flag, attributes, environment) : attributes };
 }
 
 /** GitHub's runners tell address and token in the environment. */
 function githubCache(
   flag: string,
-  text: string,
   attributes: Readonly<Record<string, string>>,
   environment: Environment,
 ): Readonly<Record<string, string>> {
@@ -38,7 +37,7 @@ function githubCache(
   const url = attributes.url ?? environment.ACTIONS_CACHE_URL ?? environment.ACTIONS_RESULTS_URL;
   const token = attributes.token ?? environment.ACTIONS_RUNTIME_TOKEN;
   if ((url === undefined && urlV2 === undefined) || token === undefined) {
-    throw new KilnError('invalid_argument', `${flag} ${text}: the cache's url or token is not known`, {
+    throw new KilnError('invalid_argument', `${flag} type=gha: the cache's url or token is not known`, {
       hint: 'give url= and token=, or run inside a GitHub workflow that exposes ACTIONS_CACHE_URL and ACTIONS_RUNTIME_TOKEN',
     });
   }
