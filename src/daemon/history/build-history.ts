@@ -80,7 +80,7 @@ export class BuildHistory implements AsyncDisposable {
     const record = create(BuildHistoryRecordSchema, {
       ref: request.ref,
       frontend: request.frontend,
-      frontendAttrs: request.frontendAttrs,
+      frontendAttrs: withoutCredentials(request.frontendAttrs),
       exporters: request.exporters,
       createdAt: timestampFromDate(createdAt),
     });
@@ -266,4 +266,9 @@ function resultOf(record: BuildHistoryRecord, platform: string): BuildResultInfo
 
 function event(type: BuildHistoryEventType, record: BuildHistoryRecord): BuildHistoryEvent {
   return create(BuildHistoryEventSchema, { type, record });
+}
+
+/** Imports of caches come with tokens and keys, which must not be kept. */
+function withoutCredentials(attributes: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== 'cache-imports'));
 }

@@ -1,6 +1,9 @@
 import type { Registry } from '../../registry/registry.ts';
+import { azblobCache } from '../../remote-cache/backends/azure/azblob-cache.ts';
+import { createGhaCache } from '../../remote-cache/backends/gha/gha-cache.ts';
 import { createLocalCache } from '../../remote-cache/backends/local-cache.ts';
 import { createRegistryCache } from '../../remote-cache/backends/registry-cache.ts';
+import { s3Cache } from '../../remote-cache/backends/s3/s3-cache.ts';
 import { RemoteCaches } from '../../remote-cache/remote-caches.ts';
 import type { EngineClients } from './open-clients.ts';
 import type { EngineStorage } from './open-storage.ts';
@@ -17,6 +20,9 @@ export function openRemoteCaches({ storage, clients, registry }: RemoteCachesOpt
   const all = [
     createRegistryCache({ registry, credentials: clients.credentials }),
     createLocalCache({ sessions: clients.sessions }),
+    s3Cache,
+    azblobCache,
+    createGhaCache(),
   ];
   const types = new Map(all.map((each) => [each.type, each]));
   return new RemoteCaches({ types, content, layerImport, layerExport });
