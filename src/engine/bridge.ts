@@ -25,7 +25,7 @@ import type { JobContext } from './job-context.ts';
 import { loadGraph } from './load-graph.ts';
 import { schemeOf } from './operations/source-operation.ts';
 import { imageReference } from './provenance/capture-trees.ts';
-import type { RequestNode } from './provenance/request-node.ts';
+import { meantRequest, type RequestNode } from './provenance/request-node.ts';
 import { EdgeRef } from './result/edge-ref.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
@@ -129,13 +129,14 @@ export class BuildBridge implements Bridge {
         'a solve request names a frontend and has a definition: send one of them',
       );
     }
-    const frontend = services.frontends.get(name);
+    const { options = {}, inputs = new Map() } = request;
+    const work = meantRequest({ frontend: name, options, inputs });
+    const frontend = services.frontends.get(work.frontend);
     if (!frontend) {
       throw new KilnError('not_found', `invalid frontend: ${name}`, {
         hint: `this daemon has ${[...services.frontends.keys()].join(', ')}`,
       });
     }
-    const work = { frontend: name, options: request.options ?? {}, inputs: request.inputs ?? new Map() };
     const requests = this.#scope.requests.child(work);
     return await frontend.solve(
       new BuildBridge({ ...this.#scope, requests }),

@@ -90,6 +90,33 @@ describe('the record of a build', () => {
     assert.deepEqual(await daemon.blobs(), []);
   });
 
+  test('gets the trace of the build when it is finalized, once', async () => {
+    using work = new WorkDirectory();
+    await using daemon = await open(work);
+    const ref = await daemon.solve(tree.file(files().mkdir('/not/there', 0o755)));
+    assert.equal((await daemon.record(ref))!.trace, undefined);
+    await daemon.control.updateBuildHistory({ ref, finalize: true });
+    const { trace } = (await daemon.record(ref))!;
+    assert.equal(trace?.mediaType, 'application/vnd.buildkit.otlp.json.v0');
+    const spans = (await daemon.read(trace!.digest))
+      .toString()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const [build, ...steps] = spans;
+    assert.deepEqual([build.Name, build.Parent.SpanID, build.ChildSpanCount], ['build', '0'.repeat(16), 2]);
+    assert.deepEqual(
+      steps.map(({ Name, Status, Parent }) => [Name, Status.Code, Parent.SpanID]),
+      [
+        ['mkfile /file', 'Unset', build.SpanContext.SpanID],
+        ['mkdir /not/there', 'Error', build.SpanContext.SpanID],
+      ],
+    );
+    assert.ok(steps.every(({ StartTime, EndTime }) => StartTime <= EndTime));
+    await daemon.control.updateBuildHistory({ ref, finalize: true });
+    assert.equal((await daemon.record(ref))!.trace?.digest, trace!.digest);
+  });
+
   test('has what failed, with the details in a blob', async () => {
     using work = new WorkDirectory();
     await using daemon = await open(work);

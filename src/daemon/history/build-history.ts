@@ -191,7 +191,7 @@ export class BuildHistory implements AsyncDisposable {
     }
   }
 
-  /** Throws `not_found`. */
+  /** Pins or deletes a record, or makes the trace of one that has none. Throws `not_found`. */
   async update(request: UpdateBuildHistoryRequest): Promise<void> {
     await this.settled();
     if (request.finalize && this.#running.has(request.ref)) return;
@@ -200,7 +200,11 @@ export class BuildHistory implements AsyncDisposable {
     if (request.delete) {
       await this.#drop(record.ref);
       this.#tell(BuildHistoryEventType.DELETED, record);
-    } else if (!request.finalize) {
+    } else if (request.finalize) {
+      if (record.trace || !record.logs) return;
+      record.trace = await this.#blobs.putTrace(record);
+      await this.#saveOrDrop(record);
+    } else {
       record.pinned = request.pinned;
       this.#save(record);
       this.#tell(BuildHistoryEventType.COMPLETE, record);

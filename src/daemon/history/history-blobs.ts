@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
+  type BuildHistoryRecord,
   type Descriptor as DescriptorMessage,
   DescriptorSchema,
   type StatusResponse,
@@ -17,6 +18,7 @@ import { predicateTypeAnnotation, statementMediaType } from '../../oci/in-toto.t
 import { parseManifest } from '../../oci/manifest.ts';
 import { predicateTypes, provenancePredicate } from '../../provenance/predicate.ts';
 import type { ProvenanceAccount } from '../../provenance/provenance-account.ts';
+import { traceSpans } from './trace-spans.ts';
 
 /** How many vertices or statuses one message may have: more would take long to write at once. */
 const messageLength = 500;
@@ -97,6 +99,17 @@ export class HistoryBlobs {
       }
     }
     if (left.length > 0) throw new KilnError('data_loss', `the progress ${digest} ends in a message`);
+  }
+
+  /** The build's spans as BuildKit keeps them: JSON documents, one after the other. They are made of the progress, which the record has. */
+  async putTrace(record: BuildHistoryRecord): Promise<DescriptorMessage> {
+    await using writer = await this.#store.writer();
+    for await (const span of traceSpans(record, this.progress(record.logs!))) {
+      await writer.write(Buffer.from(`${JSON.stringify(span)}\n`, 'utf8'));
+    }
+    const { digest, size } = await writer.commit();
+    this.#add.run(record.ref, digest);
+    return message({ mediaType: 'application/vnd.buildkit.otlp.json.v0', digest, size });
   }
 
   async putError(ref: string, status: Status): Promise<DescriptorMessage> {

@@ -13,6 +13,17 @@ export interface RequestedWork {
   readonly inputs: ReadonlyMap<string, Definition>;
 }
 
+const gateway = 'gateway.v0';
+const builtIn = 'dockerfile.v0';
+
+/** The request that is meant: one to load the frontend that is built in as if it were an image is one to that frontend. */
+export function meantRequest(request: RequestedWork): RequestedWork {
+  const { source, ...options } = request.options;
+  const named = Object.keys(options).some((name) => /^context:dockerfile\.v0(::|$)/.test(name));
+  if (request.frontend !== gateway || source !== builtIn || named) return request;
+  return { ...request, frontend: builtIn, options };
+}
+
 export interface RequestNodeOptions {
   /** For what comes from another request: where that is noted. */
   readonly index: RequestIndex;
@@ -40,7 +51,7 @@ export class RequestNode {
 
   /** The node of a build. */
   static rootOf(work: RequestedWork, index: RequestIndex): RequestNode {
-    const root = accountOf(work, index);
+    const root = accountOf(meantRequest(work), index);
     return new RequestNode({ index, root: isEmptyRequest(root) ? undefined : root });
   }
 
