@@ -29,8 +29,10 @@ import { type CopyChanges, SourceFile } from './copy-file.ts';
 import { lockRoot } from './flock.ts';
 import { majorOf, makeDevice, minorOf, mknod } from './mknod.ts';
 import { bindMount, mount, unmount } from './mount.ts';
+import { mountFlags } from './mount-flags.ts';
 import { mountPointsBelow, unmountBelow } from './mount-table.ts';
 import { mountOverlay } from './overlay.ts';
+import { restrictionsOfMount } from './restrictions-of-mount.ts';
 import { shrinkHeap } from './shrink-heap.ts';
 import { utimens } from './utimens.ts';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
@@ -107,6 +109,16 @@ test('a read-only bind shows the files and takes no changes', () => {
   unmount(at('target with space'));
   unmount(at('not there'));
   assert.deepEqual(mountPointsBelow(dir), []);
+});
+
+test('what restricts a mount is known from any path below it', () => {
+  const target = at('restricted');
+  mkdirSync(target);
+  const { nosuid, nodev } = mountFlags;
+  mount({ source: 'tmpfs', target, type: 'tmpfs', flags: nosuid | nodev });
+  mkdirSync(at('restricted/below'));
+  assert.deepEqual(restrictionsOfMount(at('restricted/below')), ['nosuid', 'nodev']);
+  assert.throws(() => restrictionsOfMount(at('restricted/missing')), { code: 'ENOENT' });
 });
 
 test('everything below a directory is unmounted, nested and stacked mounts too, and neighbours are left', () => {

@@ -4,8 +4,10 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
 import { foreignBusybox } from '../../base/testing/foreign-busybox.ts';
+import { mount } from '../../linux/mount.ts';
+import { mountFlags } from '../../linux/mount-flags.ts';
 import { mountPointsBelow } from '../../linux/mount-table.ts';
-import type { ProcessSpec } from '../executor.ts';
+import type { ProcessMount, ProcessSpec } from '../executor.ts';
 import { ExecutorRig } from '../executor-rig.ts';
 import { architectures } from './architecture.ts';
 import { registration } from './emulated-container.ts';
@@ -88,6 +90,23 @@ for (const runtime of ['crun', 'runc']) {
       );
       assert.equal(output, 'word\nread-only\nread-only\nblock\nbuildkitsandbox\n');
       assert.equal(statSync(path.join(cache, 'f')).size, 5);
+    });
+
+    test('has what is mounted from where a mount is restricted', async () => {
+      await using rig = await foreignRig(runtime);
+      const source = path.join(rig.dir, 'restricted');
+      mkdirSync(source);
+      const { nosuid, nodev, noexec } = mountFlags;
+      mount({ source: 'tmpfs', target: source, type: 'tmpfs', flags: nosuid | nodev | noexec });
+      writeFileSync(path.join(source, 'f'), 'there\n');
+      const tree: ProcessMount = {
+        kind: 'tree',
+        dest: '/ro',
+        mount: { kind: 'bind', source, readonly: true },
+        selector: '/',
+        readonly: true,
+      };
+      assert.equal(await sh(rig, 'cat /ro/f', { mounts: [tree] }), 'there\n');
     });
 
     test('runs without a network, and with all rights that a build can give', async () => {

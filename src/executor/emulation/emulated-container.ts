@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { restrictionsOfMount } from '../../linux/restrictions-of-mount.ts';
 import type { OciMount } from '../mounts/oci-mount.ts';
 import type { Emulator } from './emulator.ts';
 
@@ -50,9 +51,10 @@ export function withEmulator<T extends EmulatableConfig>(config: T, container: E
   };
   const mounts = config.mounts.flatMap((mount): readonly OciMount[] => {
     if (mount.destination === '/dev' && mount.type === 'tmpfs') return [mount, formatsMount];
-    return mount.type === 'sysfs' && container.hostSysfs !== undefined
-      ? [{ ...mount, type: 'bind', source: container.hostSysfs, options: ['bind', ...mount.options] }]
-      : [mount];
+    if (mount.type === 'sysfs' && container.hostSysfs !== undefined) {
+      return [{ ...mount, type: 'bind', source: container.hostSysfs, options: ['bind', ...mount.options] }];
+    }
+    return [mount.type === 'bind' && mount.options.includes('ro') ? withRestrictions(mount) : mount];
   });
   return {
     ...config,
@@ -67,6 +69,11 @@ export function withEmulator<T extends EmulatableConfig>(config: T, container: E
     },
     hooks: { ...config.hooks, createContainer: [hook, ...(config.hooks?.createContainer ?? [])] },
   };
+}
+
+/** A user namespace may not take back what restricts a mount: who changes it has to say that again. */
+function withRestrictions(mount: OciMount): OciMount {
+  return { ...mount, options: [...new Set([...mount.options, ...restrictionsOfMount(mount.source)])] };
 }
 
 /** All ids that this process has, as themselves. */
