@@ -1,17 +1,9 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
-import { type Digest, Digester } from '../base/digest.ts';
+import { Digester } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import type { BlobSink, WrittenBlob } from './blob-sink.ts';
 import { type BlockFormat, InputTrailer, streamHeader, streamTrailer } from './compression/block-codec.ts';
 import { BlockRing, type SharedBlockRing } from './compression/block-ring.ts';
-import type { TarSink } from './layer-tar.ts';
-
-/** A layer blob that was written. Sizes in bytes. */
-export interface WrittenBlob {
-  readonly diffId: Digest;
-  readonly tarSize: number;
-  readonly digest: Digest;
-  readonly size: number;
-}
 
 export interface BlobWriterOptions {
   /** Undefined: the tar as it is. */
@@ -28,7 +20,7 @@ export interface BlobWriterOptions {
 const patience = 50;
 
 /** Writes a layer's tar to a file, compressed, with the digests of both taken on the way. Synchronous: for threads. */
-export class LayerBlobWriter implements TarSink, Disposable {
+export class LayerBlobWriter implements BlobSink, Disposable {
   readonly #options: BlobWriterOptions;
   readonly #file: number;
   readonly #tarDigester = new Digester();

@@ -1,7 +1,8 @@
 import type { Task } from '../base/threads/task.ts';
-import { LayerBlobWriter, type WrittenBlob } from './blob-writer.ts';
+import type { WrittenBlob } from './blob-sink.ts';
 import type { SharedBlockRing } from './compression/block-ring.ts';
 import { readLayerTar } from './compression/layer-stream.ts';
+import { openBlobWriter } from './open-blob-writer.ts';
 import { TarParser } from './tar/tar-parser.ts';
 import { TarWriter } from './tar/tar-writer.ts';
 import type { WriteLayerInput } from './write-layer.task.ts';
@@ -15,12 +16,7 @@ const zeros = Buffer.alloc(1 << 18);
 
 /** Compresses a layer blob anew; with an epoch, later times are replaced by it, which makes another tar. */
 const convertLayer: Task<ConvertLayerInput, WrittenBlob, SharedBlockRing> = async (input, context) => {
-  using blob = new LayerBlobWriter(input.path, {
-    format: input.format,
-    maxHelpers: input.maxHelpers,
-    callHelper: (ring) => context.emit(ring),
-    throwIfAborted: () => context.throwIfAborted(),
-  });
+  using blob = openBlobWriter(input, context);
   const { epoch } = input;
   if (epoch === undefined) {
     for await (const chunk of readLayerTar(input.source)) blob.write(chunk);

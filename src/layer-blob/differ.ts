@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ContentStore } from '../content/content.ts';
-import type { Compression, Descriptor } from '../oci/descriptor.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { LayerFormat } from '../oci/estargz.ts';
 import type { LayerForm } from '../oci/layer-identity.ts';
 import type { MediaTypeFamily } from '../oci/media-type.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
@@ -9,10 +10,12 @@ import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 export interface DiffResult {
   readonly descriptor: Descriptor;
   readonly diffId: Digest;
+  /** Of the tar that the blob was made of, where the format adds to it. */
+  readonly tarDigest?: Digest;
 }
 
 export interface DiffOptions {
-  readonly compression: Compression;
+  readonly compression: LayerFormat;
   readonly level?: number;
   /** Clamp file times that are later than this (seconds since 1970). */
   readonly epoch?: number;

@@ -24,7 +24,8 @@ import { openLocalContentStore } from '../content/local-content-store.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { utimens } from '../linux/utimens.ts';
 import { getXattr, listXattrs, setXattr } from '../linux/xattr.ts';
-import { type Compression, type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import { type Descriptor, mediaTypes } from '../oci/descriptor.ts';
+import type { LayerFormat } from '../oci/estargz.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
 import type { DiffOptions } from './differ.ts';
 import { createLayerDiffer } from './layer-differ.ts';
@@ -57,7 +58,7 @@ export async function openPlace(): Promise<Place> {
 }
 
 export function diffOptions(
-  compression: Compression = 'uncompressed',
+  compression: LayerFormat = 'uncompressed',
   more: Partial<DiffOptions> = {},
 ): DiffOptions {
   return { compression, mediaTypes: 'oci', ...more };

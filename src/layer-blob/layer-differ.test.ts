@@ -31,7 +31,7 @@ const { differ } = rig;
 const tarOf = rig.tarOf.bind(rig);
 const unpack = rig.unpack.bind(rig);
 
-for (const compression of ['uncompressed', 'gzip', 'zstd'] as const) {
+for (const compression of ['uncompressed', 'gzip', 'zstd', 'estargz'] as const) {
   test(`a tree comes back whole from its ${compression} layer`, async () => {
     using here = await openPlace();
     const upper = here.dir('upper');

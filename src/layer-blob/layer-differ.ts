@@ -6,14 +6,16 @@ import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { type LayerFormat, tocDigestAnnotation, uncompressedSizeAnnotation } from '../oci/estargz.ts';
 import { layerForm } from '../oci/layer-identity.ts';
 import { layerMediaType } from '../oci/media-type.ts';
 import type { SnapshotChanges } from '../snapshot/snapshot.ts';
-import type { WrittenBlob } from './blob-writer.ts';
+import type { WrittenBlob } from './blob-sink.ts';
 import { blockFormat } from './compression/block-codec.ts';
 import { BlockRing, type SharedBlockRing } from './compression/block-ring.ts';
 import type { ConvertLayerInput } from './convert-layer.task.ts';
 import type { Differ, DiffOptions, DiffResult, LayerTarget } from './differ.ts';
+import type { BlobFormat } from './open-blob-writer.ts';
 import type { ExtractedLayer, ExtractLayerInput } from './unpack/extract-layer.task.ts';
 import type { WriteLayerInput } from './write-layer.task.ts';
 
@@ -71,7 +73,7 @@ class LayerDiffer implements Differ {
     options: DiffOptions,
   ): Promise<DiffResult> {
     const { compression, level, epoch, signal } = options;
-    const format = compression === 'uncompressed' ? undefined : blockFormat(compression, level);
+    const format = formatOf(compression, level);
     const path = join(store.temporaryDirectory, `layer-${randomUUID()}`);
     const done = new AbortController();
     try {
@@ -81,14 +83,14 @@ class LayerDiffer implements Differ {
         { signal, onEvent: (ring) => this.#help(ring, done.signal) },
       );
       await store.adopt(path, { digest: blob.digest, size: blob.size });
-      return {
-        descriptor: {
-          mediaType: layerMediaType(compression, options.mediaTypes),
-          digest: blob.digest,
-          size: blob.size,
-        },
-        diffId: blob.diffId,
+      const { digest, size, diffId, estargz } = blob;
+      const mediaType = layerMediaType(compression === 'estargz' ? 'gzip' : compression, options.mediaTypes);
+      if (!estargz) return { descriptor: { mediaType, digest, size }, diffId };
+      const annotations = {
+        [tocDigestAnnotation]: estargz.tocDigest,
+        [uncompressedSizeAnnotation]: String(blob.tarSize),
       };
+      return { descriptor: { mediaType, digest, size, annotations }, diffId, tarDigest: estargz.tarDigest };
     } finally {
       done.abort();
       await rm(path, { force: true });
@@ -100,6 +102,17 @@ class LayerDiffer implements Differ {
     this.#pool.run(tasks.compress, ring, { signal }).catch(() => {
       if (!signal.aborted) new BlockRing(ring).fail();
     });
+  }
+}
+
+function formatOf(compression: LayerFormat, level: number | undefined): BlobFormat {
+  switch (compression) {
+    case 'uncompressed':
+      return undefined;
+    case 'estargz':
+      return { compression, level: blockFormat('gzip', level).level };
+    default:
+      return blockFormat(compression, level);
   }
 }
 

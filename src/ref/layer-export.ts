@@ -1,5 +1,5 @@
 import type { ProgressWriter, WaitContext } from '../base/progress.ts';
-import type { Compression } from '../oci/descriptor.ts';
+import type { LayerFormat } from '../oci/estargz.ts';
 import type { MediaTypeFamily } from '../oci/media-type.ts';
 import type { ImmutableRef, LayerBlob } from './ref.ts';
 
@@ -15,7 +15,7 @@ export interface LayerExport {
 }
 
 export interface BlobOptions {
-  readonly compression: Compression;
+  readonly compression: LayerFormat;
   /** Undefined: the default of the format. */
   readonly level?: number;
   /** Converts layers that have a blob in another compression. */

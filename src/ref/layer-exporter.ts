@@ -4,8 +4,9 @@ import { KilnError } from '../base/errors.ts';
 import type { WaitContext } from '../base/progress.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
+import { layerFormat } from '../oci/estargz.ts';
 import { type LayerForm, layerForm, withLayerForm } from '../oci/layer-identity.ts';
-import { layerCompression, translateLayerType } from '../oci/media-type.ts';
+import { translateLayerType } from '../oci/media-type.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
 import type { HandleServices } from './handles/handle-services.ts';
 import { finalRecordOf } from './handles/immutable-handle.ts';
@@ -87,7 +88,7 @@ export class LayerExporter implements LayerExport {
   #choose(layer: RefRecord, options: LayerOptions): StoredBlob | undefined {
     const usable = blobsFor(layer, options);
     return (
-      usable.find((blob) => layerCompression(blob.descriptor.mediaType) === options.compression) ??
+      usable.find((blob) => layerFormat(blob.descriptor) === options.compression) ??
       (options.force ? undefined : usable[0])
     );
   }
@@ -99,10 +100,10 @@ export class LayerExporter implements LayerExport {
     const [source] = blobsFor(layer, options);
     if (source) await lazyLayers.fetch(source.descriptor, options);
     else await lazyLayers.materialize(layer, options);
-    const made = source
+    const { tarDigest, ...made } = source
       ? await differ.convert(source.descriptor, content, { ...options, epoch: undefined })
       : await differ.diff(await this.#changesOf(layer), content, diffOptions);
-    if (source) lazyLayers.verify(layer, source.descriptor, made.diffId);
+    if (source) lazyLayers.verify(layer, source.descriptor, tarDigest ?? made.diffId);
     const descriptor = withLayerForm(made.descriptor, options.form);
     const blob: StoredBlob = { ...made, descriptor, ...(epoch === undefined ? {} : { epoch }) };
     services.records.addBlob(layer, blob);

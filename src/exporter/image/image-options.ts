@@ -41,11 +41,14 @@ export function parseImageOptions(
   attributes: Attributes,
   defaults: Pick<ImageOptions, 'inlineAttestations'> = { inlineAttestations: true },
 ): AskedImageOptions {
-  const ociMediaTypes = booleanAttribute(attributes, 'oci-mediatypes');
+  const compression = parseCompressionOptions(attributes);
+  // Where the TOC of a layer is, is in annotations, which Docker's documents do not have.
+  const ociMediaTypes =
+    compression.compression === 'estargz' || booleanAttribute(attributes, 'oci-mediatypes');
   const options: AskedImageOptions = {
     names: attributes.name === '*' ? undefined : splitNames(attributes.name ?? ''),
     metadata: parseAttributeMetadata(attributes),
-    compression: parseCompressionOptions(attributes),
+    compression,
     mediaTypes: ociMediaTypes === undefined ? undefined : ociMediaTypes ? 'oci' : 'docker',
     ociArtifact: booleanAttribute(attributes, 'oci-artifact'),
     preferNondistributable: booleanAttribute(attributes, 'prefer-nondist-layers') ?? false,

@@ -1,11 +1,11 @@
 import { KilnError } from '../../base/errors.ts';
 import { type Attributes, booleanAttribute, integerAttribute } from '../../base/text/attributes.ts';
-import type { Compression } from '../../oci/descriptor.ts';
+import type { LayerFormat } from '../../oci/estargz.ts';
 import { compressionLevels } from './compression-levels.ts';
 
 /** How the layers of an output are compressed. */
 export interface CompressionOptions {
-  readonly compression: Compression;
+  readonly compression: LayerFormat;
   /** Of the format's own scale; undefined for its default. */
   readonly level?: number;
   /** Compress again what is there in another format. */
@@ -22,27 +22,27 @@ export function parseCompressionOptions(attributes: Attributes): CompressionOpti
   };
 }
 
-function parseFormat(text: string | undefined): Compression {
+function parseFormat(text: string | undefined): LayerFormat {
   switch (text) {
     case undefined:
       return 'gzip';
     case 'gzip':
     case 'zstd':
     case 'uncompressed':
-      return text;
     case 'estargz':
+      return text;
     case 'nydus':
       throw new KilnError('unimplemented', `compression=${text} is not supported`, {
-        hint: 'use uncompressed, gzip or zstd',
+        hint: 'use uncompressed, gzip, zstd or estargz',
       });
     default:
       throw new KilnError('invalid_argument', `unsupported compression type ${JSON.stringify(text)}`, {
-        hint: 'use uncompressed, gzip or zstd',
+        hint: 'use uncompressed, gzip, zstd or estargz',
       });
   }
 }
 
-function parseLevel(attributes: Attributes, compression: Compression): number | undefined {
+function parseLevel(attributes: Attributes, compression: LayerFormat): number | undefined {
   const level = integerAttribute(attributes, 'compression-level');
   if (level === undefined) return undefined;
   const { lowest, highest } = compressionLevels[compression === 'zstd' ? 'zstd' : 'gzip'];
