@@ -76,8 +76,18 @@ export function buildCommand(): Command {
     .option('--iidfile <file>', "write the image's id to a file")
     .option('--metadata-file <file>', 'write what is known of the result to a file, as JSON')
     .optionsGroup('Remote caches:')
-    .addOption(repeatable('--import-cache <cache>', 'type=registry,ref=… or type=local,src=… (repeatable)'))
-    .addOption(repeatable('--export-cache <cache>', 'type=registry,ref=… or type=local,dest=… (repeatable)'))
+    .addOption(
+      repeatable(
+        '--cache-from, --import-cache <cache>',
+        'type=registry,ref=… or type=local,src=… (repeatable)',
+      ),
+    )
+    .addOption(
+      repeatable(
+        '--cache-to, --export-cache <cache>',
+        'type=registry,ref=… or type=local,dest=…, type=inline (repeatable)',
+      ),
+    )
     .optionsGroup('Any frontend:')
     .option('--frontend <name>', 'dockerfile.v0 or gateway.v0 (default with a PATH: dockerfile.v0)')
     .addOption(repeatable('--opt <name=value>', "option in the frontend's words (repeatable)"))

@@ -118,6 +118,7 @@ export class Engine {
       sessionId: request.sessionId,
       signal: alive,
     });
+    explanations.explainImports(() => caches.imports);
     const bridge = new BuildBridge({
       services: this.#services,
       job,

@@ -40,6 +40,11 @@ function newContext(text = dockerfile): string {
 
 const registryCache = (name: string, more = '') => `type=registry,ref=${rig.registry.host}/${name}${more}`;
 
+/** Why the step that has `text` in it ran. */
+function explanationOf({ events }: Built, text: string): string {
+  return events.explanation(events.vertex(text).digest) ?? '';
+}
+
 /** Blobs that were fetched in a build, for whatever step. */
 function fetched({ events }: Built): readonly string[] {
   return events.statuses
@@ -135,6 +140,7 @@ describe('what one machine exports to a registry', () => {
       ran.some((step) => step.includes('&& true')),
       true,
     );
+    assert.match(explanationOf(built, '&& true'), /; cache \S+\/content has no such key$/);
     assert.equal(
       ran.some((step) => step.includes('/three')),
       false,
@@ -285,6 +291,9 @@ describe('a cache that is of no use', () => {
     assert.match(built.events.vertex('127.0.0.1:1/away').error ?? '', /connection refused/);
     assert.match(built.events.vertex('/strange').error ?? '', /importer/);
     assert.match(built.events.vertex('from unheard-of').error ?? '', /unknown cache importer: unheard-of/);
+    const told = explanationOf(built, 'three > /three');
+    assert.match(told, /; cache 127.0.0.1:1\/away cannot be read: .*connection refused/);
+    assert.match(told, /; cache unheard-of cannot be imported: unknown cache importer/);
   });
 
   test('has lost blobs: steps that were made of them run again', async () => {
@@ -295,7 +304,8 @@ describe('a cache that is of no use', () => {
     const hex = digest.slice('sha256:'.length);
     for (const file of [`repositories/lost/_layers/sha256/${hex}`, `blobs/sha256/${hex.slice(0, 2)}/${hex}`])
       rmSync(path.join(rig.registry.storage, 'docker/registry/v2', file), { recursive: true });
-    const built = await rig.other.kiln.build(context, ['--import-cache', registryCache('lost')]);
+    const built = await rig.other.kiln.build(context, ['--cache-from', registryCache('lost')]);
+    assert.match(explanationOf(built, '> /all'), /; cache \S+\/lost has lost layers of it$/);
     assert.ok(built.events.steps('ran').length > 0);
     assert.ok(built.events.steps('cached').length > 0);
     assert.match(await rig.other.kiln.textOf('all', context), /three/);

@@ -4,6 +4,8 @@ import type { VertexEvent } from '../../base/progress.ts';
 import type { EntryComparer } from '../../content-hash/content-entries.ts';
 import type { OpGraph, OpVertex } from '../../llb/graph.ts';
 import type { LookupAccount, SolverEvents } from '../../solver/solver.ts';
+import type { BuildImport } from '../caches/build-caches.ts';
+import { importReasons } from '../caches/import-reasons.ts';
 import type { JobEvents } from '../job-events.ts';
 import { schemeOf } from '../operations/source-operation.ts';
 import type { AccountStore } from './account-store.ts';
@@ -30,6 +32,7 @@ const maxUsed = 200;
 /** The explanations of one build. It has an account of every step that runs, and keeps those of steps that succeed. */
 export class BuildExplanations implements AsyncDisposable {
   readonly #options: BuildExplanationsOptions;
+  #imports: () => readonly BuildImport[] = () => [];
   readonly #graphs: OpGraph[] = [];
   /** By key. */
   readonly #accounts = new Map<string, StepAccount>();
@@ -56,6 +59,11 @@ export class BuildExplanations implements AsyncDisposable {
   /** What the build is going to solve. */
   add(graph: OpGraph): void {
     this.#graphs.push(graph);
+  }
+
+  /** Has steps that run say why the caches that the build imports did not help. */
+  explainImports(imports: () => readonly BuildImport[]): void {
+    this.#imports = imports;
   }
 
   /** Returns events that pass everything on to `events`, and note which vertices succeed. */
@@ -98,9 +106,11 @@ export class BuildExplanations implements AsyncDisposable {
 
   async #explain(account: StepAccount, lookup: LookupAccount): Promise<void> {
     const { events, accounts } = this.#options;
+    const imports = lookup.ignoreCache || lookup.inputs.length === 0 ? [] : this.#imports();
+    const reasons = await importReasons(imports, lookup);
     const tell = (cause: Cause, near: string | undefined) => {
       this.#explained.set(account.key, { cause, near });
-      events.explanation(lookup.vertex, { cause, text: causeText(cause) });
+      events.explanation(lookup.vertex, { cause, text: `${causeText(cause)}${reasons}` });
     };
     if (lookup.ignoreCache) return tell({ kind: 'no-cache' }, account.key);
     const forced = lookup.inputs.findIndex(
@@ -115,7 +125,8 @@ export class BuildExplanations implements AsyncDisposable {
     const near = nearestAccount(account, candidates, (other) => this.#hasStep(other));
     if (near) return tell(await this.#comparison.cause(near, account), near.key);
     this.#explained.set(account.key, { cause: { kind: 'new' }, near: undefined });
-    if (candidates.some(({ place }) => place.stage !== '')) tell({ kind: 'new' }, undefined);
+    if (reasons !== '' || candidates.some(({ place }) => place.stage !== ''))
+      tell({ kind: 'new' }, undefined);
   }
 
   /** The first account that one of the keys leads to. */
