@@ -52,6 +52,10 @@ export class LayoutBlobs {
     }
   }
 
+  async remove(digest: Digest): Promise<void> {
+    await rm(this.#path(digest), { force: true });
+  }
+
   async writer(): Promise<LayoutBlobWriter> {
     await mkdir(this.#dir, { recursive: true });
     const temporary = path.join(this.#dir, `.incoming-${randomBytes(8).toString('hex')}`);

@@ -1,4 +1,6 @@
+import { booleanAttribute } from '../base/text/attributes.ts';
 import { addToLayoutIndex, type LayoutName } from './layout-index.ts';
+import { resetLayout } from './reset-layout.ts';
 import type { SolveRequest } from './solve-request.ts';
 
 const imageDescriptor = 'containerimage.descriptor';
@@ -16,6 +18,7 @@ export async function recordLayouts(
     await addToLayoutIndex(attributes.dest, JSON.parse(cache), [
       { kind: 'tag', tag: attributes.tag ?? 'latest' },
     ]);
+    if (booleanAttribute(attributes, 'reset')) await resetLayout(attributes.dest);
   }
   const image = response[imageDescriptor];
   for (const output of request.outputs) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { HttpRig } from '../../src/http/http-rig.ts';
@@ -249,6 +249,20 @@ describe('a directory of the client', () => {
       await rig.other.kiln.textOf('all', context, ['--import-cache', `type=local,src=${directory},tag=kept`]),
       /three/,
     );
+  });
+
+  test('keeps only what its index leads to, if that is wanted', async () => {
+    const directory = rig.work.at('reset-cache');
+    const blobs = () => readdirSync(path.join(directory, 'blobs/sha256')).length;
+    const context = newContext();
+    await rig.one.kiln.build(newContext(), ['--cache-to', `type=local,dest=${directory},mode=max`]);
+    const first = blobs();
+    await rig.one.kiln.build(context, ['--cache-to', `type=local,dest=${directory},mode=max`]);
+    assert.ok(blobs() > first);
+    await rig.one.kiln.build(context, ['--cache-to', `type=local,dest=${directory},mode=max,reset=true`]);
+    assert.equal(blobs(), first);
+    const found = await rig.other.kiln.build(context, ['--cache-from', `type=local,src=${directory}`]);
+    assert.deepEqual(found.events.steps('ran'), []);
   });
 
   test('that does not exist yet is no import, and no failure', async () => {

@@ -5,6 +5,7 @@ import { capabilities } from '../../llb/vertex-capabilities.ts';
 /** The parts of BuildKit's gateway API that are served, by the names that its clients look for. */
 const gateway = [
   'solve.base',
+  'importcaches',
   'resolveimage',
   'resolveimage.resolvemode',
   'readfile',
