@@ -73,6 +73,14 @@ export function buildCommand(): Command {
       'bring the image into what runs containers on this machine; --load=docker, podman or containerd names it (…,address=unix://…,namespace=…)',
     )
     .addOption(new Option('--load-into <engine>').hideHelp())
+    .addOption(
+      repeatable(
+        '--attest <type=…>',
+        'attest the result: type=provenance,mode=max or type=sbom,generator=IMAGE (repeatable)',
+      ),
+    )
+    .option('--provenance <value>', 'the same as --attest type=provenance: true, false, or mode=max,…')
+    .option('--sbom <value>', 'the same as --attest type=sbom: true, false, or generator=…')
     .option('--iidfile <file>', "write the image's id to a file")
     .option('--metadata-file <file>', 'write what is known of the result to a file, as JSON')
     .optionsGroup('Remote caches:')

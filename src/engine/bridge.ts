@@ -138,11 +138,10 @@ export class BuildBridge implements Bridge {
       });
     }
     const requests = this.#scope.requests.child(work);
-    return await frontend.solve(
-      new BuildBridge({ ...this.#scope, requests }),
-      { ...work, sessionId },
-      signal,
-    );
+    const bridge = new BuildBridge({ ...this.#scope, requests });
+    const result = await frontend.solve(bridge, { ...work, sessionId }, signal);
+    requests.addResult(result.refs.values());
+    return result;
   }
 
   /** The vertices of a graph, once the policies have had their say about its sources. */

@@ -35,6 +35,9 @@ export interface BuildFlags {
   readonly ulimit: readonly string[];
   readonly pull?: boolean;
   readonly push?: boolean;
+  readonly attest: readonly string[];
+  readonly provenance?: string;
+  readonly sbom?: string;
   readonly load?: boolean;
   /** The value of `--load=…`. */
   readonly loadInto?: string;

@@ -3,6 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, parsePlatform } from '../../base/platform.ts';
 import { cutPair } from '../../base/text/cut-pair.ts';
 import type { BuildFlags } from './build-flags.ts';
+import { parseAttest } from './values/parse-attest.ts';
 import { parsePairs, parseSize } from './values/parse-values.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -35,6 +36,7 @@ export function frontendOptions(flags: BuildFlags, environment: Environment): Ma
   if (flags.network) options.set('force-network-mode', networkMode(flags.network));
   if (flags.shmSize) options.set('shm-size', String(parseSize('--shm-size', flags.shmSize)));
   if (flags.ulimit.length > 0) options.set('ulimit', flags.ulimit.map(ulimit).join(','));
+  for (const [type, settings] of parseAttest(flags, environment)) options.set(`attest:${type}`, settings);
   for (const [key, value] of withEnvironment('--opt', 'build-arg:', flags.opt, environment))
     options.set(key, value);
   return options;

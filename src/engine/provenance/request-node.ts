@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import type { SolvedRef } from '../../frontend/frontend.ts';
 import type { Definition } from '../../llb/op.ts';
 import { definitionResult } from '../../llb/wire/unmarshal-definition.ts';
 import type { ImageMaterial } from '../../provenance/capture.ts';
@@ -70,8 +71,14 @@ export class RequestNode {
   /** A tree that was solved for this request. */
   addRef(ref: EdgeRef): void {
     this.#refs.push(ref);
-    const { result } = ref.graph;
-    if (this.request && result) this.#noted.use(this.#index.add(result.digest, this.request));
+  }
+
+  /** What the request came to: the trees of it are results that others can get as inputs. */
+  addResult(trees: Iterable<SolvedRef | undefined>): void {
+    for (const tree of trees) {
+      const result = tree?.graph?.result;
+      if (this.request && result) this.#noted.use(this.#index.add(result.digest, this.request));
+    }
   }
 
   /** All trees and images of this request and of those that it made. */
