@@ -56,7 +56,7 @@ describe('provenance', () => {
         `ADD ${repository} /repository`,
         'RUN --mount=type=secret,id=mine --mount=type=cache,target=/cache ls /repository > /list',
         'COPY <<EOF /told',
-        '${API_TOKEN}',
+        '$API_TOKEN',
         'EOF',
         'FROM scratch',
         'COPY --from=made /list /told /',
@@ -134,7 +134,7 @@ describe('provenance', () => {
       '-o',
       rig.work.at('none'),
     ]);
-    assert.match(stderr, /provenance materials are incomplete[^]*- context\n {4}reason: local_source/);
+    assert.match(stderr, /provenance materials are incomplete[\s\S]*- context\n {4}reason: local_source/);
   });
 
   test('is refused in versions and modes that there are not', async () => {
