@@ -178,5 +178,8 @@ test('a directory output sends each platform where it belongs', async () => {
     { name: 'linux/amd64', prefix: 'linux_amd64', path: tree, epoch: 12, added: [], deleteOthers: false },
     { name: 'linux/amd64', prefix: '', path: tree, epoch: 12, added: [], deleteOthers: true },
   ]);
-  assert.throws(() => createLocalExporter(rig).open({ mode: 'move' }), { code: 'invalid_argument' });
+  for (const create of [createLocalExporter, createTarExporter]) {
+    assert.throws(() => create(rig).open({ mode: 'move' }), { code: 'invalid_argument' });
+    assert.throws(() => create(rig).open({ 'platform-split': 'x' }), { code: 'invalid_argument' });
+  }
 });

@@ -1,11 +1,9 @@
 import { KilnError } from '../../base/errors.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
-import { booleanAttribute } from '../../base/text/attributes.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
-import { parseEpoch } from '../epoch.ts';
 import { type ExporterType, isMultiPlatform } from '../exporter.ts';
-import { parseAttestationPrefix } from './attestation-files.ts';
+import { parseFileOptions } from './file-options.ts';
 import type { NamedTree, Overlap } from './find-overlap.task.ts';
 import { mountTrees, type ResultTree, refuseSameDirectory } from './output-trees.ts';
 
@@ -19,15 +17,13 @@ export function createLocalExporter({ output, pool }: LocalExporterServices): Ex
   return {
     type: 'local',
     open(attributes) {
-      const epoch = parseEpoch(attributes);
-      const splitOption = booleanAttribute(attributes, 'platform-split');
-      const attestationPrefix = parseAttestationPrefix(attributes['attestation-prefix']);
-      const deleteOthers = parseMode(attributes.mode) === 'delete';
+      const options = parseFileOptions(attributes);
+      const { deleteOthers } = options;
       return {
         name: 'exporting to client directory',
         async export(input, context) {
-          const split = splitOption ?? isMultiPlatform(input);
-          await using mounted = await mountTrees(input, { epoch, split, attestationPrefix }, pool, context);
+          const split = options.split ?? isMultiPlatform(input);
+          await using mounted = await mountTrees(input, { ...options, split }, pool, context);
           const { sessionId, index, signal } = context;
           // A platform that was asked for twice is the same files.
           const trees = split
@@ -77,12 +73,4 @@ async function refuseOverlap(
     `cannot overwrite ${file} from ${first} with ${second} when split option is disabled`,
     { hint: 'leave out platform-split=false, which gives each platform a directory of its own' },
   );
-}
-
-function parseMode(text: string | undefined): 'copy' | 'delete' {
-  if (text === undefined || text === '') return 'copy';
-  if (text === 'copy' || text === 'delete') return text;
-  throw new KilnError('invalid_argument', `invalid local exporter mode ${JSON.stringify(text)}`, {
-    hint: 'use copy or delete',
-  });
 }

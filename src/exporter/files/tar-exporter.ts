@@ -1,10 +1,9 @@
 import { withStatus } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ClientOutput } from '../../file-sync/client-output.ts';
-import { parseEpoch } from '../epoch.ts';
 import { type ExporterType, isMultiPlatform } from '../exporter.ts';
 import { sendFile } from '../send-file.ts';
-import { parseAttestationPrefix } from './attestation-files.ts';
+import { parseFileOptions } from './file-options.ts';
 import { mountTrees, refuseSameDirectory } from './output-trees.ts';
 import { treeTar } from './tree-tar.ts';
 
@@ -18,14 +17,13 @@ export function createTarExporter({ output, pool }: TarExporterServices): Export
   return {
     type: 'tar',
     open(attributes) {
-      const epoch = parseEpoch(attributes);
-      const attestationPrefix = parseAttestationPrefix(attributes['attestation-prefix']);
+      const options = parseFileOptions(attributes);
       return {
         name: 'exporting to client tarball',
         async export(input, context) {
           await using mounted = await mountTrees(
             input,
-            { epoch, split: isMultiPlatform(input), attestationPrefix },
+            { ...options, split: isMultiPlatform(input) },
             pool,
             context,
           );

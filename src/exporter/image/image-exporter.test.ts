@@ -304,6 +304,19 @@ test('layers of a publisher are pushed like others, or left with it where that i
   assert.deepEqual(inDocker?.urls, left.urls);
 });
 
+test('an annotation for a platform that is not built is an error where several are', async () => {
+  const attributes = { 'annotation[linux/s390x].for': 'another', 'annotation.for': 'all' };
+  const results = ['linux/amd64', 'linux/arm64'].map((key) =>
+    rig.result(tree, { key, platform: parsePlatform(key) }),
+  );
+  await assert.rejects(imageExporter.open(attributes).export(rig.input(results), rig.context), {
+    message: 'invalid annotation: no platform linux/s390x found in source',
+  });
+  const response = await imageExporter.open(attributes).export(rig.input([rig.result(tree)]), rig.context);
+  const manifest = await rig.content.readAll(response['containerimage.digest'] as Digest);
+  assert.deepEqual(parseManifest(manifest, 'the manifest').annotations, { for: 'all' });
+});
+
 test('an image is unpacked where that is asked for', async () => {
   const unpacked: string[] = [];
   const result = rig.result(tree);

@@ -130,9 +130,12 @@ function imageAnnotations(
   isIndex: boolean,
 ): readonly Annotation[] {
   const annotations = [...parseAnnotations(metadataText(input)), ...options.annotations];
+  // Whoever builds for one platform of several may still name the others.
   const unknown = annotations.find(
     ({ platform }) =>
-      platform !== undefined && !input.results.some((result) => formatPlatform(result.platform) === platform),
+      platform !== undefined &&
+      isMultiPlatform(input) &&
+      !input.results.some((result) => formatPlatform(result.platform) === platform),
   );
   if (unknown) {
     throw new KilnError(
