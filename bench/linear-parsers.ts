@@ -29,6 +29,7 @@ import { parseManifest } from '../src/oci/manifest.ts';
 import { parseReference } from '../src/oci/reference.ts';
 import { parseRecordFilter } from '../src/ref/usage/record-filter.ts';
 import { parseChallenges } from '../src/registry/auth/challenge.ts';
+import { nextPage } from '../src/registry/referrers.ts';
 import { gitFailure } from '../src/source/git/git-failure.ts';
 import { downloadName } from '../src/source/http/download-name.ts';
 import { parseHttpDate } from '../src/source/http/http-date.ts';
@@ -133,6 +134,9 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   'git output': (text) => gitFailure('fetch', fill(`repository '${text.slice(0, 20)}`, text.length)),
   passwd: (text) => [parsePasswd(text), parseGroup(text)],
   'a challenge': (text) => parseChallenges(`Bearer realm="${text}`),
+  'the schemes of challenges': parseChallenges,
+  'a link to the next page': (text) =>
+    nextPage({ headers: { link: `<${text}` }, url: new URL('http://registry/') }),
   'Content-Disposition': (text) => downloadName(new URL('http://a/b'), undefined, `a; filename=${text}`),
   'an HTTP date': (text) => parseHttpDate(text),
   'a filter': (text) => parseRecordFilter([`id==${text}`]),

@@ -33,6 +33,7 @@ const mirrorAttempts = 2;
 const ailingTime = 30_000;
 /** More referrers are not looked for. */
 const maxReferrerPages = 100;
+const maxReferrers = 10_000;
 /** How many of a layer's URLs are tried. */
 const mostForeign = 4;
 /** Registries refuse larger manifests. */
@@ -152,7 +153,9 @@ class HttpRegistry implements Registry, AsyncDisposable {
   ): Promise<PushOutcome> {
     const endpoint = this.#writable(reference, context);
     using _slot = await this.#slot(`write ${reference.domain}`).acquire(context.signal);
-    const mountFrom = (context.mountFrom ?? []).filter((repository) => repository !== reference.path);
+    const mountFrom = (context.mountFrom ?? []).filter(
+      (repository) => repository !== reference.path && isRepository(repository),
+    );
     const blob = { reference, descriptor, body, mountFrom };
     return await new BlobUpload(blob, endpoint, this.#transport, this.#retry, context).run();
   }
@@ -220,7 +223,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
   ): Promise<readonly Descriptor[]> {
     const entries: Descriptor[] = [];
     let answer = first;
-    for (let page = 0; page < maxReferrerPages; page++) {
+    for (let page = 0; page < maxReferrerPages && entries.length < maxReferrers; page++) {
       entries.push(...referrersIn(await readManifest(answer, reference), reference));
       const next = nextPage(answer);
       if (!next) break;
@@ -320,6 +323,11 @@ function afterMirrors(failure: KilnError, mirrors: readonly string[]): KilnError
   if (mirrors.length === 0) return failure;
   const { code, message, cause, hint, details } = failure;
   return new KilnError(code, [message, ...mirrors].join('; '), { cause, hint, details });
+}
+
+/** Names of repositories may come from what clients and images say, and become part of what a token is asked for. */
+function isRepository(name: string): boolean {
+  return /^[a-z0-9][a-z0-9._/-]{0,254}$/.test(name);
 }
 
 function mediaTypeOf(answer: RegistryAnswer): string {

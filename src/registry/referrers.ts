@@ -40,7 +40,7 @@ export function withReferrer(
 }
 
 /** Where the rest of a list is; undefined when there is no more (RFC 8288). Only the server that gave the list may be asked. */
-export function nextPage({ headers, url }: HttpAnswer): URL | undefined {
+export function nextPage({ headers, url }: Pick<HttpAnswer, 'headers' | 'url'>): URL | undefined {
   const { link } = headers;
   const target = typeof link === 'string' ? /^<([^<>]*)>\s*;[^,]*\brel="?next\b/.exec(link)?.[1] : undefined;
   const next = target === undefined ? undefined : (URL.parse(target, url.href) ?? undefined);
