@@ -112,5 +112,5 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'engine',
   ],
   loader: ['base', 'api', 'oci'],
-  cli: ['base', 'linux', 'api', 'llb', 'oci', 'loader', 'client', 'daemon', 'client-services'],
+  cli: ['base', 'linux', 'api', 'llb', 'oci', 'provenance', 'loader', 'client', 'daemon', 'client-services'],
 };

@@ -4,35 +4,15 @@ import { repeatable } from './repeatable-option.ts';
 
 /** The flags and texts of `kiln build`. */
 export function buildCommand(): Command {
-  return new Command('build')
+  const build = new Command('build')
     .alias('b')
     .description('build a Dockerfile, or LLB from standard input')
     .argument(
       '[path]',
       'the context: a directory, the address of a repository or archive, or - for an archive or a Dockerfile on standard input',
     )
-    .optionsGroup('What to build:')
-    .option('-f, --file <file>', 'Dockerfile (default: PATH/Dockerfile; - for standard input)')
-    .option('--target <stage>', 'stage to build')
-    .addOption(
-      repeatable(
-        '--build-arg <name=value>',
-        'set an ARG; without a value, to that of the environment (repeatable)',
-      ),
-    )
-    .addOption(
-      repeatable(
-        '--build-context <name=context>',
-        'another context: a directory, docker-image://…, oci-layout://dir[:tag], an address (repeatable)',
-      ),
-    )
-    .addOption(
-      repeatable('--platform <platform>', 'platform to build for, for example linux/arm64 (repeatable)'),
-    )
-    .addOption(repeatable('--label <name=value>', 'label of the image (repeatable)'))
-    .option('--no-cache', 'run every step again')
-    .addOption(noCacheFilter())
-    .option('--pull', 'look for newer base images')
+    .optionsGroup('What to build:');
+  const command = definitionOptions(build)
     .addOption(
       repeatable(
         '--secret <id=name,src=file>',
@@ -42,10 +22,6 @@ export function buildCommand(): Command {
     .addOption(
       repeatable('--ssh <id[=socket|key,…]>', 'SSH agent or keys for RUN --mount=type=ssh (repeatable)'),
     )
-    .addOption(repeatable('--add-host <name:address>', 'entry for /etc/hosts of the steps (repeatable)'))
-    .option('--network <mode>', 'network of the steps: default, host or none')
-    .option('--shm-size <size>', 'size of /dev/shm of the steps')
-    .addOption(repeatable('--ulimit <name=soft[:hard]>', 'limit for the processes of the steps (repeatable)'))
     .addOption(
       repeatable(
         '--allow <entitlement>',
@@ -96,11 +72,8 @@ export function buildCommand(): Command {
         'type=registry,ref=… or type=local,dest=…, type=inline (repeatable)',
       ),
     )
-    .optionsGroup('Any frontend:')
-    .option('--frontend <name>', 'dockerfile.v0 or gateway.v0 (default with a PATH: dockerfile.v0)')
-    .addOption(repeatable('--opt <name=value>', "option in the frontend's words (repeatable)"))
-    .addOption(repeatable('--local <name=dir>', 'directory the build may read (repeatable)'))
-    .addOption(repeatable('--oci-layout <name=dir>', 'OCI layout the build may read (repeatable)'))
+    .optionsGroup('Any frontend:');
+  return frontendFlags(command)
     .option('--source-policy-file <file>', 'rules for sources, as JSON')
     .addOption(
       repeatable('--registry-auth-tlscontext <host=…,ca=…>', 'TLS for getting registry tokens (repeatable)'),
@@ -116,6 +89,47 @@ export function buildCommand(): Command {
     .option('-q, --quiet', "show nothing, print the image's id")
     .option('--trace <file>', 'add every progress event to a file, as JSON lines')
     .option('--ref-file <file>', "write the build's id to a file");
+}
+
+/** The flags that say what is built, and not what becomes of it. */
+export function definitionOptions(command: Command): Command {
+  return command
+    .option('-f, --file <file>', 'Dockerfile (default: PATH/Dockerfile; - for standard input)')
+    .option('--target <stage>', 'stage to build')
+    .addOption(
+      repeatable(
+        '--build-arg <name=value>',
+        'set an ARG; without a value, to that of the environment (repeatable)',
+      ),
+    )
+    .addOption(
+      repeatable(
+        '--build-context <name=context>',
+        'another context: a directory, docker-image://…, oci-layout://dir[:tag], an address (repeatable)',
+      ),
+    )
+    .addOption(
+      repeatable('--platform <platform>', 'platform to build for, for example linux/arm64 (repeatable)'),
+    )
+    .addOption(repeatable('--label <name=value>', 'label of the image (repeatable)'))
+    .option('--no-cache', 'run every step again')
+    .addOption(noCacheFilter())
+    .option('--pull', 'look for newer base images')
+    .addOption(repeatable('--add-host <name:address>', 'entry for /etc/hosts of the steps (repeatable)'))
+    .option('--network <mode>', 'network of the steps: default, host or none')
+    .option('--shm-size <size>', 'size of /dev/shm of the steps')
+    .addOption(
+      repeatable('--ulimit <name=soft[:hard]>', 'limit for the processes of the steps (repeatable)'),
+    );
+}
+
+/** The flags of definitions that are not a Dockerfile's. */
+export function frontendFlags(command: Command): Command {
+  return command
+    .option('--frontend <name>', 'dockerfile.v0 or gateway.v0 (default with a PATH: dockerfile.v0)')
+    .addOption(repeatable('--opt <name=value>', "option in the frontend's words (repeatable)"))
+    .addOption(repeatable('--local <name=dir>', 'directory the build may read (repeatable)'))
+    .addOption(repeatable('--oci-layout <name=dir>', 'OCI layout the build may read (repeatable)'));
 }
 
 /** Commander would take it for the opposite of `--cache-filter`. */

@@ -7,6 +7,7 @@ import type { BuildFlags } from './options/build-flags.ts';
 import { chooseEngine, type GlobalFlags } from './options/global-options.ts';
 import { parseCall } from './options/values/parse-call.ts';
 import { repeatable } from './repeatable-option.ts';
+import { verifyCommand } from './verify/verify-command.ts';
 
 /** What the process gives every command. */
 export type ProcessContext = Omit<CommandContext, 'engine' | 'debug'>;
@@ -56,6 +57,14 @@ export function createProgram(context: ProcessContext): Command {
           const { build } = await import('./commands/build.ts');
           await build(flags, path, run());
         }
+      }),
+  );
+  program.addCommand(
+    verifyCommand()
+      .copyInheritedSettings(program)
+      .action(async (image: string, path: string | undefined, flags: BuildFlags) => {
+        const { verify } = await import('./verify/verify.ts');
+        await verify(image, path, flags, run());
       }),
   );
   program

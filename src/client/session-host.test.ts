@@ -7,7 +7,7 @@ import { openSessionHost } from './session-host.ts';
 import { emptySolve } from './solve-request.ts';
 
 test('a client answers that it is well, or a daemon that asks would end its session after ten seconds', async () => {
-  const source = { kind: 'question', frontend: 'dockerfile.v0', options: {} } as const;
+  const source = { kind: 'question', ask: async () => new Map() } as const;
   await using host = await openSessionHost({ ...emptySolve, source });
   await using session = inMemorySession(host.services, { id: 's', name: '', sharedKey: '' });
   const { status } = await callUnary(session.open, Health.method.check, {});

@@ -5,6 +5,7 @@ import type { DecideSource } from '../client-services/source-policy-service.ts';
 import type { SshSource } from '../client-services/ssh-service.ts';
 import type { Uploads } from '../client-services/upload-service.ts';
 import type { Definition } from '../llb/op.ts';
+import type { Question } from './ask.ts';
 
 /** Options of an exporter or a remote cache, as its documentation names them. */
 export type Attributes = Readonly<Record<string, string>>;
@@ -47,11 +48,11 @@ export interface RemoteCache {
 /** What to build. */
 export interface SolveRequest {
   /** What to solve: a definition as it is, or what a frontend makes of its options. */
-  readonly source:
-    | { readonly kind: 'definition'; readonly definition: Definition }
+  readonly source: /** `options` are for the engine: attestations, for example. */
+    | { readonly kind: 'definition'; readonly definition: Definition; readonly options?: Attributes }
     | { readonly kind: 'frontend'; readonly frontend: string; readonly options: Attributes }
-    /** Nothing is built: the frontend answers what its options ask. */
-    | { readonly kind: 'question'; readonly frontend: string; readonly options: Attributes };
+    /** Nothing is built: the daemon, or a frontend, answers. */
+    | { readonly kind: 'question'; readonly ask: Question };
   /** Directories that the build may read, by the names under which it asks for them. */
   readonly locals: ReadonlyMap<string, string>;
   /** OCI layouts that the build may read, by store name. */

@@ -6,7 +6,7 @@ import { type AwakeTimeout, awakeTimeout } from '../base/async/awake-timeout.ts'
 import { abortable, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import { encodeDefinition } from '../llb/wire/definition-wire.ts';
-import { askFrontend } from './ask-frontend.ts';
+import { ask } from './ask.ts';
 import type { Connection } from './connection.ts';
 import { recordLayouts } from './record-layouts.ts';
 import { openSessionHost } from './session-host.ts';
@@ -68,8 +68,7 @@ async function run(
   const asking = new AbortController();
   const question = source.kind === 'question' ? source : undefined;
   const asked =
-    question &&
-    askFrontend(connection.transport, request.ref, question, AbortSignal.any([ended, asking.signal]));
+    question && ask(connection.transport, request.ref, question.ask, AbortSignal.any([ended, asking.signal]));
   let refusal: unknown;
   asked?.catch((error) => {
     refusal ??= error;
@@ -81,7 +80,7 @@ async function run(
         session: sessionId,
         definition: source.kind === 'definition' ? encodeDefinition(source.definition) : undefined,
         frontend: source.kind === 'frontend' ? source.frontend : '',
-        frontendAttrs: source.kind === 'frontend' ? frontendOptions(source.options, host.cacheImports) : {},
+        frontendAttrs: engineOptions(source, host.cacheImports),
         exporters: request.outputs.map(wireExporter),
         oldExporter: request.outputs[0]?.exporter ?? '',
         oldExporterAttrs: request.outputs[0]?.attributes ?? {},
@@ -119,6 +118,20 @@ async function endsSoon(closed: AbortSignal, error: KilnError): Promise<boolean>
   if (error.code !== 'canceled' && error.code !== 'unavailable') return false;
   await sleep(noticeTime, undefined, { signal: closed }).catch(() => {});
   return closed.aborted;
+}
+
+function engineOptions(
+  source: SolveRequest['source'],
+  imports: readonly RemoteCache[],
+): Record<string, string> {
+  switch (source.kind) {
+    case 'frontend':
+      return frontendOptions(source.options, imports);
+    case 'definition':
+      return { ...source.options };
+    case 'question':
+      return {};
+  }
 }
 
 /** Frontends look for remote caches too, before any definition exists. */

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { askFrontend } from '../../client/ask.ts';
 import { solve } from '../../client/solve.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
@@ -35,7 +36,11 @@ export async function call(
   };
   const asked = solve(
     connection,
-    { ...prepared.request, outputs: [], source: { ...source, kind: 'question', options } },
+    {
+      ...prepared.request,
+      outputs: [],
+      source: { kind: 'question', ask: askFrontend(source.frontend, options) },
+    },
     signal,
   );
   await showProgress(asked.progress, display);

@@ -69,6 +69,7 @@ export async function prepareRequest(
     const source = {
       kind: 'definition' as const,
       definition: flags.cache ? definition : ignoringCache(definition),
+      options: Object.fromEntries(frontendOptions(flags, environment)),
     };
     return {
       request: { ...shared, source, locals, layouts, uploads: new Map() },
