@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync 
 import path from 'node:path';
 import { makeBaseLayout } from '../scripts/make-base-layout.ts';
 import { encodeDefinition, files, merge, type State, scratch, toDefinition } from '../src/llb/llb.ts';
+import { cacheContext } from './cache-context.ts';
 import { pushLargeImage } from './large-image.ts';
 
 /** One build as the client's arguments. */
@@ -84,6 +85,11 @@ export function workloads(options: WorkloadOptions): readonly Workload[] {
       '--output',
       `type=image,name=${options.registry}/bench/${path.basename(context)}:${nonce},push=true`,
     );
+  const cached = cacheContext(path.join(options.directory, 'cache'));
+  const cacheOf = (nonce: string, ...more: readonly string[]) =>
+    frontend(cached, '--opt', `build-arg:NONCE=${nonce}`, ...more);
+  const exported = (nonce: string) =>
+    cacheOf(nonce, '--export-cache', `type=registry,ref=${options.registry}/bench/cache:${nonce},mode=max`);
   return [
     {
       name: 'fully cached rebuild of a 13-vertex Dockerfile',
@@ -193,6 +199,27 @@ export function workloads(options: WorkloadOptions): readonly Workload[] {
         const unchanged = push(image.extended, 'unchanged');
         return { warmUp: [unchanged], timed: unchanged };
       },
+    },
+    {
+      name: 'mode=max cache of 20 steps and 200 MB exported to a registry',
+      target: 0.5,
+      rounds,
+      prepare: (nonce) => ({ warmUp: [cacheOf(nonce)], timed: exported(nonce) }),
+    },
+    {
+      name: 'the same cache exported again, unchanged',
+      target: 0.3,
+      rounds,
+      prepare: (nonce) => ({ warmUp: [exported(nonce)], timed: exported(nonce) }),
+    },
+    {
+      name: 'that cache imported, and a full hit on an empty root',
+      target: 0.5,
+      rounds,
+      prepare: (nonce) => ({
+        warmUp: [exported(nonce), prune],
+        timed: cacheOf(nonce, '--import-cache', `type=registry,ref=${options.registry}/bench/cache:${nonce}`),
+      }),
     },
   ];
 }
