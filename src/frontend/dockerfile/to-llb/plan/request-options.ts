@@ -230,6 +230,13 @@ function parseResources(get: (name: string) => string | undefined): LinuxResourc
   };
 }
 
+/** Says nothing of the value, which may have keys and tokens in it. */
+function notCaches(): KilnError {
+  return new KilnError('invalid_argument', 'option cache-imports is not a list of caches', {
+    hint: 'it is a JSON array, whose items have a Type, and Attrs that are texts',
+  });
+}
+
 function parseCacheImports(
   json: string | undefined,
   references: string | undefined,
@@ -242,9 +249,12 @@ function parseCacheImports(
     } catch (cause) {
       throw new KilnError('invalid_argument', 'option cache-imports is not JSON', { cause });
     }
-    if (!Array.isArray(parsed)) throw invalid('cache-imports', json, 'it is a JSON array');
-    for (const entry of parsed as { Type?: string; Attrs?: Record<string, string> }[]) {
-      imports.push({ type: entry.Type ?? '', attrs: { ...entry.Attrs } });
+    if (!Array.isArray(parsed)) throw notCaches();
+    for (const entry of parsed as readonly unknown[]) {
+      const { Type = '', Attrs = {} } = (entry ?? {}) as Readonly<Record<string, unknown>>;
+      const attrs = Object.entries(Attrs ?? {});
+      if (typeof Type !== 'string' || attrs.some(([, value]) => typeof value !== 'string')) throw notCaches();
+      imports.push({ type: Type, attrs: Object.fromEntries(attrs) });
     }
   }
   for (const ref of references ? references.split(',') : [])
