@@ -1,3 +1,4 @@
+import type { Platform } from '../base/platform.ts';
 import { canonicalText } from '../base/text/canonical.ts';
 import type { Descriptor } from './descriptor.ts';
 import { isDistributable, translateLayerType } from './media-type.ts';
@@ -10,6 +11,11 @@ const formAnnotation = 'kiln/layer-form';
 
 export function layerForm({ annotations }: Descriptor): LayerForm {
   return annotations?.[formAnnotation] === 'windows' ? 'windows' : 'unix';
+}
+
+/** How an image for a platform has its layers. */
+export function formFor(platform: Platform | undefined): LayerForm {
+  return platform?.os === 'windows' ? 'windows' : 'unix';
 }
 
 /** The layer with a note of how it is laid out, whatever note it came with. */

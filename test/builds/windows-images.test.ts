@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { startRegistry } from '../../src/registry/registry-rig.ts';
 import { craftImage, tarOf } from '../rig/crafted-image.ts';
+import { Daemon } from '../rig/daemon.ts';
 import { type Layout, openArchive } from '../rig/oci-archive.ts';
 import { mustRun } from '../rig/run-program.ts';
 import { type DaemonRig, openDaemon, suiteRig } from '../rig/suite-rig.ts';
@@ -132,6 +134,30 @@ describe('an image for Windows', () => {
     await rig.kiln.must(['prune', '--all']);
     const second = await build(reproducible);
     assert.equal(second.manifestDigest, first.manifestDigest);
+  });
+
+  test('comes back from caches as it was', async () => {
+    await using registry = await startRegistry();
+    const name = `${registry.host}/windows:1`;
+    const cache = `type=registry,ref=${registry.host}/cache:1`;
+    await rig.kiln.build(rig.context, [
+      ...windows,
+      ...from(rig.base),
+      ...['-o', `type=image,name=${name},push=true`],
+      ...['--export-cache', 'type=inline', '--export-cache', cache],
+    ]);
+    for (const imported of [`type=registry,ref=${name}`, cache]) {
+      await using other = await Daemon.start();
+      const out = rig.work.at(`cached-${imported.length}`);
+      const { events } = await other.kiln.build(rig.context, [
+        ...windows,
+        ...from(rig.base),
+        ...['--import-cache', imported, '-o', `type=local,dest=${out}`],
+      ]);
+      assert.deepEqual(events.steps('ran'), []);
+      assert.equal(readFileSync(path.join(out, 'Windows/b.txt'), 'utf8'), 'b');
+      assert.equal(readFileSync(path.join(out, 'unpacked/packed'), 'utf8'), 'p');
+    }
   });
 
   test('gives nothing of its layers to an image for Linux that claims the same ones', async () => {

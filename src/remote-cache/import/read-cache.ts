@@ -3,6 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
+import { formFor, withLayerForm } from '../../oci/layer-identity.ts';
 import { type Manifest, parseManifest } from '../../oci/manifest.ts';
 import { isIndexType, isLayerType, isManifestType } from '../../oci/media-type.ts';
 import type { LayerBlob } from '../../ref/ref.ts';
@@ -116,11 +117,12 @@ class ManifestReader {
     const encoded: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))[inlineCacheField];
     if (typeof encoded !== 'string' || config.diffIds.length !== layers.length) return [];
     const history = config.history.filter(({ empty_layer }) => !empty_layer);
+    const form = formFor(config.platform);
     const blobs = layers.map((layer, index): LayerBlob => {
       const { created, created_by } = history[index] ?? {};
       const createdAt = new Date(created ?? Number.NaN);
       return {
-        descriptor: layer,
+        descriptor: withLayerForm(layer, form),
         diffId: config.diffIds[index]!,
         ...(!Number.isNaN(createdAt.getTime()) && { createdAt }),
         ...(typeof created_by === 'string' && { description: created_by }),

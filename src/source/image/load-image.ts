@@ -4,7 +4,7 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { platformScore } from '../../base/platform-match.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
-import { layerIdentity, withLayerForm } from '../../oci/layer-identity.ts';
+import { formFor, layerIdentity, withLayerForm } from '../../oci/layer-identity.ts';
 import {
   type Index,
   type Manifest,
@@ -126,7 +126,7 @@ function layerBlobs(
       `${origin.name}: its manifest has ${descriptors.length} layers, its config ${config.diffIds.length}`,
     );
   }
-  const form = config.platform?.os === 'windows' ? 'windows' : 'unix';
+  const form = formFor(config.platform);
   const history = config.history.filter((entry) => !entry.empty_layer);
   return descriptors.map((descriptor, index) => {
     if (!isLayerType(descriptor.mediaType)) {
