@@ -8,7 +8,7 @@ import { type OpJsonOptions, opJson, terminalJson } from './op-json.ts';
 
 /** A definition as a list of steps, each after the steps that it needs. The last one stands for the result. */
 export interface BuildSteps {
-  readonly steps: readonly Json[];
+  readonly steps: readonly (() => Json)[];
   /** Names of steps (`step0`) by the digest of the op. */
   readonly names: ReadonlyMap<Digest, string>;
 }
@@ -23,19 +23,19 @@ export function* buildSteps(graph: OpGraph, options: OpJsonOptions): Steps<Build
     yield;
   }
   const inputs = (list: readonly Input[]) => list.map(({ digest, index }) => `${names.get(digest)}:${index}`);
-  const steps = [...names].map(([digest, id]): Json => {
+  const steps = [...names].map(([digest, id]): (() => Json) => {
     const { op } = vertices.get(digest)!;
     return () => nonEmpty({ id, op: opJson(op, options), inputs: inputs(op.inputs) });
   });
   const end = `step${names.size}`;
-  steps.push({ id: end, op: terminalJson, inputs: inputs([result]) });
+  steps.push(() => ({ id: end, op: terminalJson, inputs: inputs([result]) }));
   names.set(digestOf(graph.definition?.ops.at(-1) ?? marshalTerminal(result)), end);
   return { steps, names };
 }
 
 /** The names of the steps as a field of a predicate. */
-export function digestMapping({ names }: BuildSteps): Json | undefined {
-  return jsonMap(names);
+export function digestMapping({ names }: BuildSteps): (() => Json) | undefined {
+  return names.size === 0 ? undefined : () => jsonMap(names)!;
 }
 
 /** All vertices: the inputs of each in their order, and then the vertex. */

@@ -13,8 +13,8 @@ import type {
 } from '../llb/op.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes, unset } from '../llb/wire/wire-values.ts';
 
-/** Attributes of local sources that differ from build to build. */
-const ofOneBuild: ReadonlySet<string> = new Set(['local.session', 'local.unique']);
+/** Attributes of sources that differ from build to build. */
+const ofOneBuild: ReadonlySet<string> = new Set(['local.session', 'local.unique', 'oci.session']);
 
 const mountTypes = { bind: 0, secret: 1, ssh: 2, cache: 3, tmpfs: 4 } as const;
 
@@ -208,5 +208,5 @@ function ownerJson(owner: Owner | undefined): Json | undefined {
 function ownerIdJson(id: OwnerId | undefined): Json | undefined {
   if (!id) return undefined;
   const user = id.kind === 'id' ? { byId: id.id } : { byName: nonEmpty({ name: id.name, input: id.input }) };
-  return { User: nonEmpty(user) };
+  return { User: nonEmpty<Json>(user) };
 }

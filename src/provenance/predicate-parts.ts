@@ -1,5 +1,5 @@
 import { inTurns } from '../base/async/in-turns.ts';
-import { type Json, jsonMap, nonEmpty } from '../base/json/json-steps.ts';
+import { type Json, type JsonParts, jsonMap, nonEmpty } from '../base/json/json-steps.ts';
 import { formatPlatform } from '../base/platform.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { isInternalAnnotation } from '../oci/layer-identity.ts';
@@ -29,9 +29,9 @@ export interface PredicateParts {
   readonly materialsComplete: boolean;
   readonly hermetic: boolean;
   readonly reproducible: boolean;
-  readonly buildConfig: Json | undefined;
+  readonly buildConfig: JsonParts | undefined;
   /** BuildKit's own metadata. */
-  readonly metadata: Json;
+  readonly metadata: JsonParts;
   readonly redactor: Redactor;
 }
 
@@ -54,7 +54,7 @@ export async function predicateParts(
   );
   const uses = (list: typeof capture.secrets) =>
     min ? [] : list.map(({ id, optional }) => ({ id, ...nonEmpty({ optional }) }));
-  const requestJson = nonEmpty({
+  const requestJson = nonEmpty<Json>({
     frontend: request?.frontend,
     args: writer.args(new Map(own)),
     secrets: uses(capture.secrets),
@@ -84,14 +84,18 @@ export async function predicateParts(
     hermetic: materialsComplete && !capture.networkAccess,
     reproducible: options.reproducible,
     buildConfig: definition?.buildConfig,
-    metadata: nonEmpty({ vcs: jsonMap(vcs), source: definition?.source, layers: definition?.layers }),
+    metadata: nonEmpty<JsonParts>({
+      vcs: jsonMap(vcs),
+      source: definition?.source,
+      layers: definition?.layers,
+    }),
     redactor,
   };
 }
 
 interface DefinitionParts {
-  readonly buildConfig: Json;
-  readonly source: Json | undefined;
+  readonly buildConfig: JsonParts;
+  readonly source: JsonParts | undefined;
   readonly layers: Json | undefined;
 }
 
@@ -100,7 +104,7 @@ async function definitionParts(account: ProvenanceAccount, redactor: Redactor): 
   const options = { data: (data: Uint8Array) => redactor.data(data) };
   const steps = await inTurns(buildSteps(graph, options));
   return {
-    buildConfig: nonEmpty({ llbDefinition: steps.steps, digestMapping: digestMapping(steps) }),
+    buildConfig: nonEmpty<JsonParts>({ llbDefinition: steps.steps, digestMapping: digestMapping(steps) }),
     source: graph.source && (await sourceMapJson(graph.source, steps, options)),
     layers: layersJson(await account.layers(), steps),
   };

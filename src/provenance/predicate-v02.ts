@@ -1,24 +1,24 @@
-import { type Json, nonEmpty } from '../base/json/json-steps.ts';
+import { type JsonParts, nonEmpty } from '../base/json/json-steps.ts';
 import type { PredicateParts } from './predicate-parts.ts';
 
 const buildType = 'https://mobyproject.org/buildkit@v1';
 
 /** SLSA's provenance, version 0.2, with BuildKit's additions. */
-export function predicateV02(parts: PredicateParts): Json {
+export function predicateV02(parts: PredicateParts): JsonParts {
   const { uri, digest, path } = parts.configSource;
   return {
     builder: { id: parts.builderId },
     buildType,
-    ...nonEmpty({ materials: parts.materials.map((material) => ({ ...material })) }),
+    ...nonEmpty<JsonParts>({ materials: parts.materials.map((material) => ({ ...material })) }),
     invocation: {
-      configSource: nonEmpty({ uri, digest, entryPoint: path }),
+      configSource: nonEmpty<JsonParts>({ uri, digest, entryPoint: path }),
       parameters: parts.request,
       environment: {
-        ...nonEmpty({ platform: parts.platform, dockerfileVersion: parts.dockerfileVersion }),
+        ...nonEmpty<JsonParts>({ platform: parts.platform, dockerfileVersion: parts.dockerfileVersion }),
         ...parts.custom,
       },
     },
-    ...nonEmpty({ buildConfig: parts.buildConfig }),
+    ...nonEmpty<JsonParts>({ buildConfig: parts.buildConfig }),
     metadata: {
       buildInvocationID: parts.invocationId,
       buildStartedOn: parts.startedOn,
@@ -30,7 +30,7 @@ export function predicateV02(parts: PredicateParts): Json {
       },
       reproducible: parts.reproducible,
       [`${buildType}#metadata`]: parts.metadata,
-      ...nonEmpty({ [`${buildType}#hermetic`]: parts.hermetic }),
+      ...nonEmpty<JsonParts>({ [`${buildType}#hermetic`]: parts.hermetic }),
     },
   };
 }

@@ -1,17 +1,17 @@
-import { type Json, nonEmpty } from '../base/json/json-steps.ts';
+import { type JsonParts, nonEmpty } from '../base/json/json-steps.ts';
 import type { PredicateParts } from './predicate-parts.ts';
 
 const buildType = 'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md';
 
 /** SLSA's build provenance, version 1, with BuildKit's additions. */
-export function predicateV1(parts: PredicateParts): Json {
+export function predicateV1(parts: PredicateParts): JsonParts {
   return {
     buildDefinition: {
       buildType,
-      ...nonEmpty({ resolvedDependencies: parts.materials.map((material) => ({ ...material })) }),
+      ...nonEmpty<JsonParts>({ resolvedDependencies: parts.materials.map((material) => ({ ...material })) }),
       externalParameters: { configSource: { ...parts.configSource }, request: parts.request },
       internalParameters: {
-        ...nonEmpty({
+        ...nonEmpty<JsonParts>({
           buildConfig: parts.buildConfig,
           builderPlatform: parts.platform,
           dockerfileVersion: parts.dockerfileVersion,
@@ -26,12 +26,12 @@ export function predicateV1(parts: PredicateParts): Json {
         startedOn: parts.startedOn,
         finishedOn: parts.finishedOn,
         buildkit_metadata: parts.metadata,
-        ...nonEmpty({ buildkit_hermetic: parts.hermetic }),
+        ...nonEmpty<JsonParts>({ buildkit_hermetic: parts.hermetic }),
         buildkit_completeness: {
           request: parts.requestComplete,
           resolvedDependencies: parts.materialsComplete,
         },
-        ...nonEmpty({ buildkit_reproducible: parts.reproducible }),
+        ...nonEmpty<JsonParts>({ buildkit_reproducible: parts.reproducible }),
       },
     },
   };

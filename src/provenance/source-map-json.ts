@@ -1,6 +1,6 @@
 import { inTurns } from '../base/async/in-turns.ts';
 import type { Range } from '../base/errors.ts';
-import { type Json, jsonMap, nonEmpty } from '../base/json/json-steps.ts';
+import { type Json, type JsonParts, jsonMap, nonEmpty } from '../base/json/json-steps.ts';
 import type { SourceFile, SourceMap } from '../llb/op.ts';
 import { unmarshalInTurns } from '../llb/wire/unmarshal-definition.ts';
 import { type BuildSteps, buildSteps, digestMapping } from './build-steps.ts';
@@ -11,9 +11,9 @@ export async function sourceMapJson(
   { files, locations }: SourceMap,
   { names }: BuildSteps,
   options: OpJsonOptions,
-): Promise<Json | undefined> {
+): Promise<JsonParts | undefined> {
   if (files.length === 0) return undefined;
-  const infos: Json[] = [];
+  const infos: JsonParts[] = [];
   for (const file of files) infos.push(await fileJson(file, options));
   const located = [...names].map(([digest, name]): [string, Json] => {
     const json = (locations.get(digest) ?? []).map(({ file, ranges }) =>
@@ -29,9 +29,9 @@ export async function sourceMapJson(
 async function fileJson(
   { filename, language, data, definition }: SourceFile,
   options: OpJsonOptions,
-): Promise<Json> {
+): Promise<JsonParts> {
   const steps = definition && (await inTurns(buildSteps(await unmarshalInTurns(definition), options)));
-  return nonEmpty({
+  return nonEmpty<JsonParts>({
     filename,
     language,
     data: Buffer.from(options.data(data)).toString('base64'),

@@ -1,7 +1,7 @@
 import type { Steps } from '../async/in-turns.ts';
 import { goJson } from '../text/go-json.ts';
 
-/** What JSON can say. Fields that are undefined are left out; a function is a part that is made when its turn comes. */
+/** What JSON can say. Fields that are undefined are left out. */
 export type Json =
   | null
   | boolean
@@ -9,56 +9,77 @@ export type Json =
   | bigint
   | string
   | readonly Json[]
-  | { readonly [key: string]: Json | undefined }
-  | (() => Json);
+  | { readonly [key: string]: Json | undefined };
+
+/** JSON with parts that are made when their turn comes. */
+export type JsonParts =
+  | Json
+  | (() => Json)
+  | readonly JsonParts[]
+  | { readonly [key: string]: JsonParts | undefined };
 
 export interface JsonStepsOptions {
   /** What is written instead of a string. Keys are written as they are. */
   readonly text?: (value: string) => string;
 }
 
+interface Writing {
+  readonly parts: string[];
+  readonly text: (value: string) => string;
+}
+
 const indent = '  ';
 
 /** The text of a JSON value as Go's `json.MarshalIndent` writes it, in steps: a part that is a function is a step. */
-export function* jsonSteps(value: Json, options: JsonStepsOptions = {}): Steps<string> {
-  const parts: string[] = [];
-  yield* write(value, '\n', parts, options.text ?? ((text) => text));
-  return parts.join('');
+export function* jsonSteps(value: JsonParts, options: JsonStepsOptions = {}): Steps<string> {
+  const writing: Writing = { parts: [], text: options.text ?? ((text) => text) };
+  yield* writeSteps(value, '\n', writing);
+  return writing.parts.join('');
 }
 
-function* write(value: Json, line: string, parts: string[], text: (value: string) => string): Steps<void> {
+function* writeSteps(value: JsonParts, line: string, writing: Writing): Steps<void> {
+  const { parts, text } = writing;
   if (typeof value === 'function') {
     yield;
-    yield* write(value(), line, parts, text);
-  } else if (typeof value === 'string') {
-    parts.push(goJson(text(value)));
-  } else if (isList(value)) {
-    const items = value.map((item) => [undefined, item] as const);
-    yield* writeItems('[', items, ']', line, parts, text);
-  } else if (typeof value === 'object' && value !== null) {
-    const items = Object.entries(value).filter((entry): entry is [string, Json] => entry[1] !== undefined);
-    yield* writeItems('{', items, '}', line, parts, text);
+    parts.push(write(value(), line, text));
+  } else if (typeof value !== 'object' || value === null || !hasParts(value)) {
+    parts.push(write(value as Json, line, text));
   } else {
-    parts.push(String(value));
+    const inner = line + indent;
+    const list = Array.isArray(value);
+    parts.push(list ? '[' : '{');
+    let separator = inner;
+    for (const [key, item] of Object.entries(value)) {
+      if (item === undefined) continue;
+      parts.push(list ? separator : `${separator}${goJson(key)}: `);
+      yield* writeSteps(item, inner, writing);
+      separator = `,${inner}`;
+    }
+    parts.push(list ? `${line}]` : `${line}}`);
   }
 }
 
-function* writeItems(
-  opening: string,
-  items: readonly (readonly [string | undefined, Json])[],
-  closing: string,
-  line: string,
-  parts: string[],
-  text: (value: string) => string,
-): Steps<void> {
-  parts.push(opening);
+/** Whether a function is in it, also in what it holds. Lists are of one kind. */
+function hasParts(value: JsonParts | undefined): boolean {
+  if (typeof value === 'function') return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Array.isArray(value) ? hasParts(value[0]) : Object.values(value).some(hasParts);
+}
+
+function write(value: Json, line: string, text: (value: string) => string): string {
+  if (typeof value === 'string') return goJson(text(value));
+  if (typeof value !== 'object' || value === null) return String(value);
   const inner = line + indent;
-  for (const [index, [key, item]] of items.entries()) {
-    parts.push(index === 0 ? inner : `,${inner}`);
-    if (key !== undefined) parts.push(`${goJson(key)}: `);
-    yield* write(item, inner, parts, text);
+  let written = '';
+  if (isList(value)) {
+    for (const item of value) written += `${written === '' ? '' : ','}${inner}${write(item, inner, text)}`;
+    return written === '' ? '[]' : `[${written}${line}]`;
   }
-  parts.push(items.length === 0 ? closing : line + closing);
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    written += `${written === '' ? '' : ','}${inner}${goJson(key)}: ${write(item, inner, text)}`;
+  }
+  return written === '' ? '{}' : `{${written}${line}}`;
 }
 
 function isList(value: Json): value is readonly Json[] {
@@ -66,15 +87,15 @@ function isList(value: Json): value is readonly Json[] {
 }
 
 /** The fields that are not their type's zero value, as Go's `omitempty` has it; objects stay, even empty ones. */
-export function nonEmpty(fields: { readonly [key: string]: Json | undefined }): {
-  readonly [key: string]: Json;
-} {
+export function nonEmpty<Value extends JsonParts>(fields: {
+  readonly [key: string]: Value | undefined;
+}): { readonly [key: string]: Value } {
   return Object.fromEntries(
-    Object.entries(fields).filter((entry): entry is [string, Json] => !isEmpty(entry[1])),
+    Object.entries(fields).filter((entry): entry is [string, Value] => !isEmpty(entry[1])),
   );
 }
 
-function isEmpty(value: Json | undefined): boolean {
+function isEmpty(value: JsonParts | undefined): boolean {
   return (
     value === undefined ||
     value === false ||

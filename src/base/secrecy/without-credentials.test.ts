@@ -16,6 +16,7 @@ test('users and passwords of URLs are masked, wherever the URLs stand', () => {
     ],
     ['git://https://u:p@host/x', 'git://https://xxxxx:xxxxx@host/x'],
     ['git@host:path', 'git@host:path'],
+    [`oci-layout://store@sha256:${'a'.repeat(64)}`, `oci-layout://store@sha256:${'a'.repeat(64)}`],
     ['no url', 'no url'],
     ['://@', '://@'],
   ] as const;

@@ -1,5 +1,7 @@
 const mask = 'xxxxx';
 const separator = '://';
+/** What follows the `@` of an image that is named by digest: `oci-layout://store@sha256:…` has no user. */
+const digestForm = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}$/i;
 
 /**
  * The text with the user names and passwords of all URLs in it made unrecognizable: `https://xxxxx:xxxxx@host/path`. What stands between
@@ -15,7 +17,7 @@ export function withoutCredentials(text: string): string {
     const end = authorityEnd(text, from);
     const authority = text.slice(from, end);
     const at = authority.lastIndexOf('@');
-    if (at >= 0) {
+    if (at >= 0 && !digestForm.test(authority.slice(at + 1))) {
       const user = authority.slice(0, at);
       const colon = user.indexOf(':');
       const name = colon < 0 ? user : user.slice(0, colon);
