@@ -1,16 +1,17 @@
 import type { Digest } from '../base/digest.ts';
 import { toByteString } from '../base/text/byte-string.ts';
 import type { Task } from '../base/threads/task.ts';
-import { type MergedEntry, mergedTree } from '../tree/merged-directory.ts';
+import type { MergedEntry } from '../tree/merged-directory.ts';
 import type { ContentSelection } from './checksum.ts';
-import { checksumTree, readFileContent } from './checksum-tree.ts';
+import { checksumTree } from './checksum-tree.ts';
+import { readFileContent } from './entry-digests.ts';
 import { FileDigests } from './file-digests.ts';
 
 export interface ChecksumTreeInput {
   /** Topmost first. */
   readonly layers: readonly LayerDigests[];
   readonly selection: ContentSelection;
-  /** Whether to return what was hashed, too. */
+  /** Whether to tell of the entries, too. */
   readonly withEntries: boolean;
 }
 
@@ -42,23 +43,23 @@ const checksumTreeTask: Task<ChecksumTreeInput, ChecksumTreeOutput> = (
     const path = entry.path.slice(prefixLength);
     const known = digests.get(path, entry.stats);
     if (known) return known;
-    const content = readFileContent(entry.path, entry.stats.size, () => context.throwIfAborted());
+    const content = readFileContent(entry, () => context.throwIfAborted());
     digests.set(path, entry.stats, content);
     return content;
   };
-  const hashed: Buffer[] = [];
+  const told: Buffer[] = [];
   const digest = checksumTree(
-    mergedTree(layers.map((layer) => toByteString(layer.dir))),
+    layers.map((layer) => toByteString(layer.dir)),
     selection,
     readContent,
-    withEntries ? (bytes) => hashed.push(bytes) : undefined,
+    withEntries ? (bytes) => told.push(bytes) : undefined,
   );
   const sawAll =
     selection.path === '/' && selection.includePatterns.length + selection.excludePatterns.length === 0;
   const learned = states
     .filter(({ digests }) => digests.hasChanged)
     .map(({ dir, digests }) => ({ dir, packed: digests.pack(sawAll) }));
-  return { digest, learned, entries: withEntries ? Buffer.concat(hashed) : undefined };
+  return { digest, learned, entries: withEntries ? Buffer.concat(told) : undefined };
 };
 
 export default checksumTreeTask;

@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { WaitContext } from '../base/progress.ts';
+import type { ByteString } from '../base/text/byte-string.ts';
 
 /** A tree as checksums read it. Equal ids mean equal content. */
 export interface LayeredTree {
@@ -10,7 +11,7 @@ export interface LayeredTree {
 
 /** What part of a tree a consumer reads: its cache key covers this selection, and nothing else. */
 export interface ContentSelection {
-  /** Absolute inside the tree; `/` for all of it. With a slash at the end a directory's own mode and owner do not count. */
+  /** Absolute inside the tree; `/` for all of it. */
   readonly path: string;
   /** `path` holds wildcards, matched as a copy matches them. */
   readonly wildcard: boolean;
@@ -18,36 +19,51 @@ export interface ContentSelection {
   readonly followLinks: boolean;
   readonly includePatterns: readonly string[];
   readonly excludePatterns: readonly string[];
+  /** Have to exist. They do not change the digest. */
+  readonly requiredPaths: readonly string[];
+  /** Whether mode, owner and attributes of the tree's root count. */
+  readonly rootCounts: boolean;
+}
+
+/** Several selections of one tree. */
+export interface ContentSelections {
+  readonly selections: readonly ContentSelection[];
+  /** Which digest is of which use cannot be told otherwise: what is combined counts as a list, and differs from BuildKit's. */
+  readonly isInOrderOfUse: boolean;
 }
 
 /**
  * Digests of file content, stable across machines and time stamps: names, types, modes, owners, link targets, extended
- * attributes, device numbers and data count, times do not. File digests are kept per layer, so that a tree that
+ * attributes, device numbers and data count, times do not. They are those of BuildKit's cache, except where BuildKit gives one digest to
+ * different content (see `content-digest.ts`). File digests are kept per layer, so that a tree that
  * shares layers with an earlier one is not read again.
  */
 export interface ContentChecksums {
   /** Throws `not_found` when the path (without wildcard) does not exist, naming it. */
   checksum(tree: LayeredTree, selection: ContentSelection, context?: WaitContext): Promise<Digest>;
-  /** Returns one digest of several selections of a tree; for a single selection it is the checksum. */
-  combined(
-    tree: LayeredTree,
-    selections: readonly ContentSelection[],
-    context?: WaitContext,
-  ): Promise<Digest>;
+  /** Returns one digest of the checksums of all selections, as BuildKit's cache has it. */
+  combined(tree: LayeredTree, selections: ContentSelections, context?: WaitContext): Promise<Digest>;
 }
 
-/** The digest of a regular file's data, by its path in a layer directory (bytes where it is not UTF-8). */
+/** What was hashed of a regular file, by its path in a layer directory (bytes where it is not UTF-8). */
 export interface KnownDigest {
   readonly path: string | Uint8Array;
   /** Undefined: there is no such file any more. */
-  readonly digest: Digest | undefined;
+  readonly content: HashedFile | undefined;
+}
+
+/** The digest of a header (`tree/content-header.ts`) and the data after it. */
+export interface HashedFile {
+  /** What the header said: the digest counts for a file that has it. Without attributes. */
+  readonly header: ByteString;
+  readonly digest: Digest;
 }
 
 /** Takes the digests of files that somebody has computed while writing them. */
 export interface ChecksumPriming {
   /**
    * Keeps the digests of files just written to `layerDir`, so that they are not read again. Call it when the files
-   * have their final metadata: a digest counts while size, inode and modification time of the file stay the same.
+   * have their final metadata: a digest counts while that, size, inode and modification time of the file stay the same.
    */
   prime(layerDir: string, entries: readonly KnownDigest[], signal?: AbortSignal): Promise<void>;
 }

@@ -1,16 +1,20 @@
 import type { Digest } from '../base/digest.ts';
 
-const head = 'kiln.content\n';
+const separator = '\0';
+/** Before digests that are combined in the order of use. */
+const ownHead = 'kiln in order of use\0';
 
-/** Returns what is hashed for a digest of several content checksums: a line that the content of no checksum begins with, then a list. */
-export function combinedContent(digests: readonly Digest[]): Uint8Array {
-  return Buffer.from(head + JSON.stringify(digests));
+/** Returns what is hashed for one digest of several checksums: BuildKit's list of them, or one that no list of BuildKit's can be. */
+export function combinedContent(digests: readonly Digest[], isInOrderOfUse: boolean): Buffer {
+  return Buffer.from((isInOrderOfUse ? ownHead : '') + digests.join(separator));
 }
 
-/** Returns the checksums, or undefined for what a single checksum hashed. */
-export function combinedDigests(hashed: Uint8Array): readonly Digest[] | undefined {
-  const text = Buffer.from(hashed.buffer, hashed.byteOffset, hashed.byteLength);
-  return text.toString('latin1', 0, head.length) === head
-    ? (JSON.parse(text.toString('utf8', head.length)) as readonly Digest[])
-    : undefined;
+/** Returns the checksums, or undefined for what tells of a single checksum's entries. */
+export function combinedDigests(kept: Uint8Array): readonly Digest[] | undefined {
+  const text = Buffer.from(kept.buffer, kept.byteOffset, kept.byteLength);
+  const start = text.toString('latin1', 0, ownHead.length) === ownHead ? ownHead.length : 0;
+  if (text.toString('latin1', start, start + algorithm.length) !== algorithm) return undefined;
+  return text.toString('latin1', start).split(separator) as Digest[];
 }
+
+const algorithm = 'sha256:';

@@ -51,14 +51,20 @@ export function compareContent(
 function entryChange(before: ContentEntry, after: ContentEntry): ContentChange | undefined {
   const { path } = after;
   if (before.type !== after.type) return { path, kind: 'type', before: before.type, after: after.type };
-  if (before.data !== after.data) {
-    if (after.type !== 'link') return { path, kind: 'content' };
+  if (after.type === 'link' && before.data !== after.data)
     return { path, kind: 'target', before: before.data, after: after.data };
-  }
+  if (sizeOf(before) !== sizeOf(after)) return { path, kind: 'content' };
   if (before.mode !== after.mode)
     return { path, kind: 'mode', before: modeText(before.mode), after: modeText(after.mode) };
   if (before.owner !== after.owner) return { path, kind: 'owner', before: before.owner, after: after.owner };
-  return before.xattrs === after.xattrs ? undefined : { path, kind: 'xattrs' };
+  if (before.xattrs !== after.xattrs) return { path, kind: 'xattrs' };
+  // The digest is not of the data alone: it has changed with everything above, too.
+  return before.data === after.data ? undefined : { path, kind: 'content' };
+}
+
+/** The size of a file; nothing else has one. */
+function sizeOf({ type, data }: ContentEntry): string {
+  return type === 'file' ? data.split(' ', 1)[0]! : '';
 }
 
 /** Returns what a file keeps when it is renamed. */

@@ -24,8 +24,10 @@ import { toSystemPath } from '../base/text/byte-string.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
 import { makeDevice, mknod } from '../linux/mknod.ts';
 import { setXattr } from '../linux/xattr.ts';
-import type { ContentSelection, LayeredTree } from './checksum.ts';
+import type { ContentSelection, KnownDigest, LayeredTree } from './checksum.ts';
 import { createContentChecksums, type LayerChecksums } from './content-checksums.ts';
+import { headerOf } from './entry-digests.ts';
+import { pathSelection } from './path-selection.ts';
 
 const pool = new ThreadPool({ size: 2 });
 after(() => pool[Symbol.asyncDispose]());
@@ -68,7 +70,13 @@ function treeOf(dirs: readonly string[]): LayeredTree {
 }
 
 function select(path: string, more: Partial<ContentSelection>): ContentSelection {
-  return { path, wildcard: false, followLinks: true, includePatterns: [], excludePatterns: [], ...more };
+  return { ...pathSelection(path), ...more };
+}
+
+/** What somebody tells who has hashed other data. */
+function told(dir: string, path: string, data: string): KnownDigest {
+  const header = headerOf(statSync(join(dir, path), { bigint: true }), '');
+  return { path, content: { header, digest: digestOf(header + data) } };
 }
 
 const notFound = (path: string) => (error: unknown) =>
@@ -255,18 +263,41 @@ test('patterns are relative to the selected directory and leave out what they do
   assert.deepEqual(last.slice(2), before.slice(2));
 });
 
-test("a directory's own metadata counts unless the path ends in a slash", async () => {
+test("a directory's own metadata counts, that of a tree's root unless nobody made it", async () => {
   using here = place();
   const dir = here.layer('layer', { 'd/file': 'x' });
-  const [whole, inside] = [await here.digest([dir], '/d'), await here.digest([dir], '/d/')];
+  const digests = async () => [
+    await here.digest([dir], '/d'),
+    await here.digest([dir], '/'),
+    await here.digest([dir], '/', { rootCounts: false }),
+    await here.digest([dir], '/', { excludePatterns: ['x'] }),
+  ];
+  const before = await digests();
+  assert.equal(await here.digest([dir], '/d/'), before[0]);
   chmodSync(join(dir, 'd'), 0o700);
-  assert.notEqual(await here.digest([dir], '/d'), whole);
-  assert.equal(await here.digest([dir], '/d/'), inside);
+  const after = await digests();
+  for (const [index, digest] of after.entries()) assert.notEqual(digest, before[index]);
+  chmodSync(dir, 0o700);
+  const last = await digests();
+  assert.notEqual(last[1], after[1]);
+  assert.deepEqual([last[0], ...last.slice(2)], [after[0], ...after.slice(2)]);
+});
+
+test('a path that is required has to be there, and changes nothing', async () => {
+  using here = place();
+  const dir = here.layer('layer', { 'd/file': 'x' });
+  const selection = { includePatterns: ['d'] };
+  const before = await here.digest([dir], '/', selection);
+  assert.equal(await here.digest([dir], '/', { ...selection, requiredPaths: ['/d/file', '/no*'] }), before);
+  await assert.rejects(
+    here.digest([dir], '/', { ...selection, requiredPaths: ['/d/other'] }),
+    notFound('/d/other'),
+  );
 });
 
 test('the empty tree has a digest, and no files', async () => {
   using here = place();
-  assert.equal(await here.digest([], '/'), await here.digest([here.layer('empty', {})], '/'));
+  assert.equal(await here.digest([], '/'), digestOf(''));
   await assert.rejects(here.digest([], '/x'), notFound('/x'));
 });
 
@@ -275,17 +306,44 @@ test('an unchanged file is not read again, a changed one is; digests told in adv
   const dir = here.layer('layer', { 'd/file': 'told', 'd/linked': 'x' });
   linkSync(join(dir, 'd/linked'), join(dir, 'd/twice'));
   const truth = await here.digest([here.layer('same', { 'd/file': 'told' })], '/d/file');
+  const { content } = told(dir, 'd/file', 'lies');
   await here.checksums.prime(dir, [
-    { path: 'd/file', digest: digestOf('something else') },
-    { path: Buffer.from('d/absent'), digest: digestOf('nothing') },
+    { path: 'd/file', content },
+    { path: Buffer.from('d/absent'), content },
   ]);
-  const told = await here.digest([dir], '/d/file');
-  assert.notEqual(told, truth);
-  assert.equal(await here.digest([dir], '/d/file'), told);
+  const lie = await here.digest([dir], '/d/file');
+  assert.equal(lie, content?.digest);
+  assert.equal(await here.digest([dir], '/d/file'), lie);
   const other = here.layer('other', { 'd/file': 'something else' });
   assert.equal(statSync(join(dir, 'd/file')).mode, statSync(join(other, 'd/file')).mode);
   writeFileSync(join(dir, 'd/file'), 'told');
   assert.equal(await here.digest([dir], '/d/file'), truth);
+});
+
+test('a digest that was told counts for a file as it was described only', async () => {
+  using here = place();
+  const changes: readonly ((file: string) => void)[] = [
+    (file) => chmodSync(file, 0o600),
+    (file) => chownSync(file, 1, 0),
+    (file) => chownSync(file, 0, 1),
+    (file) => setXattr(file, 'user.x', Buffer.from('y')),
+  ];
+  for (const [index, change] of changes.entries()) {
+    const dir = here.layer(`told${index}`, { file: 'data' });
+    const known = told(dir, 'file', 'lies');
+    change(join(dir, 'file'));
+    await here.checksums.prime(dir, [known]);
+    const same = here.layer(`same${index}`, { file: 'data' });
+    change(join(same, 'file'));
+    const truth = await here.digest([same], '/file');
+    assert.equal(await here.digest([dir], '/file'), truth);
+    assert.notEqual(truth, known.content?.digest);
+  }
+  const dir = here.layer('later', { file: 'data' });
+  await here.checksums.prime(dir, [told(dir, 'file', 'data')]);
+  const before = await here.digest([dir], '/file');
+  chmodSync(join(dir, 'file'), 0o600);
+  assert.notEqual(await here.digest([dir], '/file'), before);
 });
 
 test('what is known of files survives in the database, and is forgotten with their layer', async () => {
@@ -294,13 +352,13 @@ test('what is known of files survives in the database, and is forgotten with the
   const dir = here.layer('layer', { file: 'told' });
   const gone = here.layer('gone', { file: 'x' });
   const first = createContentChecksums({ database, pool });
-  await first.prime(dir, [{ path: 'file', digest: digestOf('other') }]);
+  await first.prime(dir, [told(dir, 'file', 'other')]);
   await first.checksum(treeOf([gone]), select('/', {}));
-  const told = await first.checksum(treeOf([dir]), select('/', {}));
+  const lie = await first.checksum(treeOf([dir]), select('/', {}));
   rmSync(gone, { recursive: true });
   const second = createContentChecksums({ database, pool });
-  assert.equal(await second.checksum(treeOf([dir]), select('/', {})), told);
-  const rows = database.prepare('SELECT dir FROM layer_file_contents').all();
+  assert.equal(await second.checksum(treeOf([dir]), select('/', {})), lie);
+  const rows = database.prepare('SELECT dir FROM layer_file_digests').all();
   assert.deepEqual(
     rows.map((row) => row.dir),
     [dir],

@@ -7,6 +7,7 @@ import type {
   ChecksumPriming,
   ContentChecksums,
   ContentSelection,
+  ContentSelections,
   KnownDigest,
   LayeredTree,
 } from './checksum.ts';
@@ -74,12 +75,11 @@ class LayerContentChecksums implements LayerChecksums {
 
   async combined(
     tree: LayeredTree,
-    selections: readonly ContentSelection[],
+    { selections, isInOrderOfUse }: ContentSelections,
     context: WaitContext = {},
   ): Promise<Digest> {
     const digests = await Promise.all(selections.map((each) => this.checksum(tree, each, context)));
-    if (digests.length === 1) return digests[0]!;
-    const hashed = combinedContent(digests);
+    const hashed = combinedContent(digests, isInOrderOfUse);
     const digest = digestOf(hashed);
     this.#entries?.keep(digest, hashed);
     return digest;

@@ -17,10 +17,11 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { toByteString } from '../base/text/byte-string.ts';
 import { ThreadPool } from '../base/threads/thread-pool.ts';
-import { mergedTree } from '../tree/merged-directory.ts';
-import { checksumTree, readFileContent } from './checksum-tree.ts';
+import { checksumTree } from './checksum-tree.ts';
 import { combinedContent } from './combined-content.ts';
 import { type ContentEntries, openContentEntries } from './content-entries.ts';
+import { readFileContent } from './entry-digests.ts';
+import { pathSelection } from './path-selection.ts';
 
 describe('content entries', () => {
   let root: string;
@@ -49,16 +50,14 @@ describe('content entries', () => {
   const at = (name: string) => path.join(tree, name);
 
   function take(): Digest {
-    const hashed: Buffer[] = [];
+    const told: Buffer[] = [];
     const digest = checksumTree(
-      mergedTree([toByteString(tree)]),
-      { path: '/', wildcard: false, followLinks: true, includePatterns: [], excludePatterns: [] },
-      (entry) => readFileContent(entry.path, entry.stats.size, () => {}),
-      (bytes) => hashed.push(bytes),
+      [toByteString(tree)],
+      pathSelection('/'),
+      (entry) => readFileContent(entry, () => {}),
+      (bytes) => told.push(bytes),
     );
-    const bytes = Buffer.concat(hashed);
-    assert.equal(digestOf(bytes), digest, 'what is kept is what was hashed');
-    entries.keep(digest, bytes);
+    entries.keep(digest, Buffer.concat(told));
     return digest;
   }
 
@@ -127,22 +126,23 @@ describe('content entries', () => {
       });
     });
 
-  it('tell which of several combined checksums covers a change', async () => {
-    const same = take();
-    writeFileSync(at('other'), 'x');
-    const first = take();
-    writeFileSync(at('other'), 'y');
-    const second = take();
-    const combined = [first, second].map((digest) => {
-      const hashed = combinedContent([same, digest]);
-      entries.keep(digestOf(hashed), hashed);
-      return digestOf(hashed);
+  for (const isInOrderOfUse of [false, true])
+    it(`tell which of several checksums, combined ${isInOrderOfUse ? 'in order of use' : 'by path'}, covers a change`, async () => {
+      const same = take();
+      writeFileSync(at('other'), 'x');
+      const first = take();
+      writeFileSync(at('other'), 'y');
+      const second = take();
+      const combined = [first, second].map((digest) => {
+        const hashed = combinedContent([same, digest], isInOrderOfUse);
+        entries.keep(digestOf(hashed), hashed);
+        return digestOf(hashed);
+      });
+      assert.deepEqual(await entries.compare(combined[0]!, combined[1]!), {
+        first: [{ path: 'other', kind: 'content', part: 1 }],
+        total: 1,
+      });
     });
-    assert.deepEqual(await entries.compare(combined[0]!, combined[1]!), {
-      first: [{ path: 'other', kind: 'content', part: 1 }],
-      total: 1,
-    });
-  });
 
   it('forget the least recently used when there are too many', async () => {
     const directory = mkdtempSync(path.join(root, 'small-'));

@@ -7,10 +7,8 @@ type Files = Readonly<Record<string, string>>;
 
 const hashed = (files: Files) =>
   Buffer.from(
-    ['version\0', 'd\x0040755\x000\x000\0\0', 'l\x00120777\x000\x000\0to\0']
-      .concat(
-        Object.entries(files).map(([name, digest]) => `${name}\x00100644\x000\x000\x001\0\0${digest}\0`),
-      )
+    ['version\0', 'd\x0040755\x000\x000\0\0\0', 'l\x00120777\x000\x000\0\0to\0']
+      .concat(Object.entries(files).map(([name, digest]) => `${name}\x00100644\x000\x000\0\x001 ${digest}\0`))
       .join(''),
   );
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { removeRows } from '../base/database/remove-rows.ts';
 
-/** What is known of the files of layer directories, packed (see `FileDigests`): table `layer_file_contents`, one row a directory. */
+/** What is known of the files of layer directories, packed (see `FileDigests`): table `layer_file_digests`, one row a directory. */
 export class FileDigestTable {
   readonly #get: StatementSync;
   readonly #put: StatementSync;
@@ -11,13 +11,14 @@ export class FileDigestTable {
   /** Forgets the layer directories that are gone. */
   constructor(database: DatabaseSync) {
     database.exec(`
-      CREATE TABLE IF NOT EXISTS layer_file_contents (dir TEXT PRIMARY KEY, packed BLOB NOT NULL) STRICT;
+      DROP TABLE IF EXISTS layer_file_contents; -- of an older format
+      CREATE TABLE IF NOT EXISTS layer_file_digests (dir TEXT PRIMARY KEY, packed BLOB NOT NULL) STRICT;
     `);
-    this.#get = database.prepare('SELECT packed FROM layer_file_contents WHERE dir = ?');
-    this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_contents (dir, packed) VALUES (?, ?)');
-    this.#forget = database.prepare('DELETE FROM layer_file_contents WHERE dir = ?');
+    this.#get = database.prepare('SELECT packed FROM layer_file_digests WHERE dir = ?');
+    this.#put = database.prepare('INSERT OR REPLACE INTO layer_file_digests (dir, packed) VALUES (?, ?)');
+    this.#forget = database.prepare('DELETE FROM layer_file_digests WHERE dir = ?');
     const gone = database
-      .prepare('SELECT dir FROM layer_file_contents')
+      .prepare('SELECT dir FROM layer_file_digests')
       .all()
       .map(({ dir }) => String(dir))
       .filter((dir) => !existsSync(dir));

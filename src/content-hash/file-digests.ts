@@ -1,20 +1,22 @@
 import type { BigIntStats } from 'node:fs';
 import type { ByteString } from '../base/text/byte-string.ts';
 
-/** The parts of a file that change only together with its stamps: size, inode and modification time. */
+/** What is read of a file. It changes only together with the file's stamps: size, inode, modification time, mode and owner. */
 export interface FileContent {
-  /** sha256 of the data, 64 hex digits. */
+  /** sha256 of header (`tree/content-header.ts`) and data, 64 hex digits. */
   readonly digest: string;
   /** Extended attributes that count as content, in the form that is hashed; mostly empty. */
   readonly xattrs: ByteString;
 }
 
-/** Bytes of an entry before its path: the lengths of the path and of the xattrs, three stamps, the digest. */
-const headSize = 2 + 4 + 3 * 8 + 32;
+/** Where parts of an entry begin: after the lengths of path and attributes three long stamps, three short ones, the digest, the path. */
+const stampsAt = 2 + 4;
+const modeAt = stampsAt + 3 * 8;
+const digestAt = modeAt + 3 * 4;
+const headSize = digestAt + 32;
 
 /**
- * The known contents of the files of one layer directory, by path in it. Each counts only while the file has the size, inode and
- * modification time that it had then. They are packed into one array of bytes: tens of thousands of entries are loaded in a few
+ * The known contents of the files of one layer directory, by path in it. Each counts only while the file has the stamps that it had then. They are packed into one array of bytes: tens of thousands of entries are loaded in a few
  * milliseconds, and decoded only where they are asked for.
  */
 export class FileDigests {
@@ -44,9 +46,12 @@ export class FileDigests {
     if (at === undefined || this.#fresh.has(path)) return undefined;
     const packed = this.#packed;
     if (
-      packed.readBigInt64LE(at + 22) !== stats.mtimeNs ||
-      packed.readBigInt64LE(at + 6) !== stats.size ||
-      packed.readBigUInt64LE(at + 14) !== stats.ino
+      packed.readBigInt64LE(at + stampsAt + 16) !== stats.mtimeNs ||
+      packed.readBigInt64LE(at + stampsAt) !== stats.size ||
+      packed.readBigUInt64LE(at + stampsAt + 8) !== stats.ino ||
+      packed.readUInt32LE(at + modeAt) !== Number(stats.mode) ||
+      packed.readUInt32LE(at + modeAt + 4) !== Number(stats.uid) ||
+      packed.readUInt32LE(at + modeAt + 8) !== Number(stats.gid)
     ) {
       return undefined;
     }
@@ -54,7 +59,7 @@ export class FileDigests {
     const xattrsLength = packed.readUInt32LE(at + 2);
     const xattrsStart = at + headSize + packed.readUInt16LE(at);
     return {
-      digest: packed.toString('hex', at + 30, at + 62),
+      digest: packed.toString('hex', at + digestAt, at + headSize),
       xattrs: xattrsLength === 0 ? '' : packed.toString('latin1', xattrsStart, xattrsStart + xattrsLength),
     };
   }
@@ -63,10 +68,13 @@ export class FileDigests {
     const entry = Buffer.allocUnsafe(headSize + path.length + content.xattrs.length);
     entry.writeUInt16LE(path.length, 0);
     entry.writeUInt32LE(content.xattrs.length, 2);
-    entry.writeBigInt64LE(stats.size, 6);
-    entry.writeBigUInt64LE(stats.ino, 14);
-    entry.writeBigInt64LE(stats.mtimeNs, 22);
-    entry.write(content.digest, 30, 32, 'hex');
+    entry.writeBigInt64LE(stats.size, stampsAt);
+    entry.writeBigUInt64LE(stats.ino, stampsAt + 8);
+    entry.writeBigInt64LE(stats.mtimeNs, stampsAt + 16);
+    entry.writeUInt32LE(Number(stats.mode), modeAt);
+    entry.writeUInt32LE(Number(stats.uid), modeAt + 4);
+    entry.writeUInt32LE(Number(stats.gid), modeAt + 8);
+    entry.write(content.digest, digestAt, 32, 'hex');
     entry.write(path + content.xattrs, headSize, 'latin1');
     this.#fresh.set(path, entry);
   }

@@ -4,7 +4,7 @@ import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import type { Task } from '../base/threads/task.ts';
 import type { KnownDigest } from './checksum.ts';
 import type { LayerDigests } from './checksum-tree.task.ts';
-import { xattrsOf } from './checksum-tree.ts';
+import { headerOf, xattrsOf } from './entry-digests.ts';
 import { FileDigests } from './file-digests.ts';
 
 export interface PrimeDigestsInput extends LayerDigests {
@@ -18,13 +18,15 @@ const primeDigests: Task<PrimeDigestsInput, Uint8Array> = ({ dir, known, entries
   for (const entry of entries) {
     const path =
       typeof entry.path === 'string' ? toByteString(entry.path) : Buffer.from(entry.path).toString('latin1');
-    if (entry.digest === undefined) {
+    const { content } = entry;
+    if (!content) {
       digests.delete(path);
       continue;
     }
     const stats = lstatSync(toSystemPath(`${root}/${path}`), { bigint: true, throwIfNoEntry: false });
-    if (!stats?.isFile()) continue;
-    digests.set(path, stats, { digest: digestHex(entry.digest), xattrs: xattrsOf(`${root}/${path}`) });
+    if (!stats?.isFile() || headerOf(stats, xattrsOf(`${root}/${path}`)) !== content.header)
+      digests.delete(path);
+    else digests.set(path, stats, { digest: digestHex(content.digest), xattrs: '' });
   }
   return digests.pack(false);
 };

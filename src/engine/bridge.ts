@@ -15,7 +15,7 @@ import { unmarshalInTurns } from '../llb/wire/unmarshal-definition.ts';
 import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Job, SolverEvents } from '../solver/solver.ts';
-import { commitTime } from '../source/git/commit-time.ts';
+import { commitTime } from '../source/git/times/commit-time.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import type { BuildCaches } from './caches/build-caches.ts';
 import type { EngineServices } from './engine-services.ts';

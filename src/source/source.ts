@@ -57,6 +57,8 @@ export interface SourceInstance {
 export interface SourceKey {
   /** Equal digests mean equal files. */
   readonly digest: Digest;
+  /** Other digests that mean the same files. */
+  readonly alternatives?: readonly Digest[];
   /** What the identifier was resolved to, for provenance and pinning: a digest, a commit. */
   readonly pin?: string;
 }

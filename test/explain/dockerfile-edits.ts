@@ -157,17 +157,17 @@ export const dockerfileEdits: readonly Edit[] = [
     change: dockerfile('type=cache,', 'type=cache,id=other,'),
     ran: {
       'build: COPY scripts/run.sh scripts/':
-        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,id=/other,sharing=shared", was "cache,id=//cache,sharing=shared"',
+        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,own id", was "cache,id=//cache,sharing=shared"',
       'build: COPY src/ src/':
-        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,id=/other,sharing=shared", was "cache,id=//cache,sharing=shared"',
+        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,own id", was "cache,id=//cache,sharing=shared"',
       'build: RUN cat src/* > program && echo release':
-        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,id=/other,sharing=shared", was "cache,id=//cache,sharing=shared"',
+        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,own id", was "cache,id=//cache,sharing=shared"',
       'build: RUN cp program out':
-        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,id=/other,sharing=shared", was "cache,id=//cache,sharing=shared"',
+        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,own id", was "cache,id=//cache,sharing=shared"',
       'build: RUN echo checked':
-        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,id=/other,sharing=shared", was "cache,id=//cache,sharing=shared"',
+        'RUN --mount=type=cache,id=other,target=/cache cp package.json lock ran again: the mount at /cache is now "cache,own id", was "cache,id=//cache,sharing=shared"',
       'deps: RUN --mount=type=cache,id=other,target=/cache cp package.json lock':
-        'the mount at /cache is now "cache,id=/other,sharing=shared", was "cache,id=//cache,sharing=shared"',
+        'the mount at /cache is now "cache,own id", was "cache,id=//cache,sharing=shared"',
     },
   },
   {

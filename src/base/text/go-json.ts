@@ -72,3 +72,22 @@ export function sortedMap(
   entries.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return Object.fromEntries(entries);
 }
+
+type Field = string | number | bigint | boolean | Uint8Array | object | undefined;
+
+/** The text is written as it is. */
+const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => object };
+
+/**
+ * The fields of a message as Go writes a struct whose fields all say `omitempty`: without zeros, empty texts, lists and bytes. Bytes are
+ * in base64. An object stays although it is empty: it is a pointer there.
+ */
+export function goFields(fields: Readonly<Record<string, Field>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(fields).flatMap(([name, field]) => {
+      const value = field instanceof Uint8Array ? Buffer.from(field).toString('base64') : field;
+      if (!value || (Array.isArray(value) && value.length === 0)) return [];
+      return [[name, typeof value === 'bigint' ? rawJSON(String(value)) : value]];
+    }),
+  );
+}

@@ -7,9 +7,10 @@ import { toByteString } from '../../base/text/byte-string.ts';
 import { unmount } from '../../linux/mount.ts';
 import { mountSnapshot } from '../../snapshot/mount-snapshot.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
-import { mergedTree } from '../../tree/merged-directory.ts';
-import { checksumTree, readFileContent } from '../checksum-tree.ts';
+import { checksumTree } from '../checksum-tree.ts';
 import { parseContentEntries } from '../content-entry.ts';
+import { readFileContent } from '../entry-digests.ts';
+import { pathSelection } from '../path-selection.ts';
 import { makeLayer } from './random-layer.ts';
 
 const mostLayers = 5;
@@ -57,16 +58,16 @@ function mountsOf(layers: readonly string[], dir: string): readonly SnapshotMoun
   ];
 }
 
-/** What a checksum of the whole tree hashes. */
+/** What a checksum of the whole tree tells of, and the checksum. */
 function hashedOf(layers: readonly string[]): Buffer {
   const pieces: Buffer[] = [];
-  checksumTree(
-    mergedTree(layers.map(toByteString)),
-    { path: '/', wildcard: false, followLinks: true, includePatterns: [], excludePatterns: [] },
-    (entry) => readFileContent(entry.path, entry.stats.size, () => {}),
+  const digest = checksumTree(
+    layers.map(toByteString),
+    pathSelection('/'),
+    (entry) => readFileContent(entry, () => {}),
     (bytes) => pieces.push(bytes),
   );
-  return Buffer.concat(pieces);
+  return Buffer.concat([...pieces, Buffer.from(digest)]);
 }
 
 function entriesOf(hashed: Buffer) {

@@ -45,7 +45,7 @@ export function openSources(options: SourcesOptions): EngineSources {
     trees: localTrees,
     pool: threads.transfers,
   });
-  const http = createHttpSource({ sessions, credentials, refStore, checksums, downloads });
+  const http = createHttpSource({ sessions, credentials, refStore, downloads });
   const git = createGitSource({
     credentials,
     refStore,

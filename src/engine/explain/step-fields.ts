@@ -2,6 +2,8 @@ import { digestOf } from '../../base/digest.ts';
 import { ownValue } from '../../base/own-value.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { canonicalText, type Plain } from '../../base/text/canonical.ts';
+import { countsById } from '../../llb/cache-digest/exec-cache-digest.ts';
+import { goBase } from '../../llb/cache-digest/file-cache-digest.ts';
 import {
   type ExecMount,
   type ExecOp,
@@ -12,7 +14,6 @@ import {
   type Owner,
 } from '../../llb/op.ts';
 import { shortened } from '../../llb/op-name.ts';
-import { actionIdentity } from '../operations/file-operation.ts';
 
 /** What a field says of its step; the kinds of causes that its change leads to. Compared in this order. */
 export const fieldKinds = ['platform', 'image', 'command', 'variable', 'mount', 'option'] as const;
@@ -50,7 +51,7 @@ export function stepFields({ action, platform: own }: Op, platform: Platform): r
 }
 
 function execFields({ meta, mounts, network, security, secretEnv, devices }: ExecOp): readonly StepField[] {
-  const { args, env, cwd, user, proxyEnv: _, ...rest } = meta;
+  const { args, env, cwd, user, extraHosts, proxyEnv: _, ...rest } = meta;
   const isShell = args.length === 3 && args[1] === '-c';
   return [
     field('command', 'command', isShell ? args[2]! : args.join(' ')),
@@ -59,22 +60,24 @@ function execFields({ meta, mounts, network, security, secretEnv, devices }: Exe
       const equals = entry.indexOf('=');
       return field('variable', entry.slice(0, equals), entry.slice(equals + 1));
     }),
-    ...mounts.map(({ dest, selector: _selector, contentCache: _cache, resultId: _id, ...mount }) =>
-      field('mount', dest, mountText(mount)),
-    ),
+    ...mounts.map((mount) => field('mount', mount.dest, mountText(mount))),
     field('option', 'WORKDIR', cwd),
     field('option', 'USER', user),
     field('option', '--network', network),
     field('option', '--security', security),
+    field('option', '--add-host', extraHosts.map(({ host }) => host).join(', ')),
     ...options('', { ...rest, secretEnv, devices } as unknown as Plain),
   ];
 }
 
-function mountText({ type, ...mount }: Pick<ExecMount, 'type' | 'input' | 'output' | 'readonly'>): string {
-  const parts = Object.entries({ ...type, ...mount }).flatMap(([name, value]) =>
-    name === 'kind' || value === '' || value === false || value === noIndex ? [] : [`${name}=${value}`],
+function mountText({ type, dest, input, output, readonly }: ExecMount): string {
+  // Which cache it is says nothing about what the step makes, but its default id is part of the step's key.
+  const hasOwnId = type.kind === 'cache' && !countsById(type, dest);
+  const parts = Object.entries({ ...(hasOwnId ? {} : type), input, output, readonly }).flatMap(
+    ([name, value]) =>
+      name === 'kind' || value === '' || value === false || value === noIndex ? [] : [`${name}=${value}`],
   );
-  return [type.kind, ...parts].join(',');
+  return [type.kind, ...(hasOwnId ? ['own id'] : []), ...parts].join(',');
 }
 
 /** The flags and words of a Dockerfile that actions are made of. */
@@ -90,8 +93,9 @@ const wordOf: Readonly<Record<string, string>> = {
 };
 
 function actionFields(action: FileAction, index: number): readonly StepField[] {
-  const { change, ...around } = actionIdentity(action) as { readonly change: Plain };
-  const { owner, ...fields } = change as { readonly owner?: Owner };
+  const { change, ...around } = action;
+  const counted = change.kind === 'copy' ? { ...change, src: goBase(change.src) } : change;
+  const { owner, ...fields } = counted as { readonly owner?: Owner };
   const prefix = index === 0 ? '' : `action ${index + 1}: `;
   const owners = owner ? [field('option', `${prefix}--chown`, ownerText(owner))] : [];
   return [...owners, ...options(prefix, { ...around, ...fields } as Plain)];

@@ -1,45 +1,40 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/pattern/pattern.ts';
-import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
-import type { ContentChecksums, ContentSelection } from '../../content-hash/checksum.ts';
+import type { ContentChecksums, ContentSelection, ContentSelections } from '../../content-hash/checksum.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheInput, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { InputFiles, NearestPath } from './input-files.ts';
+import type { InputReading } from './input-reading.ts';
 
-/**
- * The cache inputs of an operation that reads `selections` of its inputs, undefined for an input that counts as a whole.
- * `whole`: what such an input counts by.
- */
+/** The cache inputs of an operation that takes `readings` of its inputs. */
 export function cacheInputs(
   checksums: ContentChecksums,
   inputs: readonly InputFiles[],
-  selections: readonly (readonly ContentSelection[] | undefined)[],
-  whole: (index: number) => CacheInput<ImmutableRef, JobContext> = () => ({}),
+  readings: readonly InputReading[],
 ): readonly CacheInput<ImmutableRef, JobContext>[] {
   return inputs.map(({ contentOnly, nearestPath }, index) => {
-    const selected = selections[index];
-    const input = selected ? contentInput(checksums, selected, nearestPath) : whole(index);
-    return { ...input, contentOnly };
+    const { selector, content } = readings[index]!;
+    if (!content) return { selector, contentOnly };
+    // What a client sends is in a directory of its own, of which nobody has said anything.
+    const selections = content.selections.map((each) => ({ ...each, rootCounts: !contentOnly }));
+    return { selector, contentOnly, ...contentKey(checksums, { ...content, selections }, nearestPath) };
   });
 }
 
-/** An input that is read only at `selections`: by definition they are the selector, by content what is found there counts. */
-function contentInput(
+function contentKey(
   checksums: ContentChecksums,
-  selections: readonly ContentSelection[],
+  { selections, isInOrderOfUse }: ContentSelections,
   nearestPath: NearestPath | undefined,
-): CacheInput<ImmutableRef, JobContext> {
-  const distinct = distinctSelections(selections);
+): Pick<CacheInput<ImmutableRef, JobContext>, 'contentKey'> {
   return {
-    selector: canonicalDigest('selector', distinct as unknown as Plain),
     async contentKey(ref, context) {
       try {
-        return await checksums.combined(ref, distinct, context);
+        return await checksums.combined(ref, { selections, isInOrderOfUse }, context);
       } catch (error) {
         const known = asKilnError(error);
         if (known.code !== 'not_found') throw known;
-        const better = nearestPath && (await missingPath(distinct, nearestPath, context));
+        const better = nearestPath && (await missingPath(selections, nearestPath, context));
         throw withoutKey(better ?? known, ref);
       }
     },
@@ -72,11 +67,4 @@ async function missingPath(
     );
   }
   return undefined;
-}
-
-/** Each selection once, in the order in which their digests are combined. */
-export function distinctSelections(selections: readonly ContentSelection[]): readonly ContentSelection[] {
-  return [...new Map(selections.map((each) => [JSON.stringify(each), each])).entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, each]) => each);
 }

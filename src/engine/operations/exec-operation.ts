@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path/posix';
 import { unixPath, windowsPath } from '../../base/default-path.ts';
-import { normalizePlatform, type Platform } from '../../base/platform.ts';
-import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { Platform } from '../../base/platform.ts';
 import type { ContentSelection } from '../../content-hash/checksum.ts';
+import { pathSelection } from '../../content-hash/path-selection.ts';
+import { execCacheDigest } from '../../llb/cache-digest/exec-cache-digest.ts';
+import { cleanPath } from '../../llb/clean-path.ts';
 import type { OpVertex } from '../../llb/graph.ts';
 import { type ExecMeta, type ExecMount, type ExecOp, noIndex } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -13,6 +17,7 @@ import type { BuildOperation } from './build-operation.ts';
 import { cacheInputs } from './cache-inputs.ts';
 import { ExecMounts } from './exec-mounts.ts';
 import type { InputFiles } from './input-files.ts';
+import { contentReading, type InputReading, wholeInput } from './input-reading.ts';
 import type { OperationServices } from './operation-services.ts';
 
 const rootDest = '/';
@@ -40,13 +45,11 @@ export class ExecOperation implements BuildOperation {
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
-    const inputs = cacheInputs(
-      this.#services.checksums,
-      this.#inputs,
-      execSelections(this.#op, this.#inputs.length),
-      (index) => ({ selector: definitionSelector(this.#op.mounts.filter(({ input }) => input === index)) }),
-    );
-    return { digest: canonicalDigest('exec', execIdentity(this.#op, this.#platform)), inputs };
+    const readings = execReadings(this.#op, this.#inputs.length);
+    return {
+      digest: execCacheDigest(this.#op, this.#platform),
+      inputs: cacheInputs(this.#services.checksums, this.#inputs, readings),
+    };
   }
 
   async execute(
@@ -95,58 +98,43 @@ export class ExecOperation implements BuildOperation {
   }
 }
 
-/** Everything that decides what the process does, besides its inputs. Proxies do not: they lead to the same files. */
-function execIdentity(op: ExecOp, platform: Platform): Plain {
-  const { proxyEnv: _, ...meta } = op.meta;
-  const { os, architecture, variant } = normalizePlatform(platform);
-  return {
-    meta: meta as unknown as Plain,
-    mounts: op.mounts.map(
-      ({ selector: _selector, contentCache: _cache, resultId: _id, ...mount }) => mount,
-    ) as unknown as Plain,
-    network: op.network,
-    security: op.security,
-    secretEnv: op.secretEnv as unknown as Plain,
-    devices: op.devices as unknown as Plain,
-    platform: { os, architecture, variant },
-  };
-}
-
-/** What is read of each input; undefined for those that count by their definition alone. */
-export function execSelections(
-  { mounts }: ExecOp,
-  inputs: number,
-): readonly (readonly ContentSelection[] | undefined)[] {
+/** What the process reads of each input: what is mounted of it. Throws `invalid_argument` for content that must not count alone. */
+export function execReadings({ mounts }: ExecOp, inputs: number): readonly InputReading[] {
   return Array.from({ length: inputs }, (_, index) => {
-    const own = mounts.filter(({ input }) => input === index);
-    return own.length > 0 && own.every(countsByContent) ? own.map(selectionOf) : undefined;
+    const own = mounts.filter(({ input, type }) => input === index && mountsInput(type));
+    if (own.length === 0) return wholeInput;
+    const selections = own.map(selectionOf);
+    return {
+      selector: digestOf(selections.map(({ path: selected }) => selected).join('\0')),
+      content: own.map(countsByContent).every((counts) => counts)
+        ? contentReading(selections.map((selection) => ({ selection, name: '' })))
+        : undefined,
+    };
   });
 }
 
+function mountsInput({ kind }: ExecMount['type']): boolean {
+  return kind === 'bind' || kind === 'cache';
+}
+
+/** Where a part of an input can be written to and becomes an output, the output has the other parts, too: content alone would not tell. */
 function countsByContent(mount: ExecMount): boolean {
+  const isSafe = mount.output === noIndex || mount.readonly || path.join('/', mount.selector) === '/';
   switch (mount.contentCache) {
     case 'on':
-      return true;
+      if (isSafe) return true;
+      throw new KilnError('invalid_argument', `invalid mount cache content of the mount at ${mount.dest}`, {
+        hint: 'mount it read-only, or all of its input',
+      });
     case 'off':
       return false;
     case 'default':
-      return mount.output === noIndex || (mount.readonly && mount.dest !== rootDest);
+      return isSafe && mount.dest !== rootDest;
   }
 }
 
-function selectionOf(mount: ExecMount): ContentSelection {
-  return {
-    path: path.join('/', mount.selector),
-    wildcard: false,
-    followLinks: true,
-    includePatterns: [],
-    excludePatterns: [],
-  };
-}
-
-function definitionSelector(mounts: readonly ExecMount[]) {
-  const paths = [...new Set(mounts.map(({ selector }) => path.join('/', selector)))].sort();
-  return paths.every((each) => each === '/') ? undefined : canonicalDigest('paths', paths);
+function selectionOf({ selector }: ExecMount): ContentSelection {
+  return pathSelection(cleanPath(path.join('/', selector)));
 }
 
 function environment(meta: ExecMeta, platform: Platform): readonly string[] {

@@ -1,16 +1,9 @@
-import path from 'node:path/posix';
-import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
-import type { ContentSelection } from '../../content-hash/checksum.ts';
+import { pathSelection } from '../../content-hash/path-selection.ts';
 import type { PreparedAction } from '../../file-op/file-op.ts';
+import { fileCacheDigest, goBase, namedInputs } from '../../llb/cache-digest/file-cache-digest.ts';
+import { cleanPath } from '../../llb/clean-path.ts';
 import type { OpVertex } from '../../llb/graph.ts';
-import {
-  type FileAction,
-  type FileChange,
-  type FileCopy,
-  type FileOp,
-  noIndex,
-  type Owner,
-} from '../../llb/op.ts';
+import { type FileAction, type FileCopy, type FileOp, noIndex } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
@@ -18,6 +11,14 @@ import type { BuildOperation } from './build-operation.ts';
 import { cacheInputs } from './cache-inputs.ts';
 import { FileTrees } from './file-trees.ts';
 import type { InputFiles } from './input-files.ts';
+import {
+  compareBytes,
+  contentReading,
+  type InputReading,
+  type InputUse,
+  pathSelector,
+  wholeInput,
+} from './input-reading.ts';
 import type { OperationServices } from './operation-services.ts';
 import { vertexDescription } from './vertex-description.ts';
 
@@ -36,10 +37,10 @@ export class FileOperation implements BuildOperation {
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
-    const selections = fileSelections(this.#op, this.#inputs.length);
+    const inputs = this.#inputs.length;
     return {
-      digest: canonicalDigest('file', this.#op.actions.map(actionIdentity)),
-      inputs: cacheInputs(this.#services.checksums, this.#inputs, selections),
+      digest: fileCacheDigest(this.#op, inputs),
+      inputs: cacheInputs(this.#services.checksums, this.#inputs, fileReadings(this.#op, inputs)),
     };
   }
 
@@ -53,14 +54,14 @@ export class FileOperation implements BuildOperation {
       const outputs: ImmutableRef[] = [];
       for (const [position, action] of this.#op.actions.entries()) {
         const result = inputs.length + position;
-        const alsoRead = [action.secondaryInput, ...ownerInputs(action.change)].includes(action.input);
+        const alsoRead = [action.secondaryInput, ...namedInputs(action.change)].includes(action.input);
         const inPlace =
           !alsoRead &&
           lastUse.get(action.input) === position &&
           !isOutput(this.#op.actions, action.input, inputs.length);
         const target = await trees.writable(action.input, result, inPlace);
         const owners: Record<number, { readonly path: string }> = {};
-        for (const input of ownerInputs(action.change)) owners[input] = await trees.readable(input);
+        for (const input of namedInputs(action.change)) owners[input] = await trees.readable(input);
         const prepared: PreparedAction = {
           target,
           source: action.change.kind === 'copy' ? await trees.readable(action.secondaryInput) : undefined,
@@ -79,60 +80,56 @@ export class FileOperation implements BuildOperation {
   }
 }
 
-/** What is read of each input; undefined for those that count as a whole. */
-export function fileSelections(
-  { actions }: FileOp,
-  inputs: number,
-): readonly (readonly ContentSelection[] | undefined)[] {
-  const uses = Array.from({ length: inputs }, () => ({ whole: false, selections: [] as ContentSelection[] }));
+/** What the actions read of each input. One that an action works on counts as a whole, by its definition. */
+export function fileReadings({ actions }: FileOp, inputs: number): readonly InputReading[] {
+  const all = Array.from({ length: inputs }, () => ({ whole: false, uses: [] as PathUse[] }));
   for (const { input, secondaryInput, change } of actions) {
-    const base = uses[input];
+    const base = all[input];
     if (base) base.whole = true;
-    if (change.kind === 'copy') {
-      // What has to be there is looked at even where no pattern would miss it.
-      const required = change.requiredPaths.map(fileSelection);
-      uses[secondaryInput]?.selections.push(copySelection(change), ...required);
+    if (change.kind !== 'symlink' && change.kind !== 'rm') {
+      const { user, group } = change.owner ?? {};
+      if (user?.kind === 'name') all[user.input]?.uses.push(namesUse('/etc/passwd'));
+      if (group?.kind === 'name') all[group.input]?.uses.push(namesUse('/etc/group'));
     }
-    for (const owner of ownerInputs(change))
-      uses[owner]?.selections.push(fileSelection('/etc/passwd'), fileSelection('/etc/group'));
+    if (change.kind === 'copy') all[secondaryInput]?.uses.push(copyUse(change));
   }
-  return uses.map(({ whole, selections }) => (whole || selections.length === 0 ? undefined : selections));
+  return all.map(({ whole, uses }) => {
+    if (whole || uses.length === 0) return wholeInput;
+    const paths = uses.map(({ written }) => written).sort((a, b) => compareBytes(b, a));
+    return { selector: pathSelector(uses, paths.join('\0')), content: contentReading(uses) };
+  });
 }
 
-function copySelection(copy: FileCopy): ContentSelection {
+interface PathUse extends InputUse {
+  /** The path as the op has it. */
+  readonly written: string;
+}
+
+function copyUse(copy: FileCopy): PathUse {
   return {
-    path: path.join('/', copy.src),
-    wildcard: copy.allowWildcard,
-    followLinks: copy.followSymlink,
-    includePatterns: copy.includePatterns,
-    excludePatterns: copy.excludePatterns,
+    written: copy.src,
+    name: goBase(copy.src),
+    selection: {
+      path: cleanPath(`/${copy.src}`),
+      wildcard: copy.allowWildcard,
+      followLinks: copy.followSymlink,
+      includePatterns: copy.includePatterns,
+      excludePatterns: copy.excludePatterns,
+      requiredPaths: copy.requiredPaths,
+      rootCounts: true,
+    },
   };
 }
 
-function fileSelection(file: string): ContentSelection {
-  return { path: file, wildcard: true, followLinks: true, includePatterns: [], excludePatterns: [] };
-}
-
-/** An action as it counts in the key: where a copy's source lies is the selection's business, what it is called is not. */
-export function actionIdentity({ input, secondaryInput, output, change }: FileAction): Plain {
-  const identity = change.kind === 'copy' ? { ...change, src: path.basename(change.src) } : change;
-  return { input, secondaryInput, output, change: identity as unknown as Plain };
-}
-
-function ownerInputs(change: FileChange): readonly number[] {
-  if (change.kind === 'rm') return [];
-  const named = (owner: Owner | undefined) =>
-    [owner?.user, owner?.group].flatMap((id) =>
-      id?.kind === 'name' && id.input !== noIndex ? [id.input] : [],
-    );
-  return [...new Set(named(change.owner))];
+function namesUse(file: string): PathUse {
+  return { written: file, name: file, selection: pathSelection(file) };
 }
 
 /** The position of the last action that uses each tree. */
 function lastUses(actions: readonly FileAction[]): ReadonlyMap<number, number> {
   const last = new Map<number, number>();
   for (const [position, action] of actions.entries()) {
-    for (const tree of [action.input, action.secondaryInput, ...ownerInputs(action.change)])
+    for (const tree of [action.input, action.secondaryInput, ...namedInputs(action.change)])
       last.set(tree, position);
   }
   return last;

@@ -1,19 +1,20 @@
 import type { ContentSelection } from '../../content-hash/checksum.ts';
 import type { Op } from '../../llb/op.ts';
-import { distinctSelections } from './cache-inputs.ts';
-import { execSelections } from './exec-operation.ts';
-import { fileSelections } from './file-operation.ts';
+import { execReadings } from './exec-operation.ts';
+import { fileReadings } from './file-operation.ts';
+import type { InputReading } from './input-reading.ts';
 
-/** What an op reads of each input; undefined where the input counts as a whole. In the order in which digests of it are combined. */
-export function inputSelections({
-  action,
-  inputs,
-}: Op): readonly (readonly ContentSelection[] | undefined)[] {
+/** What content of each input an op counts by; none where the input counts by its definition. In the order in which digests of it are combined. */
+export function inputSelections(op: Op): readonly (readonly ContentSelection[])[] {
+  return inputReadings(op).map(({ content }) => content?.selections ?? []);
+}
+
+function inputReadings({ action, inputs }: Op): readonly InputReading[] {
   switch (action.kind) {
     case 'exec':
-      return execSelections(action, inputs.length).map(distinct);
+      return execReadings(action, inputs.length);
     case 'file':
-      return fileSelections(action, inputs.length).map(distinct);
+      return fileReadings(action, inputs.length);
     case 'source':
     case 'merge':
     case 'diff':
@@ -21,8 +22,4 @@ export function inputSelections({
     case 'passthrough':
       return [];
   }
-}
-
-function distinct(selections: readonly ContentSelection[] | undefined) {
-  return selections && distinctSelections(selections);
 }

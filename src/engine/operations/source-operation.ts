@@ -38,9 +38,9 @@ export class SourceOperation implements BuildOperation {
 
   async cacheMap(context: OperationContext<JobContext>): Promise<CacheMap<ImmutableRef, JobContext>> {
     using _ = context.waitsFor(`what ${this.#identifier} is now`);
-    const { digest, pin } = await this.#instance.key(sourceContext(context));
+    const { digest, alternatives, pin } = await this.#instance.key(sourceContext(context));
     this.#pin = pin;
-    return { digest, inputs: [] };
+    return { digest, alternatives, inputs: [] };
   }
 
   async execute(context: OperationContext<JobContext>): Promise<readonly ImmutableRef[]> {

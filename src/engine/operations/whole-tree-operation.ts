@@ -1,4 +1,9 @@
-import { canonicalDigest, type Plain } from '../../base/text/canonical.ts';
+import type { Digest } from '../../base/digest.ts';
+import {
+  diffCacheDigest,
+  mergeCacheDigest,
+  passthroughCacheDigest,
+} from '../../llb/cache-digest/tree-cache-digests.ts';
 import type { OpVertex } from '../../llb/graph.ts';
 import { type DiffOp, type MergeOp, noIndex, type PassthroughOp } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -9,9 +14,8 @@ import type { OperationServices } from './operation-services.ts';
 import { vertexDescription } from './vertex-description.ts';
 
 interface WholeTreeOptions {
-  readonly kind: string;
-  /** What decides the result besides the inputs. */
-  readonly identity: Plain;
+  /** Of what decides the result besides the inputs. */
+  readonly digest: Digest;
   /** Of each input: whether it is known by its content alone. */
   readonly contentOnly: readonly boolean[];
   readonly execute: (inputs: readonly ImmutableRef[]) => Promise<readonly ImmutableRef[]>;
@@ -27,11 +31,8 @@ class WholeTreeOperation implements BuildOperation {
   }
 
   async cacheMap(): Promise<CacheMap<ImmutableRef, JobContext>> {
-    const { kind, identity, contentOnly } = this.#options;
-    return {
-      digest: canonicalDigest(kind, identity),
-      inputs: contentOnly.map((only) => ({ contentOnly: only })),
-    };
+    const { digest, contentOnly } = this.#options;
+    return { digest, inputs: contentOnly.map((only) => ({ contentOnly: only })) };
   }
 
   execute(
@@ -50,8 +51,7 @@ export function mergeOperation(
   { refStore }: OperationServices,
 ): BuildOperation {
   return new WholeTreeOperation({
-    kind: 'merge',
-    identity: { inputs: op.inputs },
+    digest: mergeCacheDigest(op),
     contentOnly,
     async execute(inputs) {
       const layers = op.inputs.flatMap((index) => (index === noIndex ? [] : [inputs[index]!]));
@@ -62,31 +62,26 @@ export function mergeOperation(
 
 /** What `upper` changed against `lower`. */
 export function diffOperation(
-  { lower, upper }: DiffOp,
+  op: DiffOp,
   vertex: OpVertex,
   contentOnly: readonly boolean[],
   { refStore }: OperationServices,
 ): BuildOperation {
   return new WholeTreeOperation({
-    kind: 'diff',
-    identity: { lower, upper },
+    digest: diffCacheDigest(op),
     contentOnly,
     async execute(inputs) {
       const at = (index: number) => (index === noIndex ? undefined : inputs[index]);
-      return [await refStore.diff(at(lower), at(upper), { description: vertexDescription(vertex) })];
+      return [await refStore.diff(at(op.lower), at(op.upper), { description: vertexDescription(vertex) })];
     },
   });
 }
 
 /** Some of its inputs as they are, once all of them are there: how a tree comes to require work whose files it does not have. */
-export function passthroughOperation(
-  { id, outputs }: PassthroughOp,
-  contentOnly: readonly boolean[],
-): BuildOperation {
+export function passthroughOperation(op: PassthroughOp, contentOnly: readonly boolean[]): BuildOperation {
   return new WholeTreeOperation({
-    kind: 'passthrough',
-    identity: { id, outputs },
+    digest: passthroughCacheDigest(op),
     contentOnly,
-    execute: async (inputs) => outputs.map((index) => inputs[index]!.clone()),
+    execute: async (inputs) => op.outputs.map((index) => inputs[index]!.clone()),
   });
 }

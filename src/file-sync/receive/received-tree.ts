@@ -23,8 +23,15 @@ export interface OpenBaseline {
 
 export interface FileDigest {
   readonly path: ByteString;
-  /** 64 hex digits; undefined: there is no such file any more. */
-  readonly sha256: string | undefined;
+  /** Undefined: there is no such file any more. */
+  readonly content: ReceivedContent | undefined;
+}
+
+export interface ReceivedContent {
+  /** As `tree/content-header.ts` makes it of what was announced. */
+  readonly header: ByteString;
+  /** Of the header and the data after it, 64 hex digits. */
+  readonly sha256: string;
 }
 
 export type ReceiveResult =

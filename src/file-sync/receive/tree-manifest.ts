@@ -2,7 +2,7 @@ import type { FileStat } from '../protocol/file-stat.ts';
 import { hasData, kindOfGoMode } from '../protocol/go-mode.ts';
 import { decodeStat } from '../protocol/packet.ts';
 
-/** What a synced tree holds: the stats that the client sent, and the sha256 of each regular file's data. */
+/** What a synced tree holds: the stats that the client sent, and the sha256 of each regular file's header and data. */
 export interface ManifestEntry {
   readonly stat: FileStat;
   /** 32 bytes; undefined for what has no data of its own. */
@@ -11,7 +11,7 @@ export interface ManifestEntry {
 
 const digestBytes = 32;
 /** To be changed with the format. A manifest of another version is ignored. */
-const version = 2;
+const version = 3;
 
 /** The entries by path, in the order they were sent; undefined for another version's manifest. Values are views. */
 export function decodeManifest(bytes: Uint8Array): Map<string, ManifestEntry> | undefined {

@@ -6,7 +6,14 @@ import type { FileStat } from '../protocol/file-stat.ts';
 import { decodePacket, type Packet, PacketEncoder } from '../protocol/packet.ts';
 import { MetadataExceptions, metadataFile } from './metadata-exceptions.ts';
 import { OrderValidator } from './order-validator.ts';
-import type { Baseline, BaselineAccess, FileDigest, OpenBaseline, ReceiveResult } from './received-tree.ts';
+import type {
+  Baseline,
+  BaselineAccess,
+  FileDigest,
+  OpenBaseline,
+  ReceivedContent,
+  ReceiveResult,
+} from './received-tree.ts';
 import { type EntryOf, entryOf } from './sync-entry.ts';
 import { type Announced, type TreeDifference, treeDifference } from './tree-difference.ts';
 import { decodeManifest, encodeManifest, type ManifestEntry } from './tree-manifest.ts';
@@ -305,7 +312,7 @@ export class TreeReceiver implements Disposable {
       owner: this.#options.owner,
       ownFile: this.#exceptions?.file,
     });
-    this.#tellAndLeave('in-place');
+    this.#tellAndLeave(writer, 'in-place');
   }
 
   async #copyFrom(last: string): Promise<void> {
@@ -332,15 +339,15 @@ export class TreeReceiver implements Disposable {
     const file = this.#exceptions?.file;
     if (file) writer.addFile(file.path, file.data);
     writer.finish();
-    this.#tellAndLeave('new');
+    this.#tellAndLeave(writer, 'new');
   }
 
-  #tellAndLeave(made: 'new' | 'in-place'): void {
+  #tellAndLeave(writer: TreeWriter, made: 'new' | 'in-place'): void {
     const difference = this.#difference;
     if (made === 'in-place' && difference) {
-      this.#tellDigests(difference.changed);
-      this.#tell(difference.gone.map((path) => ({ path, sha256: undefined })));
-    } else this.#tellDigests(this.#announced);
+      this.#tellDigests(writer, difference.changed);
+      this.#tell(difference.gone.map((path) => ({ path, content: undefined })));
+    } else this.#tellDigests(writer, this.#announced);
     this.#leave({ kind: 'changed', transferred: this.#transferred, made, manifest: this.#manifest() });
   }
 
@@ -353,19 +360,24 @@ export class TreeReceiver implements Disposable {
     return encodeManifest(entries, (stat) => encoder.stat(stat));
   }
 
-  /** Of the data of a file that was sent now, or before. */
+  /** Of header and data of a file that was sent now, or before. */
   #digestOf(path: string): Buffer | undefined {
     return this.#sha256.get(path) ?? this.#baseline?.get(path)?.sha256;
   }
 
-  #tellDigests(files: readonly Announced[]): void {
-    this.#tell(
-      files.flatMap(({ entry }) => {
-        if (entry.kind !== 'file' && entry.kind !== 'hard-link') return [];
-        const sha256 = this.#digestOf(entry.kind === 'file' ? entry.path : entry.target);
-        return sha256 ? [{ path: entry.path, sha256: sha256.toString('hex') }] : [];
-      }),
-    );
+  #tellDigests(writer: TreeWriter, files: readonly Announced[]): void {
+    /** By path: all names of a file are among the files, the first one of them as a file. */
+    const contents = new Map<string, ReceivedContent>();
+    const digests: FileDigest[] = [];
+    for (const { entry } of files) {
+      if (entry.kind === 'file') {
+        const sha256 = this.#digestOf(entry.path)?.toString('hex');
+        if (sha256 !== undefined) contents.set(entry.path, { header: writer.header(entry), sha256 });
+      } else if (entry.kind !== 'hard-link') continue;
+      const content = contents.get(entry.kind === 'file' ? entry.path : entry.target);
+      if (content) digests.push({ path: entry.path, content });
+    }
+    this.#tell(digests);
   }
 
   #tell(digests: readonly FileDigest[]): void {

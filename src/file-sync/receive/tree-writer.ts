@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type ByteString, fromByteString } from '../../base/text/byte-string.ts';
 import { makeDevice } from '../../linux/mknod.ts';
+import { fileHeader } from '../../tree/content-header.ts';
 import { isMachineAttribute } from '../../tree/machine-attributes.ts';
 import { isWhiteoutNumber } from '../../tree/overlay-marks.ts';
 import { pathIn } from '../../tree/tree.ts';
@@ -87,7 +88,7 @@ export class TreeWriter implements Disposable {
     file.received += data.length;
   }
 
-  /** All data of a regular file is there. Returns its size and sha256. */
+  /** All data of a regular file is there. Returns its size, and the sha256 of its header and data. */
   close(entry: EntryOf<'file'>): { readonly size: number; readonly sha256: Buffer } {
     const file = this.#open.get(entry.path) ?? this.#create(entry);
     this.#open.delete(entry.path);
@@ -117,9 +118,17 @@ export class TreeWriter implements Disposable {
     this.#tree[Symbol.dispose]();
   }
 
+  /** What is hashed of a file before its data. With attributes more would be, so that digests of such files are of no use. */
+  header(entry: EntryOf<'file'>): ByteString {
+    const { permissions, size } = entry;
+    const { uid, gid } = this.#owner ?? entry;
+    return fileHeader({ permissions, uid, gid, size, xattrs: '' });
+  }
+
   #create(entry: EntryOf<'file'>): OpenFile {
     const growing = this.#tree.addFile(entry.path, this.#metadata(entry));
-    const file = { growing, hash: createHash('sha256'), received: 0 };
+    const hash = createHash('sha256').update(Buffer.from(this.header(entry), 'latin1'));
+    const file = { growing, hash, received: 0 };
     this.#open.set(entry.path, file);
     return file;
   }

@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
-import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { GitMetadata } from '../../llb/source-metadata.ts';
 import type { CacheDirectories } from '../../ref/cache-directories.ts';
@@ -12,11 +11,12 @@ import { ResolutionCache } from '../resolution-cache.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { describeObject } from './describe-object.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';
+import { gitCacheDigest } from './git-cache-digest.ts';
 import { GitCheckout } from './git-checkout.ts';
 import { GitMirrors } from './git-mirrors.ts';
 import { type GitRequest, gitScheme, parseGitRequest } from './git-request.ts';
 import { checkChecksum, knownRef, type ResolvedRef, resolveRef } from './resolve-ref.ts';
-import type { SetTimesInput } from './set-times.task.ts';
+import type { SetTimesInput } from './times/set-times.task.ts';
 
 export interface GitSourceOptions extends GitAccessOptions {
   readonly refStore: RefFactory;
@@ -61,12 +61,9 @@ class GitInstance implements SourceInstance {
   }
 
   async key(context: SourceContext): Promise<SourceKey> {
-    const { keepGitDir, subdir, skipSubmodules, commitTimes, shown } = this.#request;
-    const { name, object, commit = object } = await this.#resolve(context);
-    this.#resolved = { name, object, commit };
-    const files = [keepGitDir ? object : commit, subdir, skipSubmodules, commitTimes];
-    // The rest is in a repository's own files.
-    return { digest: canonicalDigest('git', [files, keepGitDir ? [name, shown] : []]), pin: object };
+    const resolved = await this.#resolve(context);
+    this.#resolved = resolved;
+    return { digest: gitCacheDigest(this.#request, resolved), pin: resolved.object };
   }
 
   /** What the ref is now. The objects themselves, which have to be fetched, are included only when they are wanted. */
@@ -121,7 +118,7 @@ class GitInstance implements SourceInstance {
     );
     if (request.commitTimes) {
       const input: SetTimesInput = { directory, time: await checkout.commitTime(origin) };
-      await pool.run(new URL('./set-times.task.ts', import.meta.url), input, { signal });
+      await pool.run(new URL('./times/set-times.task.ts', import.meta.url), input, { signal });
     }
     return await tree.commit();
   }

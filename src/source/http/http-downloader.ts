@@ -3,7 +3,6 @@ import { type FlightContext, SingleFlight } from '../../base/async/single-flight
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { toByteString } from '../../base/text/byte-string.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
-import type { ChecksumPriming } from '../../content-hash/checksum.ts';
 import { isTransient } from '../../http/network-failure.ts';
 import { type RetryPolicy, withRetry } from '../../http/retry.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -24,7 +23,6 @@ import { writeDownload } from './write-download.ts';
 export interface HttpDownloaderOptions {
   readonly refStore: RefLookup & RefFactory;
   /** Gets the digests of downloaded files, so that they are not read again. */
-  readonly checksums: ChecksumPriming;
   readonly credentials: Pick<ClientCredentials, 'secret'>;
   readonly sessions: Pick<SessionManager, 'any'>;
   readonly downloads: HttpDownloads;
@@ -144,7 +142,7 @@ export class HttpDownloader implements AsyncDisposable {
 
   /** Keeps the file in a tree, or an equal file that is here. Throws `failed_precondition` when it is not the one that was wanted. */
   async #save(http: HttpOptions, incoming: IncomingFile, context: SourceContext): Promise<Fetched> {
-    const { refStore, checksums } = this.#options;
+    const { refStore } = this.#options;
     const { mode, uid, gid, checksum, url } = http;
     const filename = downloadName(url, http.filename, incoming.disposition);
     const modifiedAt = parseHttpDate(incoming.lastModified ?? '')?.getTime() ?? 0;
@@ -171,8 +169,6 @@ export class HttpDownloader implements AsyncDisposable {
     const ref = await tree.commit();
     const download = { ...version, ref: ref.id };
     this.#downloads.put(requestDigest(http), download);
-    const [dir] = await ref.layerDirs(context);
-    if (dir !== undefined) await checksums.prime(dir, [{ path: filename, digest }], context.signal);
     return { download, ref };
   }
 }

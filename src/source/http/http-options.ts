@@ -9,6 +9,8 @@ export interface HttpOptions {
   /** What the file is called in the tree; by default as the server or the URL calls it. */
   readonly filename: string | undefined;
   readonly checksum: Digest | undefined;
+  /** What the definition says about permissions, 0 if nothing. */
+  readonly perm: number;
   /** Permission bits of the file. */
   readonly mode: number;
   readonly uid: number;
@@ -36,11 +38,13 @@ export function parseHttpOptions({ identifier, attrs }: SourceOp): HttpOptions {
   if (checksum !== undefined && !isDigest(checksum)) {
     throw invalid('http.checksum', checksum, 'want sha256:<64 hex digits>');
   }
+  const perm = parseInteger(attrs, 'http.perm');
   return {
     url: parseUrl(identifier),
     filename: attrs['http.filename'] || undefined,
     checksum,
-    mode: parseInteger(attrs, 'http.perm') & 0o777 || defaultMode,
+    perm,
+    mode: perm & 0o777 || defaultMode,
     uid: parseInteger(attrs, 'http.uid'),
     gid: parseInteger(attrs, 'http.gid'),
     authHeaderSecret: attrs['http.authheadersecret'] || undefined,

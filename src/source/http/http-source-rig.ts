@@ -7,7 +7,6 @@ import { hostPlatform } from '../../base/platform.ts';
 import { silentProgress } from '../../base/progress.ts';
 import { secretsService } from '../../client-services/secrets-service.ts';
 import { uploadService } from '../../client-services/upload-service.ts';
-import { createContentChecksums } from '../../content-hash/content-checksums.ts';
 import { HttpRig } from '../../http/http-rig.ts';
 import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -47,7 +46,7 @@ export async function openHttpSourceRig(): Promise<HttpSourceRig> {
   const dir = mkdtempSync(path.join(tmpdir(), 'kiln-http-source-'));
   const resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
-  const { database, diskUsage, pool, refStore } = await openRefStoreRig(dir, resources, {
+  const { database, diskUsage, refStore } = await openRefStoreRig(dir, resources, {
     onRemoved: (id) => downloads.forgetRef(id),
   });
   const downloads = new HttpDownloads(database);
@@ -62,11 +61,8 @@ export async function openHttpSourceRig(): Promise<HttpSourceRig> {
   );
   const { sessions } = client;
   const credentials = createClientCredentials(sessions, { directory: path.join(dir, 'sockets') });
-  const checksums = createContentChecksums({ database, pool });
   const retry = { attempts: 3, firstDelay: 1 };
-  const source = resources.use(
-    createHttpSource({ downloads, refStore, checksums, credentials, sessions, retry }),
-  );
+  const source = resources.use(createHttpSource({ downloads, refStore, credentials, sessions, retry }));
   const server = resources.use(await HttpRig.start());
   return {
     dir,

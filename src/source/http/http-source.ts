@@ -4,13 +4,13 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
-import { canonicalDigest } from '../../base/text/canonical.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { ChecksumQuestion, HttpChecksum, HttpMetadata } from '../../llb/source-metadata.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
 import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { downloadName } from './download-name.ts';
+import { httpCacheDigest } from './http-cache-digest.ts';
 import { HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
 import type { FileIdentity, HttpDownload } from './http-downloads.ts';
 import { type HttpOptions, parseHttpOptions, requestDigest } from './http-options.ts';
@@ -48,8 +48,8 @@ class HttpInstance implements SourceInstance {
   }
 
   async key(context: SourceContext): Promise<SourceKey> {
-    const { digest, filename, mode, uid, gid, modifiedAt } = await this.#identify(context);
-    return { digest: canonicalDigest('http', [filename, digest, mode, uid, gid, modifiedAt]), pin: digest };
+    const file = await this.#identify(context);
+    return { digest: httpCacheDigest(this.#http, file), pin: file.digest };
   }
 
   /** What the URL names now; a checksum of another kind needs the file. */

@@ -8,7 +8,7 @@ import type { BlobProvider, LayerImport } from '../../ref/layer-import.ts';
 import type { ImmutableRef, LayerBlob, RecordType } from '../../ref/ref.ts';
 import type { SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import type { ImageOrigin } from './image-origin.ts';
-import { imageKey, type LoadedImage } from './load-image.ts';
+import { imageKey, type LoadedImage, manifestCacheDigest } from './load-image.ts';
 
 export interface ImageInstanceOptions {
   readonly name: string;
@@ -36,7 +36,7 @@ export class ImageInstance implements SourceInstance {
   }
 
   async key(context: SourceContext): Promise<SourceKey> {
-    const { name, checksum, load } = this.#options;
+    const { name, checksum, load, platform, layerLimit } = this.#options;
     const { image, origin } = await withStatus(context.progress, `resolve ${name}`, () => load(context));
     if (checksum !== undefined && checksum !== image.root.digest) {
       throw new KilnError(
@@ -46,7 +46,11 @@ export class ImageInstance implements SourceInstance {
     }
     const layers = this.#limited(image.layers);
     this.#loaded = { layers, origin };
-    return { digest: imageKey(layers), pin: image.root.digest };
+    return {
+      digest: imageKey(layers),
+      alternatives: [manifestCacheDigest(image, platform, layerLimit)],
+      pin: image.root.digest,
+    };
   }
 
   #limited(layers: readonly LayerBlob[]): readonly LayerBlob[] {

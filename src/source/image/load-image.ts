@@ -2,6 +2,7 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { platformScore } from '../../base/platform-match.ts';
+import { goFields, goJson } from '../../base/text/go-json.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
 import { formFor, layerIdentity, withLayerForm } from '../../oci/layer-identity.ts';
@@ -16,6 +17,7 @@ import {
 import { isLayerType } from '../../oci/media-type.ts';
 import type { LayerBlob } from '../../ref/ref.ts';
 import type { SourceContext } from '../source.ts';
+import { sourceDigest } from '../source-digest.ts';
 import type { ImageOrigin } from './image-origin.ts';
 
 /** One platform's image, known but for the bytes of its layers. */
@@ -155,4 +157,23 @@ export function imageKey(layers: readonly LayerBlob[]): Digest {
   return digestOf(
     JSON.stringify(layers.map(({ descriptor, diffId }) => [layerIdentity(descriptor), diffId])),
   );
+}
+
+/**
+ * The digest by which BuildKit's cache knows an image, or so many layers of it: by what its name resolved to. The other one that BuildKit has, the
+ * chain of diff ids, is none that Kiln could believe (see `imageKey`).
+ */
+export function manifestCacheDigest(
+  { root }: LoadedImage,
+  { os, architecture, variant, osVersion, osFeatures }: Platform,
+  layerLimit: number | undefined,
+): Digest {
+  const fields = {
+    Digest: root.digest,
+    OS: os,
+    Arch: architecture,
+    ...goFields({ Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures }),
+    Limit: layerLimit,
+  };
+  return sourceDigest(digestOf(goJson(fields)));
 }

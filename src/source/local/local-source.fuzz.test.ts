@@ -21,6 +21,7 @@ import { hostPlatform } from '../../base/platform.ts';
 import { silentProgress } from '../../base/progress.ts';
 import { Random } from '../../base/testing/random.ts';
 import { createContentChecksums } from '../../content-hash/content-checksums.ts';
+import { pathSelection } from '../../content-hash/path-selection.ts';
 import { fileSyncService } from '../../file-sync/file-sync-service.ts';
 import { mknod } from '../../linux/mknod.ts';
 import { utimens } from '../../linux/utimens.ts';
@@ -36,13 +37,7 @@ const contexts = Number(process.env.KILN_FUZZ_CONTEXTS ?? 6);
 const firstSeed = Number(process.env.KILN_FUZZ_SEED ?? 1);
 const syncs = 12;
 
-const wholeTree = {
-  path: '/',
-  wildcard: false,
-  followLinks: false,
-  includePatterns: [],
-  excludePatterns: [],
-};
+const wholeTree = pathSelection('/');
 
 test('after any edits, a directory that is synced again is what a copy of it would be', async () => {
   const dir = mkdtempSync(path.join(tmpdir(), 'kiln-local-fuzz-'));

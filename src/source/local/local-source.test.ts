@@ -9,6 +9,7 @@ import { hostPlatform } from '../../base/platform.ts';
 import { type StatusEvent, silentProgress } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { createContentChecksums, type LayerChecksums } from '../../content-hash/content-checksums.ts';
+import { pathSelection } from '../../content-hash/path-selection.ts';
 import { fileSyncService } from '../../file-sync/file-sync-service.ts';
 import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -79,13 +80,7 @@ async function readAnew(ref: ImmutableRef): Promise<string> {
   return await createContentChecksums({ database: other, pool }).checksum(ref, wholeTree);
 }
 
-const wholeTree = {
-  path: '/',
-  wildcard: false,
-  followLinks: false,
-  includePatterns: [],
-  excludePatterns: [],
-};
+const wholeTree = pathSelection('/');
 
 test('an unchanged directory gives the same tree again, also to another session of the same client', async () => {
   writeFileSync(path.join(context, 'file'), 'one');

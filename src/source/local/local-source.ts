@@ -184,9 +184,9 @@ interface KnownTree extends Omit<LocalTree, 'ref'> {
   readonly ref: ImmutableRef;
 }
 
-function knownDigest({ path, sha256 }: FileDigest): KnownDigest {
+function knownDigest({ path, content }: FileDigest): KnownDigest {
   return {
     path: toSystemPath(path),
-    digest: sha256 === undefined ? undefined : parseDigest(`sha256:${sha256}`),
+    content: content && { header: content.header, digest: parseDigest(`sha256:${content.sha256}`) },
   };
 }

@@ -1,7 +1,7 @@
-import { type ByteString, toByteString } from '../../base/text/byte-string.ts';
-import type { Task } from '../../base/threads/task.ts';
-import { DirectoryTreeMaker } from '../../tree/directory-tree-maker.ts';
-import { pathIn } from '../../tree/tree.ts';
+import { type ByteString, toByteString } from '../../../base/text/byte-string.ts';
+import type { Task } from '../../../base/threads/task.ts';
+import { DirectoryTreeMaker } from '../../../tree/directory-tree-maker.ts';
+import { pathIn } from '../../../tree/tree.ts';
 
 export interface SetTimesInput {
   readonly directory: string;

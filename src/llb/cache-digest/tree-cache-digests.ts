@@ -1,0 +1,23 @@
+import { type Digest, digestOf } from '../../base/digest.ts';
+import { goFields, goJson } from '../../base/text/go-json.ts';
+import type { DiffOp, MergeOp, PassthroughOp } from '../op.ts';
+
+/** The digests by which BuildKit's cache knows ops that take their inputs as wholes. */
+
+export function mergeCacheDigest({ inputs }: MergeOp): Digest {
+  return digestOf(goJson({ Type: 'buildkit.merge.v0', Merge: goFields({ inputs: inputs.map(inputField) }) }));
+}
+
+export function diffCacheDigest({ lower, upper }: DiffOp): Digest {
+  return digestOf(
+    goJson({ Type: 'buildkit.diff.v0', Diff: { lower: inputField(lower), upper: inputField(upper) } }),
+  );
+}
+
+export function passthroughCacheDigest({ id, outputs }: PassthroughOp): Digest {
+  return digestOf(goJson({ Type: 'buildkit.passthrough.v0', Passthrough: goFields({ id, outputs }) }));
+}
+
+function inputField(input: number): object {
+  return goFields({ input });
+}
