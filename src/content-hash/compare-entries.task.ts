@@ -10,7 +10,7 @@ import { parseContentEntries } from './content-entry.ts';
 import { differingEntries } from './differing-entries.ts';
 import { entriesFile } from './entries-file.ts';
 
-/** Two digests; `directory` has what was hashed for them. */
+/** Two digests; `directory` has what they cover. */
 export interface CompareEntriesInput {
   readonly directory: string;
   readonly before: Digest;

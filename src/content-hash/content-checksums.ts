@@ -30,7 +30,7 @@ export interface LayerChecksums extends ContentChecksums, ChecksumPriming {
 
 /**
  * Returns content checksums that read layer directories without a mount, in the threads of `pool`, and keep the digests of files
- * in `database` (see `FileDigestTable`). `entries` keeps what was hashed.
+ * in `database` (see `FileDigestTable`). `entries` keeps what they cover.
  */
 export function createContentChecksums({
   database,

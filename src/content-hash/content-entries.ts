@@ -13,19 +13,19 @@ const tasks = {
   compare: new URL('./compare-entries.task.ts', import.meta.url),
 };
 
-/** Keeps what content checksums hashed. */
+/** Keeps what content checksums cover. */
 export interface EntryKeeper {
-  /** `hashed`: the bytes of which `digest` is the digest. Returns at once. What cannot be kept is lost without an error. */
-  keep(digest: Digest, hashed: Uint8Array): void;
+  /** `told`: what tells of the entries that the digest covers, or the digests that it combines. Returns at once. What cannot be kept is lost without an error. */
+  keep(digest: Digest, told: Uint8Array): void;
 }
 
-/** Compares what content checksums hashed. */
+/** Compares what content checksums cover. */
 export interface EntryComparer {
   /** Returns undefined when one of the two is not kept any more. */
   compare(before: Digest, after: Digest, signal?: AbortSignal): Promise<ContentComparison | undefined>;
 }
 
-/** What content checksums hashed, kept to tell later what has changed. Losing some of it loses explanations only. */
+/** What content checksums cover, kept to tell later what has changed. Losing some of it loses explanations only. */
 export interface ContentEntries extends EntryKeeper, EntryComparer {}
 
 export interface ContentEntriesOptions {

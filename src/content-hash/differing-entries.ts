@@ -1,7 +1,7 @@
 import { entryEnd, firstEntry } from './content-entry.ts';
 
 /**
- * Returns the entries from the first to the last that differ, of what two content checksums hashed: edits of large trees are
+ * Returns the entries from the first to the last that differ, of what two content checksums cover: edits of large trees are
  * small, and comparing bytes is much cheaper than parsing entries.
  */
 export function differingEntries(before: Buffer, after: Buffer): readonly [before: Buffer, after: Buffer] {

@@ -2,7 +2,7 @@ import { type Digest, digestHex, isDigest } from '../base/digest.ts';
 
 const suffix = '.zst';
 
-/** Returns the name of the file that keeps, compressed, what was hashed for the digest. */
+/** Returns the name of the file that keeps, compressed, what tells of the entries of the digest. */
 export function entriesFile(digest: Digest): string {
   return digestHex(digest) + suffix;
 }

@@ -7,7 +7,7 @@ export interface KeepEntriesInput {
   readonly hashed: Uint8Array;
 }
 
-/** Writes what a checksum hashed, compressed. Returns the size of the file in bytes. */
+/** Writes what a checksum covers, compressed. Returns the size of the file in bytes. */
 const keepEntriesTask: Task<KeepEntriesInput, number> = ({ file, hashed }) => {
   const compressed = zstdCompressSync(hashed, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
   writeFileSync(`${file}.new`, compressed, { mode: 0o600 });
