@@ -202,6 +202,29 @@ test('entries of an index that do not say their platform are looked into', async
   });
 });
 
+test('an index of many entries that do not say their platform is not looked through for ever', async () => {
+  const images = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => pushImage('many:one', [], String(index))),
+  );
+  const bytes = encodeManifest({
+    kind: 'index',
+    mediaType: mediaTypes.ociIndex,
+    manifests: images.map(({ manifest }) => manifest),
+  });
+  await push(
+    'many:1',
+    { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length },
+    bytes,
+  );
+  const { source, content } = await createSource();
+  await assert.rejects(
+    source.resolveConfig(`${rig.host}/many:1`, { platform: arm64, resolveMode: 'default' }, context()),
+    { code: 'not_found' },
+  );
+  const read = await Promise.all(images.map(({ manifest }) => content.stat(manifest.digest)));
+  assert.equal(read.filter((found) => found !== undefined).length, 16);
+});
+
 test('one build sees one image under a name, the next build sees a new one', async () => {
   const first = await pushImage('moving:1', ['before']);
   const { source } = await createSource();

@@ -31,7 +31,7 @@ export interface LoadedImage {
 }
 
 const maxNesting = 4;
-/** How many entries of an index that do not say their platform are looked into. */
+/** How many entries that do not say their platform are looked into, in all indexes of an image together. */
 const maxLooks = 16;
 
 /**
@@ -47,9 +47,10 @@ export async function loadImage(
   const document = await readDocument(origin, root, context);
   if (document.kind === 'manifest') return loadManifest(origin, root, root, document, context);
   const offered = new Set<string>();
-  const found = await searchIndex(document, 1, { origin, platform, context, root, offered });
+  const search = { origin, platform, context, root, offered, looks: maxLooks };
+  const found = await searchIndex(document, 1, search);
   if (found) return found;
-  const names = [...offered].slice(0, maxNamed).join(', ');
+  const names = [...offered].slice(0, maxNamed).join(', ').slice(0, maxNamesLength);
   throw new KilnError(
     'not_found',
     `${origin.name}: no match for platform ${formatPlatform(platform)} in manifest${names && `, which has ${names}`}: not found`,
@@ -57,8 +58,9 @@ export async function loadImage(
   );
 }
 
-/** The most platforms that an error names. */
+/** The most platforms that an error names, and the most characters that it takes for them. */
 const maxNamed = 32;
+const maxNamesLength = 1000;
 
 interface Search {
   readonly origin: ImageOrigin;
@@ -67,6 +69,8 @@ interface Search {
   readonly root: Descriptor;
   /** The platforms that were found instead. */
   readonly offered: Set<string>;
+  /** How many more entries may be looked into. */
+  looks: number;
 }
 
 async function searchIndex(index: Index, depth: number, search: Search): Promise<LoadedImage | undefined> {
@@ -84,7 +88,8 @@ async function searchIndex(index: Index, depth: number, search: Search): Promise
       ? loadManifest(origin, root, selected, document, context)
       : searchIndex(document, depth + 1, search);
   }
-  for (const entry of manifestsWithoutPlatform(index).slice(0, maxLooks)) {
+  for (const entry of manifestsWithoutPlatform(index)) {
+    if (search.looks-- <= 0) break;
     const document = await readDocument(origin, entry, context);
     if (document.kind === 'index') {
       const found = await searchIndex(document, depth + 1, search);
