@@ -84,7 +84,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'session',
     'file-sync',
   ],
-  client: ['base', 'api', 'llb', 'session', 'file-sync', 'client-services'],
+  client: ['base', 'api', 'oci', 'llb', 'session', 'file-sync', 'client-services'],
   daemon: [
     'base',
     'linux',

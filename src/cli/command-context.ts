@@ -10,4 +10,6 @@ export interface CommandContext {
   readonly stderr: NodeJS.WriteStream;
   /** Aborts when the user wants to stop. */
   readonly signal: AbortSignal;
+  /** Has the user's signals come to `take` instead of aborting `signal`, until what is returned is disposed of. */
+  takeSignals(take: (name: NodeJS.Signals) => void): Disposable;
 }

@@ -11,12 +11,17 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * The first signal to end aborts `signal`, so that the command can end in order; the second ends the process at once, and so does
- * time.
+ * time. A command that knows better what signals mean takes them.
  */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   #limit: NodeJS.Timeout | undefined;
-  readonly #onSignal = () => {
+  #taker: ((name: NodeJS.Signals) => void) | undefined;
+  readonly #onSignal = (name: NodeJS.Signals) => {
+    if (this.#taker) {
+      this.#taker(name);
+      return;
+    }
     if (this.signal.aborted) {
       void endNow();
       return;
@@ -32,6 +37,16 @@ export class Interruption implements Disposable {
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
+
+  /** From now on `take` is called for each signal, until what is returned is disposed of. */
+  readonly takeSignals = (take: (name: NodeJS.Signals) => void): Disposable => {
+    this.#taker = take;
+    return {
+      [Symbol.dispose]: () => {
+        this.#taker = undefined;
+      },
+    };
+  };
 
   [Symbol.dispose](): void {
     clearTimeout(this.#limit);

@@ -4,6 +4,7 @@ import { formatError } from './format-error.ts';
 import { Interruption, interruptedExitCode } from './interruption.ts';
 import { expandBooleanFlags } from './options/boolean-flags.ts';
 import { createProgram } from './program.ts';
+import { splitRunArguments } from './run/split-run-arguments.ts';
 
 /** Runs the command line; the exit code is 0, 1 after an error, 130 when interrupted. */
 async function main(): Promise<number> {
@@ -11,12 +12,13 @@ async function main(): Promise<number> {
   process.stdout.on('error', ignoreLostReader);
   process.stderr.on('error', ignoreLostReader);
   using interruption = new Interruption();
-  const { signal } = interruption;
+  const { signal, takeSignals } = interruption;
   const { stdin, stdout, stderr, env: environment } = process;
-  const program = createProgram({ stdin, stdout, stderr, environment, signal }).exitOverride();
+  const program = createProgram({ stdin, stdout, stderr, environment, signal, takeSignals }).exitOverride();
   for (const command of program.commands) command.exitOverride();
   try {
-    await program.parseAsync(expandBooleanFlags(process.argv.slice(2), program), { from: 'user' });
+    const args = expandBooleanFlags(splitRunArguments(process.argv.slice(2), program), program);
+    await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;

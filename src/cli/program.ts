@@ -7,6 +7,7 @@ import type { BuildFlags } from './options/build-flags.ts';
 import { chooseEngine, type GlobalFlags } from './options/global-options.ts';
 import { parseCall } from './options/values/parse-call.ts';
 import { repeatable } from './repeatable-option.ts';
+import { addRunCommand } from './run/run-command.ts';
 import { verifyCommand } from './verify/verify-command.ts';
 
 /** What the process gives every command. */
@@ -104,6 +105,7 @@ export function createProgram(context: ProcessContext): Command {
     });
 
   addImageCommands(program, run);
+  addRunCommand(program, run);
 
   const debug = program.command('debug').description('look inside');
   debug

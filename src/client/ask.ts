@@ -3,7 +3,7 @@ import { toStatus } from '../api/error.ts';
 import { LLBBridge } from '../api/gen/gateway_pb.js';
 
 /** The header with the id of the build that a call belongs to. */
-const buildHeader = 'buildkit-controlapi-buildid';
+export const buildHeader = 'buildkit-controlapi-buildid';
 
 /** What is asked of the daemon during a build that builds nothing. */
 export type Question = (bridge: Client<typeof LLBBridge>, call: CallOptions) => Promise<Answer>;

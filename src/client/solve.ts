@@ -113,7 +113,7 @@ async function run(
 }
 
 /** Whether a call failed because the connection did: the call may notice a moment earlier than the session. */
-async function endsSoon(closed: AbortSignal, error: KilnError): Promise<boolean> {
+export async function endsSoon(closed: AbortSignal, error: KilnError): Promise<boolean> {
   if (closed.aborted) return true;
   if (error.code !== 'canceled' && error.code !== 'unavailable') return false;
   await sleep(noticeTime, undefined, { signal: closed }).catch(() => {});

@@ -37,7 +37,8 @@ export async function openInProcessEngine(options: InProcessOptions = {}): Promi
   const read = options.configFile
     ? await readConfig({ files: [options.configFile], named: true })
     : { config: defaultConfig, warnings: [] };
-  const config = { ...read.config, root: options.root ?? read.config.root };
+  // Whoever runs this process can mount what they like anyway.
+  const config = { ...read.config, root: options.root ?? read.config.root, hostMounts: true };
   const engine = await openEngine(config, quietLog, version, rootLock(options)).catch((error) => {
     throw inUse(error, config.root);
   });

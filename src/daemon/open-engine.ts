@@ -158,6 +158,8 @@ export async function openEngine(
       builds,
       history: history.builds,
       diskUsage,
+      hostMounts:
+        config.hostMounts || config.entitlements.some((text) => entitlementOf(text) === 'security.insecure'),
       images: {
         images: storage.images,
         content: storage.content,

@@ -3,6 +3,7 @@ import { abortable, deferred, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { canonicalDigest } from '../base/text/canonical.ts';
+import type { ProcessIo } from '../executor/executor.ts';
 import type { Exporter, ExportInput, PlatformResult } from '../exporter/exporter.ts';
 import { responseDescriptor } from '../exporter/image/image-response.ts';
 import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
@@ -27,6 +28,7 @@ import { EdgeRef } from './result/edge-ref.ts';
 import { exportedAttestations, strayAttestations } from './result/result-attestations.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
 import { type ScanRequest, scannedResult } from './result/scanned-result.ts';
+import { runInTree, type TreeProcess } from './run-in-tree.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
 
@@ -209,6 +211,11 @@ export class Engine {
         ended.abort(reason ?? new KilnError('canceled', `build ${request.id} was canceled`)),
       outcome,
     };
+  }
+
+  /** Runs a process on a copy of a result: see `run-in-tree.ts`. */
+  runInTree(ref: SolvedRef, process: TreeProcess, io: ProcessIo): Promise<void> {
+    return runInTree(this.#services, ref, process, io);
   }
 
   #guard({ sourcePolicy, policySession }: BuildRequest): SourceGuard {

@@ -1,5 +1,6 @@
 import type { LinuxResources } from '../base/linux-resources.ts';
 import type { Platform } from '../base/platform.ts';
+import type { TerminalSize } from '../linux/process/pseudo-terminal.ts';
 import type { SnapshotMount } from '../snapshot/snapshot.ts';
 import type { DeviceRequest } from './cdi/device-list.ts';
 
@@ -56,10 +57,32 @@ export type ProcessMount =
   | { readonly kind: 'host'; readonly dest: string; readonly source: string; readonly readonly: boolean };
 
 export interface ProcessIo {
-  /** `stream` 1 is standard output, 2 standard error. Called in the order the bytes came. */
-  onOutput(stream: 1 | 2, data: Uint8Array): void;
+  /**
+   * `stream` 1 is standard output, 2 standard error. Called in the order the bytes came. While a promise that it returns is pending,
+   * nothing more is read of that stream.
+   */
+  onOutput(stream: 1 | 2, data: Uint8Array): void | Promise<void>;
+  /** Somebody who talks to the process; by default it has no input, and no terminal. */
+  readonly dialog?: ProcessDialog;
   /** Aborting ends the process: SIGKILL to everything in the container. */
   readonly signal: AbortSignal;
+}
+
+export interface ProcessDialog {
+  /** Gives the process a terminal, which then is its standard output and error, too; all it shows is stream 1. */
+  readonly terminal?: TerminalSize;
+  /** Standard input, until it ends. None by default. Its end is not the end of a terminal. */
+  readonly input?: AsyncIterable<Uint8Array>;
+  /** Called once the process is being started. */
+  onStarted(control: ProcessControl): void;
+}
+
+/** What is done with a process that has ended has no effect. */
+export interface ProcessControl {
+  /** Sends a signal to the first process of the container, by its name: `SIGTERM`. */
+  signal(name: NodeJS.Signals): void;
+  /** Only with a terminal. */
+  resize(size: TerminalSize): void;
 }
 
 /**

@@ -90,6 +90,7 @@ class OciExecutor implements Executor {
       cgroupsPath: cgroup.runtimePath,
       dns: this.#options.dns,
       edits,
+      terminal: io.dialog?.terminal,
       emulator: way.kind === 'emulated' ? way.emulator : undefined,
     });
     if (way.kind === 'impossible' && !(await this.#beginsHere(spec, bundle))) throw cannotRun(spec, way);
@@ -158,6 +159,7 @@ class OciExecutor implements Executor {
         bundle: bundle.dir,
         stateDir: this.#stateDir,
         onOutput: (stream, data) => io.onOutput(stream, data),
+        dialog: io.dialog,
         onStarted: (pid) => ending.start(pid),
       });
       const killed = exit.kind === 'exited' && exit.code === 128 + constants.signals.SIGKILL;

@@ -1,9 +1,11 @@
 import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
-import { OutputPipe } from '../linux/output-pipe.ts';
-import { spawnProcess } from '../linux/spawn-process.ts';
+import { spawnProcess } from '../linux/process/spawn-process.ts';
+import type { ProcessDialog, ProcessIo } from './executor.ts';
 import { findProgram } from './find-program.ts';
+import { pipeStreams, terminalStreams } from './process-streams.ts';
+import { RuntimeControl } from './runtime-control.ts';
 
 /** A program that runs OCI bundles. */
 export interface OciRuntime {
@@ -25,7 +27,8 @@ export interface RunContainer {
   readonly bundle: string;
   /** The runtime's own state of its containers. */
   readonly stateDir: string;
-  onOutput(stream: 1 | 2, data: Uint8Array): void;
+  readonly onOutput: ProcessIo['onOutput'];
+  readonly dialog?: ProcessDialog;
   /** Called as soon as the runtime's process exists. */
   onStarted(runtimePid: number): void;
 }
@@ -74,27 +77,22 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
   const pidFile = path.join(run.bundle, 'pid');
   // Runtimes append to it, and would make it with whatever mode the umask leaves.
   await writeFile(log, '', { mode: 0o600 });
-  using stdout = new OutputPipe();
-  using stderr = new OutputPipe();
+  using streams = run.dialog?.terminal
+    ? terminalStreams(run.dialog.terminal)
+    : pipeStreams(run.dialog?.input !== undefined);
   const [program, ...options] = [
     ...runtime.command,
     ...['--root', run.stateDir, '--log', log, '--log-format', 'json'],
     ...['run', '--bundle', run.bundle, '--pid-file', pidFile, run.id],
   ];
   // In a group of its own: Ctrl-C in the terminal is for Kiln to handle, not for what runs in containers.
-  const child = spawnProcess({
-    program: program!,
-    args: options,
-    cwd: '/',
-    stdout: stdout.writeEnd,
-    stderr: stderr.writeEnd,
-  });
-  const output = Promise.all([
-    stdout.start((data) => run.onOutput(1, data)),
-    stderr.start((data) => run.onOutput(2, data)),
-  ]);
+  const child = spawnProcess({ program: program!, args: options, cwd: '/', ...streams.ofChild });
+  const output = streams.start((stream, data) => run.onOutput(stream, data));
   run.onStarted(child.pid);
-  const [end] = await Promise.all([child.ended, output]);
+  using control = new RuntimeControl(child.pid, pidFile, (size) => streams.resize?.(size));
+  run.dialog?.onStarted(control);
+  if (run.dialog?.input) streams.feed(run.dialog.input);
+  const [end] = await Promise.all([child.ended.finally(() => control[Symbol.dispose]()), output]);
   if (end.kind === 'killed') {
     return { kind: 'not-started', reason: `${runtime.name} was ended by signal ${end.signal}` };
   }

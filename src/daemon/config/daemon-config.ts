@@ -16,6 +16,8 @@ export interface DaemonConfig {
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
   readonly entitlements: readonly string[];
+  /** Let clients have paths of this machine in the containers that they run, also without the entitlement `security.insecure`. */
+  readonly hostMounts: boolean;
   readonly dns?: {
     readonly nameservers: readonly string[];
     readonly options: readonly string[];
@@ -74,6 +76,7 @@ export const defaultConfig: DaemonConfig = {
   addresses: ['unix:///run/kiln/kilnd.sock'],
   log: { level: 'info', format: 'text' },
   entitlements: [],
+  hostMounts: false,
   registries: {},
   registryConcurrency: undefined,
   devices: {

@@ -3,11 +3,13 @@ import { Content } from '../../api/gen/content_pb.js';
 import { Control } from '../../api/gen/control_pb.js';
 import { LLBBridge } from '../../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../../api/gen/health_pb.js';
+import { Containers } from '../../api/gen/kiln_containers_pb.js';
 import { Debug } from '../../api/gen/kiln_debug_pb.js';
 import { Images } from '../../api/gen/kiln_images_pb.js';
 import { TraceService } from '../../api/gen/trace_pb.js';
 import type { ContentStore } from '../../content/content.ts';
 import { blobService } from '../api/blob-service.ts';
+import { containersService } from '../api/containers-service.ts';
 import { type ControlServices, controlService } from '../api/control-service.ts';
 import { type DebugServices, debugService } from '../api/debug-service.ts';
 import { gatewayService } from '../api/gateway-service.ts';
@@ -16,6 +18,8 @@ import { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
 
 export interface ServicesOptions extends ControlServices {
   readonly images: Omit<ImagesServices, 'diskUsage'>;
+  /** Whether clients may have paths of this machine in containers. */
+  readonly hostMounts: boolean;
   readonly solver: DebugServices['solver'];
   /** Where clients find what records of builds point to. */
   readonly blobs: readonly ContentStore[];
@@ -27,7 +31,7 @@ export interface EngineApi extends AsyncDisposable {
 }
 
 export function openServices(options: ServicesOptions): EngineApi {
-  const { builds, worker, solver, blobs } = options;
+  const { engine, builds, worker, solver, blobs } = options;
   const owned = new AsyncDisposableStack();
   const control = controlService(options);
   const debug = debugService({ solver, builds, eventLoop: owned.use(new EventLoopWatch()) });
@@ -39,6 +43,15 @@ export function openServices(options: ServicesOptions): EngineApi {
       router.service(Content, blobService(blobs));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
       router.service(Debug, debug);
+      router.service(
+        Containers,
+        containersService({
+          engine,
+          builds,
+          platform: options.images.platform,
+          hostMounts: options.hostMounts,
+        }),
+      );
       router.service(Images, imagesService({ ...options.images, diskUsage: options.diskUsage }));
       router.service(TraceService, { export: () => ({}) });
     },

@@ -6,6 +6,7 @@ import { resolveInRoot } from '../../base/rooted-path.ts';
 import { bindMount, mount } from '../../linux/mount.ts';
 import { mountFlags } from '../../linux/mount-flags.ts';
 import { mountOverlay } from '../../linux/overlay.ts';
+import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
 import { unmountInBackground } from '../../linux/unmount-in-background.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import { deviceMount } from '../cdi/apply-edits.ts';
@@ -31,6 +32,8 @@ export interface BundleOptions {
   readonly seccomp: SeccompOptions | undefined;
   readonly openFiles: OpenFileLimits;
   readonly dns?: DnsOptions;
+  /** Give the process a terminal. */
+  readonly terminal?: TerminalSize;
   /** What the process's devices change. */
   readonly edits: ContainerEdits;
   /** Runs what the machine cannot run itself. */

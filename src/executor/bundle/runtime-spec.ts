@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { getuid } from 'node:process';
 import { unixPath } from '../../base/default-path.ts';
+import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
 import { applyEdits, type DeviceEdits } from '../cdi/apply-edits.ts';
 import { type EmulatedContainer, withEmulator } from '../emulation/emulated-container.ts';
 import type { ProcessSpec } from '../executor.ts';
@@ -29,6 +30,7 @@ export interface RuntimeSpecContext {
   /** What its devices bring; its own mounts go over theirs. */
   readonly devices: DeviceEdits;
   readonly network: 'host' | 'none';
+  readonly terminal?: TerminalSize;
   readonly cgroupsPath: string;
   /** Give the container a cgroup namespace (for cgroup v2). */
   readonly cgroupNamespace: boolean;
@@ -98,7 +100,10 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
     hostname: spec.hostname,
     root: { path: context.rootfs, readonly: spec.readonlyRoot },
     process: {
-      terminal: false,
+      terminal: context.terminal !== undefined,
+      ...(context.terminal && {
+        consoleSize: { height: context.terminal.rows, width: context.terminal.columns },
+      }),
       user: {
         uid: context.user.uid,
         gid: context.user.gid,

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../../base/errors.ts';
-import { spawnProcess } from '../../linux/spawn-process.ts';
+import { spawnProcess } from '../../linux/process/spawn-process.ts';
 import { type Architecture, architectures } from './architecture.ts';
 import { probeProgram, probeStatus } from './probe-program.ts';
 

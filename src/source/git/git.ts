@@ -1,8 +1,8 @@
 import { abortError, throwIfAborted } from '../../base/async/lifetime.ts';
 import { unixPath } from '../../base/default-path.ts';
 import { KilnError } from '../../base/errors.ts';
-import { OutputPipe } from '../../linux/output-pipe.ts';
-import { spawnProcess } from '../../linux/spawn-process.ts';
+import { OutputPipe } from '../../linux/process/output-pipe.ts';
+import { spawnProcess } from '../../linux/process/spawn-process.ts';
 import { gitFailure } from './git-failure.ts';
 
 /** How the program is run. Nothing that the machine or its users configured for git counts. */
@@ -112,7 +112,7 @@ export class Git {
     const out: Uint8Array[] = [];
     const messages = new Lines((line) => onMessage(redact(line)));
     const output = Promise.all([
-      stdout.start((data) => out.push(data)),
+      stdout.start((data) => void out.push(data)),
       stderr.start((data) => messages.add(data)),
     ]);
     let killer: NodeJS.Timeout | undefined;

@@ -18,13 +18,24 @@ export class OutputPipe implements Disposable {
     this.writeEnd = writeEnd;
   }
 
-  /** To be called once the child has started. Resolves when the last process holding the write end has closed it. */
-  start(onData: (data: Uint8Array) => void): Promise<void> {
+  /**
+   * To be called once the child has started. Resolves when the last process holding the write end has closed it. While a promise of
+   * `onData` is pending, nothing more is read.
+   */
+  start(onData: (data: Uint8Array) => void | Promise<void>): Promise<void> {
     closeSync(this.writeEnd);
     this.#state = 'reading';
     const socket = new Socket({ fd: this.#readEnd, readable: true, writable: false });
     return new Promise((resolve, reject) => {
-      socket.on('data', onData);
+      socket.on('data', (data: Uint8Array) => {
+        const taken = onData(data);
+        if (!taken) return;
+        socket.pause();
+        taken.then(
+          () => socket.resume(),
+          (error) => socket.destroy(error),
+        );
+      });
       socket.on('error', reject);
       socket.on('close', () => resolve());
     });

@@ -1,4 +1,4 @@
-import { bind, check } from './libc.ts';
+import { bind, check } from '../libc.ts';
 
 const pipe2 = bind('int pipe2(int *ends, int flags)');
 const closeOnExec = 0o2000000;

@@ -2,7 +2,7 @@ import { closeSync, constants as files } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { bind, check, lastErrno, SystemError } from './libc.ts';
+import { bind, check, lastErrno, SystemError } from '../libc.ts';
 import { openPipe } from './pipe.ts';
 
 const posixSpawn = bind(
@@ -35,6 +35,8 @@ export interface SpawnOptions {
   readonly program: string;
   readonly args: readonly string[];
   readonly cwd: string;
+  /** Empty by default. */
+  readonly stdin?: number;
   readonly stdout: number;
   readonly stderr: number;
   /** This process's own by default. */
@@ -54,8 +56,8 @@ export interface SpawnedProcess {
 
 /**
  * Starts a process by posix_spawn(3), which shares this process's memory with the new one until it has executed its program. Node's
- * `spawn` forks, and for a large process copying the page tables alone takes milliseconds on the event loop. Standard
- * input is empty; signals are at their defaults. Throws a SystemError when the program cannot be executed.
+ * `spawn` forks, and for a large process copying the page tables alone takes milliseconds on the event loop. Signals
+ * are at their defaults. Throws a SystemError when the program cannot be executed.
  */
 export function spawnProcess(options: SpawnOptions): SpawnedProcess {
   // The process holds the write end as long as it lives; what it starts must not inherit it.
@@ -72,14 +74,17 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
 }
 
 function start(options: SpawnOptions, life: number): number {
-  const { program, args, cwd, stdout, stderr, environment = process.env } = options;
+  const { program, args, cwd, stdin, stdout, stderr, environment = process.env } = options;
   const actions = Buffer.alloc(opaqueSize);
   const attributes = Buffer.alloc(opaqueSize);
   must(initActions(actions), 'posix_spawn_file_actions_init');
   must(initAttributes(attributes), 'posix_spawnattr_init');
   try {
-    must(addOpen(actions, 0, '/dev/null', files.O_RDONLY, 0), 'posix_spawn_file_actions_addopen');
+    if (stdin === undefined) {
+      must(addOpen(actions, 0, '/dev/null', files.O_RDONLY, 0), 'posix_spawn_file_actions_addopen');
+    }
     for (const [fd, as] of [
+      ...(stdin === undefined ? [] : [[stdin, 0] as const]),
       [stdout, 1],
       [stderr, 2],
       [life, 3],
