@@ -188,6 +188,26 @@ describe('what one machine exports to a registry', () => {
     assert.deepEqual(await digests('second'), await digests('first'));
   });
 
+  test('a machine pushes the image that it found, without fetching or sending a layer', async () => {
+    const context = newContext();
+    await rig.one.kiln.build(context, [
+      ...['--cache-to', registryCache('pushed/cache', ',mode=max')],
+      ...['--output', `type=image,name=${rig.registry.host}/pushed/image,push=true`],
+    ]);
+    const proxy = await FaultProxy.start(rig.registry.host, () => undefined);
+    await using _proxy = proxy;
+    const pushed = await rig.other.kiln.build(context, [
+      ...['--cache-from', `type=registry,ref=${proxy.host}/pushed/cache`],
+      ...['--output', `type=image,name=${proxy.host}/pushed/elsewhere,push=true`],
+    ]);
+    assert.deepEqual(pushed.events.steps('ran'), []);
+    assert.deepEqual(fetched(pushed), []);
+    const sent = proxy.requests.filter(({ method, url }) => method === 'PUT' && url.includes('/blobs/'));
+    assert.equal(sent.length, 1, 'the config of the image');
+    const digests = async (name: string) => (await documentOf(name)).layers!.map(({ digest }) => digest);
+    assert.deepEqual(await digests('pushed/elsewhere'), await digests('pushed/image'));
+  });
+
   test('several caches of a build go to their places, and come from several', async () => {
     const context = newContext();
     await rig.one.kiln.build(context, [
@@ -222,6 +242,25 @@ describe('a cache inside an image', () => {
     assert.ok(records.length > 3);
     const found = await rig.other.kiln.build(context, ['--import-cache', `type=registry,ref=${image}`]);
     assert.deepEqual(found.events.steps('ran'), []);
+  });
+
+  test('is in that of each platform', async () => {
+    const context = newContext('FROM scratch\nCOPY file.txt /file.txt\n');
+    const image = `${rig.registry.host}/inline-platforms`;
+    const platforms = ['--platform', 'linux/amd64,linux/arm64'];
+    await rig.one.kiln.build(context, [
+      ...platforms,
+      ...['--cache-to', 'type=inline', '--output', `type=image,name=${image},push=true`],
+    ]);
+    const { manifests } = await documentOf('inline-platforms');
+    assert.ok(manifests!.length >= 2);
+    const found = await rig.other.kiln.build(context, [
+      ...platforms,
+      '--cache-from',
+      `type=registry,ref=${image}`,
+    ]);
+    assert.deepEqual(found.events.steps('ran'), []);
+    assert.ok(found.events.steps('cached').length > 0);
   });
 
   test('is not there when nobody asked for it', async () => {
