@@ -164,7 +164,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
     reference: ImageReference,
     descriptor: Descriptor,
     bytes: Uint8Array,
-    context: RegistryContext,
+    context: RegistryContext & { readonly namedByIndex?: boolean },
   ): Promise<void> {
     const endpoint = this.#writable(reference, context);
     const name = reference.tag ?? descriptor.digest;
@@ -182,6 +182,7 @@ class HttpRegistry implements Registry, AsyncDisposable {
       }
       return answer.headers['oci-subject'];
     });
+    if (context.namedByIndex) return;
     const parsed = parseManifest(bytes, formatReference(reference), descriptor.mediaType);
     if (!parsed.subject || answeredSubject === parsed.subject.digest) return;
     const listed = await this.#taggedReferrers(reference, parsed.subject.digest, context);

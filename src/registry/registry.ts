@@ -82,13 +82,14 @@ export interface Registry {
   ): Promise<PushOutcome>;
   /**
    * Puts a manifest or index under the reference's tag, or under its digest when it has none. One with a subject is listed among the
-   * referrers of that, also by registries that do not do so themselves.
+   * referrers of that, also by registries that do not do so themselves: under a tag made of the subject's digest, unless `namedByIndex`
+   * says that it is found without.
    */
   pushManifest(
     reference: ImageReference,
     descriptor: Descriptor,
     bytes: Uint8Array,
-    context: RegistryContext,
+    context: RegistryContext & { readonly namedByIndex?: boolean },
   ): Promise<void>;
   /** The manifests of the repository whose subject is `digest`: those of `artifactType` only, if it is given. */
   referrers(

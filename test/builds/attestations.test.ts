@@ -112,6 +112,12 @@ describe('attestations', () => {
     });
     assert.equal(manifest.artifactType, 'application/vnd.docker.attestation.manifest.v1+json');
     assert.equal(manifest.subject?.digest, image.digest);
+    const tags = await mustRun('skopeo', [
+      'list-tags',
+      '--tls-verify=false',
+      `docker://${registry.host}/app`,
+    ]);
+    assert.deepEqual(JSON.parse(tags.stdout).Tags, ['1']);
 
     const statements = manifest.layers.map(({ digest }) => readBlob<StatementJson>(directory, digest));
     assert.deepEqual(

@@ -9,6 +9,7 @@ import { createRegistry } from '../../registry/http-registry.ts';
 import { anonymousAuth } from '../../registry/registry.ts';
 import { type RegistryRig, startRegistry } from '../../registry/registry-rig.ts';
 import { missingFromRepositories } from '../../registry/whole-repositories-rig.ts';
+import type { Attestation } from '../attestation.ts';
 import { createExportRig, type ExportRig } from '../export-rig.ts';
 import { parseImageOptions, settleImageOptions } from './image-options.ts';
 import { type WrittenImage, writeImage } from './image-writer.ts';
@@ -16,8 +17,11 @@ import { pushImage } from './push-image.ts';
 
 /** At how many points a push is interrupted. */
 const interruptions = 20;
-/** A question, a beginning and an upload for two layers and two configs; two manifests and an index. */
-const requestsOfPush = 15;
+/**
+ * At least: a question, a beginning and an upload for two layers, two configs, two statements and the config of artifacts; two manifests, two of
+ * attestations, and an index.
+ */
+const requestsOfPush = 26;
 
 let rig: ExportRig;
 let registryRig: RegistryRig;
@@ -32,7 +36,8 @@ before(async () => {
     const tree = path.join(rig.directory, platform);
     await mkdir(tree, { recursive: true });
     await writeFile(path.join(tree, 'data'), randomBytes(3_000_000));
-    results.push(rig.result(tree, { key: platform, platform: parsePlatform(platform) }));
+    const attestations = [attestationOf(platform)];
+    results.push(rig.result(tree, { key: platform, platform: parsePlatform(platform), attestations }));
   }
   const input = rig.input(results);
   image = await writeImage(
@@ -43,6 +48,17 @@ before(async () => {
   );
 });
 after(() => cleanUp.disposeAsync());
+
+const attestationOf = (platform: string): Attestation => ({
+  kind: 'in-toto',
+  reason: undefined,
+  sbomCore: undefined,
+  inlineOnly: false,
+  predicateType: 'https://example.com/v1',
+  subjects: [],
+  path: 'predicate.json',
+  predicate: { kind: 'made', make: async () => Buffer.from(JSON.stringify({ platform })) },
+});
 
 test('a push that is interrupted anywhere leaves no manifest whose blobs are missing, and its repetition completes it', async () => {
   for (let turn = 0; turn < interruptions; turn++) {

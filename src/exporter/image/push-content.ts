@@ -58,7 +58,8 @@ export async function pushContent(
         manifest === root ? reference : untagged,
         manifest.descriptor,
         manifest.bytes,
-        { ...access, signal },
+        // Attestations are entries of the index of their image.
+        { ...access, signal, namedByIndex: manifest !== root },
       );
     }
   });
