@@ -63,6 +63,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'session',
     'solver',
   ],
+  'cache-mounts': ['base', 'content', 'oci', 'ref', 'remote-cache', 'tree'],
   images: ['base', 'oci', 'content', 'ref', 'registry', 'exporter'],
   frontend: ['base', 'llb', 'oci'],
   engine: [
@@ -80,6 +81,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'source',
     'exporter',
     'remote-cache',
+    'cache-mounts',
     'frontend',
     'session',
     'file-sync',
@@ -106,6 +108,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'exporter',
     'images',
     'remote-cache',
+    'cache-mounts',
     'session',
     'file-sync',
     'frontend',

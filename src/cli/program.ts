@@ -1,6 +1,7 @@
 import { Command, Help, Option } from 'commander';
 import { version } from '../daemon/version.ts';
 import { buildCommand } from './build-command.ts';
+import { addCacheMountCommands } from './cache-mounts/cache-mount-commands.ts';
 import type { CommandContext } from './command-context.ts';
 import { addImageCommands } from './images/image-commands.ts';
 import type { BuildFlags } from './options/build-flags.ts';
@@ -106,6 +107,7 @@ export function createProgram(context: ProcessContext): Command {
 
   addImageCommands(program, run);
   addRunCommand(program, run);
+  addCacheMountCommands(program, run);
 
   const debug = program.command('debug').description('look inside');
   debug

@@ -1,24 +1,30 @@
 import { booleanAttribute } from '../base/text/attributes.ts';
 import { addToLayoutIndex, type LayoutName } from './layout-index.ts';
+import { mountsTag } from './mounts-digest.ts';
 import { resetLayout } from './reset-layout.ts';
 import type { SolveRequest } from './solve-request.ts';
 
 const imageDescriptor = 'containerimage.descriptor';
 const imageNames = 'image.name';
 const cacheManifest = 'cache.manifest';
+const cacheMounts = 'cache.mounts';
 
 /** Enters what was exported into local OCI layouts (images, and caches of type `local`) into their indexes. */
 export async function recordLayouts(
   request: SolveRequest,
   response: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const cache = response[cacheManifest];
-  for (const { type, attributes } of request.cacheExports) {
-    if (type !== 'local' || !cache || !attributes.dest) continue;
-    await addToLayoutIndex(attributes.dest, JSON.parse(cache), [
-      { kind: 'tag', tag: attributes.tag ?? 'latest' },
-    ]);
-    if (booleanAttribute(attributes, 'reset')) await resetLayout(attributes.dest);
+  const manifest = response[cacheManifest];
+  const mounts = response[cacheMounts];
+  for (const cache of request.cacheExports) {
+    const { dest, tag = 'latest', mounts: wanted } = cache.attributes;
+    if (cache.type !== 'local' || !dest) continue;
+    if (wanted !== undefined && mounts) {
+      await addToLayoutIndex(dest, JSON.parse(mounts), [{ kind: 'tag', tag: mountsTag(cache) }]);
+    }
+    if (!manifest) continue;
+    await addToLayoutIndex(dest, JSON.parse(manifest), [{ kind: 'tag', tag }]);
+    if (booleanAttribute(cache.attributes, 'reset')) await resetLayout(dest);
   }
   const image = response[imageDescriptor];
   for (const output of request.outputs) {

@@ -13,6 +13,7 @@ import { fileSyncService } from '../file-sync/file-sync-service.ts';
 import { createServiceHost, type Service, type ServiceHost } from '../session/service-host.ts';
 import { type FileOutput, openFileOutput } from './file-output.ts';
 import { resolveLayoutTag } from './layout-index.ts';
+import { withMountsDigest } from './mounts-digest.ts';
 import type { RemoteCache, SolveRequest } from './solve-request.ts';
 
 /** What the client offers to the engine during one solve. Disposing ends what serves it and removes incomplete outputs. */
@@ -122,7 +123,8 @@ async function availableImports(imports: readonly RemoteCache[]): Promise<readon
       if (!src) throw new KilnError('invalid_argument', 'a cache import of type local needs src=DIRECTORY');
       try {
         const resolved = await resolveLayoutTag(src, tag);
-        available.push({ ...cache, attributes: { ...cache.attributes, digest: resolved } });
+        const found = { ...cache, attributes: { ...cache.attributes, digest: resolved } };
+        available.push(cache.attributes.mounts === undefined ? found : await withMountsDigest(found));
       } catch (error) {
         if (asKilnError(error).code !== 'not_found') throw error;
       }

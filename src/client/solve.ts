@@ -8,6 +8,7 @@ import { asKilnError, KilnError } from '../base/errors.ts';
 import { encodeDefinition } from '../llb/wire/definition-wire.ts';
 import { ask } from './ask.ts';
 import type { Connection } from './connection.ts';
+import { withMountsDigest } from './mounts-digest.ts';
 import { recordLayouts } from './record-layouts.ts';
 import { openSessionHost } from './session-host.ts';
 import { sharedKey } from './shared-key.ts';
@@ -74,6 +75,11 @@ async function run(
     refusal ??= error;
   });
   try {
+    const cacheExports = await Promise.all(
+      request.cacheExports.map((each) =>
+        each.attributes.mounts === undefined ? each : withMountsDigest(each),
+      ),
+    );
     const response = await control.solve(
       {
         ref: request.ref,
@@ -85,7 +91,7 @@ async function run(
         oldExporter: request.outputs[0]?.exporter ?? '',
         oldExporterAttrs: request.outputs[0]?.attributes ?? {},
         cache: {
-          exports: request.cacheExports.map(wireCache),
+          exports: cacheExports.map(wireCache),
           imports: host.cacheImports.map(wireCache),
         },
         entitlements: [...request.entitlements],

@@ -79,6 +79,7 @@ export async function openEngine(
   );
   const sources = resources.use(openSources({ directory, storage, threads, clients, registry }));
   const exporters = openExporters({ storage, threads, clients, registry });
+  const { caches, cacheMounts } = openRemoteCaches({ storage, threads, clients, registry });
   const frontends = openFrontends(config.frontends, threads.frontends);
 
   const platforms =
@@ -126,7 +127,8 @@ export async function openEngine(
     clientExporters: clients.exporters,
     frontends: frontends.byName,
     exporters,
-    caches: openRemoteCaches({ storage, clients, registry }),
+    caches,
+    cacheMounts,
     worker,
     provenance: {
       platform: hostPlatform(),
@@ -167,6 +169,7 @@ export async function openEngine(
         credentials: clients.credentials,
         platform,
       },
+      cacheMounts,
       worker,
       devices,
       log,

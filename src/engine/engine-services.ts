@@ -1,4 +1,5 @@
 import type { Platform } from '../base/platform.ts';
+import type { CacheMounts } from '../cache-mounts/cache-mounts.ts';
 import type { ExporterType } from '../exporter/exporter.ts';
 import type { Frontend } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
@@ -27,6 +28,7 @@ export interface EngineServices extends OperationServices {
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: ReadonlyMap<string, ExporterType>;
   readonly caches: RemoteCaches;
+  readonly cacheMounts: CacheMounts;
   readonly worker: {
     readonly id: string;
     readonly labels: Readonly<Record<string, string>>;

@@ -15,6 +15,7 @@ import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge, type ClientSolve } from './bridge.ts';
 import { BuildCaches } from './caches/build-caches.ts';
 import { type CacheRequest, openCacheExports } from './caches/cache-exports.ts';
+import { MountImports } from './caches/mount-imports.ts';
 import { RunningCacheExports } from './caches/running-cache-exports.ts';
 import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements/entitlements.ts';
@@ -100,22 +101,31 @@ export class Engine {
   start(request: BuildRequest, events: JobEvents, signal: AbortSignal): Build {
     throwIfAborted(signal);
     const exporters = request.exporters.map(({ type, attrs }) => this.#exporter(type, attrs));
-    const cacheExports = openCacheExports(request.cacheExports, this.#services.caches);
+    const cacheExports = openCacheExports(
+      request.cacheExports,
+      this.#services.caches,
+      this.#services.cacheMounts,
+    );
     const entitlements = parseEntitlements(request.entitlements, this.#services.entitlements);
     const guard = this.#guard(request);
     const ended = new AbortController();
     const alive = AbortSignal.any([signal, ended.signal]);
     const explanations = this.#services.explainer.begin(request.id, events);
     const owned = new AsyncDisposableStack();
+    const mountImports = new MountImports(this.#services.cacheMounts, {
+      signal: alive,
+      sessions: request.sessionId === '' ? [] : [request.sessionId],
+    });
     const job = this.#services.solver.createJob(
       request.id,
-      { sessionId: request.sessionId, owned },
+      { sessionId: request.sessionId, owned, mountImports },
       explanations.watch(events),
     );
     const facts = buildFacts(this.#services.provenance, request.compatibilityVersion);
     const requests = owned.use(RequestNode.rootOf(request.asked, this.#requests));
     const caches = new BuildCaches({
       caches: this.#services.caches,
+      mounts: mountImports,
       job,
       sessionId: request.sessionId,
       signal: alive,
@@ -159,7 +169,7 @@ export class Engine {
       const solved = await this.#exportInput(platforms, result.metadata, request.compatibilityVersion, alive);
       const accounts = resultAccounts(platforms, requests, facts, this.#services.provenance.layers);
       const attested = withProvenance(solved, accounts, request.provenance);
-      const exportCaches = new RunningCacheExports(cacheExports, platforms);
+      const exportCaches = new RunningCacheExports(cacheExports, platforms, this.#services.cacheMounts);
       const input = exportCaches.withInline(attested);
       const show = <T>(name: string, work: (context: OperationContext<JobContext>) => Promise<T>) =>
         job.inProgress({ digest: canonicalDigest('export', randomUUID()), name }, work);

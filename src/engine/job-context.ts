@@ -1,5 +1,6 @@
 import type { OperationContext } from '../solver/solver.ts';
 import type { SourceContext } from '../source/source.ts';
+import type { MountImports } from './caches/mount-imports.ts';
 
 /** What one build brings to the vertices it needs. */
 export interface JobContext {
@@ -7,6 +8,8 @@ export interface JobContext {
   readonly sessionId: string;
   /** What is released when the build ends. */
   readonly owned: AsyncDisposableStack;
+  /** Cache mounts that it brings along. */
+  readonly mountImports?: MountImports;
 }
 
 /** The sessions of all builds that want the running vertex, each once. */

@@ -17,6 +17,34 @@ export interface CacheDirectories {
    * Those in use are removed when they are released.
    */
   drop(key: string, options: { readonly withParent: boolean }): Promise<void>;
+  /** The directories that started empty, of keys that begin with `prefix`. */
+  list(prefix: string): readonly CacheDirectoryInfo[];
+  /**
+   * Holds a directory of the key that started empty to read it, together with those who share it; this does not count as use. Undefined when there is none
+   * that nobody has alone.
+   */
+  share(key: string): CacheDirectory | undefined;
+  /**
+   * Makes the directory that `fill` fills the one of the key, as if it had been used last at `usedAt`. Returns false, and leaves things as they are, when one
+   * of the key's directories that started empty is in use or was used after that.
+   */
+  put(
+    key: string,
+    usedAt: Date,
+    options: RecordOptions & WaitContext,
+    fill: (directory: string) => Promise<void>,
+  ): Promise<boolean>;
+}
+
+/** A directory of a key. */
+export interface CacheDirectoryInfo {
+  readonly key: string;
+  readonly createdAt: Date;
+  /** When its last holder released it. */
+  readonly lastUsedAt: Date | undefined;
+  /** Bytes; undefined before it is measured. */
+  readonly size: number | undefined;
+  readonly inUse: boolean;
 }
 
 /** The context's signal ends the wait for a locked directory, and the unpacking of the parent. */

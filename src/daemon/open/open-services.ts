@@ -3,12 +3,15 @@ import { Content } from '../../api/gen/content_pb.js';
 import { Control } from '../../api/gen/control_pb.js';
 import { LLBBridge } from '../../api/gen/gateway_pb.js';
 import { Health, HealthCheckResponse_ServingStatus } from '../../api/gen/health_pb.js';
+import { CacheMounts as CacheMountsApi } from '../../api/gen/kiln_cache_mounts_pb.js';
 import { Containers } from '../../api/gen/kiln_containers_pb.js';
 import { Debug } from '../../api/gen/kiln_debug_pb.js';
 import { Images } from '../../api/gen/kiln_images_pb.js';
 import { TraceService } from '../../api/gen/trace_pb.js';
+import type { CacheMounts } from '../../cache-mounts/cache-mounts.ts';
 import type { ContentStore } from '../../content/content.ts';
 import { blobService } from '../api/blob-service.ts';
+import { cacheMountsService } from '../api/cache-mounts-service.ts';
 import { containersService } from '../api/containers-service.ts';
 import { type ControlServices, controlService } from '../api/control-service.ts';
 import { type DebugServices, debugService } from '../api/debug-service.ts';
@@ -20,6 +23,7 @@ export interface ServicesOptions extends ControlServices {
   readonly images: Omit<ImagesServices, 'diskUsage'>;
   /** Whether clients may have paths of this machine in containers. */
   readonly hostMounts: boolean;
+  readonly cacheMounts: CacheMounts;
   readonly solver: DebugServices['solver'];
   /** Where clients find what records of builds point to. */
   readonly blobs: readonly ContentStore[];
@@ -53,6 +57,7 @@ export function openServices(options: ServicesOptions): EngineApi {
         }),
       );
       router.service(Images, imagesService({ ...options.images, diskUsage: options.diskUsage }));
+      router.service(CacheMountsApi, cacheMountsService(options.cacheMounts));
       router.service(TraceService, { export: () => ({}) });
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -7,9 +7,12 @@ import { type CacheOptions, importKey, importName } from '../../remote-cache/imp
 import type { RemoteCaches } from '../../remote-cache/remote-caches.ts';
 import type { Job } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import type { MountImports } from './mount-imports.ts';
 
 export interface BuildCachesOptions {
   readonly caches: RemoteCaches;
+  /** Gets the cache mounts of the imports. */
+  readonly mounts: MountImports;
   readonly job: Job<ImmutableRef, JobContext>;
   readonly sessionId: string;
   /** Aborts when the build ends. */
@@ -45,11 +48,12 @@ export class BuildCaches {
   }
 
   #begin(entry: CacheOptions): BuildImport {
-    const { caches, job, sessionId, signal } = this.#options;
+    const { caches, job, mounts, sessionId, signal } = this.#options;
     const name = importName(entry);
     try {
       const source = caches.imports.open(entry, sessionId, signal);
       job.addCacheSource(source);
+      mounts.add(entry);
       this.#show(source.name, async (each) => {
         try {
           await source.load(each);

@@ -1,10 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import { canonicalText } from '../../base/text/canonical.ts';
+import type { CacheMounts } from '../../cache-mounts/cache-mounts.ts';
 import { encodeInlineRecords } from '../../remote-cache/config/encode-cache-config.ts';
 import { inlineRecords } from '../../remote-cache/export/cache-contents.ts';
 import type { CacheExport } from '../../remote-cache/export/cache-export.ts';
 import { type BuiltResult, collectRecords } from '../../remote-cache/export/collect-records.ts';
 import type { RemoteCaches } from '../../remote-cache/remote-caches.ts';
+import { type MountsToExport, openMountExports } from './mount-exports.ts';
 
 /** A cache to import or to export to, as a client names it. */
 export interface CacheRequest {
@@ -15,12 +17,17 @@ export interface CacheRequest {
 /** The exports of one build. */
 export interface CacheExports {
   readonly exports: readonly CacheExport[];
+  readonly mounts: readonly MountsToExport[];
   /** Puts a cache into images. */
   readonly inline: boolean;
 }
 
 /** Throws `invalid_argument`, also for two exports to the same place. */
-export function openCacheExports(requests: readonly CacheRequest[], caches: RemoteCaches): CacheExports {
+export function openCacheExports(
+  requests: readonly CacheRequest[],
+  caches: RemoteCaches,
+  mounts: CacheMounts,
+): CacheExports {
   const remote = requests.filter(({ type }) => type !== 'inline');
   const seen = new Set<string>();
   const duplicates = remote.filter(({ type, attrs }) => {
@@ -42,6 +49,7 @@ export function openCacheExports(requests: readonly CacheRequest[], caches: Remo
   };
   return {
     exports: remote.map(open),
+    mounts: openMountExports(requests, mounts),
     inline: remote.length < requests.length,
   };
 }

@@ -1,10 +1,13 @@
+import type { CacheMounts } from '../../cache-mounts/cache-mounts.ts';
 import type { ExportInput } from '../../exporter/exporter.ts';
+import type { CacheExportContext } from '../../remote-cache/export/cache-export.ts';
 import type { BuiltResult } from '../../remote-cache/export/collect-records.ts';
 import type { OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import { EdgeRef } from '../result/edge-ref.ts';
 import type { PlatformRef } from '../result/result-platforms.ts';
 import { type CacheExports, inlineCache } from './cache-exports.ts';
+import { exportMounts } from './mount-exports.ts';
 
 /** Shows work as a vertex of the build. */
 export type ShowWork = <T>(
@@ -16,9 +19,11 @@ export type ShowWork = <T>(
 export class RunningCacheExports {
   readonly #exports: CacheExports;
   readonly #platforms: readonly PlatformRef[];
+  readonly #mounts: CacheMounts;
 
-  constructor(exports: CacheExports, platforms: readonly PlatformRef[]) {
+  constructor(exports: CacheExports, platforms: readonly PlatformRef[], mounts: CacheMounts) {
     this.#exports = exports;
+    this.#mounts = mounts;
     this.#platforms = platforms;
   }
 
@@ -45,23 +50,35 @@ export class RunningCacheExports {
     const { exports } = this.#exports;
     if (exports.length === 0) return {};
     const built = await this.#built(input, signal);
-    const responses = await Promise.all(
-      exports.map(async (each) => {
-        try {
-          return await show(each.name, (context) =>
-            each.run(built, {
-              signal: AbortSignal.any([context.signal, signal]),
-              progress: context.progress,
-              sessionId,
-            }),
-          );
-        } catch (error) {
-          if (!each.ignoreError || signal.aborted) throw error;
-          return {};
-        }
+    const runAll = <Each extends { readonly name: string; readonly ignoreError: boolean }>(
+      all: readonly Each[],
+      run: (each: Each, context: CacheExportContext) => Promise<Readonly<Record<string, string>>>,
+    ) =>
+      Promise.all(
+        all.map(async (each) => {
+          try {
+            return await show(each.name, (context) =>
+              run(each, {
+                signal: AbortSignal.any([context.signal, signal]),
+                progress: context.progress,
+                sessionId,
+              }),
+            );
+          } catch (error) {
+            if (!each.ignoreError || signal.aborted) throw error;
+            return {};
+          }
+        }),
+      );
+    const responses = await runAll(exports, (each, context) => each.run(built, context));
+    // By now all steps have run that write to mounts.
+    const mounts = await runAll(this.#exports.mounts, (each, { progress, signal: ended }) =>
+      exportMounts(each, this.#mounts, progress, {
+        signal: ended,
+        sessions: sessionId === '' ? [] : [sessionId],
       }),
     );
-    return Object.assign({}, ...responses);
+    return Object.assign({}, ...responses, ...mounts);
   }
 
   /** The results that are trees of this engine, of all platforms or those at `positions`. */

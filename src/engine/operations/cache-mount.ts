@@ -1,3 +1,4 @@
+import { abortable } from '../../base/async/lifetime.ts';
 import type { CacheSharing, ExecMount, ExecOp } from '../../llb/op.ts';
 import { noIndex } from '../../llb/op.ts';
 import type { CacheDirectories, CacheDirectory } from '../../ref/cache-directories.ts';
@@ -10,8 +11,10 @@ type CacheType = ExecMount['type'] & { readonly kind: 'cache' };
 
 /** The name of a cache mount's tree, counted together with the tree it started from. */
 export function cacheMountKey({ id }: CacheType, { dest }: ExecMount): string {
-  return `cache:${JSON.stringify(id || dest)}`;
+  return `${keyPrefix}${JSON.stringify(id || dest)}`;
 }
+
+const keyPrefix = 'cache:';
 
 /** The tree of a cache mount, kept between builds under its id and the tree it started from. */
 export async function acquireCacheMount(
@@ -23,7 +26,8 @@ export async function acquireCacheMount(
 ): Promise<CacheDirectory> {
   const { key, sharing, command } = cache;
   const from = base ? ` with base ${base.id}` : '';
-  const id = key.slice('cache:'.length);
+  const id = key.slice(keyPrefix.length);
+  if (!base) await bringCacheMount(JSON.parse(id), context);
   using _ = context.waitsFor(
     `the cache mount ${id}${sharing === 'locked' ? ', which one step at a time may use' : ''}`,
   );
@@ -33,6 +37,14 @@ export async function acquireCacheMount(
     sharing,
     signal: context.signal,
   });
+}
+
+/** Gives the builds that run the step the occasion to bring the mount from elsewhere. */
+async function bringCacheMount(id: string, context: OperationContext<JobContext>): Promise<void> {
+  using _ = context.waitsFor(`the cache mount ${JSON.stringify(id)}, which may come from a remote cache`);
+  for (const { mountImports } of context.jobs()) {
+    if (mountImports) await abortable(mountImports.bring(id, context.progress), context.signal);
+  }
 }
 
 /** A step whose cache is to be ignored starts with empty cache mounts, too, and so do all that use them after it. */

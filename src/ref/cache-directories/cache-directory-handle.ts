@@ -8,19 +8,26 @@ import type { CacheDirectoryLocks } from './cache-directory-locks.ts';
 export class CacheDirectoryHandle extends WritableHandle implements CacheDirectory {
   readonly fresh: boolean;
   readonly #locks: CacheDirectoryLocks;
+  readonly #isUse: boolean;
 
+  /** `isUse`: false for one who only looks. */
   constructor(
-    { record, fresh }: { readonly record: RefRecord; readonly fresh: boolean },
+    {
+      record,
+      fresh,
+      isUse = true,
+    }: { readonly record: RefRecord; readonly fresh: boolean; readonly isUse?: boolean },
     locks: CacheDirectoryLocks,
     services: HandleServices,
   ) {
     super(record, services);
     this.fresh = fresh;
+    this.#isUse = isUse;
     this.#locks = locks;
   }
 
   protected onRelease(record: RefRecord): void {
-    this.#locks.release(record);
+    this.#locks.release(record, { isUse: this.#isUse });
     this.services.lifecycle.released(record);
   }
 }

@@ -54,6 +54,16 @@ export class CacheDirectoryLocks {
     return await this.acquire(name, sharing, create, signal);
   }
 
+  /** Holds a directory of that name together with those who share it: the one that was used last. Undefined when each is held by somebody alone. */
+  share(name: string): RefRecord | undefined {
+    const open = [...this.#records.byName(name)].filter(
+      (record) => record.handles === 0 || this.#shared.has(record),
+    );
+    const latest = open.toSorted((a, b) => Number(b.lastUsedAt ?? 0) - Number(a.lastUsedAt ?? 0))[0];
+    if (latest) this.#retain(latest, 'shared');
+    return latest;
+  }
+
   /** Takes the name from its directories, and returns them. Those who wait for one of them get another. */
   drop(name: string): readonly RefRecord[] {
     const dropped = this.#records.dropName(name);
@@ -65,8 +75,8 @@ export class CacheDirectoryLocks {
   }
 
   /** Releases one handle. The directory goes to the one who has waited longest. */
-  release(record: RefRecord): void {
-    this.#records.release(record);
+  release(record: RefRecord, use?: { readonly isUse: boolean }): void {
+    this.#records.release(record, use);
     if (record.handles > 0) return;
     this.#shared.delete(record);
     const { name } = record;

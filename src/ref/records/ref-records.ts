@@ -213,6 +213,20 @@ export class RefRecords {
     return records;
   }
 
+  /** Gives a record that has a name another one, and says when it was last used. */
+  rename(record: RefRecord, name: string, lastUsedAt: Date): void {
+    const before = { name: record.name!, lastUsedAt: record.lastUsedAt };
+    Object.assign(record, { name, lastUsedAt });
+    try {
+      this.#table.put([record]);
+    } catch (error) {
+      Object.assign(record, before);
+      throw error;
+    }
+    this.#byName.delete(before.name, record);
+    this.#byName.add(name, record);
+  }
+
   addBlob(record: RefRecord, blob: StoredBlob): void {
     if (record.blobs.some(({ descriptor }) => descriptor.digest === blob.descriptor.digest)) return;
     this.#table.putBlob(record.id, blob);
@@ -242,9 +256,10 @@ export class RefRecords {
     record.handles++;
   }
 
-  release(record: RefRecord): void {
+  /** A handle that only looked does not count as use. */
+  release(record: RefRecord, { isUse }: { readonly isUse: boolean } = { isUse: true }): void {
     record.handles--;
-    if (record.handles > 0) return;
+    if (record.handles > 0 || !isUse) return;
     record.lastUsedAt = new Date();
     record.usageCount++;
     this.#noteUse(record);
