@@ -1,4 +1,5 @@
 import { KilnError } from '../errors.ts';
+import { compareUtf8 } from '../text/compare-utf8.ts';
 import { escapeLikeGo } from '../text/go-json.ts';
 
 /** As deep as a value may be nested. */
@@ -19,7 +20,7 @@ function written(value: unknown, what: string, depth: number): string {
   if (Array.isArray(value)) return `[${value.map((item) => written(item, what, depth + 1)).join(',')}]`;
   if (typeof value === 'object' && value !== null) {
     const fields = Object.entries(value)
-      .sort(([a], [b]) => compareBytes(a, b))
+      .sort(([a], [b]) => compareUtf8(a, b))
       .map(([key, field]) => `${JSON.stringify(key)}:${written(field, what, depth + 1)}`);
     return `{${fields.join(',')}}`;
   }
@@ -27,10 +28,4 @@ function written(value: unknown, what: string, depth: number): string {
     throw new KilnError('invalid_argument', `${what} has a number that is out of range`);
   }
   return JSON.stringify(value);
-}
-
-/** Plain texts compare the same in both ways. */
-function compareBytes(a: string, b: string): number {
-  if (/^[\x20-\x7e]*$/.test(a + b)) return a < b ? -1 : a > b ? 1 : 0;
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -1,4 +1,5 @@
 import { KilnError } from '../errors.ts';
+import { compareUtf8 } from './compare-utf8.ts';
 
 /**
  * JSON as Go's `encoding/json` writes it: `<`, `>`, `&`, U+2028 and U+2029 inside strings are escaped. Manifests and configs are
@@ -59,7 +60,7 @@ export function parseRawFields(text: string, what: string): Map<string, string> 
 
 /** Writes raw fields as one object, keys sorted as Go sorts the keys of a map (by their UTF-8 bytes). */
 export function writeRawFields(fields: ReadonlyMap<string, string>): string {
-  const keys = [...fields.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const keys = [...fields.keys()].sort(compareUtf8);
   return escapeLikeGo(`{${keys.map((key) => `${JSON.stringify(key)}:${fields.get(key)}`).join(',')}}`);
 }
 
@@ -69,7 +70,7 @@ export function sortedMap(
 ): Record<string, string> | undefined {
   const entries = Object.entries(map ?? {});
   if (entries.length === 0) return undefined;
-  entries.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  entries.sort(([a], [b]) => compareUtf8(a, b));
   return Object.fromEntries(entries);
 }
 

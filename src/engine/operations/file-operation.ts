@@ -1,3 +1,4 @@
+import { compareUtf8 } from '../../base/text/compare-utf8.ts';
 import { pathSelection } from '../../content-hash/path-selection.ts';
 import type { PreparedAction } from '../../file-op/file-op.ts';
 import { fileCacheDigest, goBase, namedInputs } from '../../llb/cache-digest/file-cache-digest.ts';
@@ -12,7 +13,6 @@ import { cacheInputs } from './cache-inputs.ts';
 import { FileTrees } from './file-trees.ts';
 import type { InputFiles } from './input-files.ts';
 import {
-  compareBytes,
   contentReading,
   type InputReading,
   type InputUse,
@@ -95,7 +95,7 @@ export function fileReadings({ actions }: FileOp, inputs: number): readonly Inpu
   }
   return all.map(({ whole, uses }) => {
     if (whole || uses.length === 0) return wholeInput;
-    const paths = uses.map(({ written }) => written).sort((a, b) => compareBytes(b, a));
+    const paths = uses.map(({ written }) => written).sort((a, b) => compareUtf8(b, a));
     return { selector: pathSelector(uses, paths.join('\0')), content: contentReading(uses) };
   });
 }

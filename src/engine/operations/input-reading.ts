@@ -1,4 +1,5 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
+import { compareUtf8 } from '../../base/text/compare-utf8.ts';
 import type { ContentSelection, ContentSelections } from '../../content-hash/checksum.ts';
 import { isFiltered } from '../../content-hash/is-filtered.ts';
 
@@ -77,20 +78,16 @@ function isBelowAny(path: string, paths: ReadonlyMap<string, unknown>): boolean 
 /** Whether sorting the uses by their paths does the same as sorting them by what the operation's digest tells. */
 function samePermutation(uses: readonly InputUse[]): boolean {
   const byPaths = [...uses].sort((a, b) => byPath(a.selection, b.selection));
-  const byNames = [...uses].sort((a, b) => compareBytes(a.name, b.name));
+  const byNames = [...uses].sort((a, b) => compareUtf8(a.name, b.name));
   return byPaths.every((use, index) => use === byNames[index]);
 }
 
 function byPath(a: ContentSelection, b: ContentSelection): number {
-  return compareBytes(a.path, b.path);
+  return compareUtf8(a.path, b.path);
 }
 
 function isBefore(a: ContentSelection, b: ContentSelection): boolean {
   return byPath(a, b) < 0;
-}
-
-export function compareBytes(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 function keyOf(selection: ContentSelection): string {
