@@ -103,11 +103,10 @@ export function execReadings({ mounts }: ExecOp, inputs: number): readonly Input
   return Array.from({ length: inputs }, (_, index) => {
     const own = mounts.filter(({ input, type }) => input === index && mountsInput(type));
     if (own.length === 0) return wholeInput;
-    const selections = own.map(selectionOf);
     return {
-      selector: digestOf(selections.map(({ path: selected }) => selected).join('\0')),
+      selector: digestOf(own.map((mount) => selectionOf(mount).path).join('\0')),
       content: own.map(countsByContent).every((counts) => counts)
-        ? contentReading(selections.map((selection) => ({ selection, name: '' })))
+        ? contentReading(own.map((mount) => ({ selection: selectionOf(mount), name: mount.dest })))
         : undefined,
     };
   });

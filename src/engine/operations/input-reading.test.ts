@@ -94,13 +94,18 @@ describe('a process', () => {
     );
   });
 
-  it('tells mounts of one input apart by their order', () => {
-    const paths = (...selectors: readonly string[]) => {
-      const { content } = readings(...selectors.map((selector) => mount({ selector })))[1]!;
+  it('tells mounts of one input apart by where they are', () => {
+    const paths = (...mounts: readonly (readonly [selector: string, dest: string])[]) => {
+      const { content } = readings(...mounts.map(([selector, dest]) => mount({ selector, dest })))[1]!;
       return [content!.selections.map(({ path }) => path), content!.isInOrderOfUse];
     };
-    assert.deepEqual(paths('a', 'b'), [['/a', '/b'], false]);
-    assert.deepEqual(paths('b', 'a'), [['/b', '/a'], true]);
-    assert.deepEqual(paths('', ''), [['/'], false]);
+    const sorted = [['/p-lock.json', '/p.json'], false];
+    assert.deepEqual(paths(['p.json', '/app/p.json'], ['p-lock.json', '/app/p-lock.json']), sorted);
+    assert.deepEqual(paths(['p-lock.json', '/app/p-lock.json'], ['p.json', '/app/p.json']), sorted);
+    assert.deepEqual(paths(['p-lock.json', '/app/p.json'], ['p.json', '/app/p-lock.json']), [
+      ['/p-lock.json', '/p.json'],
+      true,
+    ]);
+    assert.deepEqual(paths(['', '/a'], ['', '/b']), [['/'], false]);
   });
 });

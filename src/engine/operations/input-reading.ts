@@ -14,7 +14,7 @@ export interface InputReading {
 /** One thing that an operation reads of an input. */
 export interface InputUse {
   readonly selection: ContentSelection;
-  /** What the operation's own digest tells of the path; nothing else than the order of uses where it tells nothing. */
+  /** What the operation's own digest tells of the use, by which the path may be found out. */
   readonly name: string;
 }
 
