@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { goJson, sortedMap } from '../base/text/go-json.ts';
+import { goJson, sortedMap } from '../base/json/go-json.ts';
 
 /** Digests of one thing by the names of their algorithms, in hex (in-toto's `DigestSet`). */
 export type DigestSet = Readonly<Record<string, string>>;

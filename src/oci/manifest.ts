@@ -1,8 +1,8 @@
 import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { goJson, sortedMap } from '../base/json/go-json.ts';
 import { formatPlatform, type Platform } from '../base/platform.ts';
 import { platformScore } from '../base/platform-match.ts';
-import { goJson, sortedMap } from '../base/text/go-json.ts';
 import { type Descriptor, mediaTypes } from './descriptor.ts';
 import { isIndexType, isManifestType } from './media-type.ts';
 import { platformFromJson, platformToJson } from './platform-json.ts';

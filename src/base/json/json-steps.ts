@@ -1,5 +1,5 @@
 import type { Steps } from '../async/in-turns.ts';
-import { goJson } from '../text/go-json.ts';
+import { goJson } from './go-json.ts';
 
 /** What JSON can say. Fields that are undefined are left out. */
 export type Json =

@@ -1,6 +1,6 @@
 import { KilnError } from '../errors.ts';
 import { compareUtf8 } from '../text/compare-utf8.ts';
-import { escapeLikeGo } from '../text/go-json.ts';
+import { escapeLikeGo } from './go-json.ts';
 
 /** As deep as a value may be nested. */
 const maxDepth = 1_000;

@@ -4,7 +4,7 @@ import type {
   CacheMounts as CacheMountsApi,
   TransferCacheMountsRequest,
 } from '../../api/gen/kiln_cache_mounts_pb.js';
-import { goJson } from '../../base/text/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import type { CacheMounts } from '../../cache-mounts/cache-mounts.ts';
 import { isSelected, type MountSelection, namesMount } from '../../cache-mounts/mount-place.ts';
 import { descriptorToJson } from '../../oci/manifest.ts';

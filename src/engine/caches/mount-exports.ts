@@ -1,6 +1,6 @@
+import { goJson } from '../../base/json/go-json.ts';
 import type { ProgressWriter } from '../../base/progress.ts';
 import { type Attributes, booleanAttribute } from '../../base/text/attributes.ts';
-import { goJson } from '../../base/text/go-json.ts';
 import type { CacheMounts, MountPlace } from '../../cache-mounts/cache-mounts.ts';
 import { type MountSelection, parseMountSelection } from '../../cache-mounts/mount-place.ts';
 import { descriptorToJson } from '../../oci/manifest.ts';

@@ -1,5 +1,5 @@
+import { goJson } from '../../base/json/go-json.ts';
 import { withStatus } from '../../base/progress.ts';
-import { goJson } from '../../base/text/go-json.ts';
 import { type ContentStore, writeBlob } from '../../content/content.ts';
 import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';
 import { documentOf, type ImageDocument } from '../../oci/image-document.ts';

@@ -1,8 +1,8 @@
 import { unixPath } from '../../base/default-path.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatTime } from '../../base/format-time.ts';
+import { goJson, parseRawFields, writeRawFields } from '../../base/json/go-json.ts';
 import type { Platform } from '../../base/platform.ts';
-import { goJson, parseRawFields, writeRawFields } from '../../base/text/go-json.ts';
 import type { HistoryEntry } from '../../oci/image-config.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
 import type { LayerBlob } from '../../ref/ref.ts';

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import { digestHex } from '../../base/digest.ts';
-import { goJson } from '../../base/text/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import type { ContentStore } from '../../content/content.ts';
 import { TarWriter } from '../../layer-blob/tar/tar-writer.ts';
 import { type Descriptor, mediaTypes } from '../../oci/descriptor.ts';

@@ -1,4 +1,4 @@
-import { goJson } from '../../base/text/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { descriptorToJson, parseDescriptor } from '../../oci/manifest.ts';
 import type { WrittenImage } from './image-writer.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path/posix';
 import type { Digest } from '../../base/digest.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import { type ByteString, toByteString } from '../../base/text/byte-string.ts';
-import { goJson } from '../../base/text/go-json.ts';
 import type { TaskContext } from '../../base/threads/task.ts';
 import { readLayerTar } from '../../layer-blob/compression/layer-stream.ts';
 import { TarParser } from '../../layer-blob/tar/tar-parser.ts';

@@ -1,5 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
-import { goJson } from '../../base/text/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import { joinPath } from '../clean-path.ts';
 import { parseGitUrl } from '../git-url.ts';
 import type { Definition } from '../op.ts';

@@ -1,7 +1,7 @@
 import { MountType } from '../../api/gen/ops_pb.js';
 import { type Digest, digestOf } from '../../base/digest.ts';
+import { goFields, goJson } from '../../base/json/go-json.ts';
 import type { Platform } from '../../base/platform.ts';
-import { goFields, goJson } from '../../base/text/go-json.ts';
 import type { ExecMeta, ExecMount, ExecOp } from '../op.ts';
 import { cacheSharings, contentCaches, networkModes, securityModes } from '../wire/wire-values.ts';
 

@@ -1,5 +1,5 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/text/go-json.ts';
+import { goFields, goJson } from '../../base/json/go-json.ts';
 import { type FileAction, type FileChange, type FileOp, noIndex, type Owner, type OwnerId } from '../op.ts';
 import { unset } from '../wire/wire-values.ts';
 

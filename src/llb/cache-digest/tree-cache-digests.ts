@@ -1,5 +1,5 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/text/go-json.ts';
+import { goFields, goJson } from '../../base/json/go-json.ts';
 import type { DiffOp, MergeOp, PassthroughOp } from '../op.ts';
 
 /** The digests by which BuildKit's cache knows ops that take their inputs as wholes. */

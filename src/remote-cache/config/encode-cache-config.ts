@@ -1,5 +1,5 @@
 import { formatTime } from '../../base/format-time.ts';
-import { goJson } from '../../base/text/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import type { CacheConfig, ConfigLayer, ConfigRecord, ConfigResult } from './cache-config.ts';
 
 /** A time that is not known, as Go writes it. */

@@ -1,8 +1,8 @@
 import { mapLimit } from '../../base/async/lifetime.ts';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { asKilnError } from '../../base/errors.ts';
+import { goJson } from '../../base/json/go-json.ts';
 import { type ProgressWriter, withStatus } from '../../base/progress.ts';
-import { goJson } from '../../base/text/go-json.ts';
 import type { ContentStore } from '../../content/content.ts';
 import { descriptorToJson, encodeManifest } from '../../oci/manifest.ts';
 import { documentTypes } from '../../oci/media-type.ts';

@@ -1,5 +1,5 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/text/go-json.ts';
+import { goFields, goJson } from '../../base/json/go-json.ts';
 import { sourceDigest } from '../source-digest.ts';
 import type { FileIdentity } from './http-downloads.ts';
 import type { HttpOptions } from './http-options.ts';

@@ -1,8 +1,8 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import { goFields, goJson } from '../../base/json/go-json.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { platformScore } from '../../base/platform-match.ts';
-import { goFields, goJson } from '../../base/text/go-json.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
 import { formFor, layerIdentity, withLayerForm } from '../../oci/layer-identity.ts';

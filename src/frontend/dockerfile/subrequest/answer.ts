@@ -1,4 +1,4 @@
-import { goJson } from '../../../base/text/go-json.ts';
+import { goJson } from '../../../base/json/go-json.ts';
 import type { FrontendResult } from '../../frontend.ts';
 import type { Subrequest } from './subrequest.ts';
 

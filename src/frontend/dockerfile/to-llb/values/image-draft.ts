@@ -1,6 +1,6 @@
 import { unixPath } from '../../../../base/default-path.ts';
+import { goJson, sortedMap } from '../../../../base/json/go-json.ts';
 import type { Platform } from '../../../../base/platform.ts';
-import { goJson, sortedMap } from '../../../../base/text/go-json.ts';
 import {
   type ContainerConfig,
   type HistoryEntry,

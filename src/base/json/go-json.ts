@@ -1,5 +1,5 @@
 import { KilnError } from '../errors.ts';
-import { compareUtf8 } from './compare-utf8.ts';
+import { compareUtf8 } from '../text/compare-utf8.ts';
 
 /**
  * JSON as Go's `encoding/json` writes it: `<`, `>`, `&`, U+2028 and U+2029 inside strings are escaped. Manifests and configs are
