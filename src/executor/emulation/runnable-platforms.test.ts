@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
 import { test } from 'node:test';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../base/platform.ts';
 import { temporaryDirectories } from '../../base/testing/temporary-directories.ts';
 import { architectures } from './architecture.ts';
 import { amd64Level } from './cpu-level.ts';
+import { registration } from './emulated-container.ts';
+import { findEmulator } from './emulator.ts';
 import { probeMachine } from './probe-machine.ts';
 import { createRunnablePlatforms } from './runnable-platforms.ts';
 
@@ -13,6 +17,31 @@ const foreign = process.arch === 'arm64' ? 'amd64' : 'arm64';
 test('the machine runs its own programs, whatever else', async () => {
   const found = (await probeMachine(newDirectory())).map(({ name }) => name);
   assert.ok(found.includes(hostPlatform().architecture), found.join());
+});
+
+test('an emulator that is registered with the kernel counts if it runs programs in any file tree', async () => {
+  const architecture = architectures.find(({ name }) => name === foreign)!;
+  const emulator = (await findEmulator(architecture))!;
+  const line = registration(emulator);
+  const script = `
+    import { probeMachine } from ${JSON.stringify(path.join(import.meta.dirname, 'probe-machine.ts'))};
+    const found = await probeMachine(${JSON.stringify(newDirectory())});
+    console.log(found.some(({ name }) => name === ${JSON.stringify(foreign)}));
+  `;
+  /** With formats that only the namespace of this command has. */
+  const foundWith = (format: string) => {
+    const commands =
+      'mount -t binfmt_misc none /mnt && printf %s "$1" > /mnt/register && exec "$2" --input-type=module -e "$3"';
+    const { stdout, stderr } = spawnSync(
+      'unshare',
+      ['--user', '--map-root-user', '--mount', 'sh', '-c', commands, 'sh', format, process.execPath, script],
+      { encoding: 'utf8' },
+    );
+    return stdout.trim() || stderr;
+  };
+  assert.equal(foundWith(line), 'true');
+  // The emulator would have to be in the file tree of each step.
+  assert.equal(foundWith(line.replace(/PCF$/, 'PC')), 'false');
 });
 
 test('what is listed is what runs by the processor, by the kernel, or by an installed emulator, the own platform first', async () => {
