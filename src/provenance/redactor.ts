@@ -1,11 +1,10 @@
+import { HiddenValues } from '../base/secrecy/hidden-values.ts';
 import { isSecretName } from '../base/secrecy/secret-name.ts';
 import { withoutCredentials } from '../base/secrecy/without-credentials.ts';
 import type { RequestAccount } from './request-account.ts';
 
 const mask = 'xxxxx';
 const buildArgPrefix = 'build-arg:';
-/** Characters from which on a secret is looked for inside other texts: shorter ones are parts of innocent words. */
-const shortestSearched = 8;
 
 /**
  * Keeps out of predicates what must not leave the builder: credentials in URLs, and the values of build arguments that have the name of a
@@ -13,7 +12,7 @@ const shortestSearched = 8;
  */
 export class Redactor {
   readonly #names = new Set<string>();
-  readonly #values = new Set<string>();
+  readonly #values = new HiddenValues();
 
   constructor(requests: readonly RequestAccount[]) {
     const seen = new Set<string>();
@@ -29,7 +28,7 @@ export class Redactor {
   #note(option: string, value: string): void {
     if (!isSecretOption(option)) return;
     this.#names.add(option.slice(buildArgPrefix.length));
-    if (value.length >= shortestSearched) this.#values.add(value);
+    this.#values.add(value);
   }
 
   /** The value of an option of a request. */
@@ -45,9 +44,7 @@ export class Redactor {
     if (equals > 0 && equals < shown.length - 1 && this.#names.has(shown.slice(0, equals))) {
       return `${shown.slice(0, equals)}=${mask}`;
     }
-    let hidden = shown;
-    for (const value of this.#values) hidden = hidden.replaceAll(value, mask);
-    return hidden;
+    return this.#values.hide(shown);
   }
 
   /** The data of a file: as it is if nothing in it has to be hidden. */
