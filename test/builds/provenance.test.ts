@@ -219,7 +219,9 @@ describe('provenance of builds that clients drive', () => {
     const request = await requestOf({}, async (solve) => {
       const made = await solve({ target: 'made' }, given);
       await solve({ target: 'made', 'label:a': 'b' }, given);
-      const inputs = { ...given, base: made.definition, other: plain };
+      // Not every input has to be one that could be used.
+      const wrong = encodeDefinition({ ops: [Buffer.from('no op')], metadata: new Map() });
+      const inputs = { ...given, base: made.definition, other: plain, wrong };
       return (await solve({ 'context:in': 'input:base' }, inputs)).id;
     });
     assert.equal(request.inputs, undefined);

@@ -1,4 +1,3 @@
-import type { Digest } from '../../base/digest.ts';
 import type { SolvedRef } from '../../frontend/frontend.ts';
 import type { Definition } from '../../llb/op.ts';
 import { definitionResult } from '../../llb/wire/unmarshal-definition.ts';
@@ -106,6 +105,11 @@ function accountOf({ frontend, options, inputs }: RequestedWork, index: RequestI
 }
 
 function producerOf(definition: Definition, index: RequestIndex): RequestAccount | undefined {
-  const result: Digest | undefined = definitionResult(definition)?.digest;
-  return result && index.find(result);
+  try {
+    const result = definitionResult(definition);
+    return result && index.find(result.digest);
+  } catch {
+    // A definition that is wrong comes from no request. Whoever uses it says what is wrong.
+    return undefined;
+  }
 }
