@@ -1,10 +1,10 @@
 import { lstatSync } from 'node:fs';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { nearestName } from '../base/nearest/nearest-name.ts';
 import { PathFilter } from '../base/pattern/path-filter.ts';
 import { compileGlob, hasWildcard } from '../base/pattern/pattern.ts';
 import { type ByteString, fromByteString, toByteString, toSystemPath } from '../base/text/byte-string.ts';
-import { nearestName } from '../base/text/nearest-name.ts';
 import { type MergedDirectory, type MergedEntry, mergedTree } from '../tree/merged-directory.ts';
 import { namesOf, type Resolved, resolveMerged } from '../tree/resolve-merged.ts';
 import type { ContentSelection } from './checksum.ts';

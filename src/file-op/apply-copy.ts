@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
+import { nearestName } from '../base/nearest/nearest-name.ts';
 import { PathFilter } from '../base/pattern/path-filter.ts';
 import { hasWildcard } from '../base/pattern/pattern.ts';
 import { type ByteString, fromByteString, toByteString } from '../base/text/byte-string.ts';
-import { nearestName } from '../base/text/nearest-name.ts';
 import type { FileCopy } from '../llb/op.ts';
 import { DirectoryTree } from '../tree/directory-tree.ts';
 import { resolveInTree } from '../tree/resolve-in-tree.ts';

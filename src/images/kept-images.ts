@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { nearestName } from '../base/text/nearest-name.ts';
+import { nearestName } from '../base/nearest/nearest-name.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { ImageStore, KeptImage } from '../exporter/image/image-store.ts';
 import { type ImageDocuments, readImageDocuments } from '../oci/image-documents.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { errnoOf, KilnError } from '../../base/errors.ts';
-import { nearestName } from '../../base/text/nearest-name.ts';
+import { nearestName } from '../../base/nearest/nearest-name.ts';
 import type { HostConfig } from '../../registry/host-config.ts';
 import {
   parseBoolean,

@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { nearestName } from '../../base/text/nearest-name.ts';
+import { nearestName } from '../../base/nearest/nearest-name.ts';
 
 /**
  * The fields of one object of a CDI file; `where` names the object in errors. Each field is taken once, by its type; a field that

@@ -1,4 +1,4 @@
-import { editDistance } from '../../base/text/edit-distance.ts';
+import { editDistance } from '../../base/nearest/edit-distance.ts';
 
 /** How many candidates are compared: there may be as many texts to compare them with. */
 const mostCandidates = 1_000;

@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { nearestName } from '../../base/text/nearest-name.ts';
+import { nearestName } from '../../base/nearest/nearest-name.ts';
 import type { Git } from './git.ts';
 import { type GitRequest, isObjectName } from './git-request.ts';
 

@@ -1,9 +1,9 @@
 import { KeyedLock, throwIfAborted } from '../../base/async/lifetime.ts';
 import { digestOf, parseDigest } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { nearestName } from '../../base/nearest/nearest-name.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
 import { toSystemPath } from '../../base/text/byte-string.ts';
-import { nearestName } from '../../base/text/nearest-name.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { ChecksumPriming, KnownDigest } from '../../content-hash/checksum.ts';
 import { listDirectory } from '../../file-sync/list-directory.ts';
