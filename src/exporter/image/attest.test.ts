@@ -131,12 +131,14 @@ describe('an attested image', () => {
     }
   });
 
-  test('cannot be written with media types that have no place for attestations', async () => {
+  test('cannot be written with media types that have no place for attestations, unless nobody insists on them', async () => {
     const attributes = { 'oci-mediatypes': 'false' };
     await assert.rejects(write([made({})], { attributes }), {
       code: 'invalid_argument',
       message: 'cannot export attestations with "oci-mediatypes=false"',
     });
+    const plain = await write([made({}, { inlineOnly: true })], { attributes, inlineAttestations: true });
+    assert.equal(plain.root, plain.platforms[0]!.manifest);
     assert.throws(() => parseImageOptions({ ...attributes, 'oci-artifact': 'true' }), /conflicts/);
   });
 

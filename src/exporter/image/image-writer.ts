@@ -77,9 +77,10 @@ export async function writeImage(
     const platform = describePlatform(result, made, input, options, annotations);
     await store('manifest', platform.manifest);
     await store('config', platform.config);
-    const attestations = isIndex
-      ? await attest(result, platform, { ...options, names }, services, context)
-      : undefined;
+    const attestations =
+      isIndex && options.mediaTypes === 'oci'
+        ? await attest(result, platform, { ...options, names }, services, context)
+        : undefined;
     platforms.push({ ...platform, attestations });
   }
   if (!isIndex) return { root: platforms[0]!.manifest, platforms };
@@ -111,16 +112,20 @@ async function inlineCaches(
   );
 }
 
-/** Attestations are beside the manifests that they are about. Those for inside of images only make no index elsewhere. */
+/**
+ * Attestations are beside the manifests that they are about. Those for inside of images only make no index elsewhere. Docker's documents have no place
+ * for any: those that were not insisted on are left out. Throws `invalid_argument` for others.
+ */
 function needsIndex(input: ExportInput, options: ImageOptions): boolean {
   const attestations = input.results.flatMap((result) => result.attestations);
-  const isIndex =
-    isMultiPlatform(input) ||
-    attestations.some(({ inlineOnly }) => options.inlineAttestations || !inlineOnly);
-  if (isIndex && attestations.length > 0 && options.mediaTypes !== 'oci') {
-    throw new KilnError('invalid_argument', 'cannot export attestations with "oci-mediatypes=false"');
+  if (options.mediaTypes === 'oci') {
+    return (
+      isMultiPlatform(input) ||
+      attestations.some(({ inlineOnly }) => options.inlineAttestations || !inlineOnly)
+    );
   }
-  return isIndex;
+  if (attestations.every(({ inlineOnly }) => inlineOnly)) return isMultiPlatform(input);
+  throw new KilnError('invalid_argument', 'cannot export attestations with "oci-mediatypes=false"');
 }
 
 /** The frontend's annotations and after them the output's. Throws `invalid_argument` for those that fit nothing in the image. */
