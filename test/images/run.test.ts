@@ -40,7 +40,7 @@ async function treesLeft(kiln: Kiln): Promise<readonly unknown[]> {
 
 describe('kiln run', () => {
   test('runs what the image says, as the image says, and leaves nothing', async () => {
-    const { stdout, stderr } = await rig.kiln.must(['run', 'tried']);
+    const { stdout, stderr } = await rig.kiln.must(['run', '--quiet', 'tried']);
     assert.equal(stdout, 'made\n/work\n7\nhello\n');
     assert.equal(stderr, '');
     const wrote = await rig.kiln.must(['run', 'tried', 'echo mine > /work/file; ls /work']);
@@ -83,7 +83,7 @@ describe('kiln run', () => {
   });
 
   test('passes exit codes, input and both outputs through, whole', async () => {
-    const failed = await rig.kiln.run(['run', 'tried', 'echo out; echo err >&2; exit 42']);
+    const failed = await rig.kiln.run(['run', '-q', 'tried', 'echo out; echo err >&2; exit 42']);
     assert.deepEqual([failed.code, failed.stdout, failed.stderr], [42, 'out\n', 'err\n']);
     const killed = await rig.kiln.run(['run', 'tried', "/bin/sh -c 'kill -9 $$'; exit $?"]);
     assert.equal(killed.code, 137);
@@ -121,7 +121,7 @@ describe('kiln run', () => {
 
   test('says what keeps a process from running', async () => {
     const fails = async (...args: readonly string[]) => {
-      const { code, stderr } = await rig.kiln.run(['run', ...args]);
+      const { code, stderr } = await rig.kiln.run(['run', '-q', ...args]);
       return `${code}: ${stderr}`;
     };
     assert.match(

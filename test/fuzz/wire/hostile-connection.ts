@@ -4,7 +4,9 @@ import { Content } from '../../../src/api/gen/content_pb.js';
 import { Control } from '../../../src/api/gen/control_pb.js';
 import { LLBBridge } from '../../../src/api/gen/gateway_pb.js';
 import { Health } from '../../../src/api/gen/health_pb.js';
+import { Containers } from '../../../src/api/gen/kiln_containers_pb.js';
 import { Debug } from '../../../src/api/gen/kiln_debug_pb.js';
+import { Images } from '../../../src/api/gen/kiln_images_pb.js';
 import { TraceService } from '../../../src/api/gen/trace_pb.js';
 import { frameMessage } from '../../../src/api/grpc-framing.ts';
 import { methodPath } from '../../../src/api/unary-call.ts';
@@ -13,7 +15,16 @@ import { sessionMethod } from '../../../src/session/tunnel.ts';
 import { hostileTexts, mutateMessage } from './mutate-message.ts';
 import { randomMessage, type Vocabulary } from './random-message.ts';
 
-const services: readonly DescService[] = [Control, LLBBridge, Content, Health, Debug, TraceService];
+const services: readonly DescService[] = [
+  Control,
+  LLBBridge,
+  Content,
+  Health,
+  Debug,
+  Images,
+  Containers,
+  TraceService,
+];
 const methods = services.flatMap((service) => service.methods);
 
 /** Types and flags of HTTP/2 frames (RFC 9113). */
