@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { FaultProxy } from '../../src/registry/fault-proxy-rig.ts';
-import { cacheMachines, explanationOf, fetchedBlobs } from '../rig/cache-machines.ts';
+import { cacheMachines, explanationOf, fetchedBlobs } from './cache-machines.ts';
 
 const rig = cacheMachines();
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { HttpRig } from '../../src/http/http-rig.ts';
 import { FaultProxy } from '../../src/registry/fault-proxy-rig.ts';
-import { cacheMachines, explanationOf } from '../rig/cache-machines.ts';
+import { cacheMachines, explanationOf } from '../builds/cache-machines.ts';
 
 const rig = cacheMachines();
 

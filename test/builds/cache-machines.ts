@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type RegistryRig, startRegistry } from '../../src/registry/registry-rig.ts';
-import { Daemon } from './daemon.ts';
-import type { Built } from './kiln.ts';
-import { suiteRig } from './suite-rig.ts';
-import { WorkDirectory } from './work-directory.ts';
+import { Daemon } from '../rig/daemon.ts';
+import type { Built } from '../rig/kiln.ts';
+import { suiteRig } from '../rig/suite-rig.ts';
+import { WorkDirectory } from '../rig/work-directory.ts';
 
 /** A base image, a stage whose files are copied, content of the context, a cache mount. Six steps. */
 const dockerfile = `
