@@ -31,6 +31,22 @@ describeOnSnapshotters('orphan blobs', (store) => {
     assert.deepEqual(await store.diskUsage.list(), []);
   });
 
+  test('what is released goes at once, or when nothing is being built any more, unless an image has it by then', async () => {
+    const ref = await store.make({ a: '1' });
+    const first = await writeBlob(store.content, createHash('sha256').update('first').digest());
+    const second = await writeBlob(store.content, createHash('sha256').update('second').digest());
+    assert.equal(await store.diskUsage.release([first.digest, second.digest]), 0, 'a build may need it');
+    assert.ok(await store.content.stat(first.digest));
+    store.images = [{ name: 'app', createdAt: new Date(), blobs: [second.digest], isElsewhere: false }];
+    await ref.release();
+    await store.diskUsage.list();
+    assert.equal(await store.content.stat(first.digest), undefined);
+    assert.ok(await store.content.stat(second.digest));
+    assert.deepEqual(await store.prune({ all: true }).then((gone) => gone.map(({ id }) => id)), [ref.id]);
+    store.images = [];
+    assert.equal(await store.diskUsage.release([second.digest]), 32);
+  });
+
   test('the start deletes the blobs that nobody names', async () => {
     const ref = await store.make({ a: '1' });
     const [blob] = await store.layerExport.blobs(ref, blobOptions());
