@@ -4,6 +4,7 @@ import { Content } from '../../../src/api/gen/content_pb.js';
 import { Control } from '../../../src/api/gen/control_pb.js';
 import { LLBBridge } from '../../../src/api/gen/gateway_pb.js';
 import { Health } from '../../../src/api/gen/health_pb.js';
+import { CacheMounts } from '../../../src/api/gen/kiln_cache_mounts_pb.js';
 import { Containers } from '../../../src/api/gen/kiln_containers_pb.js';
 import { Debug } from '../../../src/api/gen/kiln_debug_pb.js';
 import { Images } from '../../../src/api/gen/kiln_images_pb.js';
@@ -23,6 +24,7 @@ const services: readonly DescService[] = [
   Debug,
   Images,
   Containers,
+  CacheMounts,
   TraceService,
 ];
 const methods = services.flatMap((service) => service.methods);
