@@ -64,3 +64,15 @@ export async function* inChunks(data: AsyncIterable<Uint8Array>, size: number): 
   }
   if (length > 0) yield Buffer.concat(waiting);
 }
+
+/** An iterator whose first value was taken already, from that value on. */
+export async function* continued<T>(
+  first: IteratorResult<T, void>,
+  rest: AsyncIterator<T, void>,
+): AsyncIterable<T> {
+  for (let next = first; !next.done; next = await rest.next()) yield next.value;
+}
+
+export async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}

@@ -4,7 +4,7 @@ import { abortError } from '../../../base/async/lifetime.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { CacheBackend, CacheBackendType } from '../../cache-backend.ts';
 import { downloadBlob } from '../../download-blob.ts';
-import { inChunks, received, receivedDocument, wholeBlob } from '../body-streams.ts';
+import { continued, inChunks, once, received, receivedDocument, wholeBlob } from '../body-streams.ts';
 import { serviceError } from '../service-error.ts';
 import { listedBlobs } from './gha-listing.ts';
 import { type GhaOptions, ghaBlobKey, ghaOptions } from './gha-options.ts';
@@ -120,7 +120,7 @@ function openGhaCache(options: GhaOptions, patience: Patience): CacheBackend {
       const deadline = Date.now() + patience.taken;
       for (let skipped = 0; ; ) {
         const number = numberOf((await service.find(`${name}#`, signal))?.key, name) + 1 + skipped;
-        if (await save(`${name}#${number}`, oneChunk(bytes), bytes.length, signal)) return;
+        if (await save(`${name}#${number}`, once(bytes), bytes.length, signal)) return;
         if (Date.now() < deadline) await wait(patience.between, signal);
         else skipped++;
       }
@@ -136,14 +136,6 @@ function numberOf(key: string | undefined, name: string): number {
   throw new KilnError('data_loss', `gha cache ${name} has a version without a number`, {
     hint: 'use another scope',
   });
-}
-
-async function* continued(first: IteratorResult<Buffer>, rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
-  for (let next = first; !next.done; next = await rest.next()) yield next.value;
-}
-
-async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
 }
 
 async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
