@@ -6,6 +6,7 @@ import type { ImmutableRef, MutableRef, WritableTree } from '../../src/ref/ref.t
 
 import type { EngineStore } from './engine-store.ts';
 
+const keptImage = 'example.org/kept:1';
 const options = { description: 'a test', type: 'regular' } as const;
 
 async function layer(
@@ -35,10 +36,12 @@ export async function fillStore(store: EngineStore): Promise<void> {
   for (const ref of [merged, diff]) await ref.layerDirs();
   const blob = await writeBlob(store.content, Buffer.from('a manifest'));
   await store.images.put({
-    name: 'example.org/kept:1',
+    name: keptImage,
     target: { mediaType: 'application/json', ...blob },
     blobs: [blob.digest],
   });
+  // A prune takes what a registry has, too.
+  await store.images.markPushed(keptImage, blob.digest);
   await writeBlob(store.content, Buffer.from('a document'));
   store.localTrees.put({ key: 'key', ref: one.id, manifest: Buffer.from('m') }, '/dir');
   store.downloads.put(digestOf('request'), {
@@ -87,6 +90,11 @@ export const storeOperations: Readonly<Record<string, (store: EngineStore) => Pr
     const [record] = (await store.refs.diskUsage.list()).filter(({ parents }) => parents.length > 1);
     if (record) store.refs.refStore.retire(record.id);
     await store.refs.diskUsage.list();
+  },
+  'the removal of an image': async ({ images, refs }) => {
+    const image = await images.get(keptImage);
+    await images.delete(keptImage);
+    await refs.diskUsage.release(image!.blobs);
   },
   'a cache directory that is made': async ({ refs }) => {
     await (
