@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
@@ -114,6 +114,28 @@ for (const runtime of ['crun', 'runc']) {
       assert.equal(await sh(rig, 'ls /sys/class/net', { network: 'none' }), 'lo\n');
       const script = 'uname -m; mount -t tmpfs x /tmp; ls /dev/null';
       assert.equal(await sh(rig, script, { security: 'insecure' }), `${machine}\n/dev/null\n`);
+    });
+
+    test('writes to no file of the host, whatever links and mounts lead there', async () => {
+      await using rig = await foreignRig(runtime);
+      const victim = path.join(rig.dir, 'victim');
+      const formats = path.join(victim, '.kiln_binfmt_misc');
+      const file = path.join(formats, 'register');
+      mkdirSync(formats, { recursive: true });
+      writeFileSync(file, 'untouched');
+      const over = (dest: string, source: string): ProcessMount => ({
+        kind: 'tree',
+        dest,
+        mount: { kind: 'bind', source, readonly: false },
+        selector: '/',
+        readonly: false,
+      });
+      await assert.rejects(sh(rig, 'true', { mounts: [over('/dev', victim)] }));
+      await assert.rejects(sh(rig, 'true', { mounts: [over('/dev/.kiln_binfmt_misc', formats)] }));
+      rmSync(path.join(rig.base, 'dev'), { recursive: true, force: true });
+      symlinkSync(victim, path.join(rig.base, 'dev'));
+      await assert.rejects(sh(rig, 'true'));
+      assert.equal(readFileSync(file, 'utf8'), 'untouched');
     });
 
     test('leaves nothing registered and nothing mounted', async () => {

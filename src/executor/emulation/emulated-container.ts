@@ -31,23 +31,27 @@ const formatsMount: OciMount = {
 };
 
 /**
+ * Writes `$1` to where the formats are mounted, `$2`. A link in the file tree or another mount can lead that path to any directory of the
+ * host: only a directory of binfmt_misc (by its magic number) is written to, in which there are no links.
+ */
+const registerScript = [
+  // crun fails if nobody reads what it says of the container.
+  'read -r state',
+  'cd -P -- "$2" && [ "$(stat -f -c %t .)" = 42494e4d ] && printf %s "$1" >register && exit',
+  'echo "cannot register an emulator: the formats of programs are not at $2" >&2',
+  'exit 1',
+].join('\n');
+
+/**
  * The configuration of a container in which the kernel gives programs of the emulator's architecture to the emulator, whoever starts them.
  * The container has a user namespace with the same ids as outside, and in it an instance of binfmt_misc: the registration is made when the
  * mounts are, and ends with the container. No other process of the machine ever sees it.
  */
 export function withEmulator<T extends EmulatableConfig>(config: T, container: EmulatedContainer) {
-  const register = path.join(container.rootfs, formatsMount.destination, 'register');
+  const formats = path.join(container.rootfs, formatsMount.destination);
   const hook = {
     path: '/bin/sh',
-    // crun fails if nobody reads what it says of the container.
-    args: [
-      'sh',
-      '-c',
-      'read -r state; printf %s "$1" >"$2"',
-      'sh',
-      registration(container.emulator),
-      register,
-    ],
+    args: ['sh', '-c', registerScript, 'sh', registration(container.emulator), formats],
   };
   const mounts = config.mounts.flatMap((mount): readonly OciMount[] => {
     if (mount.destination === '/dev' && mount.type === 'tmpfs') return [mount, formatsMount];
