@@ -26,5 +26,8 @@ test('a path is resolved as a process with that root would', (t) => {
   assert.equal(inside('absolute/..'), '/a');
   assert.equal(inside('dangling/more'), '/a/b/new/more');
   assert.equal(inside('none/../a'), '/a');
+  const long = 'n'.repeat(300);
+  assert.equal(inside(`a/${long}`), `/a/${long}`);
   assert.throws(() => inside('circle'), { code: 'failed_precondition' });
+  assert.throws(() => inside('a\0b'), { code: 'invalid_argument', message: /^"a\\u0000b" has a NUL/ });
 });

@@ -10,7 +10,8 @@ const maxLinks = 40;
  * and `..` does not lead above it. What does not exist is kept as written. With `followLast: false` a link
  * in the last place is not followed.
  *
- * The result holds as long as nobody changes the tree. Throws `failed_precondition` for a circle of links. Blocks.
+ * The result holds as long as nobody changes the tree. Throws `failed_precondition` for a circle of links,
+ * `invalid_argument` for a name with a NUL. Blocks.
  */
 export function resolveInRoot(
   root: string,
@@ -23,13 +24,18 @@ export function resolveInRoot(
 
 /**
  * Returns the names on the way from a root, which is never left, to what `name` stands for. `target` returns what the link at the given
- * names holds, or undefined where there is none. `show` makes `name` readable in messages. Throws `failed_precondition` for a circle of links.
+ * names holds, or undefined where there is none. `show` makes `name` readable in messages. Throws `failed_precondition` for a circle of links,
+ * `invalid_argument` for a name with a NUL.
  */
 export function followLinks(
   name: string,
   target: (parts: readonly string[]) => string | undefined,
   options: { readonly followLast?: boolean; readonly show?: (name: string) => string } = {},
 ): readonly string[] {
+  if (name.includes('\0')) {
+    const shown = JSON.stringify(options.show?.(name) ?? name).slice(0, 200);
+    throw new KilnError('invalid_argument', `${shown} has a NUL, which no path of a file can have`);
+  }
   const followLast = options.followLast ?? true;
   const pending = name.split('/').reverse();
   let resolved: string[] = [];
@@ -64,7 +70,7 @@ function linkTarget(file: string, root: string, name: string): string | undefine
     return lstatSync(file).isSymbolicLink() ? readlinkSync(file) : undefined;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return undefined;
     throw new KilnError('unknown', `${name} in ${root}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { openRegularFile } from '../base/open-regular-file.ts';
 import { resolveInRoot } from '../base/rooted-path.ts';
 import { type GroupEntry, type PasswdEntry, parseGroup, parsePasswd } from '../base/text/passwd.ts';
 
@@ -17,22 +18,28 @@ export function readGroup(root: string): GroupEntry[] {
 }
 
 function readSmallFile(root: string, name: string): string {
-  let fd: number;
+  const file = opened(resolveInRoot(root, name), name);
+  if (!file) return '';
+  const { descriptor, stats } = file;
   try {
-    fd = openSync(resolveInRoot(root, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    if (stats.size > maxBytes)
+      throw new KilnError('failed_precondition', `${name} is larger than ${maxBytes} bytes`);
+    const buffer = Buffer.allocUnsafe(stats.size);
+    return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, stats.size, 0));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Undefined when there is no such file. */
+function opened(path: string, name: string) {
+  try {
+    const file = openRegularFile(path);
+    if (file) return file;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return '';
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
     throw error;
   }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new KilnError('failed_precondition', `${name} is not a regular file`);
-    if (stat.size > maxBytes)
-      throw new KilnError('failed_precondition', `${name} is larger than ${maxBytes} bytes`);
-    const buffer = Buffer.allocUnsafe(stat.size);
-    return buffer.toString('utf8', 0, readSync(fd, buffer, 0, stat.size, 0));
-  } finally {
-    closeSync(fd);
-  }
+  throw new KilnError('failed_precondition', `${name} is not a regular file`);
 }

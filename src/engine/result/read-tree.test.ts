@@ -42,5 +42,14 @@ test('directories list what matches, sorted; a part of a file can be read', asyn
 test('links lead nowhere outside the tree, and errors name what was asked for', async () => {
   await assert.rejects(readTreeFile(root, '/outside'), { code: 'not_found', message: /^\/outside: / });
   await assert.rejects(readTreeFile(root, '/dir'), { code: 'invalid_argument' });
+  await assert.rejects(readTreeFile(root, '/dir\0'), {
+    code: 'invalid_argument',
+    message: /^"\/dir.* has a NUL/,
+  });
   await assert.rejects(readTreeDir(root, '/dir/file'), { code: 'failed_precondition' });
+});
+
+test('a device is not opened', async () => {
+  const message = '/disk is not a regular file';
+  await assert.rejects(readTreeFile(root, '/disk'), { code: 'invalid_argument', message });
 });

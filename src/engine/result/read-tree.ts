@@ -20,10 +20,12 @@ const maxRead = 512 * 1024 * 1024;
 
 export async function readTreeFile(root: string, name: string, range?: FileRange): Promise<Uint8Array> {
   return await named(name, async () => {
-    const file = await fs.open(resolveInRoot(root, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    const place = resolveInRoot(root, name);
+    const stat = await fs.lstat(place);
+    // What is no file is not opened: opening a device can change what it does.
+    if (!stat.isFile()) throw new KilnError('invalid_argument', `${name} is not a regular file`);
+    const file = await fs.open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
-      const stat = await file.stat();
-      if (!stat.isFile()) throw new KilnError('invalid_argument', `${name} is not a regular file`);
       const offset = Math.min(range?.offset ?? 0, stat.size);
       const length = Math.min(range?.length || stat.size, stat.size - offset);
       if (length > maxRead) throw new KilnError('out_of_range', `${name} is larger than ${maxRead} bytes`);

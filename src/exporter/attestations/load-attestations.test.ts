@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { makeDevice, mknod } from '../../linux/mknod.ts';
 import { spdxPredicateType } from '../../oci/in-toto.ts';
 import type { Attestation, AttestationBundle } from '../attestation.ts';
 import { createExportRig, type ExportRig } from '../export-rig.ts';
@@ -115,6 +116,8 @@ describe('attestations in files', () => {
     await symlink('circle', path.join(tree, 'circle'));
     await symlink('../../../../etc/hostname', path.join(tree, 'out'));
     execFileSync('mkfifo', [path.join(tree, 'fifo')]);
+    // Nothing of this number can be opened.
+    mknod(path.join(tree, 'device'), 0o060000 | 0o600, makeDevice(259, 300));
     const cases: readonly [string, RegExp][] = [
       ['text', /attestation text is not JSON/],
       ['huge', /attestation huge exceeds 41943040 bytes/],
@@ -123,6 +126,9 @@ describe('attestations in files', () => {
       ['missing', /cannot read in-toto attestation missing: no such file/],
       ['dir', /attestation dir is not a regular file/],
       ['fifo', /attestation fifo is not a regular file/],
+      ['device', /attestation device is not a regular file/],
+      ['a\0b', /"a\\u0000b" has a NUL/],
+      ['a'.repeat(300), /cannot read in-toto attestation a{300}: ENAMETOOLONG/],
     ];
     for (const [name, message] of cases) await assert.rejects(load(file(name)), { message });
   });
@@ -149,5 +155,13 @@ describe('attestations in files', () => {
     const provenance = await directoryWith({ a: { predicateType: 'https://slsa.dev/provenance/v1' } });
     await assert.rejects(load(bundle(provenance)), { message: /frontend may not bundle provenance/ });
     await assert.rejects(load(bundle('missing')), { message: /missing: no such file/ });
+  });
+
+  test('of a bundle are bounded by what is made of them: escaped text is longer', async () => {
+    const content = JSON.stringify({ predicate: '<'.repeat(23 * 1024 * 1024) });
+    const directory = await directoryWith({ a: content, b: content });
+    await assert.rejects(load(bundle(directory)), {
+      message: /\/b: all of one result together are too large/,
+    });
   });
 });

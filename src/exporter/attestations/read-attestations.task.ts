@@ -1,8 +1,9 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path/posix';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { respacedJson } from '../../base/json/respaced-json.ts';
 import { sortedJson } from '../../base/json/sorted-json.ts';
+import { openRegularFile } from '../../base/open-regular-file.ts';
 import { resolveInRoot } from '../../base/rooted-path.ts';
 import { type AttestationSubject, isProvenanceType, parseDigestSet } from '../../oci/in-toto.ts';
 
@@ -10,7 +11,7 @@ import { type AttestationSubject, isProvenanceType, parseDigestSet } from '../..
 export interface AttestationFiles {
   readonly root: string;
   readonly path: string;
-  /** How many bytes may be read. */
+  /** How many bytes may be read, and how many the predicates may have. */
   readonly budget: number;
   readonly content: /** The predicate of one attestation. */
     | {
@@ -42,6 +43,7 @@ export default function readAttestationsTask(files: AttestationFiles): readonly 
   const { predicateType, subjects } = content;
   const bytes = readRegularFile(root, name, budget);
   const predicate = bytes.length === 0 ? bytes : respacedJson(bytes, `attestation ${name}`);
+  if (predicate.length > budget) throw tooLarge(name);
   return [{ predicateType, subjects, path: name, predicate }];
 }
 
@@ -57,8 +59,10 @@ function readBundle(
   return names.map((entry) => {
     const name = path.join(directory, entry);
     const bytes = readRegularFile(root, name, left);
-    left -= bytes.length;
     const statement = parseStatement(bytes, name);
+    // Escaping makes some text six times as long.
+    left -= Math.max(bytes.length, statement.predicate.length);
+    if (left < 0) throw tooLarge(name);
     if (required !== undefined && statement.predicateType !== required) {
       throw invalid(
         `bundle entry ${name}: ${statement.predicateType} does not match required predicate type ${required}`,
@@ -118,15 +122,15 @@ function objectOf(value: unknown, what: string): Readonly<Record<string, unknown
 
 function readRegularFile(root: string, name: string, budget: number): Uint8Array {
   return named(name, () => {
-    const file = openSync(resolveInRoot(root, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    const file = openRegularFile(resolveInRoot(root, name));
+    if (!file) throw invalid(`attestation ${name} is not a regular file`);
+    const { descriptor, stats } = file;
     try {
-      const stat = fstatSync(file);
-      if (!stat.isFile()) throw invalid(`attestation ${name} is not a regular file`);
-      if (stat.size > maxFile) throw invalid(`attestation ${name} exceeds ${maxFile} bytes`);
-      if (stat.size > budget) throw invalid(`attestation ${name}: all of one result together are too large`);
-      return readFileSync(file);
+      if (stats.size > maxFile) throw invalid(`attestation ${name} exceeds ${maxFile} bytes`);
+      if (stats.size > budget) throw tooLarge(name);
+      return readFileSync(descriptor);
     } finally {
-      closeSync(file);
+      closeSync(descriptor);
     }
   });
 }
@@ -141,6 +145,10 @@ function named<T>(name: string, work: () => T): T {
     const reason = errno === 'ENOENT' ? 'no such file or directory' : errno;
     throw new KilnError('not_found', `cannot read in-toto attestation ${name}: ${reason}`, { cause: error });
   }
+}
+
+function tooLarge(name: string): KilnError {
+  return invalid(`attestation ${name}: all of one result together are too large`);
 }
 
 function invalid(message: string, cause?: unknown): KilnError {
