@@ -22,7 +22,7 @@ export interface WrittenBlob {
 
 /**
  * Writes a blob by a call of `writeContentMethod`. `open` is asked for the bytes only if they are needed. Returns whether the blob was
- * there already; it keeps the labels that it had then.
+ * there already; it keeps the labels that it had then. Throws `failed_precondition` for bytes that are not the blob's.
  */
 export async function writeContent(
   stream: MessageStream,
@@ -48,7 +48,7 @@ export async function writeContent(
   try {
     // The other side may hold a part of it from an earlier try.
     const held = Number((await exchange(WriteAction.STAT, 0)).offset);
-    let position = 0;
+    let position = held < size ? 0 : size;
     if (held < size) {
       for await (const chunk of open()) {
         for (let start = 0; start < chunk.length; start += writeSize) {
@@ -59,7 +59,7 @@ export async function writeContent(
         }
       }
     }
-    await exchange(WriteAction.COMMIT, size);
+    await exchange(WriteAction.COMMIT, position);
     await stream.closeSend();
     return 'written';
   } catch (error) {

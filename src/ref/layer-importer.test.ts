@@ -33,4 +33,26 @@ describeOnSnapshotters('the import of layers', (store) => {
     await ref.release();
     assert.ok((await store.diskUsage.list()).every(({ id }) => id !== ref.id));
   });
+
+  test('a layer that comes again from elsewhere is known to be in both places, also after a restart', async () => {
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }, { b: '2' }]);
+    const name = 'containerd.io/distribution.source.registry.example';
+    const from = (repository: string) =>
+      blobs.map((blob) => ({
+        ...blob,
+        descriptor: { ...blob.descriptor, annotations: { [name]: repository } },
+      }));
+    const first = await store.layerImport.fromBlobs(from('one'), provider, { description: 'image' });
+    const again = await store.layerImport.fromBlobs(from('two'), provider, { description: 'cache' });
+    assert.equal(again.id, first.id);
+    const places = (ref: typeof first) =>
+      ref.layers().map((layer) => layer.blobs[0]!.descriptor.annotations?.[name]);
+    assert.deepEqual(places(again), ['one,two', 'one,two']);
+    assert.deepEqual(await store.contents(again), { a: '1', b: '2' });
+    for (const ref of [first, again]) await ref.release();
+    await store.restart();
+    const kept = (await store.refStore.get(first.id))!;
+    assert.deepEqual(places(kept), ['one,two', 'one,two']);
+    await kept.release();
+  });
 });

@@ -41,6 +41,8 @@ export class LayerImporter implements LayerImport {
         blobs: [blob],
       });
     }
+    const shared = known.top ? [known.top, ...records.ancestors(known.top)].reverse() : [];
+    for (const [index, record] of shared.entries()) records.addSources(record, layers[index]!.descriptor);
     const top = records.createAll(created).at(-1) ?? known.top ?? records.require(scratchId);
     for (const { descriptor } of layers) {
       if (records.ownsBlob(descriptor.digest)) this.#lazyLayers.addProvider(descriptor.digest, provider);

@@ -33,9 +33,9 @@ const places = {
   },
 };
 
-/** A step that writes to a mount, and tells what was in it. */
+/** A step that writes to a mount, and tells what was in it. It names the mount, whose id alone does not tell steps apart. */
 function context(id: string, text: string): string {
-  const step = `RUN --mount=type=cache,id=${id},target=/cache (cat /cache/log 2>/dev/null; echo ${text}) > /found && echo ${text} >> /cache/log`;
+  const step = `RUN --mount=type=cache,id=${id},target=/cache : ${id}; (cat /cache/log 2>/dev/null; echo ${text}) > /found && echo ${text} >> /cache/log`;
   return rig.work.tree({ Dockerfile: `FROM base\n${step}\n` });
 }
 

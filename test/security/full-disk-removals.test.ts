@@ -55,6 +55,7 @@ describe('a disk that is full to the last byte', () => {
         await using daemon = await Daemon.start({ root, args: ['--oci-worker-gc=false'] });
         await daemon.kiln.build(context, ['-t', 'example.org/kept:1']);
         disk.fill('filler');
+        await daemon.kiln.must(['rmi', 'example.org/kept:1']);
         await assertPrunable(daemon);
         disk.fill('more');
       }

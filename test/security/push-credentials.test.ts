@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { digestOf } from '../../src/base/digest.ts';
 import { HttpRig } from '../../src/http/http-rig.ts';
 import { mediaTypes } from '../../src/oci/descriptor.ts';
+import { encodeManifest } from '../../src/oci/manifest.ts';
 import { parseReference } from '../../src/oci/reference.ts';
 import { createRegistry } from '../../src/registry/http-registry.ts';
 import { anonymousAuth, type RegistryAuth } from '../../src/registry/registry.ts';
@@ -17,7 +18,14 @@ const auth: RegistryAuth = {
 };
 const bytes = Buffer.alloc(3 * 1024 * 1024, 'layer');
 const layer = { mediaType: mediaTypes.ociLayer, digest: digestOf(bytes), size: bytes.length };
-const manifestBytes = Buffer.from('{}');
+const manifestBytes = Buffer.from(
+  encodeManifest({
+    kind: 'manifest',
+    mediaType: mediaTypes.ociManifest,
+    config: layer,
+    layers: [layer],
+  }),
+);
 const manifest = {
   mediaType: mediaTypes.ociManifest,
   digest: digestOf(manifestBytes),

@@ -56,8 +56,7 @@ async function missingPath(
   nearestPath: NearestPath,
   context: OperationContext<JobContext>,
 ): Promise<KilnError | undefined> {
-  for (const { path, wildcard } of selections) {
-    if (wildcard && hasWildcard(path)) continue;
+  for (const path of selections.flatMap(plainPaths)) {
     // What cannot be found out must not hide what is known.
     const near = await nearestPath(path, context).catch(() => undefined);
     if (near === undefined) continue;
@@ -67,4 +66,10 @@ async function missingPath(
     );
   }
   return undefined;
+}
+
+/** The paths of a selection that have to be there under just these names. */
+function plainPaths({ path, wildcard, requiredPaths }: ContentSelection): readonly string[] {
+  const required = requiredPaths.filter((each) => !hasWildcard(each));
+  return wildcard && hasWildcard(path) ? required : [...required, path];
 }

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../../base/errors.ts';
@@ -10,28 +10,41 @@ import { probeProgram, probeStatus } from './probe-program.ts';
 /** How long a program that only exits may take, in milliseconds. */
 const probeTimeout = 10_000;
 
+/** The directory in the one that `probeMachine` is given. */
+const placeName = 'probe';
+
 /**
  * The architectures whose programs this machine runs in any file tree: by its processor, or by an emulator that is registered with the
- * kernel and needs nothing of the tree (binfmt_misc with the flag F). Finds out by running a program of each, below `directory`.
+ * kernel and needs nothing of the tree (binfmt_misc with the flag F). Finds out by running a program of each. The programs stay
+ * in a directory below `directory`, to be run again.
  */
 export async function probeMachine(
   directory: string,
   wanted: readonly Architecture[] = architectures,
 ): Promise<readonly Architecture[]> {
-  const place = await mkdtemp(path.join(directory, 'probe-'));
-  try {
-    await chmod(place, 0o755);
-    const found = await Promise.all(
-      wanted.map(async (architecture) => {
-        const name = `run-${architecture.name}`;
-        await writeFile(path.join(place, name), probeProgram(architecture), { mode: 0o755 });
-        return (await runsIn(place, name)) ? [architecture] : [];
-      }),
-    );
-    return found.flat();
-  } finally {
-    await rm(place, { recursive: true, force: true });
-  }
+  const place = path.join(directory, placeName);
+  await mkdir(place, { recursive: true });
+  await chmod(place, 0o755);
+  const found = await Promise.all(
+    wanted.map(async (architecture) => {
+      const name = `run-${architecture.name}`;
+      await keepProgram(path.join(place, name), probeProgram(architecture));
+      return (await runsIn(place, name)) ? [architecture] : [];
+    }),
+  );
+  return found.flat();
+}
+
+/** Writes the program unless it is there: one that runs cannot be written to. */
+async function keepProgram(file: string, program: Uint8Array): Promise<void> {
+  const kept = await readFile(file).catch(unlessMissing);
+  if (!kept?.equals(program)) await writeFile(file, program);
+  await chmod(file, 0o755);
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (errnoOf(error) !== 'ENOENT') throw error;
+  return undefined;
 }
 
 /** The first run finds a format that nobody knows, which costs little; the second one has nothing but the program in its file tree. */

@@ -2,6 +2,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { transaction } from '../../base/database/transaction.ts';
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
+import { withSourcesOf } from '../../oci/layer-sources.ts';
 import type { Removal, Snapshotter } from '../../snapshot/snapshot.ts';
 import type { RefId } from '../ref.ts';
 import { RecordIndex } from './record-index.ts';
@@ -232,6 +234,17 @@ export class RefRecords {
     this.#table.putBlob(record.id, blob);
     record.blobs = [...record.blobs, blob];
     this.#byBlob.add(blob.descriptor.digest, record);
+  }
+
+  /** Notes that a blob, if it is one of the record's, is also in the repositories that `other` says. */
+  addSources(record: RefRecord, other: Descriptor): void {
+    const blob = record.blobs.find(({ descriptor }) => descriptor.digest === other.digest);
+    if (!blob) return;
+    const descriptor = withSourcesOf(blob.descriptor, other);
+    if (descriptor === blob.descriptor) return;
+    const learnt = { ...blob, descriptor };
+    this.#table.putBlob(record.id, learnt);
+    record.blobs = record.blobs.map((each) => (each === blob ? learnt : each));
   }
 
   ownsBlob(digest: Digest): boolean {
