@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../../base/errors.ts';
@@ -23,8 +23,7 @@ export async function probeMachine(
   wanted: readonly Architecture[] = architectures,
 ): Promise<readonly Architecture[]> {
   const place = path.join(directory, placeName);
-  await mkdir(place, { recursive: true });
-  await chmod(place, 0o755);
+  await mkdir(place, { recursive: true, mode: 0o700 });
   const found = await Promise.all(
     wanted.map(async (architecture) => {
       const name = `run-${architecture.name}`;
@@ -38,8 +37,7 @@ export async function probeMachine(
 /** Writes the program unless it is there: one that runs cannot be written to. */
 async function keepProgram(file: string, program: Uint8Array): Promise<void> {
   const kept = await readFile(file).catch(unlessMissing);
-  if (!kept?.equals(program)) await writeFile(file, program);
-  await chmod(file, 0o755);
+  if (!kept?.equals(program)) await writeFile(file, program, { mode: 0o700 });
 }
 
 function unlessMissing(error: unknown): undefined {
