@@ -7,7 +7,8 @@ import { compareUtf8 } from '../text/compare-utf8.ts';
  * order they have in `value`; undefined ones are left out.
  */
 export function goJson(value: unknown, options: { readonly indent?: number } = {}): string {
-  return escapeLikeGo(JSON.stringify(value, undefined, options.indent));
+  const replacer = typeof value === 'string' ? undefined : withBigints;
+  return escapeLikeGo(JSON.stringify(value, replacer, options.indent));
 }
 
 /** Escaped characters can only occur inside strings, so the text as a whole can be treated. */
@@ -74,21 +75,9 @@ export function sortedMap(
   return Object.fromEntries(entries);
 }
 
-type Field = string | number | bigint | boolean | Uint8Array | object | undefined;
-
 /** The text is written as it is. */
 const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => object };
 
-/**
- * The fields of a message as Go writes a struct whose fields all say `omitempty`: without zeros, empty texts, lists and bytes. Bytes are
- * in base64. An object stays although it is empty: it is a pointer there.
- */
-export function goFields(fields: Readonly<Record<string, Field>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(
-    Object.entries(fields).flatMap(([name, field]) => {
-      const value = field instanceof Uint8Array ? Buffer.from(field).toString('base64') : field;
-      if (!value || (Array.isArray(value) && value.length === 0)) return [];
-      return [[name, typeof value === 'bigint' ? rawJSON(String(value)) : value]];
-    }),
-  );
+function withBigints(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? rawJSON(String(value)) : value;
 }

@@ -1,9 +1,9 @@
-import { MountType } from '../../api/gen/ops_pb.js';
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/json/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
+import { nonEmpty } from '../../base/json/json-steps.ts';
 import type { Platform } from '../../base/platform.ts';
-import type { ExecMeta, ExecMount, ExecOp } from '../op.ts';
-import { cacheSharings, contentCaches, networkModes, securityModes } from '../wire/wire-values.ts';
+import { execJson } from '../json/exec-json.ts';
+import type { ExecMount, ExecOp } from '../op.ts';
 
 /**
  * The digest by which BuildKit's cache knows an exec op: everything that decides what the process does, besides its inputs.
@@ -15,34 +15,20 @@ export function execCacheDigest(op: ExecOp, platform: Platform): Digest {
   return digestOf(
     goJson({
       Type: 'buildkit.exec.v0',
-      Exec: goFields({
-        meta: processFields(op.meta),
-        mounts: hasPlainRootOnly(op.mounts) ? [] : op.mounts.map(mountFields),
-        network: networkModes.byName[op.network],
-        security: securityModes.byName[op.security],
-        secretenv: op.secretEnv.map(({ id, name, optional }) => goFields({ ID: id, name, optional })),
-        cdiDevices: op.devices.map(({ name, optional }) => goFields({ name, optional })),
+      Exec: execJson({
+        ...op,
+        meta: {
+          ...op.meta,
+          proxyEnv: undefined,
+          extraHosts: op.meta.extraHosts.map((host) => ({ ...host, ip: '' })),
+        },
+        mounts: hasPlainRootOnly(op.mounts) ? [] : op.mounts.map(withoutPlace),
       }),
       OS: os,
       Arch: architecture,
-      ...goFields({ Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures }),
+      ...nonEmpty({ Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures }),
     }),
   );
-}
-
-function processFields(meta: ExecMeta): object {
-  return goFields({
-    args: meta.args,
-    env: meta.env,
-    cwd: meta.cwd,
-    user: meta.user,
-    extraHosts: meta.extraHosts.map(({ host }) => goFields({ Host: host })),
-    hostname: meta.hostname,
-    ulimit: meta.ulimits.map(({ name, soft, hard }) => goFields({ Name: name, Soft: soft, Hard: hard })),
-    cgroupParent: meta.cgroupParent,
-    removeMountStubsRecursive: meta.removeMountStubsRecursive,
-    validExitCodes: meta.validExitCodes,
-  });
 }
 
 /** Mounts do not count where the only one is the root that is written to: the plain case of a `RUN`. */
@@ -58,16 +44,10 @@ function hasPlainRootOnly(mounts: readonly ExecMount[]): boolean {
   );
 }
 
-function mountFields(mount: ExecMount): object {
-  return goFields({
-    input: mount.input,
-    dest: mount.dest,
-    output: mount.output,
-    readonly: mount.readonly,
-    ...typeFields(mount),
-    resultID: mount.resultId,
-    contentCache: contentCaches.byName[mount.contentCache],
-  });
+function withoutPlace(mount: ExecMount): ExecMount {
+  const { type, dest } = mount;
+  const counts = type.kind !== 'cache' || countsById(type, dest);
+  return { ...mount, selector: '', type: counts ? type : { ...type, id: '', sharing: 'shared' } };
 }
 
 /** Whether the id of a cache mounted at `dest` counts: only the one that a Dockerfile gives it by default does. */
@@ -76,28 +56,4 @@ export function countsById(
   dest: string,
 ): boolean {
   return sharing === 'shared' && (id === dest || id.slice(id.indexOf('/') + 1) === dest);
-}
-
-function typeFields({ type, dest }: ExecMount): { readonly [field: string]: object | number } {
-  switch (type.kind) {
-    case 'bind':
-      return {};
-    case 'tmpfs':
-      return { mountType: MountType.TMPFS, TmpfsOpt: goFields({ size: type.size }) };
-    case 'cache': {
-      const { id, sharing } = type;
-      const cacheOpt = countsById(type, dest)
-        ? goFields({ ID: id, sharing: cacheSharings.byName[sharing] })
-        : {};
-      return { mountType: MountType.CACHE, cacheOpt };
-    }
-    case 'secret':
-    case 'ssh': {
-      const { id, uid, gid, mode, optional } = type;
-      const options = goFields({ ID: id, uid, gid, mode, optional });
-      return type.kind === 'secret'
-        ? { mountType: MountType.SECRET, secretOpt: options }
-        : { mountType: MountType.SSH, SSHOpt: options };
-    }
-  }
 }

@@ -1,7 +1,7 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/json/go-json.ts';
-import { type FileAction, type FileChange, type FileOp, noIndex, type Owner, type OwnerId } from '../op.ts';
-import { unset } from '../wire/wire-values.ts';
+import { goJson } from '../../base/json/go-json.ts';
+import { changeJson } from '../json/change-json.ts';
+import { type FileAction, type FileChange, type FileOp, noIndex } from '../op.ts';
 
 /**
  * The digest by which BuildKit's cache knows a file op with so many inputs. Where the source of a copy lies is the business of the
@@ -14,8 +14,10 @@ export function fileCacheDigest({ actions }: FileOp, inputs: number): Digest {
   return digestOf(
     goJson({
       Type: 'buildkit.file.v0',
-      Actions: actions.map((action) => Buffer.from(goJson(actionFields(action, inputs))).toString('base64')),
-      ...goFields({ indexes: isUsual(indexes) ? [] : indexes }),
+      Actions: actions.map((action) =>
+        Buffer.from(goJson(changeJson(withoutPlace(action, inputs)))).toString('base64'),
+      ),
+      ...(!isUsual(indexes) && { indexes }),
       ...(kinds.some((kind) => kind !== '') && { kilnKinds: kinds }),
       ...(!isChain(actions, inputs) && { kilnIndexes: [inputs, ...indexes.flat()] }),
     }),
@@ -29,61 +31,10 @@ export function goBase(path: string): string {
   return trimmed === '' ? '/' : trimmed.slice(trimmed.lastIndexOf('/') + 1);
 }
 
-function actionFields({ change, secondaryInput }: FileAction, inputs: number): object {
-  switch (change.kind) {
-    case 'copy':
-      return goFields({
-        src: secondaryInput !== noIndex && secondaryInput < inputs ? goBase(change.src) : change.src,
-        dest: change.dest,
-        owner: ownerFields(change.owner),
-        mode: change.modeString === '' ? (change.mode ?? unset) : 0,
-        followSymlink: change.followSymlink,
-        dirCopyContents: change.dirCopyContents,
-        attemptUnpackDockerCompatibility: change.unpackArchive,
-        createDestPath: change.createDestPath,
-        allowWildcard: change.allowWildcard,
-        allowEmptyWildcard: change.allowEmptyWildcard,
-        timestamp: time(change),
-        include_patterns: change.includePatterns,
-        exclude_patterns: change.excludePatterns,
-        alwaysReplaceExistingDestPaths: change.alwaysReplaceExistingDestPaths,
-        modeStr: change.modeString,
-        required_paths: change.requiredPaths,
-      });
-    case 'mkfile': {
-      const { path, mode, data } = change;
-      return goFields({ path, mode, data, owner: ownerFields(change.owner), timestamp: time(change) });
-    }
-    case 'mkdir': {
-      const { path, mode, makeParents } = change;
-      return goFields({ path, mode, makeParents, owner: ownerFields(change.owner), timestamp: time(change) });
-    }
-    case 'symlink': {
-      const { oldPath: oldpath, newPath: newpath } = change;
-      return goFields({ oldpath, newpath, owner: ownerFields(change.owner), timestamp: time(change) });
-    }
-    case 'rm': {
-      const { path, allowNotFound, allowWildcard } = change;
-      return goFields({ path, allowNotFound, allowWildcard });
-    }
-  }
-}
-
-function time({ timestamp }: { readonly timestamp?: bigint }): bigint {
-  return timestamp ?? BigInt(unset);
-}
-
-function ownerFields(owner: Owner | undefined): object | undefined {
-  return owner && goFields({ user: ownerIdFields(owner.user), group: ownerIdFields(owner.group) });
-}
-
-function ownerIdFields(id: OwnerId | undefined): object | undefined {
-  if (!id) return undefined;
-  const { kind } = id;
-  return {
-    User:
-      kind === 'id' ? goFields({ byId: id.id }) : { byName: goFields({ name: id.name, input: id.input }) },
-  };
+/** Where the source of a copy lies is left out, if it is in an input of the op. */
+function withoutPlace({ change, secondaryInput }: FileAction, inputs: number): FileChange {
+  const isInput = secondaryInput !== noIndex && secondaryInput < inputs;
+  return change.kind === 'copy' && isInput ? { ...change, src: goBase(change.src) } : change;
 }
 
 /** Whether what is hashed of the change cannot be that of a change of another kind. */

@@ -1,11 +1,12 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/json/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
+import { type Json, nonEmpty } from '../../base/json/json-steps.ts';
 import type { DiffOp, MergeOp, PassthroughOp } from '../op.ts';
 
 /** The digests by which BuildKit's cache knows ops that take their inputs as wholes. */
 
 export function mergeCacheDigest({ inputs }: MergeOp): Digest {
-  return digestOf(goJson({ Type: 'buildkit.merge.v0', Merge: goFields({ inputs: inputs.map(inputField) }) }));
+  return digestOf(goJson({ Type: 'buildkit.merge.v0', Merge: nonEmpty({ inputs: inputs.map(inputField) }) }));
 }
 
 export function diffCacheDigest({ lower, upper }: DiffOp): Digest {
@@ -15,9 +16,9 @@ export function diffCacheDigest({ lower, upper }: DiffOp): Digest {
 }
 
 export function passthroughCacheDigest({ id, outputs }: PassthroughOp): Digest {
-  return digestOf(goJson({ Type: 'buildkit.passthrough.v0', Passthrough: goFields({ id, outputs }) }));
+  return digestOf(goJson({ Type: 'buildkit.passthrough.v0', Passthrough: nonEmpty({ id, outputs }) }));
 }
 
-function inputField(input: number): object {
-  return goFields({ input });
+function inputField(input: number): Json {
+  return nonEmpty({ input });
 }

@@ -1,5 +1,6 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { goFields, goJson } from '../../base/json/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
+import { nonEmpty } from '../../base/json/json-steps.ts';
 import { sourceDigest } from '../source-digest.ts';
 import type { FileIdentity } from './http-downloads.ts';
 import type { HttpOptions } from './http-options.ts';
@@ -15,7 +16,7 @@ export function httpCacheDigest(
     UID: uid,
     GID: gid,
     Checksum: digest,
-    ...goFields({
+    ...nonEmpty({
       LastModTime: modifiedAt ? new Date(modifiedAt).toUTCString() : '',
       AuthHeaderSecret: authHeaderSecret,
       Header: Object.entries(headers).map(([name, value]) => ({ Name: canonicalName(name), Value: value })),

@@ -1,6 +1,7 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { goFields, goJson } from '../../base/json/go-json.ts';
+import { goJson } from '../../base/json/go-json.ts';
+import { nonEmpty } from '../../base/json/json-steps.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { platformScore } from '../../base/platform-match.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
@@ -177,7 +178,7 @@ export function manifestCacheDigest(
     Digest: root.digest,
     OS: os,
     Arch: architecture,
-    ...goFields({ Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures }),
+    ...nonEmpty({ Variant: variant, OSVersion: osVersion, OSFeatures: osFeatures }),
     Limit: layerLimit,
   };
   return sourceDigest(digestOf(goJson(fields)));
