@@ -16,7 +16,6 @@ import type {
 } from '../remote-cache/cache-backend.ts';
 import { isSelected, type MountSelection, mountAttributes, namesMount } from './mount-place.ts';
 import type { MountToPack, PackedMounts, PackMountsInput } from './pack-mounts.task.ts';
-import type { WrittenPack } from './pack-writer.ts';
 import type { ListedMount } from './read-index.task.ts';
 import { indexType, packType, readStoredMounts, writeStoredMounts } from './stored-mounts.ts';
 import { openTemporaryStore } from './temporary-store.ts';
@@ -101,11 +100,10 @@ export class CacheMounts {
     if (!known) throw new KilnError('invalid_argument', `unknown type of cache: ${JSON.stringify(type)}`);
     // A directory of the client is read by a digest, and has none at first.
     const isEmpty = type === 'local' && own.digest === undefined;
-    if (purpose === 'import')
-      return { writer: undefined, reader: isEmpty ? undefined : known.open(own, purpose) };
-    const writer = known.open(own, purpose);
-    const reader = type !== 'local' ? writer : isEmpty ? undefined : known.open(own, 'import');
-    return { writer, reader };
+    return {
+      writer: purpose === 'export' ? known.open(own, 'export') : undefined,
+      reader: isEmpty ? undefined : known.open(own, 'import'),
+    };
   }
 
   /**
@@ -126,6 +124,8 @@ export class CacheMounts {
     held.defer(() => rm(directory, { recursive: true, force: true }));
 
     const { reader } = opened;
+    // A backend may say to exports that it has nothing, since its `writeBlob` asks.
+    const asked = reader ?? place;
     const before =
       reader && (await readStoredMounts(reader, content.temporaryDirectory, access).catch(ifDamaged));
     const pack = (bytes: Uint8Array | undefined) => {
@@ -137,7 +137,7 @@ export class CacheMounts {
       return { manifest: before.manifest, sent: 0, exported, skipped };
     }
     let kept = packed.kept.map(packDescriptor);
-    const there = await mapLimit(kept, place.uploads, (each) => place.hasBlob(each, access), access.signal);
+    const there = await mapLimit(kept, place.uploads, (each) => asked.hasBlob(each, access), access.signal);
     if (there.includes(false)) {
       // Somebody removed blobs of the place.
       packed = await pack(undefined);
@@ -147,7 +147,12 @@ export class CacheMounts {
     const sent = await mapLimit(
       [...packed.written, packed.index],
       place.uploads,
-      async (file, _index, signal) => await send(place, file, { ...access, signal }),
+      async (file, _index, signal) => {
+        const blob = packDescriptor(file);
+        if (await asked.hasBlob(blob, { ...access, signal })) return 0;
+        await place.writeBlob(blob, { open: async () => createReadStream(file.file) }, { ...access, signal });
+        return file.size;
+      },
       access.signal,
     );
     const manifest = await writeStoredMounts(
@@ -253,16 +258,4 @@ function keyOf(id: string): string {
 
 function packDescriptor({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Descriptor {
   return { mediaType: packType, digest, size };
-}
-
-/** Returns how many bytes were sent. */
-async function send(
-  place: CacheBackend,
-  { digest, size, file }: WrittenPack,
-  access: CacheAccess,
-): Promise<number> {
-  const blob = packDescriptor({ digest, size });
-  if (await place.hasBlob(blob, access)) return 0;
-  await place.writeBlob(blob, { open: async () => createReadStream(file) }, access);
-  return size;
 }

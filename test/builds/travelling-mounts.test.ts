@@ -54,6 +54,15 @@ for (const [type, open] of Object.entries(places)) {
       assert.equal(await found(rig.other, id, 'fourth', imports), 'first\nsecond\nfourth\n');
     });
 
+    test('stay when another machine brings others', async () => {
+      const { to, from } = open(`several-${type}`);
+      const [first, second] = [`first-${type}`, `second-${type}`];
+      await found(rig.one, first, 'one', ['--export-cache', `${to},mounts=${first}`]);
+      await found(rig.other, second, 'two', ['--export-cache', `${to},mounts=${second}`]);
+      const imported = await rig.other.kiln.must(['cache-mount', 'import', from, first]);
+      assert.equal(imported.stdout, `imported /${first}\n`);
+    });
+
     // The commands use the places as builds do: two kinds tell all.
     if (type === 's3') return;
     test('go and come by commands', async () => {
