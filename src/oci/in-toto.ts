@@ -28,6 +28,19 @@ export function isProvenanceType(predicateType: string): boolean {
   return predicateType.startsWith(provenancePredicateTypes);
 }
 
+/** It is a URI, and an annotation. */
+const maxPredicateType = 2_048;
+
+/** Reads the type of a predicate, which may be empty. Throws `invalid_argument`; `what` names the attestation in the message. */
+export function parsePredicateType(text: string, what: string): string {
+  if (text.length <= maxPredicateType && !/[\s\0-\x1f\x7f]/.test(text)) return text;
+  throw new KilnError(
+    'invalid_argument',
+    `${what}: invalid predicate type ${JSON.stringify(text.slice(0, 200))}`,
+    { hint: `it is a URI of at most ${maxPredicateType} characters` },
+  );
+}
+
 /** Reads digests of the form `sha256:<hex>`, of any algorithm. Throws `invalid_argument`. */
 export function parseDigestSet(digests: readonly string[]): DigestSet {
   return Object.fromEntries(

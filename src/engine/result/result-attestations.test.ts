@@ -66,6 +66,8 @@ describe('the attestations of a result', () => {
       [{ tree: undefined }, /does not have available content/],
       [{ kind: 'bundle', tree: undefined }, /no ref provided for attestation bundle/],
       [{ predicateType: 'https://slsa.dev/provenance/v1' }, /frontend may not set provenance attestations/],
+      [{ predicateType: 'a\nb' }, /invalid predicate type "a\\nb"/],
+      [{ predicateType: 'a'.repeat(2_049) }, /invalid predicate type "a{200}"$/],
     ];
     for (const [parts, message] of cases) {
       await assert.rejects(exported(attestation(parts)), { code: 'invalid_argument', message });

@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Attestation } from '../../exporter/attestation.ts';
 import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
 import type { ResultAttestation } from '../../frontend/result-attestation.ts';
-import { isProvenanceType } from '../../oci/in-toto.ts';
+import { isProvenanceType, parsePredicateType } from '../../oci/in-toto.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { PlatformRef } from './result-platforms.ts';
 
@@ -27,10 +27,11 @@ export async function exportedAttestations(
 }
 
 async function exported(
-  { kind, metadata, tree, path, predicateType, subjects }: ResultAttestation<SolvedRef>,
+  { kind, metadata, tree, path, subjects, ...rest }: ResultAttestation<SolvedRef>,
   id: string,
   treeOf: (tree: SolvedRef) => Promise<ImmutableRef>,
 ): Promise<Attestation> {
+  const predicateType = parsePredicateType(rest.predicateType, `attestation of ${id}`);
   if (isProvenanceType(predicateType)) throw invalid(id, 'frontend may not set provenance attestations');
   if (/(^|\/)\.\.(\/|$)/.test(path)) {
     throw invalid(id, `the path ${JSON.stringify(path)} leaves the tree of the attestation`);

@@ -112,6 +112,9 @@ describe('attestations in files', () => {
   test('are refused by name when they are none', async () => {
     await writeFile(path.join(tree, 'text'), 'not JSON');
     await writeFile(path.join(tree, 'huge'), '');
+    await writeFile(path.join(tree, 'deep'), '['.repeat(1_001) + ']'.repeat(1_001));
+    const wrong = ['{', '{} {}', "{'a':1}", '[1,]', '"\n"'];
+    for (const [at, text] of wrong.entries()) await writeFile(path.join(tree, `wrong-${at}`), text);
     await truncate(path.join(tree, 'huge'), 40 * 1024 * 1024 + 1);
     await symlink('circle', path.join(tree, 'circle'));
     await symlink('../../../../etc/hostname', path.join(tree, 'out'));
@@ -120,6 +123,8 @@ describe('attestations in files', () => {
     mknod(path.join(tree, 'device'), 0o060000 | 0o600, makeDevice(259, 300));
     const cases: readonly [string, RegExp][] = [
       ['text', /attestation text is not JSON/],
+      ...wrong.map((_, at): [string, RegExp] => [`wrong-${at}`, /wrong-. is not JSON/]),
+      ['deep', /attestation deep is nested more than 1000 levels deep/],
       ['huge', /attestation huge exceeds 41943040 bytes/],
       ['circle', /circle: too many levels of symbolic links/],
       ['out', /cannot read in-toto attestation out: no such file/],
@@ -136,7 +141,9 @@ describe('attestations in files', () => {
   test('of a bundle are refused by name when they are no statements, or not of the kind they should be', async () => {
     const cases: readonly [Readonly<Record<string, unknown>>, RegExp][] = [
       [{ a: '{} {}' }, /cannot decode in-toto statement bundle-[^/]*\/a:/],
+      [{ a: `{"predicate":${'['.repeat(1_000)}` }, /\/a is nested more than 1000 levels deep/],
       [{ a: '[]' }, /\/a is not a JSON object/],
+      [{ a: { predicateType: 'a b' } }, /\/a: invalid predicate type "a b"/],
       [{ a: { predicateType: 1 } }, /\/a: its predicateType is not a string/],
       [{ a: { subject: {} } }, /\/a: its subject is not a list/],
       [{ a: { subject: [1] } }, /a subject of in-toto statement .*\/a is not a JSON object/],
@@ -163,5 +170,19 @@ describe('attestations in files', () => {
     await assert.rejects(load(bundle(directory)), {
       message: /\/b: all of one result together are too large/,
     });
+  });
+  test('of a result are counted with those of its bundles', async () => {
+    const directory = await directoryWith(
+      Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [`${at}`, '{}'])),
+    );
+    const [first, second] = [bundle(directory), bundle(directory)];
+    assert.equal((await load(first, second)).length, 2_000);
+    await assert.rejects(load(first, second, file('predicate.json')), { message: /more than 2000/ });
+  });
+
+  test('of a result are bounded by the subjects of their statements, too', async () => {
+    const name = 'n'.repeat(30 * 1024 * 1024);
+    const directory = await directoryWith({ a: { subject: [{ name }] } });
+    await assert.rejects(load(...new Array(9).fill(bundle(directory))), { message: /are too large/ });
   });
 });

@@ -1,4 +1,5 @@
 import path from 'node:path/posix';
+import { KilnError } from '../../base/errors.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import { type AttestationSubject, spdxPredicateType } from '../../oci/in-toto.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
@@ -20,6 +21,9 @@ export interface LoadedAttestation {
 /** What the attestations of one result may take in memory, in bytes. */
 const maxTotal = 256 * 1024 * 1024;
 
+/** Of one result, those of bundles one by one: each costs every output a document. */
+const maxStatements = 2_000;
+
 /**
  * The attestations with their predicates, those of bundles one by one. SBOMs of the result itself come first: many
  * tools look at the first only. Throws `invalid_argument` for files that are no attestations.
@@ -32,9 +36,12 @@ export async function loadAttestations(
   const loaded: LoadedAttestation[] = [];
   let budget = maxTotal;
   for (const attestation of attestations) {
-    for (const each of await load(attestation, budget, pool, context)) {
-      budget -= each.predicate.length;
+    for (const { size, ...each } of await load(attestation, budget, pool, context)) {
+      budget -= size;
       loaded.push({ ...each, isCoreSbom: isCoreSbom(each, attestation) });
+    }
+    if (loaded.length > maxStatements) {
+      throw new KilnError('invalid_argument', `a result has more than ${maxStatements} attestations`);
     }
   }
   return [...loaded.filter((each) => each.isCoreSbom), ...loaded.filter((each) => !each.isCoreSbom)];
@@ -53,7 +60,8 @@ async function load(
   }
   const { predicateType, subjects, predicate } = attestation;
   if (predicate.kind === 'made') {
-    return [{ predicateType, subjects, path: name, predicate: await predicate.make(context) }];
+    const made = await predicate.make(context);
+    return [{ predicateType, subjects, path: name, predicate: made, size: made.length }];
   }
   const content = { kind: 'in-toto', predicateType, subjects } as const;
   return await readFiles(predicate.ref, { path: name, budget, content });

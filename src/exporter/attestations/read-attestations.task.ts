@@ -1,11 +1,17 @@
 import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path/posix';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { checkJsonBounds } from '../../base/json/json-bounds.ts';
 import { respacedJson } from '../../base/json/respaced-json.ts';
 import { sortedJson } from '../../base/json/sorted-json.ts';
 import { openRegularFile } from '../../base/open-regular-file.ts';
 import { resolveInRoot } from '../../base/rooted-path.ts';
-import { type AttestationSubject, isProvenanceType, parseDigestSet } from '../../oci/in-toto.ts';
+import {
+  type AttestationSubject,
+  isProvenanceType,
+  parseDigestSet,
+  parsePredicateType,
+} from '../../oci/in-toto.ts';
 
 /** What is read of the tree at `root`. */
 export interface AttestationFiles {
@@ -29,6 +35,8 @@ export interface ReadAttestation {
   readonly path: string;
   /** JSON as Go writes it; empty when the file is. */
   readonly predicate: Uint8Array;
+  /** What it takes of the budget: escaping makes some text six times as long, and a statement has more than its predicate. */
+  readonly size: number;
 }
 
 /** BuildKit's limit of one file. */
@@ -42,9 +50,10 @@ export default function readAttestationsTask(files: AttestationFiles): readonly 
   if (content.kind === 'bundle') return readBundle(files, content.predicateType);
   const { predicateType, subjects } = content;
   const bytes = readRegularFile(root, name, budget);
-  const predicate = bytes.length === 0 ? bytes : respacedJson(bytes, `attestation ${name}`);
+  if (bytes.length > 0) parseJson(bytes, `attestation ${name}`, `attestation ${name} is not JSON`);
+  const predicate = respacedJson(bytes);
   if (predicate.length > budget) throw tooLarge(name);
-  return [{ predicateType, subjects, path: name, predicate }];
+  return [{ predicateType, subjects, path: name, predicate, size: predicate.length }];
 }
 
 function readBundle(
@@ -60,8 +69,7 @@ function readBundle(
     const name = path.join(directory, entry);
     const bytes = readRegularFile(root, name, left);
     const statement = parseStatement(bytes, name);
-    // Escaping makes some text six times as long.
-    left -= Math.max(bytes.length, statement.predicate.length);
+    left -= statement.size;
     if (left < 0) throw tooLarge(name);
     if (required !== undefined && statement.predicateType !== required) {
       throw invalid(
@@ -77,7 +85,7 @@ function readBundle(
 
 function parseStatement(bytes: Uint8Array, name: string): ReadAttestation {
   const what = `in-toto statement ${name}`;
-  const json = parseObject(bytes, what);
+  const json = objectOf(parseJson(bytes, what, `cannot decode ${what}`), what);
   const predicateType = json.predicateType ?? '';
   if (typeof predicateType !== 'string') throw invalid(`${what}: its predicateType is not a string`);
   const subjects = json.subject ?? [];
@@ -85,11 +93,13 @@ function parseStatement(bytes: Uint8Array, name: string): ReadAttestation {
   if (subjects.length > maxSubjects) {
     throw invalid(`${what}: ${subjects.length} subjects are more than ${maxSubjects}`);
   }
+  const predicate = Buffer.from(sortedJson(json.predicate ?? null, what));
   return {
-    predicateType,
+    predicateType: parsePredicateType(predicateType, what),
     subjects: subjects.map((each: unknown) => parseSubject(each, what)),
     path: name,
-    predicate: Buffer.from(sortedJson(json.predicate ?? null, what)),
+    predicate,
+    size: Math.max(bytes.length, predicate.length),
   };
 }
 
@@ -104,12 +114,13 @@ function parseSubject(value: unknown, what: string): AttestationSubject {
   };
 }
 
-function parseObject(bytes: Uint8Array, what: string): Readonly<Record<string, unknown>> {
+/** Throws `invalid_argument`: for what is no JSON, with `wrong` before the reason. */
+function parseJson(bytes: Uint8Array, what: string, wrong: string): unknown {
+  checkJsonBounds(bytes, what);
   try {
-    return objectOf(JSON.parse(Buffer.from(bytes).toString('utf8')), what);
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-    throw invalid(`cannot decode ${what}: ${cause.message}`, cause);
+    throw invalid(`${wrong}: ${(cause as Error).message}`, cause);
   }
 }
 

@@ -20,9 +20,9 @@ export default function statementFilesTask(
   context: TaskContext,
 ): readonly Uint8Array[] {
   const own = root === undefined ? [] : filesOf(root, context);
-  return attestations.map(({ predicateType, subjects, predicate, path }) => {
+  return attestations.map(({ predicateType, subjects, predicate }) => {
     const statement = { predicateType, subjects: statementSubjects(subjects, own), predicate };
-    return respacedJson(encodeStatement(statement), `attestation ${path}`, { indent: 2 });
+    return respacedJson(encodeStatement(statement), { indent: 2 });
   });
 }
 
