@@ -99,6 +99,18 @@ test('what is not among the files of a layer for Windows is left alone', async (
   assert.equal(parseTar(tar).length, 7);
 });
 
+test('a layer that does not begin as layers for Windows do is unpacked as it is', async () => {
+  using here = await openPlace();
+  const tar = makeTar([
+    { name: 'osversion', data: '1' },
+    { name: 'Files/a', data: 'a' },
+  ]);
+  const dir = here.dir('out');
+  const blob = withLayerForm(await putBlob(here.store, tar), 'windows');
+  await differ.apply(blob, here.store, { dir, form: 'tree' });
+  assert.deepEqual(Object.keys(describeTree(dir)).sort(), ['Files', 'Files/a', 'osversion']);
+});
+
 test('how a layer is laid out is part of what it is, and comes from nobody outside', async () => {
   using here = await openPlace();
   const layer = await putBlob(here.store, makeTar([{ name: 'Files/a', data: 'a' }]));

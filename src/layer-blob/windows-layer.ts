@@ -67,9 +67,16 @@ function creationTime(time: bigint): string {
   return `${(time - rest) / nanosecondsPerSecond}.${rest}`;
 }
 
-/** Passes the files of a layer for Windows on, named as they are on its drive. */
+/** What is at the root of a layer for Windows. */
+const roots: ReadonlySet<string> = new Set(['Files', 'Hives', 'UtilityVM']);
+
+/**
+ * Passes the files of a layer for Windows on, named as they are on its drive. A layer that does not begin as such layers do is
+ * passed on as it is: what is built on no base at all is laid out like a layer for any other system, by BuildKit too.
+ */
 export class WindowsLayerFiles implements TarHandler {
   readonly #handler: TarHandler;
+  #isWindows: boolean | undefined;
   #passes = false;
 
   constructor(handler: TarHandler) {
@@ -77,6 +84,12 @@ export class WindowsLayerFiles implements TarHandler {
   }
 
   entry(entry: TarEntry): void {
+    this.#isWindows ??= roots.has(entry.name.split('/', 1)[0]!);
+    if (!this.#isWindows) {
+      this.#passes = true;
+      this.#handler.entry(entry);
+      return;
+    }
     this.#passes = entry.name.startsWith(filesDirectory);
     if (!this.#passes) return;
     const { linkName } = entry;
