@@ -6,11 +6,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { GoRegexp } from '../src/base/pattern/go-regexp.ts';
 import { matchGlob, PatternMatcher } from '../src/base/pattern/pattern.ts';
 import { parsePlatform } from '../src/base/platform.ts';
 import { parseCsv } from '../src/base/text/csv.ts';
 import { parseGroup, parsePasswd } from '../src/base/text/passwd.ts';
+import { listMounts } from '../src/cache-mounts/read-index.task.ts';
 import { printableText } from '../src/cli/progress/text-width.ts';
 import { readRegistryLogin } from '../src/client-services/docker-config.ts';
 import { ReadOnlyAgent } from '../src/client-services/read-only-agent.ts';
@@ -170,6 +172,16 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
       ),
       'it',
     ),
+  'an index of cache mounts': (text) => {
+    const packs = Array.from({ length: text.length / 100 }, (_, at) => ({
+      digest: `sha256:${at.toString(16).padStart(64, '0')}`,
+      size: 1,
+      hashes: 'b'.repeat(64),
+      lengths: [1],
+    }));
+    const mounts = packs.map((_, at) => ({ id: `${at}`, takenAt: 1, entries: [] }));
+    listMounts(zstdCompressSync(JSON.stringify({ version: 1, packs, mounts })));
+  },
   'an image config': (text) =>
     parseImageConfig(
       Buffer.from(

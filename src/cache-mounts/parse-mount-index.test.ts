@@ -83,6 +83,7 @@ test('an index that says anything else is refused', () => {
     withPack({ lengths: [17 * 1024 * 1024] }),
     withPack({ hashes: 'B'.repeat(64) }),
     withPack({ size: 1e12 }),
+    { version: 1, packs: [pack, pack], mounts: [] },
     { version: 1, packs: [], mounts: [{ id: '', takenAt: 1, entries: [] }] },
     { version: 1, packs: [], mounts: [{ id: 'm', takenAt: 'now', entries: [] }] },
     { version: 1, packs: [], mounts: [1, 2].map(() => ({ id: 'm', takenAt: 1, entries: [] })) },

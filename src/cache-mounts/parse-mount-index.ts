@@ -24,6 +24,8 @@ export function parseMountIndex(stored: Uint8Array): MountIndex {
   const document = record(parseJson(stored));
   if (document.version !== 1) throw damaged('of another version');
   const packs = list(document.packs).map(parsePack);
+  // Each would be unpacked again.
+  if (new Set(packs.map(({ digest }) => digest)).size < packs.length) throw damaged('a pack is there twice');
   const lengths = packs.flatMap(({ chunks }) => chunks.map(({ length }) => length));
   const mounts = list(document.mounts).map((mount) => parseMount(mount, lengths));
   if (new Set(mounts.map(({ id }) => id)).size < mounts.length) throw damaged('a mount is there twice');

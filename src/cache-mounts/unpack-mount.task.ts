@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { zstdDecompressSync } from 'node:zlib';
 import { KilnError } from '../base/errors.ts';
 import { toByteString } from '../base/text/byte-string.ts';
@@ -75,7 +75,7 @@ function writeChunks(
       at += length;
     }
     if (at !== data.length) throw damaged(digest);
-    writeSync(scratch, data, 0, data.length, start);
+    writeFileSync(scratch, data);
     start += data.length;
   }
   return places;
