@@ -84,6 +84,29 @@ for (const version of ['1', '2']) {
     assert.deepEqual(await Promise.all(texts), ['two', 'three']);
   });
 
+  test(`gha ${version}: a service that gives no key to anybody is given up`, async () => {
+    await using own = await startActionsCache();
+    await using proxy = await FaultProxy.start(new URL(own.url).host, ({ method, url = '' }) =>
+      method === 'POST' && /\/(caches|CreateCacheEntry)$/.test(url)
+        ? { kind: 'status', status: 409 }
+        : undefined,
+    );
+    const url = `http://${proxy.host}`;
+    const backend = type.open({ url, url_v2: url, version, token: own.token() }, 'export');
+    const { blob, body } = blobOf('layer');
+    const short = { ...access, signal: AbortSignal.timeout(10_000) };
+    await assert.rejects(backend.writeBlob(blob, body, short), {
+      code: 'unavailable',
+      message: /are all taken/,
+    });
+    const bytes = Buffer.from('document');
+    const document = { descriptor: blob, bytes };
+    await assert.rejects(backend.writeDocument(backend.names[0]!, document, short), {
+      code: 'unavailable',
+      message: /are all taken/,
+    });
+  });
+
   test(`gha ${version}: a key that a killed job has taken is left to it`, async () => {
     await using own = await startActionsCache();
     const token = own.token();

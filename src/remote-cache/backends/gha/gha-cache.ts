@@ -20,6 +20,8 @@ export interface Patience {
   readonly between: number;
 }
 
+/** Numbers of a key that are passed over: a service that always says that somebody has the key has no room for it. */
+const mostTaken = 20;
 const defaultPatience: Patience = { taken: 15_000, between: 2_000 };
 
 /**
@@ -93,7 +95,7 @@ function openGhaCache(options: GhaOptions, patience: Patience): CacheBackend {
         if (await save(candidate, wholeBlob(blob, body, signal), blob.size, signal)) return;
         if (await find(key, signal)) return;
         if (Date.now() < deadline) await wait(patience.between, signal);
-        else number++;
+        else if (number++ === mostTaken) throw allTaken(key);
       }
     },
 
@@ -122,7 +124,7 @@ function openGhaCache(options: GhaOptions, patience: Patience): CacheBackend {
         const number = numberOf((await service.find(`${name}#`, signal))?.key, name) + 1 + skipped;
         if (await save(`${name}#${number}`, once(bytes), bytes.length, signal)) return;
         if (Date.now() < deadline) await wait(patience.between, signal);
-        else skipped++;
+        else if (skipped++ === mostTaken) throw allTaken(name);
       }
     },
   };
@@ -136,6 +138,13 @@ function numberOf(key: string | undefined, name: string): number {
   throw new KilnError('data_loss', `gha cache ${name} has a version without a number`, {
     hint: 'use another scope',
   });
+}
+
+function allTaken(key: string): KilnError {
+  return new KilnError(
+    'unavailable',
+    `gha cache ${key}: the service says that the key and others like it are all taken`,
+  );
 }
 
 async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
