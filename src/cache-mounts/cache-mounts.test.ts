@@ -19,8 +19,11 @@ import { temporaryDirectories } from '../base/testing/temporary-directories.ts';
 import type { Attributes } from '../base/text/attributes.ts';
 import type { CacheDirectories, Sharing } from '../ref/cache-directories.ts';
 import { openRefStoreRig } from '../ref/ref-store-rig.ts';
+import { createGhaCache } from '../remote-cache/backends/gha/gha-cache.ts';
+import { startActionsCache } from '../remote-cache/backends/gha/gha-rig.ts';
 import { s3Cache } from '../remote-cache/backends/s3/s3-cache.ts';
 import { startS3 } from '../remote-cache/backends/s3/s3-rig.ts';
+import type { CachePurpose } from '../remote-cache/cache-backend.ts';
 import { CacheMounts } from './cache-mounts.ts';
 import type { MountSelection } from './mount-place.ts';
 
@@ -42,7 +45,7 @@ class Machine {
 
   static async start(): Promise<Machine> {
     const { cacheDirectories, content, pool } = await openRefStoreRig(temporary(), resources);
-    const types = new Map([[s3Cache.type, s3Cache]]);
+    const types = new Map([s3Cache, createGhaCache()].map((type) => [type.type, type]));
     return new Machine(
       new CacheMounts({ types, cacheDirectories, content, threads: pool }),
       cacheDirectories,
@@ -270,4 +273,22 @@ test('a mount that is removed is not there any more', async () => {
   await machine.mounts.remove('m');
   assert.deepEqual(machine.mounts.list(), []);
   await assert.rejects(machine.mounts.remove('m'), { code: 'not_found' });
+});
+
+test('a branch begins with the mounts of the branch that it came from, until it has its own', async () => {
+  await using actions = await startActionsCache();
+  const [main, branch, next] = [await Machine.start(), await Machine.start(), await Machine.start()];
+  const place = (machine: Machine, purpose: CachePurpose, ...scopes: string[]) =>
+    machine.mounts.openPlace('gha', { url: actions.url, token: actions.token(scopes) }, purpose);
+  // Tokens of this server write in their last scope, and read what the first one has first.
+  const read = async (machine: Machine) =>
+    (await machine.mounts.read(place(machine, 'import', 'branch', 'main'), access))!.mounts.map(
+      ({ id }) => id,
+    );
+  await main.use('of main', () => {});
+  await main.mounts.export(place(main, 'export', 'main'), 'all', access);
+  assert.deepEqual(await read(branch), ['of main']);
+  await branch.use('of branch', () => {});
+  await branch.mounts.export(place(branch, 'export', 'branch'), 'all', access);
+  assert.deepEqual(await read(next), ['of branch']);
 });

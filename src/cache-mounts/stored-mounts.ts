@@ -3,7 +3,7 @@ import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { mediaTypes } from '../oci/descriptor.ts';
 import { encodeManifest, parseManifest } from '../oci/manifest.ts';
-import type { CacheAccess, CacheBackend } from '../remote-cache/cache-backend.ts';
+import type { CacheAccess, CacheBackend, CacheDocument } from '../remote-cache/cache-backend.ts';
 import { maxStoredIndex } from './mount-index.ts';
 import { openTemporaryStore } from './temporary-store.ts';
 
@@ -26,8 +26,8 @@ export async function readStoredMounts(
   temporaryDirectory: string,
   access: CacheAccess,
 ): Promise<StoredMounts | undefined> {
-  const document = await backend.readDocument(backend.names[0]!, undefined, access).catch(ifMissing);
-  if (document === undefined || document === 'unchanged') return undefined;
+  const document = await firstDocument(backend, access);
+  if (!document) return undefined;
   const { bytes, mediaType } = document;
   const parsed = parseManifest(bytes, backend.place, mediaType || mediaTypes.ociManifest);
   if (parsed.kind !== 'manifest' || parsed.config.mediaType !== indexType) {
@@ -60,6 +60,15 @@ export async function writeStoredMounts(
   const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
   for (const name of backend.names) await backend.writeDocument(name, { descriptor, bytes }, access);
   return descriptor;
+}
+
+/** A branch that has no mounts of its own begins with those of the branch that it came from, whose name is after its own. */
+async function firstDocument(backend: CacheBackend, access: CacheAccess): Promise<CacheDocument | undefined> {
+  for (const name of backend.names) {
+    const document = await backend.readDocument(name, undefined, access).catch(ifMissing);
+    if (document && document !== 'unchanged') return document;
+  }
+  return undefined;
 }
 
 function ifMissing(error: unknown): undefined {
