@@ -160,6 +160,7 @@ class OciExecutor implements Executor {
         stateDir: this.#stateDir,
         onOutput: (stream, data) => io.onOutput(stream, data),
         dialog: io.dialog,
+        signal: io.signal,
         onStarted: (pid) => ending.start(pid),
       });
       const killed = exit.kind === 'exited' && exit.code === 128 + constants.signals.SIGKILL;

@@ -1,11 +1,13 @@
 import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { abortable } from '../base/async/lifetime.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { spawnProcess } from '../linux/process/spawn-process.ts';
 import type { ProcessDialog, ProcessIo } from './executor.ts';
 import { findProgram } from './find-program.ts';
-import { pipeStreams, terminalStreams } from './process-streams.ts';
+import { type ProcessStreams, pipeStreams } from './process-streams.ts';
 import { RuntimeControl } from './runtime-control.ts';
+import { ownTerminalStreams, passedTerminalStreams } from './terminal-streams.ts';
 
 /** A program that runs OCI bundles. */
 export interface OciRuntime {
@@ -29,6 +31,8 @@ export interface RunContainer {
   readonly stateDir: string;
   readonly onOutput: ProcessIo['onOutput'];
   readonly dialog?: ProcessDialog;
+  /** Aborted once the container is being ended: what others who got hold of its output might write is not waited for. */
+  readonly signal: AbortSignal;
   /** Called as soon as the runtime's process exists. */
   onStarted(runtimePid: number): void;
 }
@@ -77,22 +81,30 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
   const pidFile = path.join(run.bundle, 'pid');
   // Runtimes append to it, and would make it with whatever mode the umask leaves.
   await writeFile(log, '', { mode: 0o600 });
-  using streams = run.dialog?.terminal
-    ? terminalStreams(run.dialog.terminal)
-    : pipeStreams(run.dialog?.input !== undefined);
+  using streams = streamsOf(runtime, run);
   const [program, ...options] = [
     ...runtime.command,
     ...['--root', run.stateDir, '--log', log, '--log-format', 'json'],
-    ...['run', '--bundle', run.bundle, '--pid-file', pidFile, run.id],
+    ...['run', '--bundle', run.bundle, '--pid-file', pidFile, ...streams.options, run.id],
   ];
   // In a group of its own: Ctrl-C in the terminal is for Kiln to handle, not for what runs in containers.
-  const child = spawnProcess({ program: program!, args: options, cwd: '/', ...streams.ofChild });
-  const output = streams.start((stream, data) => run.onOutput(stream, data));
-  run.onStarted(child.pid);
-  using control = new RuntimeControl(child.pid, pidFile, (size) => streams.resize?.(size));
+  const { pid, ended } = spawnProcess({ program: program!, args: options, cwd: '/', ...streams.ofRuntime });
+  const output = streams.start((stream, data) => run.onOutput(stream, data), {
+    pid,
+    ended: ended.then(
+      () => {},
+      () => {},
+    ),
+  });
+  run.onStarted(pid);
+  using control = new RuntimeControl(pid, streams);
   run.dialog?.onStarted(control);
   if (run.dialog?.input) streams.feed(run.dialog.input);
-  const [end] = await Promise.all([child.ended.finally(() => control[Symbol.dispose]()), output]);
+  const finished = ended.finally(() => control[Symbol.dispose]());
+  const [end] = await Promise.all([
+    finished,
+    Promise.race([output, finished.then(() => abortable(output, run.signal))]),
+  ]);
   if (end.kind === 'killed') {
     return { kind: 'not-started', reason: `${runtime.name} was ended by signal ${end.signal}` };
   }
@@ -100,6 +112,14 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
     return { kind: 'not-started', reason: await lastLogged(log, runtime.name) };
   }
   return { kind: 'exited', code: end.code };
+}
+
+/** crun ends with the process and loses what it has not read of the terminal by then, so it is not to stand between. runc has to, and waits. */
+function streamsOf({ name }: OciRuntime, { bundle, dialog }: RunContainer): ProcessStreams {
+  if (!dialog?.terminal) return pipeStreams(dialog?.input !== undefined);
+  return name === 'crun'
+    ? ownTerminalStreams(dialog.terminal, bundle)
+    : passedTerminalStreams(dialog.terminal);
 }
 
 async function exists(file: string): Promise<boolean> {

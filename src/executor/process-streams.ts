@@ -2,17 +2,28 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { OutputPipe } from '../linux/process/output-pipe.ts';
 import { openPipe } from '../linux/process/pipe.ts';
-import { PseudoTerminal, type TerminalSize } from '../linux/process/pseudo-terminal.ts';
+import type { TerminalSize } from '../linux/process/pseudo-terminal.ts';
 import type { ProcessIo } from './executor.ts';
+import { passChunks } from './pass-chunks.ts';
 
-/** The standard streams of a process that is about to be started. */
+/** The standard streams of a container's process, which a runtime is about to start. */
 export interface ProcessStreams extends Disposable {
-  readonly ofChild: { readonly stdin?: number; readonly stdout: number; readonly stderr: number };
-  /** To be called once the process has started. Resolves when all who could write have ended. */
-  start(onOutput: ProcessIo['onOutput']): Promise<void>;
+  /** Those of the runtime. */
+  readonly ofRuntime: { readonly stdin?: number; readonly stdout: number; readonly stderr: number };
+  /** What the runtime's `run` has to be told. */
+  readonly options: readonly string[];
+  /** To be called once the runtime has started. Resolves when all who could write have ended, and everything was taken. */
+  start(onOutput: ProcessIo['onOutput'], runtime: RuntimeProcess): Promise<void>;
   /** Gives the process input until it ends, or nobody reads it. */
   feed(input: AsyncIterable<Uint8Array>): void;
   resize?(size: TerminalSize): void;
+}
+
+/** A runtime that runs a container in the foreground. */
+export interface RuntimeProcess {
+  readonly pid: number;
+  /** Does not reject. */
+  readonly ended: Promise<void>;
 }
 
 /** Pipes; standard input is empty unless it is wanted. */
@@ -27,7 +38,8 @@ export function pipeStreams(withInput: boolean): ProcessStreams {
     isReadEndOpen = false;
   };
   return {
-    ofChild: { stdin: input?.readEnd, stdout: stdout.writeEnd, stderr: stderr.writeEnd },
+    ofRuntime: { stdin: input?.readEnd, stdout: stdout.writeEnd, stderr: stderr.writeEnd },
+    options: [],
     async start(onOutput) {
       closeReadEnd();
       await Promise.all([
@@ -41,7 +53,7 @@ export function pipeStreams(withInput: boolean): ProcessStreams {
       writer = socket;
       // The process need not read it all.
       socket.on('error', () => {});
-      void pump(chunks, async (chunk) => {
+      void passChunks(chunks, async (chunk) => {
         await new Promise<void>((resolve) => socket.write(chunk, () => resolve()));
         return !socket.destroyed;
       }).finally(() => socket.end());
@@ -54,42 +66,4 @@ export function pipeStreams(withInput: boolean): ProcessStreams {
       stderr[Symbol.dispose]();
     },
   };
-}
-
-/** One terminal for all three. */
-export function terminalStreams(size: TerminalSize): ProcessStreams {
-  const terminal = new PseudoTerminal(size);
-  const fd = terminal.childEnd;
-  let ended = false;
-  return {
-    ofChild: { stdin: fd, stdout: fd, stderr: fd },
-    async start(onOutput) {
-      await terminal.start((data) => onOutput(1, data));
-    },
-    feed(chunks) {
-      void pump(chunks, async (chunk) => {
-        await terminal.write(chunk);
-        return !ended;
-      });
-    },
-    resize: (changed) => {
-      if (!ended) terminal.resize(changed);
-    },
-    [Symbol.dispose]() {
-      ended = true;
-      terminal[Symbol.dispose]();
-    },
-  };
-}
-
-/** Passes chunks on until `take` says that there is no use. What the source fails with ends it: its owner knows. */
-async function pump(
-  chunks: AsyncIterable<Uint8Array>,
-  take: (chunk: Uint8Array) => Promise<boolean>,
-): Promise<void> {
-  try {
-    for await (const chunk of chunks) if (!(await take(chunk))) return;
-  } catch {
-    // The same as an end: whoever types has gone.
-  }
 }

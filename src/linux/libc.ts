@@ -52,6 +52,11 @@ export function pathBytes(path: PathLike): Buffer {
   return typeof path === 'string' ? Buffer.from(`${path}\0`) : Buffer.concat([path, Buffer.of(0)]);
 }
 
+/** Where the bytes are, for a structure that points to them. Keep `bytes` until the call that takes the structure has returned. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
 const errnoNames: ReadonlyMap<number, string> = new Map(
   Object.entries(constants.errno).map(([name, number]) => [number, name]),
 );

@@ -193,7 +193,7 @@ describe('kiln run', () => {
     const kiln = [project.kiln, '--addr', rig.daemon.address].join(' ');
     const command = `before=$(stty -g); ${kiln} run tried 'test -t 0 && test -t 1 && /bin/busybox stty size; exit 5'; echo "code $?"; test "$before" = "$(stty -g)" && echo restored`;
     const { text } = await inTerminal('sh', ['-c', command]);
-    assert.match(text, /40 120\ncode 5\nrestored\n/);
+    assert.match(text, /40 120\ncode 5\nrestored\n$/);
     const without = await rig.kiln.must(['run', '-t', 'tried', 'test -t 1 && /bin/busybox stty size'], {});
     assert.equal(without.stdout, '24 80\r\n');
   });

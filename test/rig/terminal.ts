@@ -10,6 +10,8 @@ export async function inTerminal(
   // `script` gives the size of a terminal that is none as 0 × 0: set one.
   const command = `stty rows 40 cols 120; exec ${[program, ...args].map(quoteForShell).join(' ')}`;
   const { code, stdout } = await runProgram('script', ['-qec', command, '/dev/null'], {
+    // `script` would type the end of its input: the program would see somebody end what nobody began to type.
+    inputStaysOpen: true,
     ...options,
     env: { TERM: 'xterm-256color', ...options.env },
   });

@@ -10,7 +10,8 @@ export class OutputPipe implements Disposable {
   /** For the child's `stdio`; `start` closes it here. */
   readonly writeEnd: number;
   readonly #readEnd: number;
-  #state: 'open' | 'reading' | 'closed' = 'open';
+  #reader: Socket | undefined;
+  #isDisposed = false;
 
   constructor() {
     const { readEnd, writeEnd } = openPipe();
@@ -24,8 +25,8 @@ export class OutputPipe implements Disposable {
    */
   start(onData: (data: Uint8Array) => void | Promise<void>): Promise<void> {
     closeSync(this.writeEnd);
-    this.#state = 'reading';
     const socket = new Socket({ fd: this.#readEnd, readable: true, writable: false });
+    this.#reader = socket;
     return new Promise((resolve, reject) => {
       socket.on('data', (data: Uint8Array) => {
         const taken = onData(data);
@@ -42,10 +43,13 @@ export class OutputPipe implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#state === 'open') {
-      closeSync(this.writeEnd);
-      closeSync(this.#readEnd);
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    if (this.#reader) {
+      this.#reader.destroy();
+      return;
     }
-    this.#state = 'closed';
+    closeSync(this.writeEnd);
+    closeSync(this.#readEnd);
   }
 }

@@ -1,17 +1,22 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { errnoOf } from '../../base/errors.ts';
 import { bind, check } from '../libc.ts';
 
 const openMaster = bind('int posix_openpt(int flags)');
-const grant = bind('int grantpt(int fd)');
 const unlock = bind('int unlockpt(int fd)');
-const nameOfSlave = bind('int ptsname_r(int fd, _Out_ void *name, size_t size)');
 const ioctl = bind('int ioctl(int fd, unsigned long request, void *argument)');
+const ioctlWithNumber = bind('int ioctl(int fd, unsigned long request, int argument)');
+const getAttributes = bind('int tcgetattr(int fd, void *termios)');
+const makeRaw = bind('void cfmakeraw(void *termios)');
+const setAttributes = bind('int tcsetattr(int fd, int actions, const void *termios)');
 
 const closeOnExec = 0o2000000;
 const setWindowSize = 0x5414;
-const maxName = 256;
+const getPeer = 0x5441;
+const applyNow = 0;
+/** More than the structure of any libc takes. */
+const termiosSize = 256;
 
 export interface TerminalSize {
   readonly rows: number;
@@ -20,86 +25,99 @@ export interface TerminalSize {
 
 /** A terminal of which this process is the other side: it writes what is typed, and reads what is shown. */
 export class PseudoTerminal implements Disposable {
-  /** For the standard streams of a child; `start` closes it here. */
-  readonly childEnd: number;
+  /** The side of the processes. As long as it is open here the terminal lasts: they may all close it and open it again. */
+  readonly peer: number;
   readonly #master: number;
   #stream: ReadStream | undefined;
-  #isChildEndOpen = true;
+  #isPeerOpen = true;
+  #isDisposed = false;
 
-  constructor(size: TerminalSize) {
-    this.#master = check(openMaster(constants.O_RDWR | constants.O_NOCTTY | closeOnExec), 'posix_openpt');
+  /** Takes over the side that types and reads, also when it fails. Throws a SystemError for what is no such side. */
+  constructor(master: number) {
+    this.#master = master;
     try {
-      check(grant(this.#master), 'grantpt');
-      check(unlock(this.#master), 'unlockpt');
-      const name = Buffer.alloc(maxName);
-      check(nameOfSlave(this.#master, name, name.length), 'ptsname_r');
-      const path = name.toString('utf8', 0, name.indexOf(0));
-      this.resize(size);
-      this.childEnd = openSync(path, constants.O_RDWR | constants.O_NOCTTY);
+      check(unlock(master), 'unlockpt');
+      const flags = constants.O_RDWR | constants.O_NOCTTY | closeOnExec;
+      this.peer = check(ioctlWithNumber(master, getPeer, flags), 'ioctl TIOCGPTPEER');
     } catch (error) {
-      closeSync(this.#master);
+      closeSync(master);
       throw error;
     }
   }
 
-  /** Not to be called once `start` has resolved. */
-  resize(size: TerminalSize): void {
-    setSize(this.#master, size);
+  /** A new one that changes nothing of what passes through it: for a program that hands that on to another terminal. */
+  static openRaw(size: TerminalSize): PseudoTerminal {
+    const master = check(openMaster(constants.O_RDWR | constants.O_NOCTTY | closeOnExec), 'posix_openpt');
+    const terminal = new PseudoTerminal(master);
+    try {
+      terminal.resize(size);
+      const termios = Buffer.alloc(termiosSize);
+      check(getAttributes(terminal.peer, termios), 'tcgetattr');
+      makeRaw(termios);
+      check(setAttributes(terminal.peer, applyNow, termios), 'tcsetattr');
+      return terminal;
+    } catch (error) {
+      terminal[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Has no effect on one that has ended. */
+  resize({ rows, columns }: TerminalSize): void {
+    if (this.#hasEnded) return;
+    check(ioctl(this.#master, setWindowSize, new Uint16Array([rows, columns, 0, 0])), 'ioctl TIOCSWINSZ');
   }
 
   /**
-   * To be called once the child has started. Resolves when the last process that has the terminal has closed it. While a promise of
-   * `onData` is pending, nothing more is read.
+   * To be called once. Resolves when nobody has the terminal any more, this process included (`release`), and all that was written to it
+   * has been taken. While a promise of `onData` is pending, nothing more is passed on.
    */
   start(onData: (data: Uint8Array) => void | Promise<void>): Promise<void> {
-    this.#closeChildEnd();
     const stream = new ReadStream(this.#master);
     this.#stream = stream;
+    let last: void | Promise<void>;
     return new Promise((resolve, reject) => {
       stream.on('data', (data: Uint8Array) => {
         const taken = onData(data);
         if (!taken) return;
+        last = taken;
         stream.pause();
         taken.then(
           () => stream.resume(),
           (error) => stream.destroy(error),
         );
       });
-      // The kernel says so when nobody has the other end any more.
-      stream.on('error', (error) => (errnoOf(error) === 'EIO' ? resolve() : reject(error)));
-      stream.on('close', () => resolve());
+      stream.on('error', (error) => {
+        // The kernel says so when nobody has the other end any more, and nothing of what was written is left.
+        if (errnoOf(error) === 'EIO') Promise.resolve(last).then(resolve, reject);
+        else reject(error);
+      });
+      stream.on('close', () => Promise.resolve(last).then(resolve, reject));
     });
   }
 
-  /** Types. Resolves when it was taken; what nobody reads any more is dropped. */
-  async write(data: Uint8Array): Promise<void> {
+  /** Types. Resolves to true when it was taken, to false when nobody reads it any more. */
+  async write(data: Uint8Array): Promise<boolean> {
     const stream = this.#stream;
-    if (!stream || stream.destroyed) return;
-    await new Promise<void>((resolve) => stream.write(data, () => resolve()));
+    if (!stream || this.#hasEnded) return false;
+    return await new Promise<boolean>((resolve) => stream.write(data, (error) => resolve(!error)));
+  }
+
+  /** Closes the side of the processes here: once they have ended, the terminal does. */
+  release(): void {
+    if (this.#isPeerOpen) closeSync(this.peer);
+    this.#isPeerOpen = false;
   }
 
   [Symbol.dispose](): void {
-    this.#closeChildEnd();
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.release();
     if (this.#stream) this.#stream.destroy();
     else closeSync(this.#master);
   }
 
-  #closeChildEnd(): void {
-    if (this.#isChildEndOpen) closeSync(this.childEnd);
-    this.#isChildEndOpen = false;
+  get #hasEnded(): boolean {
+    return this.#isDisposed || (this.#stream?.destroyed ?? false);
   }
-}
-
-/** Changes the size of the terminal at `path`, and tells the processes in its foreground. Throws when there is none. */
-export function resizeTerminal(path: string, size: TerminalSize): void {
-  const fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
-  try {
-    setSize(fd, size);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function setSize(fd: number, { rows, columns }: TerminalSize): void {
-  check(ioctl(fd, setWindowSize, new Uint16Array([rows, columns, 0, 0])), 'ioctl TIOCSWINSZ');
 }
