@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { KilnError } from '../../base/errors.ts';
@@ -136,6 +145,24 @@ for (const runtime of ['crun', 'runc']) {
       symlinkSync(victim, path.join(rig.base, 'dev'));
       await assert.rejects(sh(rig, 'true'));
       assert.equal(readFileSync(file, 'utf8'), 'untouched');
+    });
+
+    test('registers nothing with the machine, whatever link leads to its formats', async () => {
+      await using rig = await foreignRig(runtime);
+      const outside = path.join(rig.dir, 'outside');
+      const formats = path.join(outside, '.kiln_binfmt_misc');
+      mkdirSync(formats, { recursive: true });
+      mount({ source: 'binfmt_misc', target: formats, type: 'binfmt_misc', flags: 0 });
+      const before = readdirSync(formats);
+      rmSync(path.join(rig.base, 'dev'), { recursive: true, force: true });
+      symlinkSync(outside, path.join(rig.base, 'dev'));
+      try {
+        await assert.rejects(sh(rig, 'true'));
+        assert.deepEqual(readdirSync(formats), before);
+      } finally {
+        const added = readdirSync(formats).filter((name) => !before.includes(name));
+        for (const name of added) writeFileSync(path.join(formats, name), '-1');
+      }
     });
 
     test('leaves nothing registered and nothing mounted', async () => {

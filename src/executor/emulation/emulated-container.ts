@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { restrictionsOfMount } from '../../linux/restrictions-of-mount.ts';
 import type { OciMount } from '../mounts/oci-mount.ts';
 import type { Emulator } from './emulator.ts';
@@ -31,14 +30,16 @@ const formatsMount: OciMount = {
 };
 
 /**
- * Writes `$1` to where the formats are mounted, `$2`. A link in the file tree or another mount can lead that path to any directory of the
- * host: only a directory of binfmt_misc (by its magic number) is written to, in which there are no links.
+ * Writes `$1` to where the formats are mounted, `$3` in the file tree `$2`. A link in the tree or another mount can lead that path to any
+ * directory of the host. Only a directory of binfmt_misc (by its magic number), in which there are no links, is written to, and only one that is
+ * mounted in the tree: the machine's own is elsewhere.
  */
 const registerScript = [
   // crun fails if nobody reads what it says of the container.
   'read -r state',
-  'cd -P -- "$2" && [ "$(stat -f -c %t .)" = 42494e4d ] && printf %s "$1" >register && exit',
-  'echo "cannot register an emulator: the formats of programs are not at $2" >&2',
+  'cd -P -- "$2" && root=$(pwd -P) && cd -P -- "$root$3" && [ "$(stat -f -c %t .)" = 42494e4d ] &&',
+  '  case $(pwd -P) in "$root"/*) printf %s "$1" >register && exit ;; esac',
+  'echo "cannot register an emulator: the formats of programs are not at $2$3" >&2',
   'exit 1',
 ].join('\n');
 
@@ -48,10 +49,10 @@ const registerScript = [
  * mounts are, and ends with the container. No other process of the machine ever sees it.
  */
 export function withEmulator<T extends EmulatableConfig>(config: T, container: EmulatedContainer) {
-  const formats = path.join(container.rootfs, formatsMount.destination);
+  const { emulator, rootfs } = container;
   const hook = {
     path: '/bin/sh',
-    args: ['sh', '-c', registerScript, 'sh', registration(container.emulator), formats],
+    args: ['sh', '-c', registerScript, 'sh', registration(emulator), rootfs, formatsMount.destination],
   };
   const mounts = config.mounts.flatMap((mount): readonly OciMount[] => {
     if (mount.destination === '/dev' && mount.type === 'tmpfs') return [mount, formatsMount];

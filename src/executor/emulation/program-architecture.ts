@@ -1,5 +1,7 @@
-import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import path from 'node:path';
+import { errnoOf } from '../../base/errors.ts';
+import { openRegularFile } from '../../base/open-regular-file.ts';
 import { type Architecture, architectureOfElf } from './architecture.ts';
 
 const headerSize = 256;
@@ -26,12 +28,22 @@ export function architectureOfProgram(
 
 /** Empty for what is no file: a tree can have a pipe there, which nobody writes to. */
 function beginningOf(file: string): Buffer {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return Buffer.alloc(0);
-  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const header = Buffer.alloc(headerSize);
+  const opened = openIfThere(file);
+  if (!opened) return header.subarray(0, 0);
   try {
-    const header = Buffer.alloc(headerSize);
-    return header.subarray(0, readSync(descriptor, header, 0, headerSize, 0));
+    return header.subarray(0, readSync(opened.descriptor, header, 0, headerSize, 0));
   } finally {
-    closeSync(descriptor);
+    closeSync(opened.descriptor);
+  }
+}
+
+function openIfThere(file: string): ReturnType<typeof openRegularFile> {
+  try {
+    return openRegularFile(file);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error;
+    return undefined;
   }
 }
