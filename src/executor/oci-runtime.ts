@@ -97,7 +97,7 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
     ),
   });
   run.onStarted(pid);
-  using control = new RuntimeControl(pid, streams);
+  using control = new RuntimeControl(pid, pidFile, streams);
   run.dialog?.onStarted(control);
   if (run.dialog?.input) streams.feed(run.dialog.input);
   const finished = ended.finally(() => control[Symbol.dispose]());

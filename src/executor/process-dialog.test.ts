@@ -220,6 +220,23 @@ for (const runtime of ['crun', 'runc']) {
       control.resize({ rows: 1, columns: 1 });
     });
 
+    test('signals that no process can handle reach it too', async () => {
+      await using rig = await ExecutorRig.create({ runtime });
+      const script = 'echo ready; while true; do sleep 0.1; done';
+      for (const when of ['at once', 'running']) {
+        const talk = new Conversation(rig, rig.spec(['sh', '-c', script]));
+        const control = await talk.control;
+        if (when === 'running') await talk.hears('ready');
+        control.signal('SIGSTOP');
+        control.signal('SIGKILL');
+        await assert.rejects(talk.ended, (error: Error & { details: readonly { code: number }[] }) => {
+          assert.equal(error.details[0]?.code, 137);
+          return true;
+        });
+      }
+      assert.deepEqual(mountPointsBelow(rig.dir), []);
+    });
+
     test('a reader that takes its time holds the process up, and gets everything', async () => {
       await using rig = await ExecutorRig.create({ runtime });
       let bytes = 0;
