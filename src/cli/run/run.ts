@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { CommanderError } from 'commander';
 import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
 import { parsePlatform } from '../../base/platform.ts';
@@ -61,10 +62,7 @@ async function runProcess(
         async output(stream, data) {
           const target = stream === 1 ? stdout : stderr;
           if (target.write(data) || target.destroyed) return;
-          await new Promise<void>((resolve) => {
-            target.once('drain', resolve);
-            target.once('error', () => resolve());
-          });
+          await once(target, 'drain', { signal: lost.signal }).catch(() => {});
         },
         started(control) {
           display.finish();

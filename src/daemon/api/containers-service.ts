@@ -24,6 +24,8 @@ export interface ContainersServices {
   readonly hostMounts: boolean;
 }
 
+/** What a piece of output costs besides its bytes: a process can write them one by one. */
+const pieceSize = 256;
 /** Bytes of output that wait for the client, where the process waits when there are more; and of input that wait for the process. */
 const maxPending = 1 << 20;
 /** The largest size of a terminal that makes sense. */
@@ -179,6 +181,8 @@ type RunMessage = MessageInitShape<typeof RunResponseSchema>['message'];
 class OutputQueue {
   readonly #pending: RunMessage[] = [];
   #bytes = 0;
+  /** Bytes of input that the client does not know to be taken: one message tells of however many. */
+  #taken = 0;
   #ended = false;
   #turn: Deferred<void> = deferred();
   #room: Deferred<void> | undefined;
@@ -188,13 +192,14 @@ class OutputQueue {
   }
 
   taken(bytes: number): void {
-    this.#push({ case: 'inputTaken', value: bytes });
+    this.#taken += bytes;
+    this.#turn.resolve();
   }
 
   /** Returns what to wait for when the client is slow. */
   add(stream: 1 | 2, value: Uint8Array): Promise<void> | undefined {
     this.#push(stream === 1 ? { case: 'output', value } : { case: 'errorOutput', value });
-    this.#bytes += value.length;
+    this.#bytes += value.length + pieceSize;
     if (this.#bytes <= maxPending || this.#ended) return undefined;
     this.#room ??= deferred();
     return this.#room.promise;
@@ -208,10 +213,16 @@ class OutputQueue {
 
   async *messages(): AsyncGenerator<{ readonly message: RunMessage }> {
     for (;;) {
-      for (let next = this.#pending.shift(); next; next = this.#pending.shift()) yield { message: next };
+      while (this.#pending.length > 0) for (const message of this.#pending.splice(0)) yield { message };
       this.#bytes = 0;
       this.#room?.resolve();
       this.#room = undefined;
+      if (this.#taken > 0) {
+        const value = this.#taken;
+        this.#taken = 0;
+        yield { message: { case: 'inputTaken', value } };
+        continue;
+      }
       if (this.#ended) return;
       this.#turn = deferred();
       await this.#turn.promise;
@@ -238,7 +249,7 @@ class InputQueue {
 
   /** Throws `resource_exhausted` for a client that does not wait. */
   add(data: Uint8Array): void {
-    if (this.#ended) return;
+    if (this.#ended || data.length === 0) return;
     this.#bytes += data.length;
     if (this.#bytes > maxPending) {
       throw new KilnError('resource_exhausted', 'more input than the process takes was sent');
@@ -254,10 +265,12 @@ class InputQueue {
 
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      for (let next = this.#pending.shift(); next; next = this.#pending.shift()) {
-        yield next;
-        this.#bytes -= next.length;
-        this.#onTaken(next.length);
+      while (this.#pending.length > 0) {
+        const pieces = this.#pending.splice(0);
+        const data = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+        yield data;
+        this.#bytes -= data.length;
+        this.#onTaken(data.length);
       }
       if (this.#ended) return;
       this.#turn = deferred();
