@@ -17,7 +17,8 @@ import { gitMetadataToMessage } from '../../llb/wire/git-metadata-message.ts';
 import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/wire/http-metadata-message.ts';
 import { encodeGraph } from '../../llb/wire/marshal-graph.ts';
 import { parseResolveMode } from '../../source/image/image-source.ts';
-import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
+import type { BuildRegistry } from '../builds/build-registry.ts';
+import type { GatewayBuild } from '../builds/gateway-build.ts';
 import { frontendCapabilities, llbCapabilities } from './advertised-capabilities.ts';
 import { attestationsFromMessage, attestationsToMessage } from './attestation-message.ts';
 import { definitionsByName } from './definitions-by-name.ts';
@@ -29,18 +30,23 @@ import type { WorkerDescription } from './worker-description.ts';
 /** The header with the id of the build that a call belongs to. */
 const buildHeader = 'buildkit-controlapi-buildid';
 
-/** `LLBBridge`: how a client that drives its build itself calls the engine. */
-export function gatewayService(
-  builds: BuildRegistry,
-  worker: WorkerDescription,
-): Partial<ServiceImpl<typeof LLBBridge>> {
-  const buildOf = (context: HandlerContext): Promise<ActiveBuild> => {
+type BuildOfCall = (context: HandlerContext) => Promise<GatewayBuild>;
+
+/** For clients that drive builds of their own: each call says which one it is for. */
+export function namedBuild(builds: BuildRegistry): BuildOfCall {
+  return (context) => {
     const id = context.requestHeader.get(buildHeader);
     if (!id)
       throw new KilnError('invalid_argument', `no buildid found in context: the call lacks ${buildHeader}`);
     return builds.get(id, context.signal);
   };
+}
 
+/** `LLBBridge`: how a client that drives its build itself, or a frontend, calls the engine. */
+export function gatewayService(
+  buildOf: BuildOfCall,
+  worker: WorkerDescription,
+): Partial<ServiceImpl<typeof LLBBridge>> {
   const platformOf = ({ platform }: { readonly platform?: PlatformMessage }): Platform =>
     platform ? platformFromMessage(platform) : worker.platforms[0]!;
 

@@ -2,18 +2,14 @@ import { awakeTimeout } from '../../base/async/awake-timeout.ts';
 import { abortable, type Deferred, deferred } from '../../base/async/lifetime.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Build } from '../../engine/engine.ts';
-import type { Definition } from '../../llb/op.ts';
 import type { BuildProgress } from './build-progress.ts';
-import type { GatewayRefs } from './gateway-refs.ts';
+import type { GatewayBuild } from './gateway-build.ts';
 
 /** A build as the services know it. */
-export interface ActiveBuild {
+export interface ActiveBuild extends GatewayBuild {
   readonly id: string;
   readonly build: Build;
   readonly progress: BuildProgress;
-  readonly refs: GatewayRefs;
-  /** Definitions that the client sent along for its frontend. */
-  readonly inputs: ReadonlyMap<string, Definition>;
   readonly startedAt: Date;
 }
 

@@ -15,7 +15,7 @@ import { cacheMountsService } from '../api/cache-mounts-service.ts';
 import { containersService } from '../api/containers-service.ts';
 import { type ControlServices, controlService } from '../api/control-service.ts';
 import { type DebugServices, debugService } from '../api/debug-service.ts';
-import { gatewayService } from '../api/gateway-service.ts';
+import { gatewayService, namedBuild } from '../api/gateway-service.ts';
 import { type ImagesServices, imagesService } from '../api/images-service.ts';
 import { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
 
@@ -43,7 +43,7 @@ export function openServices(options: ServicesOptions): EngineApi {
   return {
     routes(router) {
       router.service(Control, control);
-      router.service(LLBBridge, gatewayService(builds, worker));
+      router.service(LLBBridge, gatewayService(namedBuild(builds), worker));
       router.service(Content, blobService(blobs));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
       router.service(Debug, debug);
