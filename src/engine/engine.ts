@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { inTurns } from '../base/async/in-turns.ts';
 import { abortable, deferred, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
@@ -167,7 +168,8 @@ export class Engine {
         strayAttestations(result, platforms),
       ].filter((warning) => warning !== undefined);
       const solved = await this.#exportInput(platforms, result.metadata, request.compatibilityVersion, alive);
-      const accounts = resultAccounts(platforms, requests, facts, this.#services.provenance.layers);
+      const { layers } = this.#services.provenance;
+      const accounts = await inTurns(resultAccounts(platforms, requests, facts, layers));
       const attested = withProvenance(solved, accounts, request.provenance);
       const exportCaches = new RunningCacheExports(cacheExports, platforms, this.#services.cacheMounts);
       const input = exportCaches.withInline(attested);

@@ -21,6 +21,5 @@ export async function provenancePredicate(
 ): Promise<Uint8Array> {
   const parts = await predicateParts(account, options);
   const predicate = predicates[options.version](parts);
-  const text = await inTurns(jsonSteps(predicate, { text: (value) => parts.redactor.text(value) }));
-  return Buffer.from(text, 'utf8');
+  return await inTurns(jsonSteps(predicate, { text: (value) => parts.redactor.text(value) }));
 }

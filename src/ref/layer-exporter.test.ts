@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { digestOf } from '../base/digest.ts';
 import { mediaTypes } from '../oci/descriptor.ts';
+import type { RefId } from './ref.ts';
 import { blobOptions, describeOnSnapshotters, hasCode } from './testing/restartable-store.ts';
 
 describeOnSnapshotters('the export of layers', (store) => {
@@ -24,6 +25,28 @@ describeOnSnapshotters('the export of layers', (store) => {
     const forced = await store.layerExport.blobs(ref, blobOptions({ compression: 'zstd', force: true }));
     assert.equal(forced[0]!.descriptor.mediaType, mediaTypes.ociLayerZstd);
     assert.equal(forced[0]!.diffId, one[0]!.diffId);
+  });
+
+  test('the blobs of a tree are known when all of its layers have some, and asking is no use of it', async () => {
+    const { refStore } = store;
+    const base = await store.make({ a: '1' });
+    const ref = await store.make({ b: '2' }, base);
+    const merged = await refStore.merge([ref, await store.make({ c: '3' })], { description: 'merged' });
+    assert.equal(refStore.layerBlobs(ref.id), undefined);
+    await store.layerExport.blobs(base, blobOptions());
+    assert.equal(refStore.layerBlobs(base.id)?.length, 1);
+    assert.equal(refStore.layerBlobs(ref.id), undefined);
+    const uses = async () => (await store.diskUsage.list()).map(({ id, usageCount }) => [id, usageCount]);
+    const before = await uses();
+    const blobs = await store.layerExport.blobs(ref, blobOptions());
+    assert.deepEqual(
+      refStore.layerBlobs(ref.id),
+      blobs.map(({ descriptor }) => descriptor),
+    );
+    assert.equal(refStore.layerBlobs(merged.id), undefined);
+    assert.deepEqual(refStore.layerBlobs((await refStore.scratch()).id), []);
+    assert.equal(refStore.layerBlobs('gone' as RefId), undefined);
+    assert.deepEqual(await uses(), before);
   });
 
   test('file times are clamped only in blobs that are asked with an epoch', async () => {

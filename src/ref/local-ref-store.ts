@@ -1,10 +1,12 @@
 import { KilnError } from '../base/errors.ts';
 import type { WaitContext } from '../base/progress.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import { joinLayers } from '../snapshot/layer-list.ts';
 import type { HandleServices } from './handles/handle-services.ts';
 import { finalRecordOf, handleOf, openHandle } from './handles/immutable-handle.ts';
 import { MutableHandle } from './handles/mutable-handle.ts';
 import type { LazyLayers } from './layers/lazy-layers.ts';
+import { layersOf } from './records/record-layers.ts';
 import { type RecordOrigin, scratchId } from './records/ref-record.ts';
 import type { ImmutableRef, MutableRef, RecordOptions, RefId } from './ref.ts';
 import type { RefStore } from './ref-store.ts';
@@ -34,6 +36,15 @@ export class LocalRefStore implements RefStore {
     if (await this.#lazyLayers.canMaterialize(record)) return ref;
     await ref.release();
     return undefined;
+  }
+
+  layerBlobs(id: RefId): readonly Descriptor[] | undefined {
+    const { records } = this.#services;
+    const record = records.findPublic(id);
+    // The layer on top comes first: most trees have none with a blob, and many layers.
+    if (!record || (record.origin.kind === 'layer' && record.blobs.length === 0)) return undefined;
+    const blobs = layersOf(record, records).map((layer) => layer.blobs[0]?.descriptor);
+    return blobs.every((blob) => blob !== undefined) ? blobs : undefined;
   }
 
   async scratch(): Promise<ImmutableRef> {

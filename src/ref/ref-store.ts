@@ -1,4 +1,5 @@
 import type { WaitContext } from '../base/progress.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { ImmutableRef, MutableRef, RecordOptions, RefId } from './ref.ts';
 
 /** Finds trees by their ids. */
@@ -7,6 +8,12 @@ export interface RefLookup {
   has(id: RefId): boolean;
   /** Returns a new handle, or undefined when the record is gone or its files can no longer be fetched. */
   get(id: RefId): Promise<ImmutableRef | undefined>;
+}
+
+/** Tells of trees without using them: neither their last use nor their number of uses changes. */
+export interface LayerLookup {
+  /** Returns a blob of each layer, bottom first, or undefined when a layer has none or the record is gone. */
+  layerBlobs(id: RefId): readonly Descriptor[] | undefined;
 }
 
 /** Makes new trees. */
@@ -42,4 +49,4 @@ export interface TreeReuse {
 }
 
 /** Trees with their records: parents, layers, sizes and uses. Every change of state is one transaction. */
-export interface RefStore extends RefLookup, RefFactory, TreeReuse {}
+export interface RefStore extends RefLookup, LayerLookup, RefFactory, TreeReuse {}

@@ -1,6 +1,9 @@
 import { KilnError } from '../errors.ts';
 import { compareUtf8 } from '../text/compare-utf8.ts';
 
+/** What `JSON.stringify` writes as this text: a number that JavaScript's cannot hold. */
+export const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => object };
+
 /**
  * JSON as Go's `encoding/json` writes it: `<`, `>`, `&`, U+2028 and U+2029 inside strings are escaped. Manifests and configs are
  * named by the digest of these bytes, so equal images get equal digests whichever builder wrote them. Keys keep the
@@ -75,9 +78,6 @@ export function sortedMap(
   return Object.fromEntries(entries);
 }
 
-/** The text is written as it is. */
-const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => object };
-
 function withBigints(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? rawJSON(String(value)) : value;
+  return typeof value === 'bigint' ? rawJson(String(value)) : value;
 }

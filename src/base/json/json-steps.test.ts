@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { atOnce } from '../async/in-turns.ts';
-import { type JsonParts, jsonMap, jsonSteps, nonEmpty } from './json-steps.ts';
+import { type JsonParts, type JsonStepsOptions, jsonMap, jsonSteps, nonEmpty } from './json-steps.ts';
 
-const text = (value: JsonParts) => atOnce(jsonSteps(value));
+const text = (value: JsonParts, options?: JsonStepsOptions) => utf8(atOnce(jsonSteps(value, options)));
+const utf8 = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
 
 test('JSON is written as Go writes it with two spaces', () => {
   const value = { a: [1, 'x', null, [], {}], b: { c: true, left: undefined }, d: [{ e: -1.5 }, []] };
@@ -32,7 +33,7 @@ test('parts are made in their turn, and steps lie between them', () => {
         list: [{ name: 'a' }, { name: 'b' }],
         inner: { deep: [{ list: [{ name: 'c' }] }] },
       };
-      assert.equal(step.value, JSON.stringify(expected, undefined, 2));
+      assert.equal(utf8(step.value), JSON.stringify(expected, undefined, 2));
       break;
     }
     assert.equal(made.length, count++);
@@ -40,11 +41,20 @@ test('parts are made in their turn, and steps lie between them', () => {
   assert.deepEqual(made, ['a', 'b', 'c']);
 });
 
+test('long texts are whole, with nested lists in their places and characters of any length', () => {
+  const value = Array.from({ length: 5_000 }, (_, index) => [index, { 'ключ\n': ['𝄞\n', `é${index}`] }]);
+  assert.equal(text(value), JSON.stringify(value, undefined, 2));
+  assert.equal(
+    text({ list: value.map((item) => () => item) }),
+    JSON.stringify({ list: value }, undefined, 2),
+  );
+});
+
 test('strings can be written as others, keys cannot', () => {
   const options = { text: (value: string) => value.toUpperCase() };
   const value = { a: ['b'], x: () => ({ c: 'd' }) };
   const expected = { a: ['B'], x: { c: 'D' } };
-  assert.equal(atOnce(jsonSteps(value, options)), JSON.stringify(expected, undefined, 2));
+  assert.equal(text(value, options), JSON.stringify(expected, undefined, 2));
 });
 
 test('zero values are left out, and maps are sorted', () => {

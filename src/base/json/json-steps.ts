@@ -1,5 +1,6 @@
 import type { Steps } from '../async/in-turns.ts';
-import { goJson } from './go-json.ts';
+import { Utf8Writer } from '../text/utf8-writer.ts';
+import { escapeLikeGo, goJson, rawJson } from './go-json.ts';
 
 /** What JSON can say. Fields that are undefined are left out. */
 export type Json =
@@ -24,38 +25,38 @@ export interface JsonStepsOptions {
 }
 
 interface Writing {
-  readonly parts: string[];
+  readonly written: Utf8Writer;
   readonly text: (value: string) => string;
 }
 
 const indent = '  ';
 
-/** The text of a JSON value as Go's `json.MarshalIndent` writes it, in steps: a part that is a function is a step. */
-export function* jsonSteps(value: JsonParts, options: JsonStepsOptions = {}): Steps<string> {
-  const writing: Writing = { parts: [], text: options.text ?? ((text) => text) };
+/** A JSON value as Go's `json.MarshalIndent` writes it, in steps: a part that is a function is a step. */
+export function* jsonSteps(value: JsonParts, options: JsonStepsOptions = {}): Steps<Uint8Array> {
+  const writing: Writing = { written: new Utf8Writer(), text: options.text ?? ((text) => text) };
   yield* writeSteps(value, '\n', writing);
-  return writing.parts.join('');
+  return writing.written.finish();
 }
 
 function* writeSteps(value: JsonParts, line: string, writing: Writing): Steps<void> {
-  const { parts, text } = writing;
+  const { written, text } = writing;
   if (typeof value === 'function') {
     yield;
-    parts.push(write(value(), line, text));
+    written.add(write(value(), line, text));
   } else if (typeof value !== 'object' || value === null || !hasParts(value)) {
-    parts.push(write(value as Json, line, text));
+    written.add(write(value as Json, line, text));
   } else {
     const inner = line + indent;
     const list = Array.isArray(value);
-    parts.push(list ? '[' : '{');
+    written.add(list ? '[' : '{');
     let separator = inner;
     for (const [key, item] of Object.entries(value)) {
       if (item === undefined) continue;
-      parts.push(list ? separator : `${separator}${goJson(key)}: `);
+      written.add(list ? separator : `${separator}${goJson(key)}: `);
       yield* writeSteps(item, inner, writing);
       separator = `,${inner}`;
     }
-    parts.push(list ? `${line}]` : `${line}}`);
+    written.add(list ? `${line}]` : `${line}}`);
   }
 }
 
@@ -66,24 +67,11 @@ function hasParts(value: JsonParts | undefined): boolean {
   return Array.isArray(value) ? hasParts(value[0]) : Object.values(value).some(hasParts);
 }
 
+/** `line`: what a line begins with; a line feed in a string is escaped. */
 function write(value: Json, line: string, text: (value: string) => string): string {
-  if (typeof value === 'string') return goJson(text(value));
-  if (typeof value !== 'object' || value === null) return String(value);
-  const inner = line + indent;
-  let written = '';
-  if (isList(value)) {
-    for (const item of value) written += `${written === '' ? '' : ','}${inner}${write(item, inner, text)}`;
-    return written === '' ? '[]' : `[${written}${line}]`;
-  }
-  for (const [key, item] of Object.entries(value)) {
-    if (item === undefined) continue;
-    written += `${written === '' ? '' : ','}${inner}${goJson(key)}: ${write(item, inner, text)}`;
-  }
-  return written === '' ? '{}' : `{${written}${line}}`;
-}
-
-function isList(value: Json): value is readonly Json[] {
-  return Array.isArray(value);
+  const replacer = (_key: string, item: unknown): unknown =>
+    typeof item === 'string' ? text(item) : typeof item === 'bigint' ? rawJson(String(item)) : item;
+  return escapeLikeGo(JSON.stringify(value, replacer, indent)).replaceAll('\n', line);
 }
 
 /** The fields that are not their type's zero value, as Go's `omitempty` has it; objects stay, even empty ones. */

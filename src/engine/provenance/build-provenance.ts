@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Steps } from '../../base/async/in-turns.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { formatReference } from '../../oci/reference.ts';
 import { type Capture, CaptureBuilder, type ImageMaterial } from '../../provenance/capture.ts';
@@ -33,12 +34,12 @@ export function buildFacts(
 }
 
 /** How the results of a build were made, by the keys of their platforms; none for empty trees. They are solved, and the build has not ended. */
-export function resultAccounts(
+export function* resultAccounts(
   platforms: readonly PlatformRef[],
   root: RequestNode,
   build: BuildFacts,
   finder: LayerFinder,
-): ReadonlyMap<string, ProvenanceAccount> {
+): Steps<ReadonlyMap<string, ProvenanceAccount>> {
   const results = new Set(platforms.map(({ ref }) => ref));
   const origins = new Map([...root.nodes()].flatMap((node) => node.refs.map((ref) => [ref, node] as const)));
   const accounts = new Map<string, ProvenanceAccount>();
@@ -47,10 +48,10 @@ export function resultAccounts(
     const { ref, key } = result;
     if (!(ref instanceof EdgeRef)) continue;
     const node = origins.get(ref) ?? root;
-    const other = others.get(node) ?? otherWork(node, results, build.platform);
+    const other = others.get(node) ?? (yield* otherWork(node, results, build.platform));
     others.set(node, other);
     const capture = new CaptureBuilder();
-    captureTrees([ref], build.platform, capture);
+    yield* captureTrees([ref], build.platform, capture);
     capture.add(other.capture);
     const images = key === '' ? other.images : imagesFor(result.platform, other.images, platforms);
     for (const image of images) capture.addImage(image);
@@ -60,7 +61,7 @@ export function resultAccounts(
       request: node.request,
       root: node.request && node.root?.identity !== node.request.identity ? node.root : undefined,
       graph: ref.graph,
-      layers: stepLayers(ref, finder),
+      layers: yield* stepLayers(ref, finder),
     });
   }
   return accounts;
@@ -72,11 +73,11 @@ interface OtherWork {
 }
 
 /** What a request looked at besides its results: the Dockerfile, images whose configs it read. */
-function otherWork(node: RequestNode, results: ReadonlySet<unknown>, platform: Platform): OtherWork {
+function* otherWork(node: RequestNode, results: ReadonlySet<unknown>, platform: Platform): Steps<OtherWork> {
   const nodes = [...node.nodes()];
   const trees = nodes.flatMap(({ refs }) => refs.filter((ref) => ref.solved && !results.has(ref)));
   const capture = new CaptureBuilder();
-  captureTrees(trees, platform, capture);
+  yield* captureTrees(trees, platform, capture);
   return { capture: capture.finish(), images: nodes.flatMap(({ images }) => images) };
 }
 

@@ -1,3 +1,4 @@
+import type { Steps } from '../../base/async/in-turns.ts';
 import { parseDigest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ExecOp, Op, SourceOp } from '../../llb/op.ts';
@@ -8,12 +9,17 @@ import { nameOf } from '../build-sources.ts';
 import { SourceOperation, schemeOf } from '../operations/source-operation.ts';
 import type { EdgeRef } from '../result/edge-ref.ts';
 
-/** Notes what trees were made of, each vertex once. They are solved. */
-export function captureTrees(trees: Iterable<EdgeRef>, platform: Platform, capture: CaptureBuilder): void {
+/** Notes what trees were made of, each vertex once, in a step of its own. They are solved. */
+export function* captureTrees(
+  trees: Iterable<EdgeRef>,
+  platform: Platform,
+  capture: CaptureBuilder,
+): Steps<void> {
   const seen = new Set<string>();
   const skip = (digest: string) => seen.size === seen.add(digest).size;
   for (const tree of trees) {
     for (const { digest, operation } of tree.operations(skip)) {
+      yield;
       const { op } = tree.graph.vertices.get(digest)!;
       switch (op.action.kind) {
         case 'source': {

@@ -1,5 +1,5 @@
 import type { BuildFacts } from '../../provenance/provenance-account.ts';
-import type { RefLookup } from '../../ref/ref-store.ts';
+import type { LayerLookup, RefLookup } from '../../ref/ref-store.ts';
 import type { KeySource } from '../../solver/key-store.ts';
 
 /** What the provenance of each build of an engine says, and where it finds layers. */
@@ -11,5 +11,5 @@ export interface ProvenanceServices
 /** Leads from keys to the trees that have them. */
 export interface LayerFinder {
   readonly keyStore: Pick<KeySource, 'results'>;
-  readonly refStore: RefLookup;
+  readonly refStore: Pick<RefLookup, 'has'> & LayerLookup;
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { Steps } from '../../base/async/in-turns.ts';
 import { TimeSlice } from '../../base/async/time-slice.ts';
 import type { Digest } from '../../base/digest.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
@@ -12,14 +13,15 @@ import type { LayerFinder } from './provenance-services.ts';
 const maxLayers = 20_000;
 
 /**
- * Notes the keys of all steps of a tree while its build runs. What this returns finds the layers that steps have under these keys, also
+ * Notes the keys of all steps of a tree while its build runs, one in each step. What this returns finds the layers that steps have under these keys, also
  * when the build has ended; nothing is looked up before. Steps whose layers are too many are left out.
  */
-export function stepLayers(tree: EdgeRef, finder: LayerFinder): () => Promise<readonly StepLayers[]> {
+export function* stepLayers(tree: EdgeRef, finder: LayerFinder): Steps<() => Promise<readonly StepLayers[]>> {
   const seen = new Set<Digest>();
   const steps: { readonly digest: Digest; readonly outputs: readonly OutputKeys[] }[] = [];
   for (const { digest, outputs } of tree.operations((each) => seen.size === seen.add(each).size)) {
     if (outputs.some(({ keys }) => keys.length > 0)) steps.push({ digest, outputs });
+    yield;
   }
   return async () => {
     const found: StepLayers[] = [];
@@ -48,14 +50,7 @@ async function layersOf(
 ): Promise<readonly Descriptor[]> {
   if (keys.length === 0) return [];
   for (const { id } of await keyStore.results(keys)) {
-    const ref = await refStore.get(id as RefId);
-    if (!ref) continue;
-    try {
-      const blobs = ref.layers().map((layer) => layer.blobs[0]?.descriptor);
-      return blobs.every((blob) => blob !== undefined) ? blobs : [];
-    } finally {
-      await ref.release();
-    }
+    if (refStore.has(id as RefId)) return refStore.layerBlobs(id as RefId) ?? [];
   }
   return [];
 }
