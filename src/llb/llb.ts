@@ -14,6 +14,7 @@ export type { ExecOptions, MountSpec, SecretSpec, SshSpec } from './builder/exec
 export type { CopyOptions, CreateOptions } from './builder/file-actions.ts';
 export { FileActions, files } from './builder/file-actions.ts';
 export {
+  type FileOptions,
   fromDefinition,
   type GitOptions,
   git,
@@ -21,7 +22,10 @@ export {
   http,
   type ImageOptions,
   image,
+  imageBlob,
+  type LayoutBlobOptions,
   type LocalOptions,
+  layoutBlob,
   local,
   type OciLayoutOptions,
   ociLayout,

@@ -34,6 +34,7 @@ export const capabilities = {
   // The wire has this spelling.
   httpUidGid: 'soruce.http.uidgid',
   httpHeader: 'source.http.header',
+  imageBlob: 'source.imageblob',
   ociLayout: 'source.ocilayout',
   execBase: 'exec.meta.base',
   execNetwork: 'exec.meta.network',

@@ -1,11 +1,19 @@
 import { formatPlatform, type Platform } from '../base/platform.ts';
 import { familiarReference, type ImageReference, withDefaultTag } from './reference.ts';
 
+/** What a package URL says about a part of an image. */
+export interface PartQualifiers {
+  readonly refType: 'blob' | 'bundle';
+  /** The repository that a bundle is of. */
+  readonly vcsUrl?: string;
+}
+
 /** An image as a package URL, `pkg:docker/library/app@1.0?platform=linux%2Famd64` (package-url/purl-spec), as BuildKit writes them. */
 export function imagePackageUrl(
   reference: ImageReference,
   platform?: Platform,
   type: 'docker' | 'oci' = 'docker',
+  part?: PartQualifiers,
 ): string {
   const { digest, tag, ...name } = withDefaultTag(reference);
   const parts = familiarReference(name).split('/').map(queryEscape).join('/');
@@ -15,6 +23,8 @@ export function imagePackageUrl(
     ...(platform === undefined
       ? []
       : [`platform=${pathEscape(formatPlatform({ ...platform, osVersion: undefined }))}`]),
+    ...(part ? [`ref_type=${part.refType}`] : []),
+    ...(part?.vcsUrl === undefined ? [] : [`vcs_url=${pathEscape(part.vcsUrl)}`]),
   ];
   return `pkg:${type}/${parts}${version}${qualifiers.length > 0 ? `?${qualifiers.join('&')}` : ''}`;
 }

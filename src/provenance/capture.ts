@@ -6,6 +6,8 @@ import { formatReference, type ImageReference, repositoryName } from '../oci/ref
 /** What a result was made of. Each list is sorted by what names its entries, and no two entries have the same name. */
 export interface Capture {
   readonly images: readonly ImageMaterial[];
+  /** Single blobs of repositories and layouts. */
+  readonly blobs: readonly BlobMaterial[];
   readonly repositories: readonly GitMaterial[];
   readonly downloads: readonly HttpMaterial[];
   /** Names of directories of the client. */
@@ -21,6 +23,14 @@ export interface Capture {
 export interface ImageMaterial {
   readonly reference: ImageReference;
   readonly platform: Platform | undefined;
+  readonly digest: Digest;
+  /** Whether it is in a layout of the client. */
+  readonly local: boolean;
+}
+
+export interface BlobMaterial {
+  /** With the digest of the blob. */
+  readonly reference: ImageReference;
   readonly digest: Digest;
   /** Whether it is in a layout of the client. */
   readonly local: boolean;
@@ -47,6 +57,7 @@ export interface SecretUse {
 /** Collects what several trees were made of. The first of equally named entries stays. */
 export class CaptureBuilder {
   readonly #images = new Map<string, ImageMaterial>();
+  readonly #blobs = new Map<string, BlobMaterial>();
   readonly #repositories = new Map<string, GitMaterial>();
   readonly #downloads = new Map<string, HttpMaterial>();
   readonly #locals = new Set<string>();
@@ -62,6 +73,10 @@ export class CaptureBuilder {
       JSON.stringify([formatReference(image.reference), image.local, platform ?? null]),
       image,
     );
+  }
+
+  addBlob(blob: BlobMaterial): void {
+    addFirst(this.#blobs, JSON.stringify([formatReference(blob.reference), blob.local]), blob);
   }
 
   addRepository({ url, commit }: GitMaterial): void {
@@ -97,6 +112,7 @@ export class CaptureBuilder {
 
   add(capture: Capture): void {
     for (const image of capture.images) this.addImage(image);
+    for (const blob of capture.blobs) this.addBlob(blob);
     for (const repository of capture.repositories) this.addRepository(repository);
     for (const download of capture.downloads) this.addDownload(download);
     for (const local of capture.locals) this.addLocal(local);
@@ -111,6 +127,7 @@ export class CaptureBuilder {
       images: sorted(withoutPinnedTwins([...this.#images.values()]), ({ reference }) =>
         formatReference(reference),
       ),
+      blobs: sorted([...this.#blobs.values()], ({ reference }) => formatReference(reference)),
       repositories: sorted([...this.#repositories.values()], ({ url }) => url),
       downloads: sorted([...this.#downloads.values()], ({ url }) => url),
       locals: sorted([...this.#locals], (name) => name),

@@ -10,10 +10,14 @@ export interface Material {
 }
 
 /** Directories of the client are none: nobody else can get them. */
-export function materialsOf({ images, repositories, downloads }: Capture): readonly Material[] {
+export function materialsOf({ images, blobs, repositories, downloads }: Capture): readonly Material[] {
   return [
     ...images.map(({ reference, platform, digest, local }) => ({
       uri: imagePackageUrl(reference, platform, local ? 'oci' : 'docker'),
+      digest: digestSet(digest),
+    })),
+    ...blobs.map(({ reference, digest, local }) => ({
+      uri: imagePackageUrl(reference, undefined, local ? 'oci' : 'docker', { refType: 'blob' }),
       digest: digestSet(digest),
     })),
     ...repositories.map(({ url, commit }) => ({ uri: url, digest: commitDigest(commit) })),

@@ -100,14 +100,20 @@ class HttpRegistry implements Registry, AsyncDisposable {
     });
   }
 
-  hasBlob(reference: ImageReference, { digest }: Descriptor, context: RegistryContext): Promise<boolean> {
+  blobSize(reference: ImageReference, digest: Digest, context: RegistryContext): Promise<number | undefined> {
     return this.#read(reference, context, async (endpoint) => {
       const request = { ...blobRequest(reference, endpoint, digest, { offset: 0 }), method: 'HEAD' as const };
       // What a mirror does not have may be at the host.
       const accepted = endpoint.mirror ? [200] : [200, 404];
-      const { status, body } = await this.#transport.expect(endpoint, request, context, accepted);
+      const { status, body, headers } = await this.#transport.expect(endpoint, request, context, accepted);
       await discard(body);
-      return status === 200;
+      if (status !== 200) return undefined;
+      const length = headers['content-length'];
+      if (length !== undefined && /^\d{1,15}$/.test(length)) return Number(length);
+      throw new KilnError(
+        'failed_precondition',
+        `${repositoryName(reference)}: ${endpoint.host} does not say how large ${digest} is`,
+      );
     });
   }
 

@@ -58,8 +58,11 @@ export interface Registry {
     descriptor: Descriptor,
     context: RegistryContext,
   ): Promise<Uint8Array>;
-  /** Whether the repository has a blob, as the host itself or a mirror says. */
-  hasBlob(reference: ImageReference, descriptor: Descriptor, context: RegistryContext): Promise<boolean>;
+  /**
+   * The size of a blob, as the host itself or a mirror says; undefined when the repository does not have the blob. Throws `failed_precondition` when nobody
+   * says the size.
+   */
+  blobSize(reference: ImageReference, digest: Digest, context: RegistryContext): Promise<number | undefined>;
   /**
    * Brings a blob into `store`, resuming where a connection broke. One that the registry lacks is taken from the descriptor's `urls`, without
    * credentials.

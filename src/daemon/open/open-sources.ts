@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { findKept } from '../../images/kept-images.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { BlobFetcher } from '../../source/blob/blob-fetcher.ts';
+import { createBlobSource } from '../../source/blob/blob-source.ts';
 import { createGitSource } from '../../source/git/git-source.ts';
 import { createHttpSource } from '../../source/http/http-source.ts';
 import { createImageSource, type LocalImages } from '../../source/image/image-source.ts';
@@ -38,6 +40,8 @@ export function openSources(options: SourcesOptions): EngineSources {
   const localImages: LocalImages = { find: (reference) => findKept(keptImages, reference) };
   const images = createImageSource({ registry, content, layerImport, credentials, localImages });
   const layouts = createOciLayoutSource({ sessions, content, layerImport });
+  const blobs = new BlobFetcher({ registry, content, credentials, sessions });
+  const files = createBlobSource({ blobs, refStore });
   const local = createLocalSource({
     sessions,
     refStore,
@@ -53,7 +57,7 @@ export function openSources(options: SourcesOptions): EngineSources {
     pool: threads.files,
     directory: path.join(directory, 'git'),
   });
-  const all: readonly Source[] = [images, layouts, local, http, git];
+  const all: readonly Source[] = [images, layouts, files, local, http, git];
   return {
     byScheme: new Map(all.flatMap((source) => source.schemes.map((scheme) => [scheme, source]))),
     images,

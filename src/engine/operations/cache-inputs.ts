@@ -1,3 +1,4 @@
+import { digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/pattern/pattern.ts';
 import type { ContentChecksums, ContentSelection, ContentSelections } from '../../content-hash/checksum.ts';
@@ -6,6 +7,9 @@ import type { CacheInput, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { InputFiles, NearestPath } from './input-files.ts';
 import type { InputReading } from './input-reading.ts';
+
+/** What is read of a tree that has nothing. */
+const emptyTreeKey = digestOf('nothing of the empty tree');
 
 /** The cache inputs of an operation that takes `readings` of its inputs. */
 export function cacheInputs(
@@ -34,6 +38,8 @@ function contentKey(
       } catch (error) {
         const known = asKilnError(error);
         if (known.code !== 'not_found') throw known;
+        // The step itself says what it does not find in an empty tree, as BuildKit does.
+        if (ref.layers().length === 0) return emptyTreeKey;
         const better = nearestPath && (await missingPath(selections, nearestPath, context));
         throw withoutKey(better ?? known, ref);
       }

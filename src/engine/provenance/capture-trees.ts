@@ -4,6 +4,7 @@ import type { Platform } from '../../base/platform.ts';
 import type { ExecOp, Op, SourceOp } from '../../llb/op.ts';
 import { type ImageReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { CaptureBuilder } from '../../provenance/capture.ts';
+import { layoutBlobScheme, registryBlobScheme } from '../../source/blob/blob-place.ts';
 import { parseGitRequest } from '../../source/git/git-request.ts';
 import { nameOf } from '../build-sources.ts';
 import { SourceOperation, schemeOf } from '../operations/source-operation.ts';
@@ -76,6 +77,14 @@ function captureSource(
         local: scheme === 'oci-layout',
       });
       break;
+    case registryBlobScheme:
+    case layoutBlobScheme:
+      capture.addBlob({
+        reference: imageReference(source),
+        digest: parseDigest(pin),
+        local: scheme === layoutBlobScheme,
+      });
+      break;
     case 'http':
     case 'https':
       capture.addDownload({ url: source.identifier, digest: parseDigest(pin) });
@@ -100,7 +109,9 @@ function captureRepository(source: SourceOp, commit: string, capture: CaptureBui
 /** The name of an image. One in a layout can be a name that no registry has. */
 export function imageReference(source: SourceOp): ImageReference {
   const name = nameOf(source);
-  if (schemeOf(source) === 'docker-image') return withDefaultTag(parseReference(name));
+  const scheme = schemeOf(source);
+  if (scheme === 'docker-image') return withDefaultTag(parseReference(name));
+  if (scheme === registryBlobScheme) return parseReference(name);
   try {
     return parseReference(name);
   } catch {

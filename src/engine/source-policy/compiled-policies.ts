@@ -49,7 +49,7 @@ export class CompiledPolicies {
       if (decision?.action === 'deny') {
         throw new KilnError(
           'permission_denied',
-          `source ${JSON.stringify(source.identifier)} denied by policy: ${decision.name}`,
+          `source ${JSON.stringify(source.identifier)} denied by policy: ${decision.name}: source denied by policy`,
           { hint: 'use another source, or let a later rule of the source policy allow this one' },
         );
       }

@@ -32,6 +32,22 @@ test('image references are made full before rules and clients see them', async (
   assert.deepEqual(asked, [{ source: { identifier: full, attrs: {} }, platform }]);
 });
 
+test('a directory of a repository has one name, however the way to it was written', async () => {
+  const denied = 'git://host/user/repo.git#main:absolute/path';
+  const guard = new SourceGuard([{ rules: [deny(denied)] }]);
+  const admit = (subdir: string) => {
+    const source = { identifier: `git://host/user/repo.git${subdir}`, attrs: {} };
+    return guard.admit(source, platform, nothingKnown, signal);
+  };
+  for (const written of ['absolute/path', '../absolute/path', '/absolute//x/../path/']) {
+    await assert.rejects(admit(`#main:${written}`), /: source denied by policy/);
+  }
+  for (const other of ['', '#main', '#main:absolute', '#absolute/path']) {
+    assert.equal((await admit(other)).identifier, `git://host/user/repo.git${other}`);
+  }
+  assert.equal((await admit('#main:/')).identifier, 'git://host/user/repo.git#main');
+});
+
 test('a client is not asked about what the rules deny', async () => {
   const { asked, ask } = client({ kind: 'allow' });
   const guard = new SourceGuard([{ rules: [deny('*')] }], ask);

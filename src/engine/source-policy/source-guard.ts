@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
+import { cleanPath } from '../../llb/clean-path.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import type { SourceCheck, SourceQuestion, SourceVerdict } from '../../session/requests/source-verifier.ts';
@@ -76,15 +77,25 @@ export class SourceGuard {
   }
 }
 
-/** Image references in full, so that rules have one form to match. A reference that is not valid stays as it is: resolving it will say so. */
+/** Image references in full and directories of repositories without detours, so that rules have one form to match. A reference that is not valid stays as it is: resolving it will say so. */
 function normalized(source: SourceOp): SourceOp {
-  const [, scheme, name = ''] = /^(docker-image:\/\/)(.*)$/s.exec(source.identifier) ?? [];
+  const [, scheme, name = ''] = /^((?:docker-image|git):\/\/)(.*)$/s.exec(source.identifier) ?? [];
   if (scheme === undefined) return source;
+  if (scheme === 'git://') return { ...source, identifier: scheme + withCleanSubdir(name) };
   try {
     return { ...source, identifier: scheme + formatReference(withDefaultTag(parseReference(name))) };
   } catch {
     return source;
   }
+}
+
+/** The directory after the ref as it is in the repository: `#main:../a` and `#main:/a` are `#main:a`. */
+function withCleanSubdir(name: string): string {
+  const hash = name.indexOf('#');
+  const colon = hash < 0 ? -1 : name.indexOf(':', hash);
+  if (colon < 0) return name;
+  const subdir = cleanPath(`/${name.slice(colon + 1)}`).slice(1);
+  return subdir === '' ? name.slice(0, colon) : `${name.slice(0, colon)}:${subdir}`;
 }
 
 function denied({ identifier }: SourceOp, messages: readonly string[]): KilnError {

@@ -158,34 +158,60 @@ export function git(remote: string, options: GitOptions = {}): State {
   return source(`git://${id}`, attrs, needs, options);
 }
 
-export interface HttpOptions extends VertexOptions {
-  readonly checksum?: Digest;
-  /** What the file is called in the tree; its name in the URL if empty. */
+export interface FileOptions extends VertexOptions {
+  /** What the file is called in the tree; its name in the URL, or the digest of a blob, if empty. */
   readonly filename?: string;
   /** Permission bits. */
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
+}
+
+/** A tree with one file, a blob of a repository as it is. `ref` is complete, without a tag: `docker.io/library/alpine@sha256:…`. */
+export function imageBlob(ref: string, options: FileOptions = {}): State {
+  const { attrs } = fileAttributes(options);
+  return source(`docker-image+blob://${ref}`, attrs, [capabilities.imageBlob], options);
+}
+
+export interface LayoutBlobOptions extends FileOptions, Pick<OciLayoutOptions, 'sessionId' | 'storeId'> {}
+
+/** A tree with one file, a blob of an OCI layout on the client as it is: `name@sha256:…`. */
+export function layoutBlob(ref: string, options: LayoutBlobOptions = {}): State {
+  const { attrs } = fileAttributes(options);
+  if (options.sessionId) attrs['oci.session'] = options.sessionId;
+  if (options.storeId) attrs['oci.store'] = options.storeId;
+  return source(`oci-layout+blob://${ref}`, attrs, [capabilities.imageBlob], options);
+}
+
+/** What says so about the only file of a tree, and what a download needs of the daemon for that. */
+function fileAttributes({ filename, mode, uid, gid }: FileOptions) {
+  const needs: Capability[] = [];
+  const attrs: Record<string, string> = {};
+  if (filename) attrs['http.filename'] = filename;
+  if (mode) {
+    attrs['http.perm'] = `0${mode.toString(8)}`;
+    needs.push(capabilities.httpPerm);
+  }
+  if (uid) attrs['http.uid'] = String(uid);
+  if (gid) attrs['http.gid'] = String(gid);
+  if (uid || gid) needs.push(capabilities.httpUidGid);
+  return { attrs, needs };
+}
+
+export interface HttpOptions extends FileOptions {
+  readonly checksum?: Digest;
   readonly authHeaderSecret?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A tree with one file that is downloaded. */
 export function http(url: string, options: HttpOptions = {}): State {
-  const needs: Capability[] = [capabilities.http];
-  const attrs: Record<string, string> = {};
+  const { attrs, needs } = fileAttributes(options);
+  needs.push(capabilities.http);
   if (options.checksum) {
     attrs['http.checksum'] = options.checksum;
     needs.push(capabilities.httpChecksum);
   }
-  if (options.filename) attrs['http.filename'] = options.filename;
-  if (options.mode) {
-    attrs['http.perm'] = `0${options.mode.toString(8)}`;
-    needs.push(capabilities.httpPerm);
-  }
-  if (options.uid) attrs['http.uid'] = String(options.uid);
-  if (options.gid) attrs['http.gid'] = String(options.gid);
-  if (options.uid || options.gid) needs.push(capabilities.httpUidGid);
   if (options.authHeaderSecret) {
     attrs['http.authheadersecret'] = options.authHeaderSecret;
     needs.push(capabilities.httpAuth);

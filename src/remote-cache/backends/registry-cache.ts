@@ -45,7 +45,8 @@ function openRegistryCache(
 
     async hasBlob(blob, access) {
       // A push asks for the blob itself.
-      return purpose === 'import' && (await registry.hasBlob(reference, blob, context(access)));
+      if (purpose !== 'import') return false;
+      return (await registry.blobSize(reference, blob.digest, context(access))) !== undefined;
     },
 
     async writeBlob(blob, body, access) {

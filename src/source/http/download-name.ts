@@ -14,7 +14,8 @@ export function downloadName(url: URL, wanted: string | undefined, disposition: 
   return safeName(decoded(url.pathname));
 }
 
-function safeName(text: string): string {
+/** `text` as the name of a file: its last part, or a name for what has none. */
+export function safeName(text: string): string {
   const name = posix.basename(text.trim());
   return name === '' || name === '.' || name === '..' || /\p{Cc}/u.test(name) ? defaultName : name;
 }

@@ -6,8 +6,9 @@ import type { SourceOp } from '../../llb/op.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import type { LayerImport } from '../../ref/layer-import.ts';
-import { type ContentClient, createContentClient } from '../../session/requests/content-client.ts';
+import type { ContentClient } from '../../session/requests/content-client.ts';
 import type { SessionManager } from '../../session/session.ts';
+import { LayoutClients, type LayoutStore } from '../layout-clients.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
 import type { ImageResolver, Source, SourceContext } from '../source.ts';
 import { resolveAttestationChain } from './attestation-chain.ts';
@@ -24,12 +25,9 @@ export interface OciLayoutSourceOptions {
   readonly layerImport: LayerImport;
 }
 
-interface LayoutReference {
+interface LayoutReference extends LayoutStore {
   readonly name: string;
   readonly digest: Digest;
-  /** The session that offers the layout; empty for the build's own. */
-  readonly sessionId: string;
-  readonly storeId: string;
 }
 
 /** `oci-layout://`: images in an OCI layout that the client has, read through its content store service. Named by digest only. */
@@ -103,28 +101,11 @@ function layoutOrigin(
   reference: LayoutReference,
   { sessions, content }: OciLayoutSourceOptions,
 ): ImageOrigin {
-  // Blobs are named by digest: those of any client that offers the layout will do.
-  const holders = (ids: readonly string[]) => [
-    ...new Set([...(reference.sessionId === '' ? [] : [reference.sessionId]), ...ids]),
-  ];
-  const withClient = async <T>(
-    ids: readonly string[],
-    signal: AbortSignal,
-    work: (client: ContentClient) => Promise<T>,
-  ): Promise<T> => {
-    const storeId = `oci:${reference.storeId}`;
-    const asked = holders(ids);
-    const open = asked.filter((id) => sessions.isOpen(id));
-    return sessions.any(
-      open.length > 0 ? open : asked,
-      (session) => work(createContentClient(session, storeId)),
-      signal,
-    );
-  };
+  const clients = new LayoutClients(sessions, reference);
 
   const document = async (digest: Digest, context: SourceContext): Promise<Uint8Array> => {
     if (await content.stat(digest)) return content.readAll(digest);
-    const bytes = await withClient(context.sessions(), context.signal, (client) =>
+    const bytes = await clients.any(context.sessions(), context.signal, (client) =>
       readDocument(client, digest, reference.name, context.signal),
     );
     if (digestOf(bytes) !== digest) {
@@ -146,10 +127,10 @@ function layoutOrigin(
 
     document: (descriptor, context) => document(descriptor.digest, context),
 
-    isGone: (ids) => !holders(ids).some((id) => sessions.isOpen(id)),
+    isGone: (ids) => clients.isGone(ids),
 
     layer: (descriptor, store, { signal, sessions: ids, onProgress }) =>
-      withClient(ids, signal, async (client) => {
+      clients.any(ids, signal, async (client) => {
         await using writer = await store.writer({ digest: descriptor.digest, size: descriptor.size });
         let received = 0;
         for await (const chunk of client.read(descriptor.digest, 0, signal)) {
