@@ -27,6 +27,8 @@ export const capabilities = {
   gitSkipSubmodules: 'source.git.skipsubmodules',
   gitMtime: 'source.git.mtime',
   gitFetchByCommit: 'source.git.fetchbycommit',
+  gitBundle: 'source.git.bundle',
+  gitCheckoutBundle: 'source.git.checkoutbundle',
   http: 'source.http',
   httpAuth: 'source.http.auth',
   httpChecksum: 'source.http.checksum',

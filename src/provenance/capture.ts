@@ -41,6 +41,8 @@ export interface GitMaterial {
   readonly url: string;
   /** SHA-1 or SHA-256. */
   readonly commit: string;
+  /** The bundle that the commit came from. */
+  readonly bundle?: BlobMaterial;
 }
 
 export interface HttpMaterial {
@@ -79,9 +81,9 @@ export class CaptureBuilder {
     addFirst(this.#blobs, JSON.stringify([formatReference(blob.reference), blob.local]), blob);
   }
 
-  addRepository({ url, commit }: GitMaterial): void {
+  addRepository({ url, ...rest }: GitMaterial): void {
     const shown = withoutCredentials(url);
-    addFirst(this.#repositories, shown, { url: shown, commit });
+    addFirst(this.#repositories, shown, { url: shown, ...rest });
   }
 
   addDownload({ url, digest }: HttpMaterial): void {

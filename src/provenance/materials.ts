@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { DigestSet } from '../oci/in-toto.ts';
 import { imagePackageUrl } from '../oci/package-url.ts';
-import type { Capture } from './capture.ts';
+import type { BlobMaterial, Capture } from './capture.ts';
 
 /** A source that a result was made of, as both versions of the predicate list it. */
 export interface Material {
@@ -20,9 +20,21 @@ export function materialsOf({ images, blobs, repositories, downloads }: Capture)
       uri: imagePackageUrl(reference, undefined, local ? 'oci' : 'docker', { refType: 'blob' }),
       digest: digestSet(digest),
     })),
-    ...repositories.map(({ url, commit }) => ({ uri: url, digest: commitDigest(commit) })),
+    ...repositories.flatMap(({ url, commit, bundle }) => [
+      { uri: url, digest: commitDigest(commit) },
+      ...(bundle ? [bundleMaterial(bundle, url)] : []),
+    ]),
     ...downloads.map(({ url, digest }) => ({ uri: url, digest: digestSet(digest) })),
   ];
+}
+
+function bundleMaterial({ reference, digest, local }: BlobMaterial, url: string): Material {
+  const { domain, path, tag } = reference;
+  const part = { refType: 'bundle', vcsUrl: url } as const;
+  return {
+    uri: imagePackageUrl({ domain, path, tag }, undefined, local ? 'oci' : 'docker', part),
+    digest: digestSet(digest),
+  };
 }
 
 export function digestSet(digest: Digest): DigestSet {

@@ -54,6 +54,7 @@ export function openSources(options: SourcesOptions): EngineSources {
     credentials,
     refStore,
     cacheDirectories,
+    blobs,
     pool: threads.files,
     directory: path.join(directory, 'git'),
   });

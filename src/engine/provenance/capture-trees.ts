@@ -3,8 +3,9 @@ import { parseDigest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ExecOp, Op, SourceOp } from '../../llb/op.ts';
 import { type ImageReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
-import type { CaptureBuilder } from '../../provenance/capture.ts';
-import { layoutBlobScheme, registryBlobScheme } from '../../source/blob/blob-place.ts';
+import type { BlobMaterial, CaptureBuilder } from '../../provenance/capture.ts';
+import { type BlobPlace, layoutBlobScheme, registryBlobScheme } from '../../source/blob/blob-place.ts';
+import { blobPlaceOf } from '../../source/blob/blob-source.ts';
 import { parseGitRequest } from '../../source/git/git-request.ts';
 import { nameOf } from '../build-sources.ts';
 import { SourceOperation, schemeOf } from '../operations/source-operation.ts';
@@ -79,11 +80,7 @@ function captureSource(
       break;
     case registryBlobScheme:
     case layoutBlobScheme:
-      capture.addBlob({
-        reference: imageReference(source),
-        digest: parseDigest(pin),
-        local: scheme === layoutBlobScheme,
-      });
+      capture.addBlob(blobMaterial(blobPlaceOf(source)));
       break;
     case 'http':
     case 'https':
@@ -98,8 +95,9 @@ function captureSource(
 }
 
 function captureRepository(source: SourceOp, commit: string, capture: CaptureBuilder): void {
-  const { remote, ref, authTokenSecret, authHeaderSecret, sshAgent } = parseGitRequest(source);
-  capture.addRepository({ url: ref === '' ? remote : `${remote}#${ref}`, commit });
+  const { remote, ref, bundle, authTokenSecret, authHeaderSecret, sshAgent } = parseGitRequest(source);
+  const url = ref === '' ? remote : `${remote}#${ref}`;
+  capture.addRepository({ url, commit, bundle: bundle && blobMaterial(bundle) });
   for (const id of [authTokenSecret, authHeaderSecret]) {
     if (id !== '') capture.addSecret({ id, optional: true });
   }
@@ -109,9 +107,10 @@ function captureRepository(source: SourceOp, commit: string, capture: CaptureBui
 /** The name of an image. One in a layout can be a name that no registry has. */
 export function imageReference(source: SourceOp): ImageReference {
   const name = nameOf(source);
-  const scheme = schemeOf(source);
-  if (scheme === 'docker-image') return withDefaultTag(parseReference(name));
-  if (scheme === registryBlobScheme) return parseReference(name);
+  return schemeOf(source) === 'docker-image' ? withDefaultTag(parseReference(name)) : layoutReference(name);
+}
+
+function layoutReference(name: string): ImageReference {
   try {
     return parseReference(name);
   } catch {
@@ -122,4 +121,11 @@ export function imageReference(source: SourceOp): ImageReference {
       digest: parseDigest(name.slice(at + 1)),
     };
   }
+}
+
+function blobMaterial(place: BlobPlace): BlobMaterial {
+  const { digest } = place;
+  return place.kind === 'registry'
+    ? { reference: place.reference, digest, local: false }
+    : { reference: layoutReference(`${place.name}@${digest}`), digest, local: true };
 }

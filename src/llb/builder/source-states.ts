@@ -119,6 +119,12 @@ export interface GitOptions extends VertexOptions {
   readonly mtime?: 'checkout' | 'commit';
   /** Trust `checksum` as the commit to fetch, without asking the remote what `ref` is. */
   readonly fetchByCommit?: boolean;
+  /** Objects come from this bundle, `docker-image+blob://…` or `oci-layout+blob://…`, instead of the remote; needs `checksum`. */
+  readonly bundle?: string;
+  /** Where clients have the layout that `bundle` is in. */
+  readonly bundleStore?: Pick<OciLayoutOptions, 'sessionId' | 'storeId'>;
+  /** Gives one file, `bundle`: a bundle of the commit with its history. */
+  readonly checkoutBundle?: boolean;
   /** Names of the secrets with credentials for HTTP. */
   readonly authTokenSecret?: string;
   readonly authHeaderSecret?: string;
@@ -150,6 +156,11 @@ export function git(remote: string, options: GitOptions = {}): State {
   flag(options.skipSubmodules, 'git.skipsubmodules', capabilities.gitSkipSubmodules);
   flag(Boolean(options.mtime), 'git.mtime', capabilities.gitMtime, options.mtime);
   flag(options.fetchByCommit, 'git.fetchbycommit', capabilities.gitFetchByCommit);
+  flag(Boolean(options.bundle), 'git.bundle', capabilities.gitBundle, options.bundle);
+  flag(options.checkoutBundle, 'git.checkoutbundle', capabilities.gitCheckoutBundle);
+  const { sessionId, storeId } = options.bundleStore ?? {};
+  if (sessionId) attrs['oci.session'] = sessionId;
+  if (storeId) attrs['oci.store'] = storeId;
   needs.push(capabilities.git);
   const { ref = '', subdir = '' } = options;
   const fragment = ref || subdir ? `#${ref}${subdir ? `:${subdir}` : ''}` : '';

@@ -64,6 +64,13 @@ export class BlobFetcher {
     return this.#options.content.read(digest);
   }
 
+  /** The file of a blob that was brought. */
+  file({ digest }: BlobPlace): string {
+    const file = this.#options.content.localPath(digest);
+    if (file === undefined) throw new KilnError('internal', `${digest} is in no file`);
+    return file;
+  }
+
   async #sizeInRegistry(
     { reference, digest }: RegistryBlob,
     signal: AbortSignal,

@@ -1,4 +1,4 @@
-import type { GitMirrors, MirrorContext, RemoteObject } from './git-mirrors.ts';
+import type { MirrorContext, ObjectStore, RemoteObject } from './git-mirrors.ts';
 
 /** A commit, or an annotated tag and its commit, as git keeps them: what signatures are made over. */
 export interface DescribedObject {
@@ -8,11 +8,11 @@ export interface DescribedObject {
 }
 
 export async function describeObject(
-  mirrors: GitMirrors,
+  objects: ObjectStore,
   origin: RemoteObject,
   context: MirrorContext,
 ): Promise<DescribedObject> {
-  return await mirrors.use(origin, context, async ({ git }) => {
+  return await objects.use(origin, context, async ({ git }) => {
     const type = await git.run(['cat-file', '-t', origin.object]);
     const commit = (await git.run(['rev-parse', '--verify', `${origin.object}^{commit}`])).trim();
     return {

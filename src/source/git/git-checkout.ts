@@ -7,9 +7,9 @@ import { toByteString, toSystemPath } from '../../base/text/byte-string.ts';
 import { emptyDirectory } from './empty-directory.ts';
 import type { Git } from './git.ts';
 import {
-  type GitMirrors,
   type Mirror,
   type MirrorContext,
+  type ObjectStore,
   objectFormat,
   objectRef,
   type RemoteObject,
@@ -17,7 +17,7 @@ import {
 import { listSubmodules, listTree, type Submodule } from './submodules.ts';
 
 export interface GitCheckoutOptions extends MirrorContext {
-  readonly mirrors: GitMirrors;
+  readonly objects: ObjectStore;
   readonly skipSubmodules: boolean;
 }
 
@@ -52,9 +52,9 @@ export class GitCheckout {
    * ref that was asked for, which the repository has too.
    */
   async writeRepository(origin: RemoteObject, name: string, directory: string): Promise<void> {
-    const { mirrors, git, progress, skipSubmodules } = this.#options;
+    const { objects, git, progress, skipSubmodules } = this.#options;
     const here = git.with({ cwd: directory });
-    await mirrors.use(origin, this.#options, async (mirror) => {
+    await objects.use(origin, this.#options, async (mirror) => {
       await emptyDirectory(directory);
       await here.run([
         ...['init', '--quiet', '--initial-branch=master'],
@@ -94,7 +94,7 @@ export class GitCheckout {
 
   /** When a commit was made, in seconds since 1970. */
   async commitTime(origin: RemoteObject): Promise<number> {
-    const shown = await this.#options.mirrors.use(origin, this.#options, ({ git }) =>
+    const shown = await this.#options.objects.use(origin, this.#options, ({ git }) =>
       git.run(['show', '--no-patch', '--format=%ct', commitOf(origin)]),
     );
     return Number(shown.trim());
@@ -102,9 +102,9 @@ export class GitCheckout {
 
   /** Returns where in `directory` the files below `subdir` are. Directories above `subdir` may be missing. */
   async #write(origin: RemoteObject, subdir: string, directory: string): Promise<string> {
-    const { mirrors } = this.#options;
+    const { objects } = this.#options;
     // Not inside: a submodule may be another commit of the same repository.
-    const next = await mirrors.use(origin, this.#options, (mirror) =>
+    const next = await objects.use(origin, this.#options, (mirror) =>
       this.#checkOut(mirror, origin, subdir, directory),
     );
     if ('outer' in next) {

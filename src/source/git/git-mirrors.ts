@@ -33,6 +33,12 @@ export interface Mirror {
   readonly git: Git;
 }
 
+/** Gives repositories that have objects of remotes. */
+export interface ObjectStore {
+  /** Runs `work` on a repository that has the object and that nobody else uses meanwhile. Throws `not_found` when the remote does not have it. */
+  use<T>(wanted: RemoteObject, context: MirrorContext, work: (mirror: Mirror) => Promise<T>): Promise<T>;
+}
+
 /** After so many commits a mirror is made anew, to drop what is no longer needed. */
 const defaultCommitLimit = 100;
 
@@ -40,7 +46,7 @@ const defaultCommitLimit = 100;
  * A bare repository for each remote, kept from build to build as a cache directory: the next commit is fetched as its difference from
  * those that are there. Only commits that are asked for are in it, each without its history if the server can do that.
  */
-export class GitMirrors {
+export class GitMirrors implements ObjectStore {
   readonly #cacheDirectories: CacheDirectories;
   readonly #commitLimit: number;
 
@@ -149,25 +155,25 @@ async function bring(
   }
   const progress = new FetchProgress(`fetch ${shown}`, context.progress);
   try {
-    await fetchObject(wanted, {
-      ...mirror,
-      git: mirror.git.with({ onMessage: (line) => progress.read(line) }),
-    });
+    const git = mirror.git.with({ onMessage: (line) => progress.read(line) });
+    await fetchObject(wanted, { ...mirror, git }, { history: false });
   } finally {
     progress.complete();
   }
 }
 
-async function fetchObject(
+/** Brings an object of a remote into a repository, with its history, or without it if the server can do that. Throws `not_found`. */
+export async function fetchObject(
   { remote, shown, object }: RemoteObject,
   { git, directory }: Mirror,
+  { history }: { readonly history: boolean },
 ): Promise<void> {
   const fetch = ['fetch', '--progress', '--no-write-fetch-head', '--no-tags', '--force'];
   const source = ['--', remote];
   const one = [...source, `${object}:${objectRef(object)}`];
-  let args = [...fetch, '--depth=1', ...one];
+  let args = [...fetch, ...(history ? [] : ['--depth=1']), ...one];
   let end = await git.try(args);
-  if (end.code !== 0 && refusesDepth(end.stderr)) {
+  if (end.code !== 0 && !history && refusesDepth(end.stderr)) {
     args = [...fetch, ...one];
     end = await git.try(args);
   }

@@ -1,8 +1,9 @@
-import { KilnError } from '../../base/errors.ts';
+import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { cleanPath } from '../../llb/clean-path.ts';
 import { type GitUrl, parseGitUrl } from '../../llb/git-url.ts';
 import type { SourceOp } from '../../llb/op.ts';
+import { type BlobPlace, parseBlobPlace } from '../blob/blob-place.ts';
 
 /** A `git://` source's identifier and attributes, parsed. */
 export interface GitRequest {
@@ -25,6 +26,10 @@ export interface GitRequest {
   /** Whether files have the time of the commit instead of the checkout's. */
   readonly commitTimes: boolean;
   readonly fetchByCommit: boolean;
+  /** A bundle that objects come from instead of the remote; needs a checksum. */
+  readonly bundle: BlobPlace | undefined;
+  /** Whether the tree is one file, a bundle of the commit; never with `subdir` or `keepGitDir`. */
+  readonly checkoutBundle: boolean;
   /** Names of secrets; empty for none. */
   readonly authTokenSecret: string;
   readonly authHeaderSecret: string;
@@ -37,7 +42,7 @@ export interface GitRequest {
 export const gitScheme = 'git';
 
 /** What BuildKit has and Kiln lacks. Checks of signatures must not be passed over in silence. */
-const unsupported = /^git\.(sig\..*|bundle|checkoutbundle)$/;
+const unsupported = /^git\.sig\..*$/;
 
 /** Throws `invalid_argument` naming what is wrong. Attributes that others define are ignored. */
 export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
@@ -68,6 +73,8 @@ export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
     subdir,
     checksum: checksum.toLowerCase(),
     keepGitDir: attrs['git.keepgitdir'] === 'true' && subdir === '',
+    bundle: attrs['git.bundle'] ? parseBundle(attrs['git.bundle'], attrs) : undefined,
+    checkoutBundle: attrs['git.checkoutbundle'] === 'true',
     skipSubmodules: attrs['git.skipsubmodules'] === 'true',
     commitTimes: parseTimes(attrs['git.mtime'], identifier),
     fetchByCommit: attrs['git.fetchbycommit'] === 'true',
@@ -76,6 +83,7 @@ export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
     knownSshHosts: attrs['git.knownsshhosts'] ?? '',
     sshAgent: attrs['git.mountsshsock'] ?? '',
   };
+  checkBundle(request, attrs);
   if (request.fetchByCommit && !isObjectName(request.ref)) checkFetchByCommit(request);
   return request;
 }
@@ -100,6 +108,30 @@ function parseTimes(text: string | undefined, identifier: string): boolean {
     'invalid_argument',
     `${identifier}: invalid git.mtime ${JSON.stringify(text)}: want checkout or commit`,
   );
+}
+
+function parseBundle(locator: string, attrs: SourceOp['attrs']): BlobPlace {
+  try {
+    return parseBlobPlace(locator, { sessionId: attrs['oci.session'], storeId: attrs['oci.store'] });
+  } catch (error) {
+    throw asKilnError(error).wrap(`failed to parse git.bundle locator ${JSON.stringify(locator)}`);
+  }
+}
+
+function checkBundle(
+  { bundle, checkoutBundle, checksum, ref, subdir }: GitRequest,
+  attrs: SourceOp['attrs'],
+): void {
+  const invalid = (why: string) => new KilnError('invalid_argument', why);
+  if (bundle && checksum === '') throw invalid('git.bundle requires git.checksum to be set');
+  if (bundle && ref === '' && !isObjectName(checksum)) {
+    throw invalid('git.bundle requires all digits of git.checksum, or a ref');
+  }
+  if (!checkoutBundle) return;
+  if (subdir !== '') throw invalid('git.checkoutbundle is incompatible with git.subdir');
+  if (attrs['git.keepgitdir'] === 'true') {
+    throw invalid('git.checkoutbundle is incompatible with git.keepgitdir');
+  }
 }
 
 function checkFetchByCommit({ checksum }: GitRequest): void {

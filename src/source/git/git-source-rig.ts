@@ -10,7 +10,10 @@ import type { SourceOp } from '../../llb/op.ts';
 import type { DiskUsage } from '../../ref/disk-usage.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import { openRefStoreRig } from '../../ref/ref-store-rig.ts';
+import { createRegistry } from '../../registry/http-registry.ts';
 import type { ClientCredentials } from '../../session/session.ts';
+import { SessionRegistry } from '../../session/session-registry.ts';
+import { BlobFetcher } from '../blob/blob-fetcher.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { GitRepository, GitServer } from './git-rig.ts';
 import { createGitSource } from './git-source.ts';
@@ -44,7 +47,7 @@ export class GitSourceRig implements AsyncDisposable {
     const secrets = new Map<string, string>();
     const resources = new AsyncDisposableStack();
     resources.defer(() => rmSync(dir, { recursive: true }));
-    const { diskUsage, refStore, cacheDirectories, pool } = await openRefStoreRig(dir, resources);
+    const { diskUsage, refStore, cacheDirectories, pool, content } = await openRefStoreRig(dir, resources);
     const credentials: Pick<ClientCredentials, 'secret' | 'sshAgent'> = {
       async secret(_, id) {
         const value = secrets.get(id);
@@ -53,10 +56,16 @@ export class GitSourceRig implements AsyncDisposable {
       },
       sshAgent: async () => undefined,
     };
+    const registry = resources.use(createRegistry());
+    const blobs = new BlobFetcher({
+      ...{ registry, content, sessions: new SessionRegistry() },
+      credentials: { login: async () => undefined, token: async () => undefined },
+    });
     const source = createGitSource({
       refStore,
       cacheDirectories,
       pool,
+      blobs,
       credentials,
       directory: path.join(dir, 'git'),
     });

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { withStatus } from '../../base/progress.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
@@ -6,14 +7,18 @@ import type { GitMetadata } from '../../llb/source-metadata.ts';
 import type { CacheDirectories } from '../../ref/cache-directories.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { RefFactory } from '../../ref/ref-store.ts';
+import type { BlobFetcher } from '../blob/blob-fetcher.ts';
 import { NewTree } from '../new-tree.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
+import { StagedBundle } from './bundle/staged-bundle.ts';
+import { writeBundle } from './bundle/write-bundle.ts';
 import { describeObject } from './describe-object.ts';
+import type { Git } from './git.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';
 import { gitCacheDigest } from './git-cache-digest.ts';
 import { GitCheckout } from './git-checkout.ts';
-import { GitMirrors } from './git-mirrors.ts';
+import { GitMirrors, type ObjectStore } from './git-mirrors.ts';
 import { type GitRequest, gitScheme, parseGitRequest } from './git-request.ts';
 import { checkChecksum, knownRef, type ResolvedRef, resolveRef } from './resolve-ref.ts';
 import type { SetTimesInput } from './times/set-times.task.ts';
@@ -22,6 +27,8 @@ export interface GitSourceOptions extends GitAccessOptions {
   readonly refStore: RefFactory;
   readonly cacheDirectories: CacheDirectories;
   readonly pool: ThreadPool;
+  /** Brings bundles. */
+  readonly blobs: BlobFetcher;
 }
 
 /**
@@ -43,6 +50,15 @@ export function createGitSource(options: GitSourceOptions): Source & CommitResol
     resolveCommit: (op, { withObjects }, context) =>
       new GitInstance(parseGitRequest(op), parts).describe(withObjects, context),
   };
+}
+
+/** What objects of a request come from, until it is disposed. */
+interface GitOrigin extends AsyncDisposable {
+  /** What git fetches from. */
+  readonly url: string;
+  /** May fetch from there. */
+  readonly git: Git;
+  readonly objects: ObjectStore;
 }
 
 interface GitParts extends GitSourceOptions {
@@ -73,9 +89,10 @@ class GitInstance implements SourceInstance {
     if (!withObjects) return known;
     const { remote, shown } = this.#request;
     await using access = await openGitAccess(this.#request, this.#parts, context);
+    await using origin = await this.#openOrigin(access.git, context);
     const { signal, progress } = context;
     const described = await this.#named(
-      describeObject(this.#parts.mirrors, { remote, shown, object }, { git: access.git, signal, progress }),
+      describeObject(origin.objects, { remote, shown, object }, { git: access.git, signal, progress }),
     );
     return { ...known, ...described, commit: described.commit === object ? undefined : described.commit };
   }
@@ -84,12 +101,16 @@ class GitInstance implements SourceInstance {
     const request = this.#request;
     const known = knownRef(request);
     if (known) return known;
-    const { remote, ref, checksum, shown } = request;
-    const resolved = await this.#parts.resolutions.get(JSON.stringify([remote, ref]), context, (shared) =>
-      withStatus(context.progress, `resolve ${shown}${ref === '' ? '' : `#${ref}`}`, async () => {
-        await using access = await openGitAccess(request, this.#parts, shared);
-        return await this.#named(resolveRef(access.git, request));
-      }),
+    const { remote, ref, checksum, shown, bundle } = request;
+    const resolved = await this.#parts.resolutions.get(
+      JSON.stringify([remote, ref, bundle?.identifier ?? '']),
+      context,
+      (shared) =>
+        withStatus(context.progress, `resolve ${shown}${ref === '' ? '' : `#${ref}`}`, async () => {
+          await using access = await openGitAccess(request, this.#parts, shared);
+          await using origin = await this.#openOrigin(access.git, shared);
+          return await this.#named(resolveRef(origin.git, { remote: origin.url, shown, ref }));
+        }),
     );
     checkChecksum(checksum, [resolved.object, resolved.commit]);
     return resolved;
@@ -100,27 +121,59 @@ class GitInstance implements SourceInstance {
     if (!this.#resolved) throw new KilnError('internal', `${request.shown}: snapshot before key`);
     const { name, object } = this.#resolved;
     const { remote, shown, ref, subdir, keepGitDir, skipSubmodules } = request;
-    const { mirrors, refStore, pool } = this.#parts;
+    const { refStore, pool } = this.#parts;
     await using access = await openGitAccess(request, this.#parts, context);
     const { git } = access;
+    await using place = await this.#openOrigin(git, context);
     await using tree = new NewTree(refStore, {
       type: 'source.git.checkout',
       description: `git snapshot for ${shown}#${ref || name}`,
     });
     const directory = await tree.makeDirectory();
     const { signal, progress } = context;
-    const checkout = new GitCheckout({ mirrors, skipSubmodules, git, signal, progress });
+    const checkout = new GitCheckout({ objects: place.objects, skipSubmodules, git, signal, progress });
     const origin = { remote, shown, object };
-    await this.#named(
-      keepGitDir
+    const write = () => {
+      if (request.checkoutBundle) {
+        const from = { remote: place.url, shown, object };
+        return writeBundle(from, name, directory, this.#parts.directory, {
+          git: place.git,
+          signal,
+          progress,
+        });
+      }
+      return keepGitDir
         ? checkout.writeRepository(origin, name, directory)
-        : checkout.writeFiles(origin, subdir, directory),
-    );
+        : checkout.writeFiles(origin, subdir, directory);
+    };
+    await this.#named(write());
     if (request.commitTimes) {
       const input: SetTimesInput = { directory, time: await checkout.commitTime(origin) };
       await pool.run(new URL('./times/set-times.task.ts', import.meta.url), input, { signal });
     }
     return await tree.commit();
+  }
+
+  /** Opens what objects come from: the remote, or a bundle. `git` has the access to the remote. */
+  async #openOrigin(git: Git, context: SourceContext): Promise<GitOrigin> {
+    const { remote, bundle } = this.#request;
+    const { mirrors, blobs, directory } = this.#parts;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    if (!bundle) return { url: remote, git, objects: mirrors, async [Symbol.asyncDispose]() {} };
+    await blobs.bring(bundle, context);
+    const staged = await StagedBundle.open(
+      { place: bundle, file: blobs.file(bundle), remote, others: mirrors, directory },
+      { git, signal: context.signal, progress: context.progress },
+    );
+    return {
+      url: staged.url,
+      git: git.with({
+        protocols: ['file'],
+        redact: (text) => text.replaceAll(staged.url, bundle.identifier),
+      }),
+      objects: staged,
+      [Symbol.asyncDispose]: () => staged[Symbol.asyncDispose](),
+    };
   }
 
   /** Adds the repository to errors that do not name it. */

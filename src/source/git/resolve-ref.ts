@@ -14,18 +14,22 @@ export interface ResolvedRef {
 }
 
 /** What a request names, if that is known without asking the remote. Throws `failed_precondition` when the checksum does not match. */
-export function knownRef({ ref, checksum, fetchByCommit }: GitRequest): ResolvedRef | undefined {
+export function knownRef({ ref, checksum, fetchByCommit, bundle }: GitRequest): ResolvedRef | undefined {
   if (isObjectName(ref)) {
     checkChecksum(checksum, [ref]);
     return { name: ref, object: ref, commit: undefined };
   }
+  if (bundle && ref === '') return { name: checksum, object: checksum, commit: undefined };
   if (!fetchByCommit) return undefined;
   const qualified = ref === '' || ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
   return { name: qualified || checksum, object: checksum, commit: undefined };
 }
 
 /** Asks the remote what a ref is. Throws `not_found`, with the ref that may have been meant. */
-export async function resolveRef(git: Git, { remote, shown, ref }: GitRequest): Promise<ResolvedRef> {
+export async function resolveRef(
+  git: Git,
+  { remote, shown, ref }: Pick<GitRequest, 'remote' | 'shown' | 'ref'>,
+): Promise<ResolvedRef> {
   const named = ref === '' ? ['HEAD'] : [ref, `${ref}^{}`];
   const found = parseRefs(
     await git.run(['ls-remote', ...(ref === '' ? ['--symref'] : []), '--', remote, ...named]),
