@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -47,6 +48,17 @@ export function contentStoreSuite(name: string, open: () => Promise<ContentStore
     assert.equal(info.size, 0);
     assert.deepEqual(await collect(store.read(info.digest)), []);
     assert.equal((await store.readAll(info.digest)).length, 0);
+  });
+
+  it('large chunks that are lent are one piece of memory, and others stay', async (store) => {
+    const data = randomBytes(3_500_000);
+    const { digest } = await writeBlob(store, data);
+    const lent: { readonly memory: ArrayBufferLike; readonly bytes: Buffer }[] = [];
+    for await (const chunk of store.read(digest, { lent: true, offset: 5 }))
+      lent.push({ memory: chunk.buffer, bytes: Buffer.from(chunk) });
+    assert.ok(Buffer.concat(lent.map(({ bytes }) => bytes)).equals(data.subarray(5)));
+    assert.equal(new Set(lent.map(({ memory }) => memory)).size, 1);
+    assert.ok(Buffer.concat(await collect(store.read(digest, { offset: 5 }))).equals(data.subarray(5)));
   });
 
   it('a blob written in pieces of any size reads back the same', async (store) => {

@@ -11,15 +11,24 @@ export interface BlobExpectation {
   readonly size?: number;
 }
 
+export interface BlobReadOptions {
+  /** Bytes; by default 0. */
+  readonly offset?: number;
+  /** Bytes; by default all that follow. */
+  readonly length?: number;
+  /**
+   * A chunk of a mebibyte or more may be overwritten as soon as the next one is asked for. Large blobs leave no garbage this way; no other
+   * chunk is overwritten.
+   */
+  readonly lent?: boolean;
+}
+
 /** Immutable blobs, named by their digest. A blob is either whole or absent. */
 export interface BlobReader {
   /** Returns undefined when there is no such blob. */
   stat(digest: Digest): Promise<BlobInfo | undefined>;
-  /** Throws `not_found`. `offset` and `length` in bytes. */
-  read(
-    digest: Digest,
-    range?: { readonly offset?: number; readonly length?: number },
-  ): AsyncIterable<Uint8Array>;
+  /** Throws `not_found`. */
+  read(digest: Digest, options?: BlobReadOptions): AsyncIterable<Uint8Array>;
   /** Returns the whole blob in memory, for manifests and configs. Throws `not_found`. */
   readAll(digest: Digest): Promise<Uint8Array>;
   list(): AsyncIterable<BlobInfo>;

@@ -14,7 +14,7 @@ import {
 import { join, resolve, sep } from 'node:path';
 import { type Digest, Digester, digestHex, isDigest } from '../base/digest.ts';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
-import type { BlobExpectation, BlobInfo, BlobWriter, ContentStore } from './content.ts';
+import type { BlobExpectation, BlobInfo, BlobReadOptions, BlobWriter, ContentStore } from './content.ts';
 
 /** Bytes that are hashed or read in one turn of the event loop: sha256 takes less than a millisecond for them. */
 const chunkSize = 1 << 20;
@@ -89,16 +89,19 @@ class LocalContentStore implements ContentStore {
 
   async *read(
     digest: Digest,
-    { offset = 0, length }: { readonly offset?: number; readonly length?: number } = {},
+    { offset = 0, length, lent = false }: BlobReadOptions = {},
   ): AsyncIterable<Uint8Array> {
     await using file = await this.#open(digest);
     const end = length === undefined ? Number.POSITIVE_INFINITY : offset + length;
+    let free: Buffer | undefined;
     for (let at = offset; at < end; ) {
-      const buffer = Buffer.allocUnsafe(Math.min(chunkSize, end - at));
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      const size = Math.min(chunkSize, end - at);
+      const buffer = free ?? Buffer.allocUnsafe(size);
+      const { bytesRead } = await file.read(buffer, 0, size, at);
       if (bytesRead === 0) return;
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
+      free = lent && bytesRead === chunkSize ? buffer : undefined;
     }
   }
 

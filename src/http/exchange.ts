@@ -5,6 +5,9 @@ import { asKilnError, KilnError } from '../base/errors.ts';
 import { keepReading, writingBroke } from './keep-reading.ts';
 import { type FailureCode, NetworkFailure } from './network-failure.ts';
 
+/** Why sending ends. Nobody is told; a reason of its own for every request would cost a stack trace. */
+const sendingOver = Symbol('nothing more is sent');
+
 /** A body to send; opened once there is a connection. */
 export type BodySource = () => Promise<AsyncIterable<Uint8Array> | Uint8Array>;
 
@@ -36,15 +39,15 @@ export async function exchange(
   let response: IncomingMessage | undefined;
   request.once('response', (message) => {
     response = message;
-    if (message.statusCode! >= 300) over.abort();
+    if (message.statusCode! >= 300) over.abort(sendingOver);
     answered.resolve(message);
   });
   // It may fail again after the answer has begun; the reader of the body gets that error.
   request.on('error', (error) => {
-    over.abort();
+    over.abort(sendingOver);
     answered.reject(error);
   });
-  const broke = () => over.abort();
+  const broke = () => over.abort(sendingOver);
   request.once('socket', (socket) => {
     if (!request.reusedSocket) keepReading(socket);
     socket.once(writingBroke, broke);
@@ -54,7 +57,7 @@ export async function exchange(
   request.once('close', () => {
     signal.removeEventListener('abort', stop);
     request.socket?.off(writingBroke, broke);
-    over.abort();
+    over.abort(sendingOver);
     // After an error or a response this says nothing new; an upgrade that nobody asked for has neither.
     answered.reject(new NetworkFailure('ERR_NO_ANSWER'));
   });

@@ -70,7 +70,9 @@ export async function openPushRig(): Promise<PushRig> {
     ...(await writeBlob(store, bytes)),
     mediaType,
   });
-  const bodyOf = (descriptor: Descriptor): BlobBody => ({ open: async () => store.read(descriptor.digest) });
+  const bodyOf = (descriptor: Descriptor): BlobBody => ({
+    open: async (_signal, options) => store.read(descriptor.digest, options),
+  });
   return {
     host: real.host,
     storage: real.storage,

@@ -1,5 +1,5 @@
 import type { Digest } from '../base/digest.ts';
-import type { ContentStore } from '../content/content.ts';
+import type { BlobReadOptions, ContentStore } from '../content/content.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ImageReference } from '../oci/reference.ts';
 import type { BearerToken, TokenQuery } from './auth/token-protocol.ts';
@@ -38,8 +38,8 @@ export interface TransferContext extends RegistryContext {
 
 /** Where the bytes of a blob come from when it has to be uploaded. */
 export interface BlobBody {
-  /** From the first byte; called once for every attempt. */
-  open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** From the first byte; called once for every attempt. `lent`: chunks need not stay (see `BlobReadOptions`). */
+  open(signal: AbortSignal, options?: Pick<BlobReadOptions, 'lent'>): Promise<AsyncIterable<Uint8Array>>;
 }
 
 export type PushOutcome = 'exists' | 'mounted' | 'uploaded';

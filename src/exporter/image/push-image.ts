@@ -70,9 +70,9 @@ function layerBlob(
   const { descriptor } = layer;
   return {
     descriptor,
-    async open(signal) {
+    async open(signal, options) {
       await layerExport.ensureBlob(layer, { signal, progress });
-      return content.read(descriptor.digest);
+      return content.read(descriptor.digest, options);
     },
   };
 }

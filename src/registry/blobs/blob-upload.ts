@@ -137,7 +137,8 @@ export class BlobUpload {
       method: 'PUT',
       target: this.#committing(target),
       size: descriptor.size,
-      body: async () => (descriptor.size === 0 ? new Uint8Array() : counted(await body.open(signal), count)),
+      body: async () =>
+        descriptor.size === 0 ? new Uint8Array() : counted(await body.open(signal, { lent: true }), count),
       answerTimeout: commitTimeout,
     });
     try {
@@ -160,7 +161,7 @@ export class BlobUpload {
     const { descriptor, body } = this.#blob;
     const { signal, onProgress } = this.#context;
     this.#session = begun;
-    await using reader = new ChunkReader(await body.open(signal), begun.offset);
+    await using reader = new ChunkReader(await body.open(signal, { lent: true }), begun.offset);
     while (this.#session.offset < descriptor.size) {
       const { target, offset } = this.#session;
       const chunk = await reader.next(Math.min(this.#chunkSize, descriptor.size - offset));

@@ -13,17 +13,22 @@ export interface CacheContents {
 
 const resultsAtOnce = 8;
 
-/** Makes the blobs of all results, and the config that names them. */
+/** Makes the blobs of all results, and the config that names them. `onLayer` gets every layer as soon as it is made. */
 export async function cacheContents(
   records: readonly CollectedRecord[],
   layerExport: LayerExport,
   options: BlobOptions,
+  onLayer: (layer: LayerBlob) => void,
 ): Promise<CacheContents> {
   const made = await mapLimit(
     records,
     resultsAtOnce,
-    async ({ result }, _index, signal) =>
-      result && (await layerExport.blobs(result.ref, { ...options, signal })),
+    async ({ result }, _index, signal) => {
+      if (!result) return undefined;
+      const blobs = await layerExport.blobs(result.ref, { ...options, signal });
+      for (const blob of blobs) onLayer(blob);
+      return blobs;
+    },
     options.signal,
   );
   const layers = new Layers();

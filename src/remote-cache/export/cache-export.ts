@@ -1,9 +1,8 @@
-import { mapLimit } from '../../base/async/lifetime.ts';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { asKilnError } from '../../base/errors.ts';
 import { goJson } from '../../base/json/go-json.ts';
 import { type ProgressWriter, withStatus } from '../../base/progress.ts';
-import type { ContentStore } from '../../content/content.ts';
+import type { BlobReadOptions, ContentStore } from '../../content/content.ts';
 import { descriptorToJson, encodeManifest } from '../../oci/manifest.ts';
 import { documentTypes } from '../../oci/media-type.ts';
 import type { LayerExport } from '../../ref/layer-export.ts';
@@ -12,6 +11,7 @@ import type { CacheAccess, CacheBackend, WrittenDocument } from '../cache-backen
 import { type CacheConfig, cacheConfigType } from '../config/cache-config.ts';
 import { encodeCacheConfig } from '../config/encode-cache-config.ts';
 import { layerAnnotations, layerDescriptor } from '../described-layer.ts';
+import { BlobUploads } from './blob-uploads.ts';
 import { type CacheContents, cacheContents } from './cache-contents.ts';
 import type { CacheExportOptions } from './cache-export-options.ts';
 import { type BuiltResult, collectRecords } from './collect-records.ts';
@@ -52,51 +52,66 @@ export class CacheExport {
   }
 
   /**
-   * Brings everything that is not there yet to the place: layers, then the config, then what names them. Returns what the client is told
-   * (`cache.manifest`).
+   * Brings everything that is not there yet to the place: layers, each as soon as it is made, then the config, then what names them.
+   * Returns what the client is told (`cache.manifest`).
    */
   async run(
     results: readonly BuiltResult[],
     context: CacheExportContext,
   ): Promise<Readonly<Record<string, string>>> {
     const { signal, progress, sessionId } = context;
+    const access: CacheAccess = { signal, sessions: sessionId === '' ? [] : [sessionId] };
     await using held = new AsyncDisposableStack();
     const own = (ref: ImmutableRef) => held.defer(() => ref.release());
-    const contents = await withStatus(progress, 'preparing build cache for export', async () => {
-      const records = await collectRecords(results, this.#options.mode, own, signal);
-      const options = { ...this.#options.compression, mediaTypes: 'oci', signal, progress } as const;
-      return await cacheContents(records, this.#services.layerExport, options);
-    });
-    const sending: Sending = {
-      contents,
-      progress,
-      access: { signal, sessions: sessionId === '' ? [] : [sessionId] },
+    await using uploads = new BlobUploads(this.#backend.uploads, signal);
+    const sending: Sending = { uploads, progress, access };
+    const prepare = async () => {
+      const records = await collectRecords(results, this.#options.mode, own, uploads.signal);
+      const { compression } = this.#options;
+      const options = { ...compression, mediaTypes: 'oci', signal: uploads.signal, progress } as const;
+      const send = (layer: LayerBlob) => this.#sendLayer(layer, sending);
+      return await cacheContents(records, this.#services.layerExport, options, send);
     };
+    const preparing = withStatus(progress, 'preparing build cache for export', prepare);
+    const contents = await preparing.catch((error: unknown) => {
+      // Blobs that cannot be sent end the preparation, too.
+      throw uploads.failure?.error ?? error;
+    });
     return await withStatus(progress, 'sending cache export', () =>
-      this.#backend.form === 'manifest' ? this.#sendManifest(sending) : this.#sendConfig(sending),
+      this.#backend.form === 'manifest'
+        ? this.#sendManifest(contents, sending)
+        : this.#sendConfig(contents, sending),
     );
   }
 
-  async #sendManifest(sending: Sending): Promise<Readonly<Record<string, string>>> {
-    const { contents, progress } = sending;
+  async #sendManifest(
+    contents: CacheContents,
+    { uploads, access, progress }: Sending,
+  ): Promise<Readonly<Record<string, string>>> {
     if (contents.config.layers.length === 0) {
       await withStatus(progress, 'skipping cache export for empty result', async () => {});
       return {};
     }
-    await this.#sendLayers(sending);
     const config = documentOf(cacheConfigType, encodeCacheConfig(contents.config));
-    await withStatus(progress, `writing config ${config.descriptor.digest}`, () =>
-      this.#send(config, sending.access, 'error writing config blob'),
+    uploads.add(config.descriptor.digest, (signal) =>
+      withStatus(progress, `writing config ${config.descriptor.digest}`, () =>
+        this.#send(config, { ...access, signal }, 'error writing config blob'),
+      ),
     );
     const manifest = this.#manifest(contents, config);
     const { digest } = manifest.descriptor;
+    // Asked while blobs are asked for, written after them.
+    const { names } = this.#backend;
+    const asked = { ...access, signal: uploads.signal };
+    const current = Promise.all(names.map((name) => this.#isCurrent(name, digest, asked)));
+    await uploads.finish();
     const line = this.#options.imageManifest ? 'writing cache image manifest' : 'writing cache manifest';
     await withStatus(progress, `${line} ${digest}`, async () => {
-      for (const name of this.#backend.names) {
-        if (await this.#isCurrent(name, digest, sending.access)) continue;
+      for (const [index, isCurrent] of (await current).entries()) {
+        if (isCurrent) continue;
         await said(
           'error writing manifest blob',
-          this.#backend.writeDocument(name, manifest, sending.access),
+          this.#backend.writeDocument(names[index]!, manifest, access),
         );
       }
     });
@@ -129,37 +144,34 @@ export class CacheExport {
         );
   }
 
-  async #sendConfig(sending: Sending): Promise<Readonly<Record<string, string>>> {
-    const { contents, access } = sending;
-    await this.#sendLayers(sending);
+  async #sendConfig(
+    contents: CacheContents,
+    { uploads, access }: Sending,
+  ): Promise<Readonly<Record<string, string>>> {
+    await uploads.finish();
     const document = documentOf(cacheConfigType, encodeCacheConfig(annotated(contents)));
     for (const name of this.#backend.names)
       await said(`error writing manifest: ${name}`, this.#backend.writeDocument(name, document, access));
     return {};
   }
 
-  async #sendLayers({ contents: { blobs }, access, progress }: Sending): Promise<void> {
+  #sendLayer(layer: LayerBlob, { uploads, access, progress }: Sending): void {
     const { content, layerExport } = this.#services;
-    await mapLimit(
-      [...blobs.values()],
-      this.#backend.uploads,
-      async (layer, _index, signal) => {
-        const { descriptor } = layer;
-        const each = { ...access, signal };
-        if (await said('failed to check file presence in cache', this.#backend.hasBlob(descriptor, each)))
-          return;
-        const body = {
-          open: async (opened: AbortSignal) => {
-            await layerExport.ensureBlob(layer, { signal: opened, progress });
-            return content.read(descriptor.digest);
-          },
-        };
-        await withStatus(progress, `writing layer ${descriptor.digest}`, () =>
-          said('error writing layer blob', this.#backend.writeBlob(descriptor, body, each)),
-        );
-      },
-      access.signal,
-    );
+    const { descriptor } = layer;
+    uploads.add(descriptor.digest, async (signal) => {
+      const each = { ...access, signal };
+      if (await said('failed to check file presence in cache', this.#backend.hasBlob(descriptor, each)))
+        return;
+      const body = {
+        open: async (opened: AbortSignal, options?: BlobReadOptions) => {
+          await layerExport.ensureBlob(layer, { signal: opened, progress });
+          return content.read(descriptor.digest, options);
+        },
+      };
+      await withStatus(progress, `writing layer ${descriptor.digest}`, () =>
+        said('error writing layer blob', this.#backend.writeBlob(descriptor, body, each)),
+      );
+    });
   }
 
   async #send({ descriptor, bytes }: WrittenDocument, access: CacheAccess, failure: string): Promise<void> {
@@ -170,7 +182,7 @@ export class CacheExport {
 }
 
 interface Sending {
-  readonly contents: CacheContents;
+  readonly uploads: BlobUploads;
   readonly progress: ProgressWriter;
   readonly access: CacheAccess;
 }
