@@ -13,6 +13,8 @@ const typeUrls = {
   exit: 'github.com/moby/buildkit/gatewayapi.ExitMessage+json',
   subrequest: 'github.com/moby/buildkit/errdefs.Subrequest+json',
   denied: 'github.com/moby/buildkit/policysession.DecisionResponse+json',
+  /** Kiln's own. */
+  converted: 'kiln.v1.ConvertedSource+json',
   capability: 'github.com/moby/buildkit/errdefs.FrontendCap+json',
 } as const;
 
@@ -48,6 +50,8 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
       });
     case 'capability':
       return jsonAny(typeUrls.capability, { name: detail.id });
+    case 'converted':
+      return jsonAny(typeUrls.converted, { identifier: detail.identifier });
     case 'other':
       return create(AnySchema, { typeUrl: detail.typeUrl, value: Uint8Array.from(detail.value) });
   }
@@ -129,6 +133,8 @@ function decodeKnown(any: Any): ErrorDetail | undefined {
       };
     case typeUrls.capability:
       return { kind: 'capability', id: text(json.name) };
+    case typeUrls.converted:
+      return { kind: 'converted', identifier: text(json.identifier) };
     default:
       return undefined;
   }

@@ -61,6 +61,7 @@ const details: readonly ErrorDetail[] = [
   { kind: 'subrequest', name: 'frontend.outline' },
   { kind: 'denied', messages: ['not signed'] },
   { kind: 'capability', id: 'moby.x' },
+  { kind: 'converted', identifier: 'local://x' },
   { kind: 'other', typeUrl: 'example.org/unknown', value: Buffer.from([1, 2, 255]) },
 ];
 const failure = new KilnError('failed_precondition', 'it broke: 100 % ü', { hint: 'mend it – now', details });

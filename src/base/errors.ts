@@ -52,6 +52,8 @@ export type ErrorDetail =
   | { readonly kind: 'denied'; readonly messages: readonly string[] }
   /** A capability that the other side lacks. */
   | { readonly kind: 'capability'; readonly id: string }
+  /** The source that a policy put in the place of one that cannot be used like it. */
+  | { readonly kind: 'converted'; readonly identifier: string }
   /** A detail of a type that Kiln does not know, passed on unchanged. */
   | { readonly kind: 'other'; readonly typeUrl: string; readonly value: Uint8Array };
 

@@ -1,5 +1,5 @@
 import { Command, Help, Option } from 'commander';
-import { version } from '../daemon/version.ts';
+import { version } from '../base/version.ts';
 import { buildCommand } from './build-command.ts';
 import { addCacheMountCommands } from './cache-mounts/cache-mount-commands.ts';
 import type { CommandContext } from './command-context.ts';

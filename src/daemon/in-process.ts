@@ -2,6 +2,7 @@ import { type ConnectRouter, createRouterTransport, type Transport } from '@conn
 import { serverErrors } from '../api/server-errors.ts';
 import { withKilnErrors } from '../api/with-kiln-errors.ts';
 import { KilnError } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { lockRoot, waitForRoot } from '../linux/flock.ts';
 import { inMemorySession } from '../session/in-memory-session.ts';
 import type { ServiceHost } from '../session/service-host.ts';
@@ -10,7 +11,6 @@ import { readConfig } from './config/config-file.ts';
 import { defaultConfig } from './config/daemon-config.ts';
 import { quietLog } from './daemon-log.ts';
 import { openEngine } from './open-engine.ts';
-import { version } from './version.ts';
 
 export interface InProcessOptions {
   readonly root?: string;

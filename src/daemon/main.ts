@@ -3,6 +3,7 @@ import path from 'node:path';
 import { formatAddress, parseAddress } from '../api/address.ts';
 import { GrpcServer } from '../api/grpc-server.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { exitNow } from '../linux/exit-now.ts';
 import { sessionHandler, sessionMethod } from '../session/tunnel.ts';
 import { parseCommandLine } from './config/command-line.ts';
@@ -11,7 +12,6 @@ import type { DaemonConfig } from './config/daemon-config.ts';
 import { groupId } from './config/group-id.ts';
 import { createDaemonLog, type DaemonLog } from './daemon-log.ts';
 import { openEngine } from './open-engine.ts';
-import { version } from './version.ts';
 
 /** Milliseconds that clients have to read how their canceled builds ended. */
 const farewell = 2_000;

@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
+import { dockerfileVersion } from '../base/version.ts';
 import { Engine } from '../engine/engine.ts';
 import { entitlementNames, entitlementOf } from '../engine/entitlements/entitlements.ts';
 import { Explainer } from '../engine/explain/explainer.ts';
@@ -30,7 +31,6 @@ import { openStorage } from './open/open-storage.ts';
 import { openThreads } from './open/open-threads.ts';
 import { openUpkeep, type Upkeep } from './open/open-upkeep.ts';
 import { readProvenanceEnvironment } from './open/read-provenance-environment.ts';
-import { dockerfileVersion } from './version.ts';
 
 /** An engine at work on a root, reached by its services. Disposing it cancels what runs and leaves nothing mounted. */
 export interface OpenEngine extends AsyncDisposable {

@@ -70,6 +70,7 @@ export class BuildBridge implements Bridge {
     throw new KilnError(
       'failed_precondition',
       `image ${ref} was converted by the source policy to ${source.identifier}, which is no image`,
+      { details: [{ kind: 'converted', identifier: source.identifier }] },
     );
   }
 

@@ -1,5 +1,6 @@
 import { abortError } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
+import { userAgent } from '../base/version.ts';
 import type { BodySource } from '../http/exchange.ts';
 import { followRedirects } from '../http/follow-redirects.ts';
 import { type HttpAnswer, HttpClient, type HttpMethod } from '../http/http-client.ts';
@@ -151,7 +152,11 @@ export class RegistryTransport implements AsyncDisposable {
       const own = this.#isOwn(endpoint, hop.url);
       const client = await this.#client(endpoint, hop.url);
       const described = hop.method === method ? headers : {};
-      const all = { 'user-agent': 'kiln', ...described, ...(own && authorization ? { authorization } : {}) };
+      const all = {
+        'user-agent': userAgent,
+        ...described,
+        ...(own && authorization ? { authorization } : {}),
+      };
       return client.send(
         { ...hop, headers: all, body: hop.method === method ? body : undefined, answerTimeout },
         signal,

@@ -126,7 +126,9 @@ describe('the record of a build', () => {
     assert.deepEqual(record.error!.details, []);
     const whole = fromBinary(StatusSchema, await daemon.read(record.externalError!.digest));
     assert.equal(whole.message, record.error!.message);
-    assert.ok(whole.details.length > 0);
+    const stack = whole.details.find(({ typeUrl }) => typeUrl.endsWith('/stack.Stack+json'))!;
+    const { frames } = JSON.parse(Buffer.from(stack.value).toString());
+    assert.ok(frames.some(({ File }: { readonly File: string }) => /^src\/.*\.ts$/.test(File)));
   });
 
   test('leaves nothing when the daemon was killed before it was written', async () => {

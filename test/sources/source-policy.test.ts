@@ -29,6 +29,21 @@ describe('a source policy file', () => {
     assert.equal(await rig.kiln.textOf('said', context, policy(convert)), 'it ran\n');
   });
 
+  test('has a directory used in the place of an image that stands for a stage', async () => {
+    const context = rig.work.tree({
+      Dockerfile: 'FROM scratch AS stage\nFROM scratch\nCOPY --from=stage /file /\n',
+    });
+    const other = rig.work.tree({ file: 'from the directory' });
+    const convert = {
+      action: 'CONVERT',
+      selector: { identifier: 'docker-image://registry.invalid/tool:1.0' },
+      updates: { identifier: 'local://other' },
+    };
+    const named = ['--opt', 'context:stage=docker-image://registry.invalid/tool:1.0'];
+    const args = [...named, '--local', `other=${other}`, ...policy(convert)];
+    assert.equal(await rig.kiln.textOf('file', context, args), 'from the directory');
+  });
+
   test('denies an image before anything of it is resolved, and the error shows where it is used', async () => {
     const context = rig.work.tree({ Dockerfile: '# first\nFROM registry.invalid/tool:1.0\nRUN true\n' });
     const { stderr } = await rig.kiln.failingBuild(

@@ -6,10 +6,10 @@ import {
   WorkerRecordSchema,
 } from '../../api/gen/worker_pb.js';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { dockerfileVersion } from '../../base/version.ts';
 import type { Device } from '../../executor/cdi/device-spec.ts';
 import type { RunnablePlatforms } from '../../executor/emulation/runnable-platforms.ts';
 import type { GcPolicy } from '../config/gc-policy.ts';
-import { dockerfileVersion } from '../version.ts';
 
 /** The one worker of this daemon, as clients see it. */
 export class WorkerDescription {

@@ -15,6 +15,7 @@ import {
   type StatusResponse,
   type UpdateBuildHistoryRequest,
 } from '../../api/gen/control_pb.js';
+import { stackDetail } from '../../api/stack-detail.ts';
 import { type Deferred, deferred } from '../../base/async/lifetime.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BuildOutcome } from '../../engine/engine.ts';
@@ -134,6 +135,7 @@ export class BuildHistory implements AsyncDisposable {
       fail: (progress, error) => {
         const status = toStatus(error);
         record.error = { ...status, details: [] };
+        status.details.push(stackDetail(error));
         end(progress, async () => {
           record.externalError = await this.#blobs.putError(record.ref, status);
         });

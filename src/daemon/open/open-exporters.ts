@@ -1,10 +1,10 @@
+import { version } from '../../base/version.ts';
 import type { ExporterType } from '../../exporter/exporter.ts';
 import { createLocalExporter } from '../../exporter/files/local-exporter.ts';
 import { createTarExporter } from '../../exporter/files/tar-exporter.ts';
 import { createArchiveExporter } from '../../exporter/image/archive-exporter.ts';
 import { createImageExporter } from '../../exporter/image/image-exporter.ts';
 import type { Registry } from '../../registry/registry.ts';
-import { version } from '../version.ts';
 import type { EngineClients } from './open-clients.ts';
 import type { EngineStorage } from './open-storage.ts';
 import type { EngineThreads } from './open-threads.ts';

@@ -23,6 +23,8 @@ export interface RigOptions {
   /** The config of every other image. */
   readonly anyImage?: object;
   readonly inputs?: ReadonlyMap<string, Definition>;
+  /** Why nothing can be read of the client's directories. */
+  readonly failDirectories?: KilnError;
   /** When a remote source changed, by its identifier. */
   readonly sourceTimes?: Readonly<Record<string, Date>>;
   /** What a downloaded archive holds: modification times by path. */
@@ -74,7 +76,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
     async solve(request) {
       solved.push(request);
       if (request.frontend !== undefined && rig.failForwarded) throw rig.failForwarded;
-      const ref = request.graph && memoryRef(request.graph, directories, rig.archiveTimes ?? {});
+      const ref = request.graph && memoryRef(request.graph, directories, rig);
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },
   };
@@ -102,7 +104,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
 function memoryRef(
   graph: OpGraph,
   directories: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>,
-  times: Readonly<Record<string, bigint>>,
+  { archiveTimes: times = {}, failDirectories }: RigOptions,
 ): SolvedRef {
   const local = [...graph.vertices.values()]
     .map(({ op }) => op.action)
@@ -123,6 +125,7 @@ function memoryRef(
       return statOf(path, times[`/${path}`]);
     },
     async readFile(path) {
+      if (failDirectories && local) throw failDirectories;
       const content = files[path] ?? (Object.keys(times).length > 0 ? archiveStart : undefined);
       if (content === undefined) throw new KilnError('not_found', `${path}: no such file`);
       return Buffer.from(content);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { KilnError } from '../../base/errors.ts';
-import { local, type OpAction, toDefinition } from '../../llb/llb.ts';
+import { files, local, type OpAction, scratch, toDefinition } from '../../llb/llb.ts';
 import { outline, type RigOptions, type RigResult, runFrontend } from './bridge-rig.ts';
 
 const busybox = {
@@ -242,6 +242,36 @@ test('named contexts stand in for images and stages', async () => {
     ],
   );
   assert.equal(actions(result, 'exec').length, 1);
+});
+
+test('a client without directories can build what reads none, from a Dockerfile that it gives as an input', async () => {
+  const text = Buffer.from('FROM scratch\n');
+  const options = { platform: 'linux/amd64,linux/arm64' };
+  const failDirectories = new KilnError('failed_precondition', 'the client offers no local directories');
+  // The rig has nothing but local directories, so that the input is one that it can read.
+  const dockerfile = toDefinition(scratch().file(files().mkfile('/Dockerfile', 0o644, text)));
+  const inputs = new Map([['dockerfile', dockerfile]]);
+  const reads = runFrontend({
+    dockerfile: '',
+    options,
+    inputs,
+    failDirectories,
+    files: { '': { Dockerfile: text } },
+  });
+  assert.deepEqual([...(await reads).refs.keys()].sort(), ['linux/amd64', 'linux/arm64']);
+  const copies = { '': { Dockerfile: 'FROM scratch\nCOPY a /\n' } };
+  await assert.rejects(runFrontend({ dockerfile: '', inputs, failDirectories, files: copies }), {
+    message: /the client offers no local directories/,
+  });
+});
+
+test('an input that is a definition of nothing is refused', async () => {
+  for (const name of ['context', 'dockerfile']) {
+    const inputs = new Map([[name, { ops: [], metadata: new Map() }]]);
+    await assert.rejects(run('FROM scratch', { inputs }), {
+      message: /invalid nil input definition to definition op/,
+    });
+  }
 });
 
 test('triggers of the base image run first and can bring in stages', async () => {

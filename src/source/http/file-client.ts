@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { throwIfAborted } from '../../base/async/lifetime.ts';
 import { KilnError } from '../../base/errors.ts';
+import { userAgent } from '../../base/version.ts';
 import { codeOfStatus } from '../../http/code-of-status.ts';
 import { followRedirects } from '../../http/follow-redirects.ts';
 import { type HttpAnswer, HttpClient } from '../../http/http-client.ts';
@@ -70,7 +71,7 @@ export class FileClient implements Disposable {
     signal: AbortSignal,
   ): Promise<HttpAnswer> {
     const headers = {
-      'user-agent': 'kiln',
+      'user-agent': userAgent,
       // Some servers name versions differently by what they may send: HEAD and GET have to ask alike.
       'accept-encoding': 'gzip',
       ...http.headers,

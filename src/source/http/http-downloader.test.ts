@@ -158,6 +158,13 @@ test('definitions may set some headers', async () => {
   assert.deepEqual({ accept, agent, cookie }, { accept: 'text/x', agent: 'me', cookie: undefined });
 });
 
+test('servers are told which BuildKit it is like', async () => {
+  const url = rig.server.serve('/agent', { content: 'x' });
+  await rig.build(url);
+  const { 'user-agent': agent } = rig.server.requests('/agent')[0]!.headers;
+  assert.match(String(agent), /^buildkit\/v0\.\d+ kiln\/\d/);
+});
+
 test('a stream of the client has a URL, too', async () => {
   const attrs = { 'http.filename': 'context' };
   const { pin, snapshot } = await rig.build(uploadUrl('one'), { sessions: [rig.session], attrs });

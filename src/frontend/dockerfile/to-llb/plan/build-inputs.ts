@@ -1,18 +1,11 @@
 import { type Digest, digestOf } from '../../../../base/digest.ts';
 import { asKilnError, KilnError } from '../../../../base/errors.ts';
 import { looksLikeArchive } from '../../../../base/looks-like-archive.ts';
-import {
-  files,
-  fromDefinition,
-  http,
-  marshalGraph,
-  type State,
-  scratch,
-  toGraph,
-} from '../../../../llb/llb.ts';
+import { files, http, marshalGraph, State, scratch, toGraph } from '../../../../llb/llb.ts';
 import type { Bridge, FrontendRequest, SolvedRef } from '../../../frontend.ts';
 import type { DockerfileSource } from '../../dockerfile-error.ts';
 import { parseIgnoreFile } from '../values/ignore-file.ts';
+import { inputTree } from '../values/input-tree.ts';
 import { ClientTrees, ignoreFilename } from './client-trees.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import { NamedContextTrees } from './named-context-trees.ts';
@@ -47,6 +40,7 @@ export class BuildInputs {
   #origin: Promise<Origin> | undefined;
   #ownIgnoreFile: Uint8Array | undefined;
   #ignored: Promise<readonly string[]> | undefined;
+  #ignoreFailure: KilnError | undefined;
 
   constructor(
     bridge: Bridge,
@@ -93,8 +87,15 @@ export class BuildInputs {
   async mainContext(paths: readonly string[]): Promise<State> {
     const { context } = await this.#getOrigin();
     if (context.kind === 'tree') return context.tree;
+    const excludePatterns = await this.ignorePatterns();
+    const failure = this.#ignoreFailure;
+    if (failure) {
+      return State.late(() => {
+        throw failure;
+      });
+    }
     return this.#trees.local(context.name, {
-      excludePatterns: await this.ignorePatterns(),
+      excludePatterns,
       followPaths: paths,
       sharedKeyHint: context.name,
       name: '[internal] load build context',
@@ -107,7 +108,10 @@ export class BuildInputs {
     return context.kind === 'tree' ? context.tree : undefined;
   }
 
-  /** The patterns of what is left out of the build context; none for one that does not come from the client. */
+  /**
+   * The patterns of what is left out of the build context; none for one that does not come from the client. A client without any directories need not
+   * have one for a build that reads nothing of it: `mainContext` then has the failure.
+   */
   async ignorePatterns(): Promise<readonly string[]> {
     const { context } = await this.#getOrigin();
     if (context.kind === 'tree') return [];
@@ -117,10 +121,17 @@ export class BuildInputs {
 
   async #readIgnoreFile(contextName: string): Promise<readonly string[]> {
     if (this.#ownIgnoreFile) return parseIgnoreFile(this.#ownIgnoreFile);
-    return await this.#trees.ignorePatterns(contextName, {
-      sharedKeyHint: `${contextName}-${ignoreFilename}`,
-      name: `[internal] load ${ignoreFilename}`,
-    });
+    try {
+      return await this.#trees.ignorePatterns(contextName, {
+        sharedKeyHint: `${contextName}-${ignoreFilename}`,
+        name: `[internal] load ${ignoreFilename}`,
+      });
+    } catch (error) {
+      const failure = asKilnError(error);
+      if (failure.code !== 'failed_precondition') throw failure;
+      this.#ignoreFailure = failure;
+      return [];
+    }
   }
 
   #getOrigin(): Promise<Origin> {
@@ -156,8 +167,8 @@ export class BuildInputs {
     const inputContext = inputs.get(localName);
     const inputDockerfile = inputs.get(dockerfileName);
     return {
-      context: inputContext ? scoped(fromDefinition(inputContext)) : { kind: 'local', name: localName },
-      dockerfile: inputDockerfile && !forceLocal ? fromDefinition(inputDockerfile) : undefined,
+      context: inputContext ? scoped(inputTree(inputContext)) : { kind: 'local', name: localName },
+      dockerfile: inputDockerfile && !forceLocal ? inputTree(inputDockerfile) : undefined,
       dockerfileName,
       filename,
     };

@@ -1,6 +1,6 @@
-import { KilnError } from '../../../../base/errors.ts';
+import { asKilnError, KilnError } from '../../../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../../../base/platform.ts';
-import { fromDefinition, image, ociLayout, State, scratch } from '../../../../llb/llb.ts';
+import { image, ociLayout, State, scratch } from '../../../../llb/llb.ts';
 import {
   familiarReference,
   formatReference,
@@ -10,6 +10,7 @@ import {
 } from '../../../../oci/reference.ts';
 import type { FrontendRequest } from '../../../frontend.ts';
 import { baseImage, type ImageDraft } from '../values/image-draft.ts';
+import { inputTree } from '../values/input-tree.ts';
 import { type ClientTrees, ignoreFilename } from './client-trees.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import { remoteTree } from './remote-tree.ts';
@@ -58,7 +59,15 @@ export class NamedContextTrees {
   ): Promise<NamedContext | undefined> {
     const key = this.#keyOf(name, platform);
     if (key === undefined) return undefined;
-    const value = this.#options.namedContexts.get(key)!;
+    return await this.#load(key, this.#options.namedContexts.get(key)!, platform, paths);
+  }
+
+  async #load(
+    key: string,
+    value: string,
+    platform: Platform,
+    paths: () => readonly string[],
+  ): Promise<NamedContext> {
     const [scheme = '', rest] = value.split(/:(.*)/s);
     if (rest === undefined) {
       throw new KilnError('invalid_argument', `invalid context specifier ${value} for ${key}`, {
@@ -67,11 +76,11 @@ export class NamedContextTrees {
     }
     switch (scheme.startsWith('git@') ? 'git' : scheme) {
       case 'docker-image':
-        return this.#imageContext(key, rest.replace(/^\/\//, ''), platform);
+        return this.#imageContext(key, rest.replace(/^\/\//, ''), platform, paths);
       case 'oci-layout':
         return this.#ociLayoutContext(key, rest.replace(/^\/\//, ''), platform);
       case 'local':
-        return { tree: await this.#localContext(key, rest, paths), image: undefined };
+        return { tree: await this.#localContext(key, rest.replace(/^\/\//, ''), paths), image: undefined };
       case 'input':
         return this.#inputContext(key, rest, platform);
       case 'git':
@@ -101,14 +110,26 @@ export class NamedContextTrees {
     return [own, familiar].find((key) => this.#options.namedContexts.has(key));
   }
 
-  async #imageContext(key: string, written: string, platform: Platform): Promise<NamedContext> {
+  async #imageContext(
+    key: string,
+    written: string,
+    platform: Platform,
+    paths: () => readonly string[],
+  ): Promise<NamedContext> {
     if (written === 'scratch') return { tree: scratch(), image: undefined };
     const reference = withDefaultTag(parseReference(written));
-    const resolved = await this.#images.resolve(formatReference(reference), {
+    const found = this.#images.resolve(formatReference(reference), {
       platform,
       resolveMode: this.#options.resolveMode,
       logName: `[context ${key}] load metadata for ${written}`,
     });
+    const resolved = await found.catch((error: unknown) => {
+      const converted = asKilnError(error).details.find(({ kind }) => kind === 'converted');
+      // A policy has put in its place what is no image, so nothing converts it into one again.
+      if (converted?.kind === 'converted') return converted;
+      throw error;
+    });
+    if ('kind' in resolved) return await this.#load(key, resolved.identifier, platform, paths);
     return {
       tree: image(resolved.ref, { platform, name: `[context ${key}] ${resolved.ref}` }),
       image: baseImage(resolved.config, written, platform),
@@ -164,7 +185,7 @@ export class NamedContextTrees {
   #inputContext(key: string, name: string, platform: Platform): NamedContext {
     const input = this.#request.inputs.get(name);
     if (!input) throw new KilnError('invalid_argument', `invalid input ${name} for ${key}`);
-    const tree = fromDefinition(input);
+    const tree = inputTree(input);
     const metadata = this.#options.inputMetadata.get(name);
     if (metadata === undefined) return { tree, image: undefined };
     let written: unknown;
