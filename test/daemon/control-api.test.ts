@@ -8,6 +8,7 @@ import { LLBBridge } from '../../src/api/gen/gateway_pb.js';
 import { Exporter } from '../../src/api/gen/session_exporter_pb.js';
 import { methodPath, unaryHandler } from '../../src/api/unary-call.ts';
 import { KilnError } from '../../src/base/errors.ts';
+import { version } from '../../src/base/version.ts';
 import { encodeDefinition, files, scratch, toDefinition } from '../../src/llb/llb.ts';
 import type { Service } from '../../src/session/service-host.ts';
 import { LlbEngine } from '../rig/llb-engine.ts';
@@ -17,6 +18,17 @@ describe("the daemon's API", () => {
   const rig = suiteRig(async (resources) => ({ engine: resources.use(await LlbEngine.open()) }));
 
   const definition = encodeDefinition(toDefinition(scratch().file(files().mkfile('/file', 0o644, 'text'))));
+
+  test("says which BuildKit it is like, and its own version, wherever BuildKit's version is", async () => {
+    const control = createClient(Control, rig.engine.transport);
+    const { version: said } = await control.info({});
+    assert.equal(said?.version, `v0.32.2+kiln.${version}`);
+    const { records } = await control.listWorkers({});
+    assert.deepEqual(
+      records.map((worker) => worker.version),
+      [said],
+    );
+  });
 
   test('ends the progress of a build that is refused, so that only its caller gets the error', async () => {
     const control = createClient(Control, rig.engine.transport);

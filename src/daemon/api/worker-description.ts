@@ -6,7 +6,7 @@ import {
   WorkerRecordSchema,
 } from '../../api/gen/worker_pb.js';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
-import { dockerfileVersion } from '../../base/version.ts';
+import { buildkitVersion, dockerfileVersion } from '../../base/version.ts';
 import type { Device } from '../../executor/cdi/device-spec.ts';
 import type { RunnablePlatforms } from '../../executor/emulation/runnable-platforms.ts';
 import type { GcPolicy } from '../config/gc-policy.ts';
@@ -36,7 +36,7 @@ export class WorkerDescription {
     this.#policies = worker.policies;
     this.version = create(BuildkitVersionSchema, {
       package: 'kiln',
-      version: `v${worker.version}`,
+      version: `v${buildkitVersion}+kiln.${worker.version}`,
       revision: '',
       dockerfileVersion,
     });
