@@ -56,14 +56,13 @@ export class ContainerCgroup {
         if (!isGone(error)) throw error;
       }
     }
-    for (const pid of pids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch (error) {
-        if (errnoOf(error) !== 'ESRCH') throw error;
-      }
-    }
+    for (const pid of pids) sendKill(pid);
     return pids.size;
+  }
+
+  /** Sends SIGKILL to a process if it is in the group. */
+  killProcess(pid: number): void {
+    if (this.#dirs.flatMap(processes).includes(pid)) sendKill(pid);
   }
 
   /** Whether the kernel's out-of-memory killer ended a process of this container. */
@@ -92,6 +91,14 @@ export class ContainerCgroup {
       this.kill();
       await delay(retryInterval);
     }
+  }
+}
+
+function sendKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
   }
 }
 

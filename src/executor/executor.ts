@@ -56,6 +56,15 @@ export type ProcessMount =
   /** A socket or file of the host, bound as it is. */
   | { readonly kind: 'host'; readonly dest: string; readonly source: string; readonly readonly: boolean };
 
+/** Another process in a container. What is not said is as for the first one: capabilities, limits, namespaces. */
+export interface OtherProcess {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  /** As in `ProcessSpec`, but empty is the user of the first process. */
+  readonly user: string;
+}
+
 export interface ProcessIo {
   /**
    * `stream` 1 is standard output, 2 standard error. Called in the order the bytes came. While a promise that it returns is pending,
@@ -79,8 +88,8 @@ export interface ProcessDialog {
 
 /** What is done with a process that has ended has no effect. */
 export interface ProcessControl {
-  /** Sends a signal to the first process of the container, by its name: `SIGTERM`. */
-  signal(name: NodeJS.Signals): void;
+  /** Sends a signal to the process itself, by its name (`SIGTERM`) or, if it has none here, its number. */
+  signal(signal: NodeJS.Signals | number): void;
   /** Only with a terminal. */
   resize(size: TerminalSize): void;
 }
@@ -96,6 +105,11 @@ export interface ProcessControl {
 export interface Executor {
   readonly name: string;
   run(spec: ProcessSpec, io: ProcessIo): Promise<void>;
+  /**
+   * Runs another process in the container that `run` runs, or is about to, under the id `container`. It ends with the container's first process
+   * at the latest. Resolves and throws like `run`; `failed_precondition` also when that container has ended.
+   */
+  exec(container: string, process: OtherProcess, io: ProcessIo): Promise<void>;
   /** Removes what a killed daemon left: containers, cgroups, mounts, bundles. Called once at start. */
   recover(): Promise<void>;
 }

@@ -1,9 +1,9 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { abortError, mapLimit, throwIfAborted } from '../base/async/lifetime.ts';
-import { type ErrorDetail, errnoOf, KilnError } from '../base/errors.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import { formatPlatform, hostPlatform } from '../base/platform.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
 import { ContainerBundle } from './bundle/container-bundle.ts';
@@ -21,8 +21,11 @@ import {
   type RunnablePlatforms,
   type WayToRun,
 } from './emulation/runnable-platforms.ts';
-import type { Executor, ProcessIo, ProcessSpec } from './executor.ts';
-import { type ContainerExit, findOciRuntime, type OciRuntime, runContainer } from './oci-runtime.ts';
+import type { Executor, OtherProcess, ProcessIo, ProcessSpec } from './executor.ts';
+import { ForcedEnd } from './forced-end.ts';
+import { findInContainer, type JudgedExit, judgeExit } from './judge-exit.ts';
+import { findOciRuntime, type OciRuntime, runContainer } from './oci-runtime.ts';
+import { type ContainerParts, hasEnded, RunningContainer } from './running-container.ts';
 import { seccompFilter } from './seccomp/seccomp-filter.ts';
 import { seccompProfile } from './seccomp/seccomp-profile.ts';
 
@@ -45,9 +48,6 @@ export interface OciExecutorOptions {
 
 /** The name of a container that is given none, the same as BuildKit's: programs write it into what they build. */
 const defaultHostname = 'buildkitsandbox';
-/** How often a container that is being ended is killed again, and when its runtime is too, in milliseconds. */
-const killInterval = 10;
-const killRuntimeAfter = 10_000;
 
 /** An executor over an OCI runtime. The runtime is looked for when a process is first run. */
 export async function createOciExecutor(options: OciExecutorOptions): Promise<Executor> {
@@ -63,6 +63,7 @@ class OciExecutor implements Executor {
   readonly #options: OciExecutorOptions;
   readonly #host = hostFacts();
   readonly #platforms: RunnablePlatforms;
+  readonly #running = new Map<string, RunningContainer>();
   #runtime: Promise<OciRuntime> | undefined;
   #seccomp: SeccompOptions | undefined;
 
@@ -77,6 +78,39 @@ class OciExecutor implements Executor {
     throwIfAborted(io.signal);
     const spec = { ...requested, hostname: requested.hostname || defaultHostname };
     if (spec.args.length === 0) throw new KilnError('invalid_argument', 'the process has no command');
+    const container = new RunningContainer(spec.id, this.#stateDir);
+    this.#running.set(spec.id, container);
+    try {
+      await this.#runFirst(container, spec, io);
+    } finally {
+      this.#running.delete(spec.id);
+      await container.end();
+    }
+  }
+
+  async exec(id: string, process: OtherProcess, io: ProcessIo): Promise<void> {
+    throwIfAborted(io.signal);
+    const container = this.#running.get(id);
+    if (!container) throw hasEnded();
+    await container.exec(process, io);
+  }
+
+  async recover(): Promise<void> {
+    const entries = await readdir(this.#root, { withFileTypes: true });
+    const ids = entries
+      .filter((entry) => entry.isDirectory() && entry.name !== 'state')
+      .map(({ name }) => name);
+    await mapLimit(ids, 8, async (id) => {
+      const bundle = path.join(this.#root, id);
+      await (await leftoverCgroup(bundle, id)).remove();
+      unmountBelow(bundle);
+      await rm(bundle, { recursive: true, force: true });
+    });
+    await rm(this.#stateDir, { recursive: true, force: true });
+    await mkdir(this.#stateDir, { mode: 0o700 });
+  }
+
+  async #runFirst(container: RunningContainer, spec: ProcessSpec, io: ProcessIo): Promise<void> {
     const platform = spec.platform ?? hostPlatform();
     const runtime = await this.#findRuntime();
     const edits = await this.#deviceEdits(spec);
@@ -94,24 +128,9 @@ class OciExecutor implements Executor {
       emulator: way.kind === 'emulated' ? way.emulator : undefined,
     });
     if (way.kind === 'impossible' && !(await this.#beginsHere(spec, bundle))) throw cannotRun(spec, way);
-    const exit = await this.#runIn(bundle, cgroup, runtime, spec, io);
+    const exit = await this.#runIn(container, { bundle, cgroup, runtime }, spec, io);
     if (io.signal.aborted) throw abortError(io.signal);
-    judge(spec, bundle, exit);
-  }
-
-  async recover(): Promise<void> {
-    const entries = await readdir(this.#root, { withFileTypes: true });
-    const ids = entries
-      .filter((entry) => entry.isDirectory() && entry.name !== 'state')
-      .map(({ name }) => name);
-    await mapLimit(ids, 8, async (id) => {
-      const bundle = path.join(this.#root, id);
-      await (await leftoverCgroup(bundle, id)).remove();
-      unmountBelow(bundle);
-      await rm(bundle, { recursive: true, force: true });
-    });
-    await rm(this.#stateDir, { recursive: true, force: true });
-    await mkdir(this.#stateDir, { mode: 0o700 });
+    judgeExit(spec, bundle, exit);
   }
 
   #findRuntime(): Promise<OciRuntime> {
@@ -146,17 +165,18 @@ class OciExecutor implements Executor {
   }
 
   async #runIn(
-    bundle: ContainerBundle,
-    cgroup: ContainerCgroup,
-    runtime: OciRuntime,
+    container: RunningContainer,
+    parts: ContainerParts,
     spec: ProcessSpec,
     io: ProcessIo,
-  ): Promise<ContainerExit & { readonly oom: boolean }> {
-    const ending = new ContainerEnding(cgroup, io.signal);
+  ): Promise<JudgedExit> {
+    const { bundle, cgroup, runtime } = parts;
+    container.made(parts);
+    const ending = new ForcedEnd(() => cgroup.kill(), io.signal);
     try {
       const exit = await runContainer(runtime, {
         id: spec.id,
-        bundle: bundle.dir,
+        directory: bundle.dir,
         stateDir: this.#stateDir,
         onOutput: (stream, data) => io.onOutput(stream, data),
         dialog: io.dialog,
@@ -167,117 +187,11 @@ class OciExecutor implements Executor {
       return { ...exit, oom: killed && !io.signal.aborted && cgroup.oomKilled() };
     } finally {
       ending[Symbol.dispose]();
+      await container.end();
       await cgroup.remove();
       await rm(path.join(this.#stateDir, spec.id), { recursive: true, force: true });
     }
   }
-}
-
-/** Ends a container when a signal aborts: kills what is in its cgroup until the runtime has noticed and ended too. */
-class ContainerEnding implements Disposable {
-  readonly #cgroup: ContainerCgroup;
-  readonly #signal: AbortSignal;
-  #runtimePid = 0;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(cgroup: ContainerCgroup, signal: AbortSignal) {
-    this.#cgroup = cgroup;
-    this.#signal = signal;
-  }
-
-  /** To be called with the runtime's process, the leader of its process group. */
-  start(runtimePid: number): void {
-    this.#runtimePid = runtimePid;
-    this.#signal.addEventListener('abort', this.#end, { once: true });
-    if (this.#signal.aborted) this.#end();
-  }
-
-  /** A container that is still being set up has an empty cgroup, so once is not enough. */
-  readonly #end = (): void => {
-    if (this.#timer) return;
-    const began = Date.now();
-    this.#cgroup.kill();
-    this.#timer = setInterval(() => {
-      this.#cgroup.kill();
-      if (Date.now() - began > killRuntimeAfter) killGroup(this.#runtimePid);
-    }, killInterval);
-  };
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-    this.#signal.removeEventListener('abort', this.#end);
-  }
-}
-
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, 'SIGKILL');
-  } catch (error) {
-    if (errnoOf(error) !== 'ESRCH') throw error;
-  }
-}
-
-/** Returns when the process ended as it should, throws what went wrong otherwise. */
-function judge(
-  spec: ProcessSpec,
-  bundle: ContainerBundle,
-  exit: ContainerExit & { readonly oom: boolean },
-): void {
-  const command = JSON.stringify(spec.args.join(' '));
-  switch (exit.kind) {
-    case 'exited': {
-      const valid = spec.validExitCodes.length > 0 ? spec.validExitCodes : [0];
-      if (valid.includes(exit.code)) return;
-      const signal = signalOf(exit.code);
-      const oom = exit.oom ? ', out of memory' : '';
-      const detail: ErrorDetail = {
-        kind: 'exit',
-        code: exit.code,
-        ...(signal ? { signal } : {}),
-        ...(exit.oom ? { oom: true } : {}),
-      };
-      throw new KilnError(
-        'unknown',
-        `process ${command} did not complete successfully: exit code: ${exit.code}${signal ? ` (${signal}${oom})` : ''}`,
-        { details: [detail], hint: exit.oom ? 'give the step or the machine more memory' : undefined },
-      );
-    }
-    case 'not-started': {
-      const program = spec.args[0]!;
-      if (findInContainer(program, spec, bundle) === undefined) {
-        throw new KilnError(
-          'not_found',
-          `process ${command} did not complete successfully: ${program} not found in the image`,
-          {
-            cause: new Error(exit.reason),
-            details: [{ kind: 'exit', code: 127 }],
-            hint: program.includes('/')
-              ? 'check the path; it is looked up in the file system of this step'
-              : 'install it in an earlier step, or check PATH',
-          },
-        );
-      }
-      throw new KilnError('failed_precondition', `process ${command} cannot start: ${exit.reason}`, {
-        details: [{ kind: 'exit', code: 126 }],
-      });
-    }
-    default:
-      exit satisfies never;
-  }
-}
-
-/** The signal that a shell-style exit code stands for. */
-function signalOf(code: number): string | undefined {
-  return Object.entries(constants.signals).find(([, number]) => number + 128 === code)?.[0];
-}
-
-/** The file on the host that execvp(3) would find in the container. */
-function findInContainer(program: string, spec: ProcessSpec, bundle: ContainerBundle): string | undefined {
-  const search = spec.env.findLast((entry) => entry.startsWith('PATH='))?.slice('PATH='.length);
-  const dirs = program.includes('/') ? [spec.cwd] : (search ?? '/usr/bin:/bin').split(':');
-  return dirs
-    .map((dir) => bundle.locate(path.posix.resolve('/', dir, program)))
-    .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
 }
 
 function cannotRun(

@@ -2,6 +2,7 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { abortable } from '../base/async/lifetime.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { OutputPipe } from '../linux/process/output-pipe.ts';
 import { spawnProcess } from '../linux/process/spawn-process.ts';
 import type { ProcessDialog, ProcessIo } from './executor.ts';
 import { findProgram } from './find-program.ts';
@@ -23,18 +24,25 @@ export type ContainerExit =
   /** The runtime could not start the process, and says why. */
   | { readonly kind: 'not-started'; readonly reason: string };
 
+/** One call of a runtime that lasts as long as the process which it starts. */
 export interface RunContainer {
+  /** The container's. */
   readonly id: string;
-  /** The directory with `config.json`; the runtime's log goes there too. */
-  readonly bundle: string;
+  /** Nobody else's: the runtime's log and the process's id go there. It is also the bundle with `config.json` if the container is started. */
+  readonly directory: string;
   /** The runtime's own state of its containers. */
   readonly stateDir: string;
   readonly onOutput: ProcessIo['onOutput'];
   readonly dialog?: ProcessDialog;
-  /** Aborted once the container is being ended: what others who got hold of its output might write is not waited for. */
+  /** Aborted once the process is being ended: what others who got hold of its output might write is not waited for. */
   readonly signal: AbortSignal;
   /** Called as soon as the runtime's process exists. */
   onStarted(runtimePid: number): void;
+}
+
+export interface ExecInContainer extends RunContainer {
+  /** The process, as the `process` of a `config.json` describes it. */
+  readonly processFile: string;
 }
 
 const unifiedControllers = '/sys/fs/cgroup/unified/cgroup.controllers';
@@ -76,16 +84,55 @@ async function crunCommand(program: string): Promise<string[]> {
 }
 
 /** Runs a bundle to its end; the runtime removes the container itself. Ending it early is the caller's: kill its cgroup. */
-export async function runContainer(runtime: OciRuntime, run: RunContainer): Promise<ContainerExit> {
-  const log = path.join(run.bundle, 'log.json');
-  const pidFile = path.join(run.bundle, 'pid');
+export function runContainer(runtime: OciRuntime, run: RunContainer): Promise<ContainerExit> {
+  return call(runtime, run, ['run', '--bundle', run.directory]);
+}
+
+/** Runs another process in a running container to its end. Ending it early is the caller's. */
+export function execInContainer(runtime: OciRuntime, exec: ExecInContainer): Promise<ContainerExit> {
+  return call(runtime, exec, ['exec', '--process', exec.processFile]);
+}
+
+/** Whether a container takes other processes. */
+export async function isRunning(
+  { command }: OciRuntime,
+  { id, stateDir }: Pick<RunContainer, 'id' | 'stateDir'>,
+): Promise<boolean> {
+  using said = new OutputPipe();
+  using complaints = new OutputPipe();
+  const [program, ...options] = [...command, '--root', stateDir, 'state', id];
+  const { ended } = spawnProcess({
+    program: program!,
+    args: options,
+    cwd: '/',
+    stdout: said.writeEnd,
+    stderr: complaints.writeEnd,
+  });
+  const chunks: Uint8Array[] = [];
+  await Promise.all([ended, said.start((chunk) => void chunks.push(chunk)), complaints.start(() => {})]);
+  try {
+    const { status } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { status?: unknown };
+    return status === 'running';
+  } catch {
+    // It does not know the container yet.
+    return false;
+  }
+}
+
+async function call(
+  runtime: OciRuntime,
+  run: RunContainer,
+  command: readonly ['run' | 'exec', ...string[]],
+): Promise<ContainerExit> {
+  const log = path.join(run.directory, 'log.json');
+  const pidFile = path.join(run.directory, 'pid');
   // Runtimes append to it, and would make it with whatever mode the umask leaves.
   await writeFile(log, '', { mode: 0o600 });
   using streams = streamsOf(runtime, run);
   const [program, ...options] = [
     ...runtime.command,
     ...['--root', run.stateDir, '--log', log, '--log-format', 'json'],
-    ...['run', '--bundle', run.bundle, '--pid-file', pidFile, ...streams.options, run.id],
+    ...[...command, '--pid-file', pidFile, ...streams.options, run.id],
   ];
   // In a group of its own: Ctrl-C in the terminal is for Kiln to handle, not for what runs in containers.
   const { pid, ended } = spawnProcess({ program: program!, args: options, cwd: '/', ...streams.ofRuntime });
@@ -97,7 +144,7 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
     ),
   });
   run.onStarted(pid);
-  using control = new RuntimeControl(pid, pidFile, streams);
+  using control = new RuntimeControl(command[0] === 'run' ? pid : undefined, pidFile, streams);
   run.dialog?.onStarted(control);
   if (run.dialog?.input) streams.feed(run.dialog.input);
   const finished = ended.finally(() => control[Symbol.dispose]());
@@ -115,10 +162,10 @@ export async function runContainer(runtime: OciRuntime, run: RunContainer): Prom
 }
 
 /** crun ends with the process and loses what it has not read of the terminal by then, so it is not to stand between. runc has to, and waits. */
-function streamsOf({ name }: OciRuntime, { bundle, dialog }: RunContainer): ProcessStreams {
+function streamsOf({ name }: OciRuntime, { directory, dialog }: RunContainer): ProcessStreams {
   if (!dialog?.terminal) return pipeStreams(dialog?.input !== undefined);
   return name === 'crun'
-    ? ownTerminalStreams(dialog.terminal, bundle)
+    ? ownTerminalStreams(dialog.terminal, directory)
     : passedTerminalStreams(dialog.terminal);
 }
 

@@ -5,61 +5,10 @@ import { describe, test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { deferred, mapLimit } from '../base/async/lifetime.ts';
 import { mountPointsBelow } from '../linux/mount-table.ts';
-import type { ProcessControl, ProcessDialog, ProcessSpec } from './executor.ts';
+import { Conversation } from './conversation-rig.ts';
+import type { ProcessDialog, ProcessSpec } from './executor.ts';
 import { ExecutorRig } from './executor-rig.ts';
 import { createOciExecutor } from './oci-executor.ts';
-
-/** A process that somebody talks to. */
-class Conversation {
-  said = '';
-  readonly ended: Promise<void>;
-  readonly #started = deferred<ProcessControl>();
-  readonly #typed: Uint8Array[] = [];
-  #turn = deferred<void>();
-  #heard = deferred<void>();
-
-  constructor(rig: ExecutorRig, spec: ProcessSpec, dialog: Partial<ProcessDialog> = {}) {
-    const input = this.#input();
-    this.ended = rig.executor.run(spec, {
-      signal: AbortSignal.timeout(60_000),
-      onOutput: (_stream, data) => {
-        this.said += Buffer.from(data).toString('utf8');
-        this.#heard.resolve();
-      },
-      dialog: { input, onStarted: (control) => this.#started.resolve(control), ...dialog },
-    });
-    this.ended.catch(() => {});
-  }
-
-  get control(): Promise<ProcessControl> {
-    return this.#started.promise;
-  }
-
-  type(text: string): void {
-    this.#typed.push(Buffer.from(text));
-    this.#turn.resolve();
-  }
-
-  /** Waits until it has said this, and forgets what it has said so far. */
-  async hears(text: string): Promise<void> {
-    while (!this.said.includes(text)) {
-      this.#heard = deferred();
-      await Promise.race([
-        this.#heard.promise,
-        this.ended.then(() => assert.ok(this.said.includes(text), this.said)),
-      ]);
-    }
-    this.said = '';
-  }
-
-  async *#input(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      yield* this.#typed.splice(0);
-      this.#turn = deferred();
-      await this.#turn.promise;
-    }
-  }
-}
 
 for (const runtime of ['crun', 'runc']) {
   describe(`a dialog with a process run by ${runtime}`, () => {
@@ -88,7 +37,7 @@ for (const runtime of ['crun', 'runc']) {
       await using rig = await ExecutorRig.create({ runtime });
       const script =
         'trap "/bin/busybox stty size" WINCH; /bin/busybox tty; /bin/busybox stty size; read line; echo "got $line"; while true; do sleep 0.1; done';
-      const talk = new Conversation(rig, rig.spec(['sh', '-c', script]), {
+      const talk = Conversation.run(rig, rig.spec(['sh', '-c', script]), {
         terminal: { rows: 33, columns: 101 },
       });
       await talk.hears('33 101\r\n');
@@ -142,7 +91,7 @@ for (const runtime of ['crun', 'runc']) {
 
     test('what is typed before it has a terminal is for it, and shown once', async () => {
       await using rig = await ExecutorRig.create({ runtime });
-      const talk = new Conversation(rig, rig.spec(['sh', '-c', 'read line; echo "got $line"']), { terminal });
+      const talk = Conversation.run(rig, rig.spec(['sh', '-c', 'read line; echo "got $line"']), { terminal });
       talk.type('early\n');
       await talk.ended;
       assert.equal(talk.said, 'early\r\ngot early\r\n');
@@ -207,7 +156,7 @@ for (const runtime of ['crun', 'runc']) {
     test('signals reach it, and one that comes after its end reaches nobody', async () => {
       await using rig = await ExecutorRig.create({ runtime });
       const script = 'trap "echo asked; exit 7" TERM; echo ready; while true; do sleep 0.1; done';
-      const talk = new Conversation(rig, rig.spec(['sh', '-c', script]));
+      const talk = Conversation.run(rig, rig.spec(['sh', '-c', script]));
       await talk.hears('ready');
       const control = await talk.control;
       control.signal('SIGTERM');
@@ -224,7 +173,7 @@ for (const runtime of ['crun', 'runc']) {
       await using rig = await ExecutorRig.create({ runtime });
       const script = 'echo ready; while true; do sleep 0.1; done';
       for (const when of ['at once', 'running']) {
-        const talk = new Conversation(rig, rig.spec(['sh', '-c', script]));
+        const talk = Conversation.run(rig, rig.spec(['sh', '-c', script]));
         const control = await talk.control;
         if (when === 'running') await talk.hears('ready');
         control.signal('SIGSTOP');

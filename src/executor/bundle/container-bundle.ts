@@ -13,7 +13,7 @@ import { deviceMount } from '../cdi/apply-edits.ts';
 import { completeNode } from '../cdi/complete-node.ts';
 import type { ContainerEdits } from '../cdi/container-edits.ts';
 import type { Emulator } from '../emulation/emulator.ts';
-import type { ProcessMount, ProcessSpec } from '../executor.ts';
+import type { OtherProcess, ProcessMount, ProcessSpec } from '../executor.ts';
 import { refuseOverKernelFiles } from '../mounts/kernel-files.ts';
 import { type MountPoint, MountStubs } from '../mounts/mount-stubs.ts';
 import { fromPathUp, type OciMount } from '../mounts/oci-mount.ts';
@@ -22,7 +22,13 @@ import { hostsFile } from './hosts-file.ts';
 import type { OpenFileLimits } from './open-file-limits.ts';
 import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
-import { runtimeSpec, type SeccompOptions, systemMounts } from './runtime-spec.ts';
+import {
+  otherProcess,
+  type ProcessConfig,
+  runtimeSpec,
+  type SeccompOptions,
+  systemMounts,
+} from './runtime-spec.ts';
 
 /** What the executor decides about a container, beyond its process. */
 export interface BundleOptions {
@@ -58,6 +64,7 @@ export class ContainerBundle implements AsyncDisposable {
   readonly #byDestination: Map<string, OciMount>;
   readonly #spec: ProcessSpec;
   #stubs: MountStubs | undefined;
+  #process: ProcessConfig | undefined;
 
   private constructor(dir: string, spec: ProcessSpec) {
     this.dir = dir;
@@ -88,6 +95,12 @@ export class ContainerBundle implements AsyncDisposable {
     return over
       ? resolveInRoot(over.source, wanted.slice(over.destination.length))
       : resolveInRoot(this.rootfs, wanted);
+  }
+
+  /** The runtime's description of another process in the container. Throws `not_found` for a user that the tree does not know. */
+  otherProcess(spec: OtherProcess, terminal: TerminalSize | undefined): object {
+    const user = spec.user === '' ? undefined : lookupUser(this.rootfs, spec.user);
+    return otherProcess(this.#process!, spec, user, terminal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -146,6 +159,7 @@ export class ContainerBundle implements AsyncDisposable {
         hostSysfs: options.network === 'host' ? this.#mountSysfs() : undefined,
       },
     });
+    this.#process = config.process;
     writeFileSync(path.join(this.dir, 'config.json'), JSON.stringify(config), { mode: 0o600 });
   }
 

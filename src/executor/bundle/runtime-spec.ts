@@ -4,7 +4,7 @@ import { unixPath } from '../../base/default-path.ts';
 import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
 import { applyEdits, type DeviceEdits } from '../cdi/apply-edits.ts';
 import { type EmulatedContainer, withEmulator } from '../emulation/emulated-container.ts';
-import type { ProcessSpec } from '../executor.ts';
+import type { OtherProcess, ProcessSpec } from '../executor.ts';
 import type { OciMount } from '../mounts/oci-mount.ts';
 import type { Seccomp } from '../seccomp/seccomp-profile.ts';
 import type { ContainerUser } from './container-user.ts';
@@ -81,10 +81,52 @@ const spareLoopDevices = 8;
  * The OCI runtime configuration (config.json) of one process. A confined process gets what BuildKit gives by
  * default; an insecure one all capabilities of the daemon, no filter, no masks and the host's devices.
  */
-export function runtimeSpec(spec: ProcessSpec, context: RuntimeSpecContext): object {
+export function runtimeSpec(
+  spec: ProcessSpec,
+  context: RuntimeSpecContext,
+): { readonly process: ProcessConfig } {
   const config = applyEdits(baseSpec(spec, context), context.devices);
   const complete = { ...config, mounts: withoutShadowed([...config.mounts, ...context.mounts]) };
   return context.emulation ? withEmulator(complete, context.emulation) : complete;
+}
+
+/** `process` of the runtime configuration. */
+export type ProcessConfig = ReturnType<typeof baseSpec>['process'];
+
+/** The configuration of another process, in the container that was made for `first`. `user` is undefined for that process's own. */
+export function otherProcess(
+  first: ProcessConfig,
+  { args, env, cwd }: OtherProcess,
+  user: ContainerUser | undefined,
+  terminal: TerminalSize | undefined,
+): ProcessConfig {
+  const home = first.env.find((entry) => entry.startsWith('HOME='))?.slice('HOME='.length) ?? '/';
+  return {
+    ...withoutTerminal(first),
+    ...terminalConfig(terminal),
+    ...(user && { user: userConfig(user) }),
+    args,
+    env: environment(env, user?.home ?? home),
+    cwd: cwd === '' ? '/' : cwd,
+  };
+}
+
+function withoutTerminal({ consoleSize: _, ...config }: ProcessConfig) {
+  return config;
+}
+
+function terminalConfig(terminal: TerminalSize | undefined): {
+  readonly terminal: boolean;
+  readonly consoleSize?: { readonly height: number; readonly width: number };
+} {
+  return {
+    terminal: terminal !== undefined,
+    ...(terminal && { consoleSize: { height: terminal.rows, width: terminal.columns } }),
+  };
+}
+
+function userConfig({ uid, gid, additionalGids }: ContainerUser) {
+  return { uid, gid, additionalGids };
 }
 
 function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
@@ -100,15 +142,8 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
     hostname: spec.hostname,
     root: { path: context.rootfs, readonly: spec.readonlyRoot },
     process: {
-      terminal: context.terminal !== undefined,
-      ...(context.terminal && {
-        consoleSize: { height: context.terminal.rows, width: context.terminal.columns },
-      }),
-      user: {
-        uid: context.user.uid,
-        gid: context.user.gid,
-        additionalGids: context.user.additionalGids,
-      },
+      ...terminalConfig(context.terminal),
+      user: userConfig(context.user),
       args: spec.args,
       env: environment(spec.env, context.user.home),
       cwd: spec.cwd === '' ? '/' : spec.cwd,
@@ -138,7 +173,7 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
 }
 
 /** `env` with PATH and HOME where it has none. */
-function environment(env: readonly string[], home: string): string[] {
+function environment(env: readonly string[], home: string): readonly string[] {
   const has = (name: string) => env.some((entry) => entry.startsWith(`${name}=`));
   const complete = [...env];
   if (!has('PATH')) complete.push(`PATH=${unixPath}`);
