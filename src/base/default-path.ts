@@ -2,4 +2,9 @@
 export const unixPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The same for processes on Windows. */
-export const windowsPath = 'c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0';
+const windowsPath = 'c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0';
+
+/** The `PATH` of a process that is given none. */
+export function defaultPath({ os }: { readonly os: string }): string {
+  return os === 'windows' ? windowsPath : unixPath;
+}

@@ -1,3 +1,4 @@
+import { abortError } from '../base/async/lifetime.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { WarningEvent } from '../base/progress.ts';
@@ -18,6 +19,8 @@ import type { Job, SolverEvents } from '../solver/solver.ts';
 import { commitTime } from '../source/git/times/commit-time.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import type { BuildCaches } from './caches/build-caches.ts';
+import { BuildContainer } from './containers/build-container.ts';
+import type { ContainerRequest } from './containers/container-request.ts';
 import type { EngineServices } from './engine-services.ts';
 import type { Entitlements } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
@@ -116,6 +119,26 @@ export class BuildBridge implements Bridge {
       await Promise.all([...result.refs.values()].map((ref) => ref?.evaluate(this.#scope.signal)));
     }
     return result;
+  }
+
+  /** A container on results of the build. It ends with the build, when `signal` aborts, or when it is released; it is not made if `waiting` aborts. */
+  async openContainer(
+    request: ContainerRequest,
+    signal: AbortSignal,
+    waiting: AbortSignal,
+  ): Promise<BuildContainer> {
+    const { services, job, entitlements, owned } = this.#scope;
+    const scope = {
+      services,
+      job: job.context,
+      entitlements,
+      signal: AbortSignal.any([signal, this.#scope.signal]),
+    };
+    const container = await BuildContainer.open(request, scope, waiting);
+    // The build may have ended meanwhile.
+    if (!owned.disposed) return owned.use(container);
+    await container[Symbol.asyncDispose]();
+    throw abortError(this.#scope.signal);
   }
 
   warn(vertex: Digest, warning: WarningEvent): void {

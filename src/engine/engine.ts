@@ -11,7 +11,6 @@ import type { FrontendResult, SolvedRef } from '../frontend/frontend.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ProvenanceAccount } from '../provenance/provenance-account.ts';
 import type { ProvenanceOptions } from '../provenance/provenance-options.ts';
-import type { ImmutableRef } from '../ref/ref.ts';
 import type { OperationContext } from '../solver/solver.ts';
 import { BuildBridge, type ClientSolve } from './bridge.ts';
 import { BuildCaches } from './caches/build-caches.ts';
@@ -26,10 +25,10 @@ import { buildFacts, resultAccounts } from './provenance/build-provenance.ts';
 import { withProvenance } from './provenance/provenance-attestation.ts';
 import { RequestIndex } from './provenance/request-index.ts';
 import { type RequestedWork, RequestNode } from './provenance/request-node.ts';
-import { EdgeRef } from './result/edge-ref.ts';
 import { exportedAttestations, strayAttestations } from './result/result-attestations.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
 import { type ScanRequest, scannedResult } from './result/scanned-result.ts';
+import { treeOf } from './result/tree-of.ts';
 import { runInTree, type TreeProcess } from './run-in-tree.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
@@ -266,15 +265,11 @@ export class Engine {
     compatibilityVersion: number,
     signal: AbortSignal,
   ): Promise<ExportInput> {
-    const treeOf = (ref: SolvedRef): Promise<ImmutableRef> => {
-      if (ref instanceof EdgeRef) return ref.result(signal);
-      throw new KilnError('internal', `result ${ref.id} is not one of this engine`);
-    };
     const results = await Promise.all(
       platforms.map(async ({ key, platform, ref, config, ...attested }): Promise<PlatformResult> => {
         const [tree, attestations] = await Promise.all([
-          ref && treeOf(ref),
-          exportedAttestations(attested, treeOf),
+          ref && treeOf(ref, signal),
+          exportedAttestations(attested, (each) => treeOf(each, signal)),
         ]);
         return { key, platform, ref: tree, config, attestations };
       }),

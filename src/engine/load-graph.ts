@@ -1,6 +1,6 @@
 import { inTurns, type Steps } from '../base/async/in-turns.ts';
 import type { Digest } from '../base/digest.ts';
-import { asKilnError, KilnError } from '../base/errors.ts';
+import { asKilnError } from '../base/errors.ts';
 import { checkOp } from '../llb/check-op.ts';
 import type { OpGraph, OpVertex } from '../llb/graph.ts';
 import type { Op } from '../llb/op.ts';
@@ -8,7 +8,7 @@ import { vertexName } from '../llb/op-name.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
 import type { Edge, Vertex } from '../solver/solver.ts';
 import { grantedDevices } from './entitlements/device-grants.ts';
-import type { Entitlement, Entitlements } from './entitlements/entitlements.ts';
+import { type Entitlement, type Entitlements, requireEntitlement } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
 import { dropCacheMounts } from './operations/cache-mount.ts';
@@ -86,13 +86,8 @@ async function withDevices(graph: OpGraph, { services, entitlements }: LoadOptio
 }
 
 function checkEntitlements({ op, digest }: OpVertex, allowed: ReadonlySet<Entitlement>): void {
-  for (const entitlement of neededEntitlements(op)) {
-    if (allowed.has(entitlement)) continue;
-    throw new KilnError('permission_denied', `${entitlement} is not allowed`, {
-      hint: `allow it for the daemon (--allow-insecure-entitlement ${entitlement}) and for the build (--allow ${entitlement})`,
-      details: [{ kind: 'vertex', digest }],
-    });
-  }
+  for (const needed of neededEntitlements(op))
+    requireEntitlement(needed, allowed, [{ kind: 'vertex', digest }]);
 }
 
 function neededEntitlements({ action }: Op): readonly Entitlement[] {

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ProcessIo, ProcessMount } from '../executor/executor.ts';
 import type { SolvedRef } from '../frontend/frontend.ts';
 import type { OperationServices } from './operations/operation-services.ts';
-import { EdgeRef } from './result/edge-ref.ts';
+import { treeOf } from './result/tree-of.ts';
 
 /** A process that is run to try a result. */
 export interface TreeProcess {
@@ -26,11 +25,10 @@ export async function runInTree(
   process: TreeProcess,
   io: ProcessIo,
 ): Promise<void> {
-  if (!(ref instanceof EdgeRef)) throw new KilnError('internal', `${ref.id} is not a result of this engine`);
   const { signal } = io;
   const description = `container of ${process.args.join(' ')}`;
   const tree = await refStore.createMutable(
-    await ref.result(signal),
+    await treeOf(ref, signal),
     { description, type: 'internal' },
     { signal },
   );

@@ -8,13 +8,14 @@ import type {
   RunStart,
   TerminalSize as SizeMessage,
 } from '../../api/gen/kiln_containers_pb.js';
-import { type Deferred, deferred } from '../../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { type Platform, parsePlatform } from '../../base/platform.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { TreeProcess } from '../../engine/run-in-tree.ts';
 import type { ProcessControl, ProcessMount } from '../../executor/executor.ts';
 import type { BuildRegistry } from '../builds/build-registry.ts';
+import { InputQueue } from '../containers/input-queue.ts';
+import { MessageQueue } from '../containers/message-queue.ts';
 
 export interface ContainersServices {
   readonly engine: Engine;
@@ -24,10 +25,6 @@ export interface ContainersServices {
   readonly hostMounts: boolean;
 }
 
-/** What a piece of output costs besides its bytes: a process can write them one by one. */
-const pieceSize = 256;
-/** Bytes of output that wait for the client, where the process waits when there are more; and of input that wait for the process. */
-const maxPending = 1 << 20;
 /** The largest size of a terminal that makes sense. */
 const maxTerminal = 10_000;
 
@@ -99,7 +96,9 @@ async function follow(
     const { message } = next.value;
     switch (message.case) {
       case 'input':
-        input.add(message.value);
+        if (input.add(message.value)) {
+          throw new KilnError('resource_exhausted', 'more input than the process takes was sent');
+        }
         break;
       case 'inputEnd':
         input.end();
@@ -179,102 +178,42 @@ type RunMessage = MessageInitShape<typeof RunResponseSchema>['message'];
 
 /** What is told the client. */
 class OutputQueue {
-  readonly #pending: RunMessage[] = [];
-  #bytes = 0;
+  readonly #queue: MessageQueue<RunMessage>;
   /** Bytes of input that the client does not know to be taken: one message tells of however many. */
   #taken = 0;
-  #ended = false;
-  #turn: Deferred<void> = deferred();
-  #room: Deferred<void> | undefined;
+
+  constructor() {
+    this.#queue = new MessageQueue(() => this.#takenMessage());
+  }
 
   started(): void {
-    this.#push({ case: 'started', value: true });
+    this.#queue.add({ case: 'started', value: true });
   }
 
   taken(bytes: number): void {
     this.#taken += bytes;
-    this.#turn.resolve();
+    this.#queue.wake();
   }
 
   /** Returns what to wait for when the client is slow. */
   add(stream: 1 | 2, value: Uint8Array): Promise<void> | undefined {
-    this.#push(stream === 1 ? { case: 'output', value } : { case: 'errorOutput', value });
-    this.#bytes += value.length + pieceSize;
-    if (this.#bytes <= maxPending || this.#ended) return undefined;
-    this.#room ??= deferred();
-    return this.#room.promise;
+    const message =
+      stream === 1 ? ({ case: 'output', value } as const) : ({ case: 'errorOutput', value } as const);
+    return this.#queue.add(message, value.length);
   }
 
   end(): void {
-    this.#ended = true;
-    this.#turn.resolve();
-    this.#room?.resolve();
+    this.#queue.end();
   }
 
   async *messages(): AsyncGenerator<{ readonly message: RunMessage }> {
-    for (;;) {
-      while (this.#pending.length > 0) for (const message of this.#pending.splice(0)) yield { message };
-      this.#bytes = 0;
-      this.#room?.resolve();
-      this.#room = undefined;
-      if (this.#taken > 0) {
-        const value = this.#taken;
-        this.#taken = 0;
-        yield { message: { case: 'inputTaken', value } };
-        continue;
-      }
-      if (this.#ended) return;
-      this.#turn = deferred();
-      await this.#turn.promise;
-    }
+    for await (const message of this.#queue.messages()) yield { message };
   }
 
-  #push(message: RunMessage): void {
-    this.#pending.push(message);
-    this.#turn.resolve();
-  }
-}
-
-/** Input on its way to the process. */
-class InputQueue {
-  readonly #pending: Uint8Array[] = [];
-  readonly #onTaken: (bytes: number) => void;
-  #bytes = 0;
-  #ended = false;
-  #turn: Deferred<void> = deferred();
-
-  constructor(onTaken: (bytes: number) => void) {
-    this.#onTaken = onTaken;
-  }
-
-  /** Throws `resource_exhausted` for a client that does not wait. */
-  add(data: Uint8Array): void {
-    if (this.#ended || data.length === 0) return;
-    this.#bytes += data.length;
-    if (this.#bytes > maxPending) {
-      throw new KilnError('resource_exhausted', 'more input than the process takes was sent');
-    }
-    this.#pending.push(data);
-    this.#turn.resolve();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#turn.resolve();
-  }
-
-  async *chunks(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      while (this.#pending.length > 0) {
-        const pieces = this.#pending.splice(0);
-        const data = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
-        yield data;
-        this.#bytes -= data.length;
-        this.#onTaken(data.length);
-      }
-      if (this.#ended) return;
-      this.#turn = deferred();
-      await this.#turn.promise;
-    }
+  #takenMessage(): RunMessage | undefined {
+    if (this.#taken === 0) return undefined;
+    const value = this.#taken;
+    this.#taken = 0;
+    return { case: 'inputTaken', value };
   }
 }

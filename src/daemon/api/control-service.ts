@@ -19,6 +19,7 @@ import type { DiskUsage, UsageRecord } from '../../ref/disk-usage.ts';
 import { BuildProgress } from '../builds/build-progress.ts';
 import type { ActiveBuild, BuildRegistry } from '../builds/build-registry.ts';
 import { GatewayRefs } from '../builds/gateway-refs.ts';
+import { GatewayContainers } from '../containers/gateway-containers.ts';
 import type { DaemonLog } from '../daemon-log.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import { cacheRequests } from './cache-options.ts';
@@ -54,7 +55,7 @@ export function controlService(services: ControlServices): Partial<ServiceImpl<t
       builds.check(request.ref);
       const refs = new GatewayRefs();
       const build = engine.start(buildRequest(request, work, inputs, refs), progress, signal);
-      return builds.add(build, { progress, inputs, refs });
+      return builds.add(build, { progress, inputs, refs, containers: new GatewayContainers() });
     } catch (error) {
       progress.end();
       builds.notStarted(request.ref, progress);

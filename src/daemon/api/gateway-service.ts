@@ -19,6 +19,8 @@ import { encodeGraph } from '../../llb/wire/marshal-graph.ts';
 import { parseResolveMode } from '../../source/image/image-source.ts';
 import type { BuildRegistry } from '../builds/build-registry.ts';
 import type { GatewayBuild } from '../builds/gateway-build.ts';
+import { containerRequest } from '../containers/container-message.ts';
+import { execStream } from '../containers/exec-stream.ts';
 import { frontendCapabilities, llbCapabilities } from './advertised-capabilities.ts';
 import { attestationsFromMessage, attestationsToMessage } from './attestation-message.ts';
 import { definitionsByName } from './definitions-by-name.ts';
@@ -140,6 +142,46 @@ export function gatewayService(
     async statFile({ ref, path }, context) {
       const { refs } = await buildOf(context);
       return { stat: statToMessage(await refs.get(ref).statFile(path, context.signal)) };
+    },
+
+    async newContainer(request, context) {
+      const { build, refs, containers } = await buildOf(context);
+      await containers.add(request.containerId, () =>
+        build.bridge.openContainer(
+          containerRequest(request, (id) => refs.get(id)),
+          build.signal,
+          context.signal,
+        ),
+      );
+      return {};
+    },
+
+    async *execProcess(requests, context) {
+      const { build, containers } = await buildOf(context);
+      yield* execStream(requests, containers, AbortSignal.any([context.signal, build.signal]));
+    },
+
+    async releaseContainer({ containerId }, context) {
+      const { containers } = await buildOf(context);
+      await containers.take(containerId).release();
+      return {};
+    },
+
+    async readFileContainer({ ref, path, range, mountIndex }, context) {
+      const { containers } = await buildOf(context);
+      const part = range && { offset: Number(range.offset), length: Number(range.length) };
+      return { data: await containers.get(ref).readFile(mountIndex, path, part) };
+    },
+
+    async readDirContainer({ ref, path, includePattern, mountIndex }, context) {
+      const { containers } = await buildOf(context);
+      const entries = await containers.get(ref).readDir(mountIndex, path, includePattern || undefined);
+      return { entries: entries.map(statToMessage) };
+    },
+
+    async statFileContainer({ ref, path, mountIndex }, context) {
+      const { containers } = await buildOf(context);
+      return { stat: statToMessage(await containers.get(ref).statFile(mountIndex, path)) };
     },
 
     async return({ result, error }, context) {

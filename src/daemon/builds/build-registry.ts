@@ -35,7 +35,7 @@ export class BuildRegistry {
   #refusing: KilnError | undefined;
 
   /** Throws `already_exists` for the id of a running build, and the reason that `refuse` was given once it was called. */
-  add(build: Build, parts: Pick<ActiveBuild, 'progress' | 'inputs' | 'refs'>): ActiveBuild {
+  add(build: Build, parts: Pick<ActiveBuild, 'progress' | 'inputs' | 'refs' | 'containers'>): ActiveBuild {
     const { id } = build;
     this.check(id);
     const active: ActiveBuild = { ...parts, id, build, startedAt: new Date() };

@@ -1,4 +1,4 @@
-import { KilnError } from '../../base/errors.ts';
+import { type ErrorDetail, KilnError } from '../../base/errors.ts';
 import { type DeviceGrants, parseDeviceGrants } from './device-grants.ts';
 
 export const entitlementNames = ['network.host', 'security.insecure', 'device'] as const;
@@ -35,4 +35,17 @@ export function parseEntitlements(
     allowed: new Set(allowed),
     devices: parseDeviceGrants(devices.map((text) => text.slice('device='.length))),
   };
+}
+
+/** Throws `permission_denied` when a build is not allowed what it needs. `details` say what needs it. */
+export function requireEntitlement(
+  needed: Entitlement,
+  allowed: ReadonlySet<Entitlement>,
+  details: readonly ErrorDetail[] = [],
+): void {
+  if (allowed.has(needed)) return;
+  throw new KilnError('permission_denied', `${needed} is not allowed`, {
+    hint: `allow it for the daemon (--allow-insecure-entitlement ${needed}) and for the build (--allow ${needed})`,
+    details,
+  });
 }

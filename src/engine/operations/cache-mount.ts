@@ -18,13 +18,13 @@ const keyPrefix = 'cache:';
 
 /** The tree of a cache mount, kept between builds under its id and the tree it started from. */
 export async function acquireCacheMount(
-  cache: { readonly key: string; readonly sharing: CacheSharing; readonly command: string },
+  cache: { readonly key: string; readonly sharing: CacheSharing; readonly owner: string },
   mount: ExecMount,
   base: ImmutableRef | undefined,
   cacheDirectories: CacheDirectories,
   context: OperationContext<JobContext>,
 ): Promise<CacheDirectory> {
-  const { key, sharing, command } = cache;
+  const { key, sharing, owner } = cache;
   const from = base ? ` with base ${base.id}` : '';
   const id = key.slice(keyPrefix.length);
   if (!base) await bringCacheMount(JSON.parse(id), context);
@@ -33,7 +33,7 @@ export async function acquireCacheMount(
   );
   return await cacheDirectories.acquire(key, base, {
     type: 'exec.cachemount',
-    description: `cached mount ${mount.dest} from exec ${command} with id ${id}${from}`,
+    description: `cached mount ${mount.dest} from ${owner} with id ${id}${from}`,
     sharing,
     signal: context.signal,
   });

@@ -1,53 +1,72 @@
 import path from 'node:path/posix';
-import { asKilnError, KilnError } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
 import type { ProcessMount } from '../../executor/executor.ts';
-import { type CacheSharing, type ExecMount, type ExecOp, noIndex } from '../../llb/op.ts';
-import type { ImmutableRef, MutableRef } from '../../ref/ref.ts';
+import { type CacheSharing, type ExecMount, noIndex } from '../../llb/op.ts';
+import type { ImmutableRef, MountedView, MutableRef } from '../../ref/ref.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import type { OperationContext } from '../../solver/solver.ts';
 import { type JobContext, sessionsOf } from '../job-context.ts';
-import { absoluteMounts } from './absolute-mounts.ts';
 import { acquireCacheMount, cacheMountKey } from './cache-mount.ts';
 import type { OperationServices } from './operation-services.ts';
+import { stepSecret } from './step-secrets.ts';
 
-/** What an output of the op becomes: what was written to a mount, or the input of a mount that cannot be written. */
+/** What is mounted, and for whom. */
+export interface MountsRequest {
+  /** With absolute places. Their outputs count from 0. */
+  readonly mounts: readonly ExecMount[];
+  /** Whose mounts they are, for `du`: `exec ls -l`. */
+  readonly owner: string;
+  /** Mounts the trees here, too: their files can then be read while processes change them. */
+  readonly views?: boolean;
+}
+
+/** What an output of the op becomes: what was written to a mount (its position), or the input of a mount that cannot be written. */
 type Output =
-  | { readonly kind: 'written'; readonly mutable: MutableRef }
+  | { readonly kind: 'written'; readonly position: number }
   | { readonly kind: 'input'; readonly ref: ImmutableRef };
 
 /**
- * The mounts of one process and what they become. Disposing it gives everything back; trees that were not committed
+ * The mounts of one process, or of one container, and what they become. Disposing it gives everything back; trees that were not committed
  * are removed.
  */
 export class ExecMounts implements AsyncDisposable {
+  readonly #request: MountsRequest;
   readonly #services: OperationServices;
   readonly #context: OperationContext<JobContext>;
   readonly #outputs = new Map<number, Output>();
+  /** Trees that can be written to, by the positions of their mounts. */
+  readonly #written = new Map<number, MutableRef>();
   readonly #held: AsyncDisposable[] = [];
   readonly #others: ProcessMount[] = [];
   /** Directories of the cache mounts so far. */
   readonly #caches = new Map<string, string>();
+  /** Where trees are mounted here, by the positions of their mounts. */
+  readonly #views = new Map<number, string>();
   #rootfs: SnapshotMount | undefined;
   readonlyRoot = false;
 
-  constructor(services: OperationServices, context: OperationContext<JobContext>) {
+  private constructor(
+    request: MountsRequest,
+    services: OperationServices,
+    context: OperationContext<JobContext>,
+  ) {
+    this.#request = request;
     this.#services = services;
     this.#context = context;
   }
 
   static async prepare(
-    op: ExecOp,
+    request: MountsRequest,
     inputs: readonly ImmutableRef[],
     services: OperationServices,
     context: OperationContext<JobContext>,
   ): Promise<ExecMounts> {
-    const prepared = new ExecMounts(services, context);
-    const command = op.meta.args.join(' ');
-    const mounts = absoluteMounts(op);
+    const prepared = new ExecMounts(request, services, context);
     try {
       // Parents first, so that a mount below another one lands in it.
-      for (const mount of mounts.toSorted((a, b) => depth(a.dest) - depth(b.dest))) {
-        await prepared.#add(mount, mount.input === noIndex ? undefined : inputs[mount.input], command);
+      const ordered = [...request.mounts.entries()].sort(([, a], [, b]) => depth(a.dest) - depth(b.dest));
+      for (const [position, mount] of ordered) {
+        await prepared.#add(position, mount, mount.input === noIndex ? undefined : inputs[mount.input]);
       }
       return prepared;
     } catch (error) {
@@ -65,38 +84,33 @@ export class ExecMounts implements AsyncDisposable {
     return this.#others;
   }
 
-  /** A secret of any client that wants this step; undefined when it is optional and nobody has it. */
-  async secret(id: string, optional: boolean): Promise<Uint8Array | undefined> {
-    try {
-      using _ = this.#context.waitsFor(`secret ${id} from a client`);
-      return await this.#services.credentials.secret(sessionsOf(this.#context), id, this.#context.signal);
-    } catch (cause) {
-      const error = asKilnError(cause);
-      if (error.code !== 'not_found' && error.code !== 'unavailable' && error.code !== 'unimplemented')
-        throw error;
-      if (optional) return undefined;
-      throw new KilnError('not_found', `secret ${id}: not found`, {
-        cause,
-        hint: `pass it with --secret id=${id},src=FILE`,
-      });
-    }
+  /** Where the tree of the mount at a position is mounted here; undefined for a mount without one. Only with `views`. */
+  viewOf(position: number): string | undefined {
+    return this.#views.get(position);
   }
 
   /** The outputs by index; the caller owns them. Called once, after the process has succeeded. */
   async commit(): Promise<readonly ImmutableRef[]> {
     const results: ImmutableRef[] = [];
     for (const [index, output] of this.#outputs) {
-      results[index] = output.kind === 'written' ? await output.mutable.commit() : output.ref.clone();
+      results[index] =
+        output.kind === 'written' ? await this.#commitWritten(output.position) : output.ref.clone();
       this.#outputs.delete(index);
     }
     return results;
   }
 
-  async #add(mount: ExecMount, input: ImmutableRef | undefined, command: string): Promise<void> {
+  async #commitWritten(position: number): Promise<ImmutableRef> {
+    const ref = await this.#written.get(position)!.commit();
+    this.#written.delete(position);
+    return ref;
+  }
+
+  async #add(position: number, mount: ExecMount, input: ImmutableRef | undefined): Promise<void> {
     const { type } = mount;
     switch (type.kind) {
       case 'bind': {
-        const snapshotMount = await this.#bind(mount, input, command);
+        const snapshotMount = await this.#bind(position, mount, input);
         if (mount.dest === '/') {
           this.#rootfs = snapshotMount;
           this.readonlyRoot = mount.readonly;
@@ -104,7 +118,8 @@ export class ExecMounts implements AsyncDisposable {
         return;
       }
       case 'cache': {
-        const source = await this.#cache(cacheMountKey(type, mount), type.sharing, mount, input, command);
+        const source = await this.#cache(cacheMountKey(type, mount), type.sharing, mount, input);
+        this.#views.set(position, source);
         this.#tree(mount, { kind: 'bind', source, readonly: false }, mount.readonly);
         if (mount.output !== noIndex && input) this.#outputs.set(mount.output, { kind: 'input', ref: input });
         return;
@@ -113,7 +128,7 @@ export class ExecMounts implements AsyncDisposable {
         this.#others.push({ kind: 'tmpfs', dest: mount.dest, size: type.size });
         return;
       case 'secret': {
-        const data = await this.secret(type.id, type.optional);
+        const data = await stepSecret(type, this.#services.credentials, this.#context);
         if (data === undefined) return;
         const { uid, gid, mode } = type;
         this.#others.push({ kind: 'file', dest: mount.dest, data, uid, gid, mode });
@@ -142,13 +157,12 @@ export class ExecMounts implements AsyncDisposable {
     sharing: CacheSharing,
     mount: ExecMount,
     base: ImmutableRef | undefined,
-    command: string,
   ): Promise<string> {
     const name = `${key} ${base?.id ?? ''}`;
     const own = this.#caches.get(name);
     if (own !== undefined) return own;
     const cache = await acquireCacheMount(
-      { key, sharing, command },
+      { key, sharing, owner: this.#request.owner },
       mount,
       base,
       this.#services.cacheDirectories,
@@ -161,26 +175,33 @@ export class ExecMounts implements AsyncDisposable {
     return view.path;
   }
 
-  async #bind(mount: ExecMount, input: ImmutableRef | undefined, command: string): Promise<SnapshotMount> {
+  async #bind(position: number, mount: ExecMount, input: ImmutableRef | undefined): Promise<SnapshotMount> {
+    const { owner, views } = this.#request;
     if (mount.readonly) {
       const ref = input?.clone() ?? (await this.#services.refStore.scratch());
       this.#held.push({ [Symbol.asyncDispose]: () => ref.release() });
       if (mount.output !== noIndex) this.#outputs.set(mount.output, { kind: 'input', ref });
-      return await ref.snapshotMount(this.#context);
+      return views
+        ? this.#view(position, await ref.mount(this.#context), true)
+        : await ref.snapshotMount(this.#context);
     }
     const mutable = await this.#services.refStore.createMutable(
       input,
       {
         description:
-          mount.output === noIndex
-            ? `scratch space of ${command}`
-            : `mount ${mount.dest} from exec ${command}`,
+          mount.output === noIndex ? `scratch space of ${owner}` : `mount ${mount.dest} from ${owner}`,
       },
       this.#context,
     );
-    if (mount.output === noIndex) this.#held.push({ [Symbol.asyncDispose]: () => mutable.release() });
-    else this.#outputs.set(mount.output, { kind: 'written', mutable });
-    return mutable.snapshotMount();
+    this.#written.set(position, mutable);
+    if (mount.output !== noIndex) this.#outputs.set(mount.output, { kind: 'written', position });
+    return views ? this.#view(position, await mutable.mount(), false) : await mutable.snapshotMount();
+  }
+
+  #view(position: number, view: MountedView, readonly: boolean): SnapshotMount {
+    this.#held.push(view);
+    this.#views.set(position, view.path);
+    return { kind: 'bind', source: view.path, readonly };
   }
 
   #tree(mount: ExecMount, snapshotMount: SnapshotMount, readonly: boolean): void {
@@ -194,11 +215,10 @@ export class ExecMounts implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const output of this.#outputs.values()) {
-      if (output.kind === 'written') await output.mutable.release();
-    }
     this.#outputs.clear();
     for (const held of this.#held.splice(0).reverse()) await held[Symbol.asyncDispose]();
+    for (const mutable of this.#written.values()) await mutable.release();
+    this.#written.clear();
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path/posix';
-import { unixPath, windowsPath } from '../../base/default-path.ts';
+import { defaultPath } from '../../base/default-path.ts';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
@@ -13,12 +13,14 @@ import { type ExecMeta, type ExecMount, type ExecOp, noIndex } from '../../llb/o
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import { absoluteMounts } from './absolute-mounts.ts';
 import type { BuildOperation } from './build-operation.ts';
 import { cacheInputs } from './cache-inputs.ts';
 import { ExecMounts } from './exec-mounts.ts';
 import type { InputFiles } from './input-files.ts';
 import { contentReading, type InputReading, wholeInput } from './input-reading.ts';
 import type { OperationServices } from './operation-services.ts';
+import { secretVariables } from './step-secrets.ts';
 
 const rootDest = '/';
 
@@ -58,13 +60,9 @@ export class ExecOperation implements BuildOperation {
   ): Promise<readonly ImmutableRef[]> {
     const { meta, network, security, secretEnv } = this.#op;
     const command = meta.args.join(' ');
-    await using mounts = await ExecMounts.prepare(this.#op, inputs, this.#services, context);
-    const secrets = await Promise.all(
-      secretEnv.map(async ({ id, name, optional }) => {
-        const value = await mounts.secret(id, optional);
-        return value === undefined ? [] : [`${name}=${Buffer.from(value).toString('utf8')}`];
-      }),
-    );
+    const request = { mounts: absoluteMounts(this.#op), owner: `exec ${command}` };
+    await using mounts = await ExecMounts.prepare(request, inputs, this.#services, context);
+    const secrets = await secretVariables(secretEnv, this.#services.credentials, context);
     const container = randomBytes(12).toString('hex');
     using _ = context.waitsFor(`the process ${JSON.stringify(command)} in container ${container}`);
     await this.#services.executor.run(
@@ -74,7 +72,7 @@ export class ExecOperation implements BuildOperation {
         platform: this.#platform,
         mounts: mounts.others,
         args: meta.args,
-        env: [...environment(meta, this.#platform), ...secrets.flat()],
+        env: [...environment(meta, this.#platform), ...secrets],
         cwd: meta.cwd || '/',
         user: meta.user,
         hostname: meta.hostname,
@@ -152,12 +150,6 @@ function environment(meta: ExecMeta, platform: Platform): readonly string[] {
       if (value !== '') env.push(`${name}=${value}`, `${name.toLowerCase()}=${value}`);
     }
   }
-  const searchPath = defaultPath(platform);
-  if (searchPath !== undefined && !has('PATH')) env.push(`PATH=${searchPath}`);
+  if (!has('PATH')) env.push(`PATH=${defaultPath(platform)}`);
   return env;
-}
-
-function defaultPath({ os }: Platform): string | undefined {
-  if (os === 'linux') return unixPath;
-  return os === 'windows' ? windowsPath : undefined;
 }

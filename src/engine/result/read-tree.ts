@@ -1,13 +1,15 @@
-import { constants, promises as fs } from 'node:fs';
+import { type BigIntStats, constants, promises as fs } from 'node:fs';
 import path from 'node:path/posix';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { matchGlob } from '../../base/pattern/pattern.ts';
-import { resolveInRoot } from '../../base/rooted-path.ts';
 import { goMode, goModeOf } from '../../file-sync/protocol/go-mode.ts';
 import type { FileStat } from '../../frontend/frontend.ts';
 import { majorOf, minorOf } from '../../linux/mknod.ts';
+import { type HeldPath, openBeneath, openInRoot } from '../../linux/open-in-root.ts';
 
-/** Reading files of a mounted tree for frontends. Links are resolved inside the tree; times are in nanoseconds. */
+/**
+ * Reading files of a mounted tree for frontends, also while others change it. Links are resolved inside the tree; times are in nanoseconds.
+ */
 
 /** Bytes; `length` 0 reads to the end. */
 export interface FileRange {
@@ -20,11 +22,11 @@ const maxRead = 512 * 1024 * 1024;
 
 export async function readTreeFile(root: string, name: string, range?: FileRange): Promise<Uint8Array> {
   return await named(name, async () => {
-    const place = resolveInRoot(root, name);
-    const stat = await fs.lstat(place);
+    using held = openInRoot(root, checked(name));
+    const stat = await fs.stat(held.path);
     // What is no file is not opened: opening a device can change what it does.
     if (!stat.isFile()) throw new KilnError('invalid_argument', `${name} is not a regular file`);
-    const file = await fs.open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const file = await fs.open(held.path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const offset = Math.min(range?.offset ?? 0, stat.size);
       const length = Math.min(range?.length || stat.size, stat.size - offset);
@@ -45,13 +47,13 @@ export async function readTreeDir(
   includePattern?: string,
 ): Promise<readonly FileStat[]> {
   return await named(name, async () => {
-    const directory = resolveInRoot(root, name);
-    const names = (await fs.readdir(directory)).filter(
+    using directory = openInRoot(root, checked(name));
+    const names = (await fs.readdir(directory.path)).filter(
       (each) => !includePattern || matchGlob(includePattern, each),
     );
     const stats = names.sort().map(async (each) => {
       try {
-        return [await statOf(path.join(directory, each), each)];
+        return [await statOf(path.join(directory.path, each), each)];
       } catch (error) {
         // An overlay lists a deletion as a name in a directory that only one of its layers has.
         if (errnoOf(error) === 'ENOENT') return [];
@@ -64,13 +66,56 @@ export async function readTreeDir(
 
 /** The link itself when `name` is one. */
 export async function statTree(root: string, name: string): Promise<FileStat> {
-  return await named(name, () =>
-    statOf(resolveInRoot(root, name, { followLast: false }), path.basename(name)),
-  );
+  return await named(name, async () => {
+    const last = path.basename(checked(name));
+    if (last === '' || last === '.' || last === '..') {
+      using held = openInRoot(root, name);
+      return await statHeld(held, last);
+    }
+    using directory = openInRoot(root, path.dirname(name));
+    return await statOf(path.join(directory.path, last), last);
+  });
+}
+
+/** What `name` leads to; the link itself when it is one that leads elsewhere. */
+export async function statTreeTarget(root: string, name: string): Promise<FileStat> {
+  return await named(name, async () => {
+    const held = beneath(root, checked(name));
+    if (!held) return await statTree(root, name);
+    try {
+      return await statHeld(held, path.basename(name));
+    } finally {
+      held[Symbol.dispose]();
+    }
+  });
+}
+
+function beneath(root: string, name: string): HeldPath | undefined {
+  try {
+    return openBeneath(root, name);
+  } catch (error) {
+    if (errnoOf(error) === 'EXDEV') return undefined;
+    throw error;
+  }
+}
+
+function checked(name: string): string {
+  if (!name.includes('\0')) return name;
+  const shown = JSON.stringify(name).slice(0, 200);
+  throw new KilnError('invalid_argument', `${shown} has a NUL, which no path of a file can have`);
+}
+
+/** Of what is held, which is no link. */
+function statHeld({ path: file }: HeldPath, name: string): Promise<FileStat> {
+  return fs.stat(file, { bigint: true }).then((stat) => statMessage(stat, name, ''));
 }
 
 async function statOf(file: string, name: string): Promise<FileStat> {
   const stat = await fs.lstat(file, { bigint: true });
+  return statMessage(stat, name, stat.isSymbolicLink() ? await fs.readlink(file) : '');
+}
+
+function statMessage(stat: BigIntStats, name: string, linkname: string): FileStat {
   const device = stat.isBlockDevice() || stat.isCharacterDevice();
   return {
     path: name,
@@ -79,7 +124,7 @@ async function statOf(file: string, name: string): Promise<FileStat> {
     gid: Number(stat.gid),
     size: stat.isFile() ? stat.size : 0n,
     modTime: stat.mtimeNs,
-    linkname: stat.isSymbolicLink() ? await fs.readlink(file) : '',
+    linkname,
     devmajor: device ? BigInt(majorOf(stat.rdev)) : 0n,
     devminor: device ? BigInt(minorOf(stat.rdev)) : 0n,
     xattrs: {},
@@ -96,6 +141,10 @@ async function named<T>(name: string, work: () => Promise<T>): Promise<T> {
         throw new KilnError('not_found', `${name}: no such file or directory`, { cause: error });
       case 'ENOTDIR':
         throw new KilnError('failed_precondition', `${name}: not a directory`, { cause: error });
+      case 'ELOOP':
+        throw new KilnError('failed_precondition', `${name}: too many levels of symbolic links`, {
+          cause: error,
+        });
       case 'EISDIR':
         throw new KilnError('failed_precondition', `${name}: is a directory`, { cause: error });
       default:

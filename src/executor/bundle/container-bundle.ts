@@ -5,6 +5,7 @@ import { errnoOf, KilnError } from '../../base/errors.ts';
 import { resolveInRoot } from '../../base/rooted-path.ts';
 import { bindMount, mount } from '../../linux/mount.ts';
 import { mountFlags } from '../../linux/mount-flags.ts';
+import { openInRoot } from '../../linux/open-in-root.ts';
 import { mountOverlay } from '../../linux/overlay.ts';
 import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
 import { unmountInBackground } from '../../linux/unmount-in-background.ts';
@@ -20,7 +21,6 @@ import { fromPathUp, type OciMount } from '../mounts/oci-mount.ts';
 import { lookupUser } from './container-user.ts';
 import { hostsFile } from './hosts-file.ts';
 import type { OpenFileLimits } from './open-file-limits.ts';
-import { openInRoot } from './open-in-root.ts';
 import { type DnsOptions, resolvConf } from './resolv-conf.ts';
 import {
   otherProcess,

@@ -4,7 +4,6 @@ import {
   type ExecOp as ExecMessage,
   type FileAction as FileActionMessage,
   type Mount,
-  MountType,
   type Op as OpMessage,
   OpSchema,
   type Owner as OwnerMessage,
@@ -25,7 +24,8 @@ import type {
 } from '../op.ts';
 import { noIndex } from '../op.ts';
 import { decodeDefinition } from './definition-wire.ts';
-import { cacheSharings, contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
+import { mountTypeOf } from './mount-type.ts';
+import { contentCaches, networkModes, securityModes, unset } from './wire-values.ts';
 
 /** What the bytes of an op can hold: a vertex, or the terminal op of a definition, which has no action. */
 export type UnmarshalledOp =
@@ -188,34 +188,8 @@ class ActionReader {
       readonly: mount.readonly,
       resultId: mount.resultId,
       contentCache,
-      type: this.#mountType(mount),
+      type: mountTypeOf(mount, (problem) => this.#invalid(problem)),
     };
-  }
-
-  #mountType(mount: Mount): ExecMount['type'] {
-    switch (mount.type) {
-      case MountType.BIND:
-        return { kind: 'bind' };
-      case MountType.TMPFS:
-        return { kind: 'tmpfs', size: Number(mount.tmpfs?.size ?? 0n) };
-      case MountType.CACHE: {
-        if (!mount.cache) throw this.#invalid(`its cache mount at ${mount.dest} has no options`);
-        const sharing = cacheSharings.nameOf(mount.cache.sharing);
-        if (!sharing)
-          throw this.#invalid(`the sharing mode of its cache mount at ${mount.dest} is not known`);
-        return { kind: 'cache', id: mount.cache.id, sharing };
-      }
-      case MountType.SECRET:
-      case MountType.SSH: {
-        const options = mount.type === MountType.SECRET ? mount.secret : mount.ssh;
-        const kind = mount.type === MountType.SECRET ? 'secret' : 'ssh';
-        if (!options) throw this.#invalid(`its ${kind} mount at ${mount.dest} has no options`);
-        const { id, uid, gid, mode, optional } = options;
-        return { kind, id, uid, gid, mode, optional };
-      }
-      default:
-        throw this.#invalid(`the type of its mount at ${mount.dest} is not known`);
-    }
   }
 
   #fileAction(message: FileActionMessage, at: number): FileAction {
