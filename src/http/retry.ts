@@ -56,3 +56,8 @@ export async function withRetry<T>(
     await backOff(policy, attempt, failure, signal);
   }
 }
+
+/** How many bytes of `size` an attempt must bring to be worth another one after it: a server cannot have a transfer go on for ever by bits. */
+export function worthwhileProgress(size: number): number {
+  return Math.max(Math.min(size / 100, 1024 * 1024), 1);
+}

@@ -2,13 +2,13 @@ import { abortError } from '../base/async/lifetime.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ContentStore } from '../content/content.ts';
 import { isTransient } from '../http/network-failure.ts';
-import { backOff, defaultRetry, type RetryPolicy } from '../http/retry.ts';
+import { backOff, defaultRetry, type RetryPolicy, worthwhileProgress } from '../http/retry.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { FetchAccess } from './cache-backend.ts';
 
 /**
- * Brings a blob into `store` through requests for its bytes from an offset on. A request that breaks off is made again for the rest; those
- * that brought bytes do not count as failed ones. Throws what `open` throws, and `data_loss` for bytes that are not the blob.
+ * Brings a blob into `store` through requests for its bytes from an offset on. A request that breaks off is made again for the rest; one
+ * that brought much does not count as failed. Throws what `open` throws, and `data_loss` for bytes that are not the blob.
  */
 export async function downloadBlob(
   blob: Descriptor,
@@ -37,7 +37,7 @@ export async function downloadBlob(
       await receive();
     } catch (error) {
       if (signal.aborted) throw abortError(signal);
-      failed = received > before ? 1 : failed + 1;
+      failed = received - before >= worthwhileProgress(blob.size) ? 1 : failed + 1;
       if (failed >= retry.attempts || !isTransient(error)) throw error;
       await backOff(retry, failed, error, signal);
     }

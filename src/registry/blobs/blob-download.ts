@@ -4,7 +4,7 @@ import type { BlobWriter, ContentStore } from '../../content/content.ts';
 import type { HttpAnswer } from '../../http/http-client.ts';
 import { isTransient } from '../../http/network-failure.ts';
 import { readBody } from '../../http/read-body.ts';
-import { backOff, type RetryPolicy } from '../../http/retry.ts';
+import { backOff, type RetryPolicy, worthwhileProgress } from '../../http/retry.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { networkError } from '../network-error.ts';
 import { answeredOffset, type ByteRange } from './byte-range.ts';
@@ -78,16 +78,11 @@ export class BlobDownload implements AsyncDisposable {
         await this.#receiveOnce(server);
       } catch (error) {
         if (signal.aborted) throw abortError(signal);
-        if (this.#received - before >= this.#progress()) attempt = 1;
+        if (this.#received - before >= worthwhileProgress(this.#descriptor.size)) attempt = 1;
         if (attempt >= retry.attempts || !isTransient(error)) throw error;
         await backOff(retry, attempt, error, signal);
       }
     }
-  }
-
-  /** Bytes that an attempt must bring to be worth another one after it. */
-  #progress(): number {
-    return Math.max(Math.min(this.#descriptor.size / 100, 1024 * 1024), 1);
   }
 
   async #receiveOnce(server: BlobServer): Promise<void> {

@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../../base/async/lifetime.ts';
+import { KilnError } from '../../base/errors.ts';
 import { basicAuthorization } from '../../http/basic-authorization.ts';
 import type { ClientCredentials } from '../../session/session.ts';
 import type { SourceContext } from '../source.ts';
@@ -6,7 +7,8 @@ import type { HttpOptions } from './http-options.ts';
 
 /**
  * The header `Authorization` for a download: the secret that the definition names, else a secret of the client that is named after
- * the host, else the login in the URL. Throws `not_found` when the client lacks a secret that the definition names.
+ * the host, else the login in the URL. Throws `not_found` when the client lacks a secret that the definition names,
+ * `invalid_argument` for a login that is not percent-encoded.
  */
 export async function httpAuthorization(
   { url, authHeaderSecret }: HttpOptions,
@@ -32,5 +34,13 @@ export async function httpAuthorization(
 
 function loginOf({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
-  return basicAuthorization(decodeURIComponent(username), decodeURIComponent(password));
+  try {
+    return basicAuthorization(decodeURIComponent(username), decodeURIComponent(password));
+  } catch (cause) {
+    // The login is secret.
+    throw new KilnError('invalid_argument', 'the user or the password in the URL cannot be decoded', {
+      hint: 'write % as %25 there',
+      cause,
+    });
+  }
 }

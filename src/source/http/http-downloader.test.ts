@@ -95,6 +95,10 @@ test('errors name the URL without its password, and what the server said', async
     code: 'unauthenticated',
     message: `cannot download http://me:xxxxx@${rig.server.host}/private: invalid response status 401 (Unauthorized)`,
   });
+  await assert.rejects(rig.build(`http://me:100%@${rig.server.host}/private`), {
+    code: 'invalid_argument',
+    message: `cannot download http://me:xxxxx@${rig.server.host}/private: the user or the password in the URL cannot be decoded`,
+  });
   rig.server.serve('/broken', (_, response) => response.writeHead(500).end());
   await assert.rejects(rig.build(rig.server.url('/broken')), { code: 'unavailable', message: /status 500/ });
   assert.equal(rig.server.requests('/broken').length, 3);
