@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { atOnce } from '../../base/async/in-turns.ts';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { layersOfResult } from './cache-config.ts';
@@ -7,7 +8,8 @@ import { encodeCacheConfig } from './encode-cache-config.ts';
 import { inOrder, parseCacheConfig, parseInlineRecords } from './parse-cache-config.ts';
 
 const blob = (name: string) => digestOf(`blob ${name}`);
-const parse = (value: unknown) => parseCacheConfig(Buffer.from(JSON.stringify(value)), 'the config');
+const parseBytes = (bytes: Uint8Array) => atOnce(parseCacheConfig(bytes, 'the config'));
+const parse = (value: unknown) => parseBytes(Buffer.from(JSON.stringify(value)));
 
 /** As Go writes it: zeros are left out, and an unknown time is the year 1. */
 const written = {
@@ -54,7 +56,7 @@ test('what is written is read again', () => {
     })),
   });
   const bytes = encodeCacheConfig(config);
-  assert.deepEqual(parseCacheConfig(bytes, 'the config'), config);
+  assert.deepEqual(parseBytes(bytes), config);
   const json = JSON.parse(Buffer.from(bytes).toString());
   assert.equal(json.layers[0].parent, -1);
   assert.equal('parent' in json.layers[1], false, 'BuildKit reads a missing parent as layer 0');
@@ -72,9 +74,9 @@ test('records of an image refer to its layers', () => {
     { blob: blob('a'), parent: undefined },
     { blob: blob('b'), parent: 0 },
   ];
-  const config = parseInlineRecords(records, layers, 'the image');
+  const config = atOnce(parseInlineRecords(records, layers, 'the image'));
   assert.deepEqual(layersOfResult(config.records[0]!.results[0]!, config), [0, 1]);
-  assert.throws(() => parseInlineRecords(records, layers.slice(1), 'the image'), /there is no layer/);
+  assert.throws(() => atOnce(parseInlineRecords(records, layers.slice(1), 'the image')), /there is no layer/);
 });
 
 test('what is no config is refused with a reason', () => {
@@ -115,7 +117,7 @@ test('what is no config is refused with a reason', () => {
       JSON.stringify(value),
     );
   }
-  assert.throws(() => parseCacheConfig(Buffer.from('{'), 'the config'), /the config is not JSON/);
+  assert.throws(() => parseBytes(Buffer.from('{')), /the config is not JSON/);
 });
 
 test('long chains and wide meshes take no longer than their size says', () => {

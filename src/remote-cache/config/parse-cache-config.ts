@@ -1,3 +1,4 @@
+import type { Steps } from '../../base/async/in-turns.ts';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type {
@@ -12,21 +13,34 @@ import type {
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a config, in time linear in it. Positions that lead nowhere, records that lead to themselves and layers that lie on themselves make
+ * Reads a config, in time linear in it, a layer or record in each step. Positions that lead nowhere, records that lead to themselves and layers that lie on themselves make
  * it invalid. `what` names it in errors (`invalid_argument`). Unknown fields are passed over.
  */
-export function parseCacheConfig(bytes: Uint8Array, what: string): CacheConfig {
-  return configOf(parseJson(bytes, what), what);
+export function* parseCacheConfig(bytes: Uint8Array, what: string): Steps<CacheConfig> {
+  const json = objectOf(parseJson(bytes, what), what);
+  const layers = yield* each(listOf(json.layers, 'layers', what), (layer) => layerOf(layer, what));
+  const records = yield* each(listOf(json.records, 'records', what), (record) => recordOf(record, what));
+  return yield* checked({ layers, records }, what);
 }
 
 /** Reads the records of an inline cache. `layers` are those of its image. */
-export function parseInlineRecords(
+export function* parseInlineRecords(
   bytes: Uint8Array,
   layers: readonly ConfigLayer[],
   what: string,
-): CacheConfig {
-  const records = listOf(parseJson(bytes, what), 'records', what).map((record) => recordOf(record, what));
-  return checked({ layers, records }, what);
+): Steps<CacheConfig> {
+  const list = listOf(parseJson(bytes, what), 'records', what);
+  const records = yield* each(list, (record) => recordOf(record, what));
+  return yield* checked({ layers, records }, what);
+}
+
+function* each<T>(values: readonly unknown[], read: (value: unknown) => T): Steps<readonly T[]> {
+  const found: T[] = [];
+  for (const value of values) {
+    found.push(read(value));
+    yield;
+  }
+  return found;
 }
 
 function parseJson(bytes: Uint8Array, what: string): unknown {
@@ -35,17 +49,6 @@ function parseJson(bytes: Uint8Array, what: string): unknown {
   } catch (cause) {
     throw new KilnError('invalid_argument', `${what} is not JSON: ${(cause as Error).message}`, { cause });
   }
-}
-
-function configOf(value: unknown, what: string): CacheConfig {
-  const json = objectOf(value, what);
-  return checked(
-    {
-      layers: listOf(json.layers, 'layers', what).map((layer) => layerOf(layer, what)),
-      records: listOf(json.records, 'records', what).map((record) => recordOf(record, what)),
-    },
-    what,
-  );
 }
 
 /** Positions that are missing are 0: Go leaves zeros out. */
@@ -100,13 +103,14 @@ function linkOf(value: unknown, what: string): ConfigLink {
 }
 
 /** Checks what positions lead to. */
-function checked(config: CacheConfig, what: string): CacheConfig {
+function* checked(config: CacheConfig, what: string): Steps<CacheConfig> {
   const { layers, records } = config;
   const inLayers = (position: number) => {
     if (position >= layers.length) throw invalid(what, `there is no layer ${position}`);
   };
   for (const { parent } of layers) if (parent !== undefined) inLayers(parent);
   for (const { inputs, results } of records) {
+    yield;
     for (const { layers: made } of results) {
       if (made.kind === 'chain') inLayers(made.top);
       else made.layers.forEach(inLayers);

@@ -1,3 +1,4 @@
+import { inTurns } from '../../base/async/in-turns.ts';
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { ContentStore } from '../../content/content.ts';
@@ -48,7 +49,7 @@ export async function readCaches(
   const what = `cache ${backend.place}`;
   checkSize(document.bytes.length, what);
   if (backend.form === 'config') {
-    const config = parseCacheConfig(document.bytes, what);
+    const config = await inTurns(parseCacheConfig(document.bytes, what));
     return [{ config, blobs: annotatedBlobs(config) }];
   }
   const reader = new ManifestReader(backend, services, access);
@@ -92,7 +93,8 @@ class ManifestReader {
         ? [document.manifests.find(isCacheConfig), document.manifests.filter((each) => !isCacheConfig(each))]
         : [isCacheConfig(document.config) ? document.config : undefined, document.layers];
     if (config) {
-      const parsed = parseCacheConfig(await this.#document(config), `${what}: config ${config.digest}`);
+      const bytes = await this.#document(config);
+      const parsed = await inTurns(parseCacheConfig(bytes, `${what}: config ${config.digest}`));
       return [{ config: parsed, blobs: describedBlobs(layers) }];
     }
     if (document.kind === 'manifest') return await this.#inline(document, what);
@@ -132,7 +134,7 @@ class ManifestReader {
       return { blob: digest, parent: index === 0 ? undefined : index - 1 };
     });
     const records = Buffer.from(encoded, 'base64');
-    const parsed = parseInlineRecords(records, stacked, `${what}: cache of the image`);
+    const parsed = await inTurns(parseInlineRecords(records, stacked, `${what}: cache of the image`));
     return [{ config: parsed, blobs: new Map(blobs.map((blob) => [blob.descriptor.digest, blob])) }];
   }
 
