@@ -47,6 +47,8 @@ export class GrpcServer implements AsyncDisposable {
     this.#handlers = options.handlers ?? new Map();
     this.#router = connectNodeAdapter({
       routes: options.routes ?? (() => {}),
+      // Answers are not compressed, whatever the client takes: most clients are on this machine, and progress comes in many small messages.
+      compressMinBytes: Number.MAX_SAFE_INTEGER,
       interceptors: [serverErrors, ...(options.interceptors ?? [])],
       connect: false,
       grpcWeb: false,
