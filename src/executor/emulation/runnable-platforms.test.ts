@@ -107,3 +107,26 @@ test('a level of x86-64 counts if the processor has all that it adds', () => {
   assert.equal(amd64Level(cpu(`${third} avx512f avx512bw avx512cd avx512dq avx512vl`)), 4);
   assert.equal(amd64Level(''), 1);
 });
+
+test('a build that asks for what was found last starts no check that it would compete with; one follows', async (t) => {
+  t.mock.timers.enable({ apis: ['Date', 'setTimeout'] });
+  let checks = 0;
+  const platforms = createRunnablePlatforms({
+    directory: newDirectory(),
+    probe: async () => {
+      checks++;
+      return [];
+    },
+  });
+  await platforms.list('last');
+  assert.equal(checks, 1);
+  t.mock.timers.tick(11_000);
+  await platforms.list('last');
+  await platforms.list('last');
+  assert.equal(checks, 1);
+  t.mock.timers.tick(1_000);
+  assert.equal(checks, 2);
+  t.mock.timers.tick(11_000);
+  await platforms.list();
+  assert.equal(checks, 3);
+});

@@ -29,6 +29,8 @@ export interface RunnablePlatformsOptions {
 
 /** How long what was found counts, in milliseconds. */
 const keptFor = 10_000;
+/** Milliseconds after which it is checked again for those who did not wait for that: a build that asks has begun just then. */
+const checkDelay = 1_000;
 
 export function createRunnablePlatforms(options: RunnablePlatformsOptions): RunnablePlatforms {
   return new MachinePlatforms(options);
@@ -45,15 +47,16 @@ interface Found {
 class MachinePlatforms implements RunnablePlatforms {
   readonly #options: RunnablePlatformsOptions;
   #found: { readonly until: number; readonly value: Promise<Found> } | undefined;
+  #check: NodeJS.Timeout | undefined;
 
   constructor(options: RunnablePlatformsOptions) {
     this.#options = options;
   }
 
   async list(answer: 'current' | 'last' = 'current'): Promise<readonly Platform[]> {
-    const last = this.#found?.value;
-    const current = this.#find();
-    const found = await (answer === 'last' && last ? last : current);
+    const last = answer === 'last' ? this.#found?.value : undefined;
+    if (last) this.#checkSoon();
+    const found = await (last ?? this.#find());
     const own = hostPlatform();
     const can = ({ name }: Architecture) =>
       found.direct.has(name) || (found.canRegister && found.emulated.has(name));
@@ -92,6 +95,14 @@ class MachinePlatforms implements RunnablePlatforms {
       };
     }
     return emulation(platform, found);
+  }
+
+  #checkSoon(): void {
+    if (this.#found && this.#found.until > Date.now()) return;
+    this.#check ??= setTimeout(() => {
+      this.#check = undefined;
+      this.#find().catch(() => {});
+    }, checkDelay).unref();
   }
 
   #find(): Promise<Found> {
