@@ -185,4 +185,11 @@ describe('attestations in files', () => {
     const directory = await directoryWith({ a: { subject: [{ name }] } });
     await assert.rejects(load(...new Array(9).fill(bundle(directory))), { message: /are too large/ });
   });
+
+  test('of a bundle are bounded by the number of their subjects: short ones take much more than their text', async () => {
+    const content = JSON.stringify({ subject: new Array(100_000).fill({}) });
+    const names = Array.from({ length: 20 }, (_, at) => `${at}`);
+    const directory = await directoryWith(Object.fromEntries(names.map((name) => [name, content])));
+    await assert.rejects(load(bundle(directory)), { message: /are too large/ });
+  });
 });
