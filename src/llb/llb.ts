@@ -17,6 +17,7 @@ export {
   type FileOptions,
   fromDefinition,
   type GitOptions,
+  type GitSignatureOptions,
   git,
   type HttpOptions,
   http,

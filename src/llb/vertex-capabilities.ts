@@ -27,6 +27,7 @@ export const capabilities = {
   gitSkipSubmodules: 'source.git.skipsubmodules',
   gitMtime: 'source.git.mtime',
   gitFetchByCommit: 'source.git.fetchbycommit',
+  gitSignature: 'source.git.signatureverify',
   gitBundle: 'source.git.bundle',
   gitCheckoutBundle: 'source.git.checkoutbundle',
   http: 'source.http',
@@ -36,6 +37,7 @@ export const capabilities = {
   // The wire has this spelling.
   httpUidGid: 'soruce.http.uidgid',
   httpHeader: 'source.http.header',
+  httpSignature: 'source.http.signatureverify',
   imageBlob: 'source.imageblob',
   ociLayout: 'source.ocilayout',
   execBase: 'exec.meta.base',

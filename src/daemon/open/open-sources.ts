@@ -49,7 +49,7 @@ export function openSources(options: SourcesOptions): EngineSources {
     trees: localTrees,
     pool: threads.transfers,
   });
-  const http = createHttpSource({ sessions, credentials, refStore, downloads });
+  const http = createHttpSource({ sessions, credentials, refStore, downloads, pool: threads.files });
   const git = createGitSource({
     credentials,
     refStore,

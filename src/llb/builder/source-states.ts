@@ -107,6 +107,16 @@ export function local(name: string, options: LocalOptions = {}): State {
   );
 }
 
+export interface GitSignatureOptions {
+  readonly keys: string;
+  /** Whether a key of OpenPGP has to be valid now, and not only when it signed. */
+  readonly rejectExpiredKeys?: boolean;
+  /** Whether only the signature of an annotated tag counts. */
+  readonly requireSignedTag?: boolean;
+  /** Whether only that of the commit counts. */
+  readonly ignoreSignedTag?: boolean;
+}
+
 export interface GitOptions extends VertexOptions {
   /** Branch, tag or commit; the remote's default branch if empty. */
   readonly ref?: string;
@@ -119,6 +129,8 @@ export interface GitOptions extends VertexOptions {
   readonly mtime?: 'checkout' | 'commit';
   /** Trust `checksum` as the commit to fetch, without asking the remote what `ref` is. */
   readonly fetchByCommit?: boolean;
+  /** Fail unless the tag or the commit is signed by one of these keys, of OpenPGP (armoured) or SSH. */
+  readonly signature?: GitSignatureOptions;
   /** Objects come from this bundle, `docker-image+blob://…` or `oci-layout+blob://…`, instead of the remote; needs `checksum`. */
   readonly bundle?: string;
   /** Where clients have the layout that `bundle` is in. */
@@ -156,6 +168,11 @@ export function git(remote: string, options: GitOptions = {}): State {
   flag(options.skipSubmodules, 'git.skipsubmodules', capabilities.gitSkipSubmodules);
   flag(Boolean(options.mtime), 'git.mtime', capabilities.gitMtime, options.mtime);
   flag(options.fetchByCommit, 'git.fetchbycommit', capabilities.gitFetchByCommit);
+  const { signature } = options;
+  flag(Boolean(signature), 'git.sig.pubkey', capabilities.gitSignature, signature?.keys);
+  if (signature?.rejectExpiredKeys) attrs['git.sig.rejectexpired'] = 'true';
+  if (signature?.requireSignedTag) attrs['git.sig.requiresignedtag'] = 'true';
+  if (signature?.ignoreSignedTag) attrs['git.sig.ignoresignedtag'] = 'true';
   flag(Boolean(options.bundle), 'git.bundle', capabilities.gitBundle, options.bundle);
   flag(options.checkoutBundle, 'git.checkoutbundle', capabilities.gitCheckoutBundle);
   const { sessionId, storeId } = options.bundleStore ?? {};
@@ -210,7 +227,10 @@ function fileAttributes({ filename, mode, uid, gid }: FileOptions) {
 }
 
 export interface HttpOptions extends FileOptions {
-  readonly checksum?: Digest;
+  /** Fail unless the file has this digest, made by SHA-256, SHA-384 or SHA-512. */
+  readonly checksum?: string;
+  /** Fail unless the file has this detached signature of one of the keys, all armoured. */
+  readonly signature?: { readonly keys: string; readonly signature: string };
   readonly authHeaderSecret?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -226,6 +246,11 @@ export function http(url: string, options: HttpOptions = {}): State {
   if (options.authHeaderSecret) {
     attrs['http.authheadersecret'] = options.authHeaderSecret;
     needs.push(capabilities.httpAuth);
+  }
+  if (options.signature) {
+    attrs['http.sig.pubkey'] = options.signature.keys;
+    attrs['http.sig.signature'] = options.signature.signature;
+    needs.push(capabilities.httpSignature);
   }
   for (const [name, value] of Object.entries(options.headers ?? {})) {
     attrs[`http.header.${name.toLowerCase()}`] = value;

@@ -5,6 +5,16 @@ import { type GitUrl, parseGitUrl } from '../../llb/git-url.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { type BlobPlace, parseBlobPlace } from '../blob/blob-place.ts';
 
+/** Whose signatures count. */
+export interface GitSignature {
+  readonly keys: string;
+  readonly rejectExpiredKeys: boolean;
+  /** That of a commit does not do. */
+  readonly requireSignedTag: boolean;
+  /** That of a tag does not do. */
+  readonly ignoreSignedTag: boolean;
+}
+
 /** A `git://` source's identifier and attributes, parsed. */
 export interface GitRequest {
   /** The URL that git is given; may hold credentials. */
@@ -30,6 +40,8 @@ export interface GitRequest {
   readonly bundle: BlobPlace | undefined;
   /** Whether the tree is one file, a bundle of the commit; never with `subdir` or `keepGitDir`. */
   readonly checkoutBundle: boolean;
+  /** Undefined to trust anybody. */
+  readonly signature: GitSignature | undefined;
   /** Names of secrets; empty for none. */
   readonly authTokenSecret: string;
   readonly authHeaderSecret: string;
@@ -41,18 +53,11 @@ export interface GitRequest {
 
 export const gitScheme = 'git';
 
-/** What BuildKit has and Kiln lacks. Checks of signatures must not be passed over in silence. */
-const unsupported = /^git\.sig\..*$/;
-
 /** Throws `invalid_argument` naming what is wrong. Attributes that others define are ignored. */
 export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
   const named = parseRemote(identifier.slice(`${gitScheme}://`.length), identifier);
   const full = attrs['git.fullurl'];
   const url = full ? parseRemote(full, identifier) : named;
-  const unknown = Object.keys(attrs).find((name) => unsupported.test(name));
-  if (unknown !== undefined) {
-    throw new KilnError('unimplemented', `${identifier}: git sources with ${unknown} are not supported`);
-  }
   const checksum = attrs['git.checksum'] ?? '';
   if (!/^[0-9a-fA-F]*$/.test(checksum)) {
     throw new KilnError(
@@ -78,6 +83,7 @@ export function parseGitRequest({ identifier, attrs }: SourceOp): GitRequest {
     skipSubmodules: attrs['git.skipsubmodules'] === 'true',
     commitTimes: parseTimes(attrs['git.mtime'], identifier),
     fetchByCommit: attrs['git.fetchbycommit'] === 'true',
+    signature: parseSignature(attrs),
     authTokenSecret: attrs['git.authtokensecret'] ?? '',
     authHeaderSecret: attrs['git.authheadersecret'] ?? '',
     knownSshHosts: attrs['git.knownsshhosts'] ?? '',
@@ -99,6 +105,17 @@ function parseRemote(text: string, identifier: string): GitUrl {
   throw new KilnError('invalid_argument', `${identifier}: ${JSON.stringify(text)} is no git repository`, {
     hint: 'write it as https://host/path.git, ssh://user@host/path or user@host:path',
   });
+}
+
+/** Any of the attributes asks for a signature: without keys, nobody is trusted. */
+function parseSignature(attrs: SourceOp['attrs']): GitSignature | undefined {
+  if (!Object.keys(attrs).some((name) => name.startsWith('git.sig.'))) return undefined;
+  return {
+    keys: attrs['git.sig.pubkey'] ?? '',
+    rejectExpiredKeys: attrs['git.sig.rejectexpired'] === 'true',
+    requireSignedTag: attrs['git.sig.requiresignedtag'] === 'true',
+    ignoreSignedTag: attrs['git.sig.ignoresignedtag'] === 'true',
+  };
 }
 
 function parseTimes(text: string | undefined, identifier: string): boolean {

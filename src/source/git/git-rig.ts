@@ -21,6 +21,8 @@ const someone = {
 /** For tests: a repository to commit to, in a directory that a server serves. */
 export class GitRepository {
   readonly directory: string;
+  /** What commands get besides an identity. */
+  readonly environment: Record<string, string> = {};
   #seconds = 1_600_000_000;
 
   constructor(directory: string, options: { readonly format?: 'sha1' | 'sha256' } = {}) {
@@ -34,7 +36,7 @@ export class GitRepository {
     return execFileSync('git', args, {
       cwd: this.directory,
       encoding: 'utf8',
-      env: { ...someone, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date },
+      env: { ...someone, ...this.environment, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date },
     }).trim();
   }
 

@@ -215,7 +215,6 @@ test('identifiers and attributes that make no sense are refused', () => {
   refuse('git://h/r.git#--upload-pack=x', {}, 'invalid_argument', /invalid git ref "--upload-pack=x"/);
   refuse('git://h/r', { 'git.fullurl': 'file:///etc' }, 'invalid_argument', /is no git repository/);
   refuse('git://h/r', { 'git.mtime': 'now' }, 'invalid_argument', /want checkout or commit/);
-  refuse('git://h/r', { 'git.sig.pubkey': 'x' }, 'unimplemented', /git\.sig\.pubkey/);
 });
 
 test('repositories with SHA-256 names work', async () => {

@@ -10,10 +10,11 @@ import type { RefFactory } from '../../ref/ref-store.ts';
 import type { BlobFetcher } from '../blob/blob-fetcher.ts';
 import { NewTree } from '../new-tree.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
+import { checkSignature } from '../signatures/check-signature.ts';
 import type { CommitResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { StagedBundle } from './bundle/staged-bundle.ts';
 import { writeBundle } from './bundle/write-bundle.ts';
-import { describeObject } from './describe-object.ts';
+import { type DescribedObject, describeObject } from './describe-object.ts';
 import type { Git } from './git.ts';
 import { type GitAccessOptions, openGitAccess } from './git-access.ts';
 import { gitCacheDigest } from './git-cache-digest.ts';
@@ -21,6 +22,7 @@ import { GitCheckout } from './git-checkout.ts';
 import { GitMirrors, type ObjectStore } from './git-mirrors.ts';
 import { type GitRequest, gitScheme, parseGitRequest } from './git-request.ts';
 import { checkChecksum, knownRef, type ResolvedRef, resolveRef } from './resolve-ref.ts';
+import { checkSignedBy } from './signed/signed-by.ts';
 import type { SetTimesInput } from './times/set-times.task.ts';
 
 export interface GitSourceOptions extends GitAccessOptions {
@@ -78,23 +80,43 @@ class GitInstance implements SourceInstance {
 
   async key(context: SourceContext): Promise<SourceKey> {
     const resolved = await this.#resolve(context);
+    if (this.#request.signature) await this.#describeObjects(resolved, context);
     this.#resolved = resolved;
     return { digest: gitCacheDigest(this.#request, resolved), pin: resolved.object };
   }
 
   /** What the ref is now. The objects themselves, which have to be fetched, are included only when they are wanted. */
   async describe(withObjects: boolean, context: SourceContext): Promise<GitMetadata> {
-    const { name: ref, object, commit } = await this.#resolve(context);
+    const resolved = await this.#resolve(context);
+    const { name: ref, object, commit } = resolved;
     const known = { ref, object, commit, commitObject: undefined, tagObject: undefined };
+    if (!withObjects && !this.#request.signature) return known;
+    const described = await this.#describeObjects(resolved, context);
     if (!withObjects) return known;
-    const { remote, shown } = this.#request;
+    return { ...known, ...described, commit: described.commit === object ? undefined : described.commit };
+  }
+
+  /** The commit, and the tag of it. Throws `failed_precondition` when they are not signed as the request wants it. */
+  async #describeObjects({ object }: ResolvedRef, context: SourceContext): Promise<DescribedObject> {
+    const { remote, shown, signature } = this.#request;
     await using access = await openGitAccess(this.#request, this.#parts, context);
     await using origin = await this.#openOrigin(access.git, context);
     const { signal, progress } = context;
-    const described = await this.#named(
-      describeObject(origin.objects, { remote, shown, object }, { git: access.git, signal, progress }),
-    );
-    return { ...known, ...described, commit: described.commit === object ? undefined : described.commit };
+    const work = async () => {
+      const objects = { git: access.git, signal, progress };
+      const described = await describeObject(origin.objects, { remote, shown, object }, objects);
+      if (!signature) return described;
+      const { keys, rejectExpiredKeys } = signature;
+      await checkSignedBy(object, described, signature, ({ payload, signature: made }) =>
+        checkSignature(
+          this.#parts.pool,
+          { content: { bytes: payload }, signature: made, keys, rejectExpiredKeys, sshNamespace: 'git' },
+          signal,
+        ),
+      );
+      return described;
+    };
+    return await this.#named(work());
   }
 
   async #resolve(context: SourceContext): Promise<ResolvedRef> {

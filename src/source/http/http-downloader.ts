@@ -155,7 +155,7 @@ export class HttpDownloader implements AsyncDisposable {
     file.finish();
     maker.finish();
     if (checksum !== undefined && digest !== checksum) {
-      throw new KilnError('failed_precondition', `digest mismatch ${digest}: ${checksum} was expected`, {
+      throw new KilnError('failed_precondition', digestMismatch(digest, checksum), {
         hint: 'the file at this URL is another one, or the checksum is that of another version',
       });
     }
@@ -173,8 +173,13 @@ export class HttpDownloader implements AsyncDisposable {
   }
 }
 
+/** What is said of a file that is another one than its checksum says. */
+export function digestMismatch(found: string, wanted: string): string {
+  return `digest mismatch ${found}: ${wanted} was expected`;
+}
+
 /** The URL without the password that it may have. */
-function shownUrl(url: URL): string {
+export function shownUrl(url: URL): string {
   if (url.password === '') return url.href;
   const shown = new URL(url);
   shown.password = 'xxxxx';

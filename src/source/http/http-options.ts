@@ -1,6 +1,7 @@
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
+import { checksumHint, type FileChecksum, parseFileChecksum } from '../../llb/file-checksum.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { type FileAttributes, parseFileAttributes } from '../file-attributes.ts';
 
@@ -8,6 +9,10 @@ import { type FileAttributes, parseFileAttributes } from '../file-attributes.ts'
 export interface HttpOptions extends FileAttributes {
   readonly url: URL;
   readonly checksum: Digest | undefined;
+  /** A checksum of another algorithm: it does not tell which file is wanted, but whether one is. */
+  readonly otherChecksum: FileChecksum | undefined;
+  /** A detached signature that the file has to have, and those who are trusted. */
+  readonly signature: { readonly keys: string; readonly signature: string } | undefined;
   /** The secret with the value of the header `Authorization`. */
   readonly authHeaderSecret: string | undefined;
   /** Sent along; lower-case names, sorted. */
@@ -18,22 +23,13 @@ const headerPrefix = 'http.header.';
 /** The only headers that definitions may set: others are ignored. */
 const settableHeaders: ReadonlySet<string> = new Set(['accept', 'user-agent']);
 
-/** Throws `invalid_argument` naming the attribute, `unimplemented` for a signature that would have to be verified. */
+/** Throws `invalid_argument` naming the attribute. */
 export function parseHttpOptions({ identifier, attrs }: SourceOp): HttpOptions {
-  for (const key of ['http.sig.pubkey', 'http.sig.signature']) {
-    if (attrs[key] === undefined) continue;
-    throw new KilnError('unimplemented', `${identifier}: ${key}: signatures cannot be verified`, {
-      hint: 'pin the file by its checksum',
-    });
-  }
-  const checksum = attrs['http.checksum'] || undefined;
-  if (checksum !== undefined && !isDigest(checksum)) {
-    throw invalid('http.checksum', checksum, 'want sha256:<64 hex digits>');
-  }
   return {
     url: parseUrl(identifier),
     ...parseFileAttributes({ identifier, attrs }),
-    checksum,
+    ...parseChecksum(attrs['http.checksum']),
+    signature: parseSignature(attrs),
     authHeaderSecret: attrs['http.authheadersecret'] || undefined,
     headers: Object.fromEntries(
       Object.entries(attrs)
@@ -43,6 +39,26 @@ export function parseHttpOptions({ identifier, attrs }: SourceOp): HttpOptions {
         .sort(([a], [b]) => (a < b ? -1 : 1)),
     ),
   };
+}
+
+function parseChecksum(text: string | undefined): Pick<HttpOptions, 'checksum' | 'otherChecksum'> {
+  if (!text) return { checksum: undefined, otherChecksum: undefined };
+  const parsed = parseFileChecksum(text);
+  if (!parsed) throw invalid('http.checksum', text, checksumHint);
+  return isDigest(text)
+    ? { checksum: text, otherChecksum: undefined }
+    : { checksum: undefined, otherChecksum: parsed };
+}
+
+function parseSignature(attrs: SourceOp['attrs']): HttpOptions['signature'] {
+  const keys = attrs['http.sig.pubkey'];
+  const signature = attrs['http.sig.signature'];
+  if (keys === undefined && signature === undefined) return undefined;
+  if (keys && signature) return { keys, signature };
+  throw new KilnError(
+    'invalid_argument',
+    'http signature verification requires both pubkey and signature: give http.sig.pubkey and http.sig.signature',
+  );
 }
 
 /** Identifies what a server is asked, whoever asks: an earlier answer to the same request may still be right. */

@@ -46,7 +46,7 @@ export async function openHttpSourceRig(): Promise<HttpSourceRig> {
   const dir = mkdtempSync(path.join(tmpdir(), 'kiln-http-source-'));
   const resources = new AsyncDisposableStack();
   resources.defer(() => rmSync(dir, { recursive: true }));
-  const { database, diskUsage, refStore } = await openRefStoreRig(dir, resources, {
+  const { database, diskUsage, refStore, pool } = await openRefStoreRig(dir, resources, {
     onRemoved: (id) => downloads.forgetRef(id),
   });
   const downloads = new HttpDownloads(database);
@@ -62,7 +62,7 @@ export async function openHttpSourceRig(): Promise<HttpSourceRig> {
   const { sessions } = client;
   const credentials = createClientCredentials(sessions, { directory: path.join(dir, 'sockets') });
   const retry = { attempts: 3, firstDelay: 1 };
-  const source = resources.use(createHttpSource({ downloads, refStore, credentials, sessions, retry }));
+  const source = resources.use(createHttpSource({ downloads, pool, refStore, credentials, sessions, retry }));
   const server = resources.use(await HttpRig.start());
   return {
     dir,

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { afterEach, beforeEach, test } from 'node:test';
 import { digestOf } from '../../base/digest.ts';
 import { hostPlatform } from '../../base/platform.ts';
 import type { ChecksumQuestion } from '../../llb/source-metadata.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
+import { OpenPgpSigner } from '../signatures/signer-rig.ts';
 import { contextOf, fileOf, type HttpSourceRig, openHttpSourceRig } from './http-source-rig.ts';
 
 let rig: HttpSourceRig;
@@ -185,7 +186,37 @@ test('one client sees one file under a URL, however often its builds look', asyn
   assert.deepEqual(rig.server.methods('/file'), ['GET']);
 });
 
-test('attributes and URLs that cannot be are refused, signatures by name', () => {
+test('a checksum can be of another algorithm, and is that of the file that the server has now', async () => {
+  const url = rig.server.serve('/other', { content: 'right' });
+  for (const algorithm of ['sha384', 'sha512']) {
+    const checksum = (text: string) => `${algorithm}:${hash(algorithm, text, 'hex')}`;
+    const { pin, snapshot } = await rig.build(url, { attrs: { 'http.checksum': checksum('right') } });
+    assert.equal(pin, digestOf('right'));
+    assert.equal((await fileOf(await snapshot())).text, 'right');
+    await assert.rejects(rig.build(url, { attrs: { 'http.checksum': checksum('wrong') } }), {
+      code: 'failed_precondition',
+      message: `digest mismatch ${checksum('right')}: ${checksum('wrong')} was expected`,
+    });
+  }
+});
+
+test('a file has to have the detached signature that is given for it, also when it is here already', async () => {
+  using signer = await OpenPgpSigner.create();
+  const url = rig.server.serve('/signed', { content: 'signed' });
+  const attrs = { 'http.sig.pubkey': signer.publicKey, 'http.sig.signature': await signer.sign('signed') };
+  const checksum = { 'http.checksum': digestOf('signed') };
+  for (const more of [{}, checksum]) {
+    const { snapshot } = await rig.build(url, { attrs: { ...attrs, ...more } });
+    assert.equal((await fileOf(await snapshot())).text, 'signed');
+    const forged = { ...attrs, ...more, 'http.sig.signature': await signer.sign('other') };
+    await assert.rejects(rig.build(url, { attrs: forged }), {
+      code: 'failed_precondition',
+      message: /\/signed: failed to verify pgp signature: signature by [0-9A-F]{16}/,
+    });
+  }
+});
+
+test('attributes and URLs that cannot be are refused', () => {
   const open = (identifier: string, attrs = {}) => rig.source.open({ identifier, attrs }, hostPlatform());
   const attributes = [{ 'http.checksum': 'md5:1' }, { 'http.perm': 'rwx' }, { 'http.uid': '-1' }];
   for (const attrs of attributes) {
@@ -196,8 +227,10 @@ test('attributes and URLs that cannot be are refused, signatures by name', () =>
     });
   }
   assert.throws(() => open('http://'), { code: 'invalid_argument' });
-  assert.throws(() => open('http://host/', { 'http.sig.signature': 'x', 'http.sig.pubkey': 'y' }), {
-    code: 'unimplemented',
-    message: /http\.sig\.pubkey/,
-  });
+  for (const half of [{ 'http.sig.signature': 'x' }, { 'http.sig.pubkey': 'y' }]) {
+    assert.throws(() => open('http://host/', half), {
+      code: 'invalid_argument',
+      message: /requires both pubkey and signature/,
+    });
+  }
 });

@@ -3,23 +3,30 @@ import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { KilnError } from '../../base/errors.ts';
+import { asKilnError, KilnError } from '../../base/errors.ts';
+import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { ChecksumQuestion, HttpChecksum, HttpMetadata } from '../../llb/source-metadata.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import { ResolutionCache } from '../resolution-cache.ts';
+import { checkSignature } from '../signatures/check-signature.ts';
 import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { downloadName } from './download-name.ts';
 import { httpCacheDigest } from './http-cache-digest.ts';
-import { HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
+import { digestMismatch, HttpDownloader, type HttpDownloaderOptions, shownUrl } from './http-downloader.ts';
 import type { FileIdentity, HttpDownload } from './http-downloads.ts';
 import { type HttpOptions, parseHttpOptions, requestDigest } from './http-options.ts';
+
+export interface HttpSourceOptions extends HttpDownloaderOptions {
+  /** Checks signatures. */
+  readonly pool: ThreadPool;
+}
 
 /**
  * `http://` and `https://`: a tree with one file that is downloaded. Its key is the file's digest, name, owner, mode and
  * time: what the URL names now, unless a checksum says it without asking. `http://buildkit-session/…` is a stream of the client.
  */
-export function createHttpSource(options: HttpDownloaderOptions): Source & FileResolver & AsyncDisposable {
+export function createHttpSource(options: HttpSourceOptions): Source & FileResolver & AsyncDisposable {
   const downloader = new HttpDownloader(options);
   const cache = new ResolutionCache<HttpDownload>();
   const open = (op: SourceOp) => new HttpInstance(parseHttpOptions(op), { ...options, downloader, cache });
@@ -32,7 +39,7 @@ export function createHttpSource(options: HttpDownloaderOptions): Source & FileR
   };
 }
 
-interface HttpParts extends Pick<HttpDownloaderOptions, 'refStore' | 'downloads'> {
+interface HttpParts extends Pick<HttpSourceOptions, 'refStore' | 'downloads' | 'pool'> {
   readonly downloader: HttpDownloader;
   readonly cache: ResolutionCache<HttpDownload>;
 }
@@ -64,18 +71,44 @@ class HttpInstance implements SourceInstance {
   }
 
   async #checksum({ algorithm, suffix }: ChecksumQuestion, context: SourceContext): Promise<HttpChecksum> {
+    return await this.#withFile(context, async (file) => {
+      const hash = createHash(algorithm);
+      await pipeline(createReadStream(file), hash, { end: false, signal: context.signal });
+      return { digest: `${algorithm}:${hash.update(suffix).digest('hex')}`, suffix };
+    });
+  }
+
+  /** Brings the file if it is not here. */
+  async #withFile<T>(context: SourceContext, work: (file: string) => Promise<T>): Promise<T> {
     const ref = await this.snapshot(context);
     try {
       await using view = await ref.mount(context);
       const [name] = await readdir(view.path);
-      const hash = createHash(algorithm);
-      await pipeline(createReadStream(path.join(view.path, name!)), hash, {
-        end: false,
-        signal: context.signal,
-      });
-      return { digest: `${algorithm}:${hash.update(suffix).digest('hex')}`, suffix };
+      return await work(path.join(view.path, name!));
     } finally {
       await ref.release();
+    }
+  }
+
+  /** Throws `failed_precondition` when the file is not one that the definition takes, as far as its digest does not tell that. */
+  async #check(context: SourceContext): Promise<void> {
+    const { otherChecksum, signature, url } = this.#http;
+    if (otherChecksum) {
+      const { algorithm, digest: wanted } = otherChecksum;
+      const { digest } = await this.#checksum({ algorithm, suffix: new Uint8Array() }, context);
+      if (digest !== wanted) throw new KilnError('failed_precondition', digestMismatch(digest, wanted));
+    }
+    if (!signature) return;
+    try {
+      await this.#withFile(context, (file) =>
+        checkSignature(
+          this.#parts.pool,
+          { content: { file }, ...signature, rejectExpiredKeys: false, sshNamespace: 'file' },
+          context.signal,
+        ),
+      );
+    } catch (error) {
+      throw asKilnError(error).wrap(shownUrl(url));
     }
   }
 
@@ -86,6 +119,7 @@ class HttpInstance implements SourceInstance {
     const ref = await this.#existing(wanted);
     if (ref) context.retain(ref);
     await ref?.release();
+    await this.#check(context);
     return wanted;
   }
 

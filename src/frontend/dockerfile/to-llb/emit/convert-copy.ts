@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { isDigest } from '../../../../base/digest.ts';
 import { KilnError } from '../../../../base/errors.ts';
 import { cleanPath, joinPath } from '../../../../llb/clean-path.ts';
+import { checksumHint, parseFileChecksum } from '../../../../llb/file-checksum.ts';
 import { type GitRef, isHttpUrl, parseGitRef } from '../../../../llb/git-ref.ts';
 import {
   type CopyOptions,
@@ -203,9 +203,9 @@ class CopyBuilder {
 
   #download(url: string, filename: string): State {
     const { checksum } = this.#words;
-    if (checksum !== '' && !isDigest(checksum)) {
+    if (checksum !== '' && !parseFileChecksum(checksum)) {
       throw new KilnError('invalid_argument', `invalid checksum ${JSON.stringify(checksum)}`, {
-        hint: 'write it as sha256:<64 hex digits>',
+        hint: checksumHint,
       });
     }
     return http(url, { ...this.#name.of(), filename, ...(checksum && { checksum }) });
