@@ -1,7 +1,9 @@
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import type { ErrorDetail, Position, Range } from '../base/errors.ts';
 import { boundedText } from './bounded-text.ts';
+import { SolveSchema } from './gen/errdefs_pb.js';
+import { OpSchema } from './gen/ops_pb.js';
 
 /**
  * Typed error details as BuildKit's programs exchange them: a `google.protobuf.Any` whose value is not protobuf but the JSON
@@ -16,6 +18,7 @@ const typeUrls = {
   /** Kiln's own. */
   converted: 'kiln.v1.ConvertedSource+json',
   capability: 'github.com/moby/buildkit/errdefs.FrontendCap+json',
+  step: 'github.com/moby/buildkit/errdefs.Solve+json',
 } as const;
 
 /** Larger definitions are sent with only the lines around the ranges; the others are left empty, so that numbers hold. */
@@ -52,6 +55,8 @@ export function encodeErrorDetail(detail: ErrorDetail): Any {
       return jsonAny(typeUrls.capability, { name: detail.id });
     case 'converted':
       return jsonAny(typeUrls.converted, { identifier: detail.identifier });
+    case 'step':
+      return jsonAny(typeUrls.step, stepJson(detail));
     case 'other':
       return create(AnySchema, { typeUrl: detail.typeUrl, value: Uint8Array.from(detail.value) });
   }
@@ -76,8 +81,14 @@ export function encodeErrorDetails(details: readonly ErrorDetail[], limit: numbe
   return [...kept.entries()].sort(([a], [b]) => a - b).map(([, form]) => form);
 }
 
-/** Of a place in a file, at least where it is. */
+/** Of a place in a file, at least where it is; of a failed step, at least its trees. */
 function smallerForms(detail: ErrorDetail): readonly ErrorDetail[] {
+  if (detail.kind === 'step') {
+    return [
+      { ...detail, description: {} },
+      { ...detail, description: {}, op: new Uint8Array() },
+    ];
+  }
   return detail.kind === 'source'
     ? [
         { ...detail, definition: undefined },
@@ -144,6 +155,21 @@ function jsonAny(typeUrl: string, value: unknown): Any {
   return create(AnySchema, { typeUrl, value: Buffer.from(JSON.stringify(value)) });
 }
 
+/** In protobuf's own JSON, which BuildKit has for this one. */
+function stepJson({ inputIds, mountIds, op, description, subject }: StepDetail): JsonValue {
+  const message = op.length === 0 ? undefined : fromBinary(OpSchema, op);
+  // A definition in an op is kept encoded here, and nobody needs it to look into trees.
+  if (message?.action.case === 'build') message.action.value.definition = undefined;
+  const solve = create(SolveSchema, {
+    inputIds: [...inputIds],
+    mountIds: [...mountIds],
+    op: message,
+    description: { ...description },
+    ...(subject && { subject: { case: subject.kind, value: { index: BigInt(subject.index) } } }),
+  });
+  return toJson(SolveSchema, solve, { enumAsInteger: true });
+}
+
 function definitionJson(
   definition: SourceDetail['definition'],
 ): { readonly def: readonly string[] } | undefined {
@@ -152,6 +178,8 @@ function definitionJson(
 }
 
 type SourceDetail = Extract<ErrorDetail, { readonly kind: 'source' }>;
+
+type StepDetail = Extract<ErrorDetail, { readonly kind: 'step' }>;
 
 type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -54,8 +54,23 @@ export type ErrorDetail =
   | { readonly kind: 'capability'; readonly id: string }
   /** The source that a policy put in the place of one that cannot be used like it. */
   | { readonly kind: 'converted'; readonly identifier: string }
+  /** What there is of a step that failed: see `FailedStep`. */
+  | ({ readonly kind: 'step' } & FailedStep)
   /** A detail of a type that Kiln does not know, passed on unchanged. */
   | { readonly kind: 'other'; readonly typeUrl: string; readonly value: Uint8Array };
+
+/** A failed step for whoever can look into its trees. Ids are those of trees as they were then, empty where there is none. */
+export interface FailedStep {
+  /** One for each mount of an exec, for each input of a file op; or the input whose content could not be told. */
+  readonly inputIds: readonly string[];
+  /** One for each mount of an exec, for each action of a file op. */
+  readonly mountIds: readonly string[];
+  /** The marshalled LLB op. */
+  readonly op: Uint8Array;
+  readonly description: Readonly<Record<string, string>>;
+  /** The action of a file op that failed, or the input whose content could not be told. */
+  readonly subject?: { readonly kind: 'file' | 'cache'; readonly index: number };
+}
 
 export interface ErrorOptions {
   readonly cause?: unknown;

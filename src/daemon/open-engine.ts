@@ -109,6 +109,7 @@ export async function openEngine(
   });
   const engine = new Engine({
     refStore,
+    treeReuse: refStore,
     cacheDirectories,
     checksums,
     executor,

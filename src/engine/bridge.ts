@@ -1,6 +1,6 @@
 import { abortError } from '../base/async/lifetime.ts';
 import type { Digest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import type {
   Bridge,
@@ -8,6 +8,7 @@ import type {
   FrontendResult,
   ResolvedImage,
   ResolveImageOptions,
+  SolvedRef,
   WorkerInfo,
 } from '../frontend/frontend.ts';
 import type { OpGraph } from '../llb/graph.ts';
@@ -139,6 +140,17 @@ export class BuildBridge implements Bridge {
     if (!owned.disposed) return owned.use(container);
     await container[Symbol.asyncDispose]();
     throw abortError(this.#scope.signal);
+  }
+
+  /** The error of a build with what there is of the failed step that it names. */
+  explained(error: unknown): KilnError {
+    const known = asKilnError(error);
+    return this.#scope.job.context.failures?.explain(known) ?? known;
+  }
+
+  /** A tree of a failed step, by an id that `explained` told. */
+  failedTree(id: string): SolvedRef | undefined {
+    return this.#scope.job.context.failures?.tree(id);
   }
 
   warn(vertex: Digest, warning: WarningEvent): void {

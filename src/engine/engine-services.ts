@@ -3,6 +3,7 @@ import type { CacheMounts } from '../cache-mounts/cache-mounts.ts';
 import type { ExporterType } from '../exporter/exporter.ts';
 import type { Frontend } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
+import type { TreeReuse } from '../ref/ref-store.ts';
 import type { RemoteCaches } from '../remote-cache/remote-caches.ts';
 import type { ClientExporters } from '../session/requests/client-exporters.ts';
 import type { SourceVerifier } from '../session/requests/source-verifier.ts';
@@ -17,6 +18,7 @@ import type { ProvenanceServices } from './provenance/provenance-services.ts';
 /** What the daemon puts together; the engine owns none of it. */
 export interface EngineServices extends OperationServices {
   readonly solver: Solver<ImmutableRef, JobContext>;
+  readonly treeReuse: Pick<TreeReuse, 'retire'>;
   readonly images: ImageResolver;
   readonly layouts: ImageResolver;
   readonly downloads: FileResolver;

@@ -28,6 +28,7 @@ import { type RequestedWork, RequestNode } from './provenance/request-node.ts';
 import { exportedAttestations, strayAttestations } from './result/result-attestations.ts';
 import { type PlatformRef, platformMismatch, resultPlatforms } from './result/result-platforms.ts';
 import { type ScanRequest, scannedResult } from './result/scanned-result.ts';
+import { StepFailures } from './result/step-failures.ts';
 import { treeOf } from './result/tree-of.ts';
 import { runInTree, type TreeProcess } from './run-in-tree.ts';
 import { SourceGuard } from './source-policy/source-guard.ts';
@@ -116,9 +117,14 @@ export class Engine {
       signal: alive,
       sessions: request.sessionId === '' ? [] : [request.sessionId],
     });
+    // Others cannot look into trees.
+    const failures =
+      request.work.kind === 'client'
+        ? owned.use(new StepFailures((id) => this.#services.treeReuse.retire(id)))
+        : undefined;
     const job = this.#services.solver.createJob(
       request.id,
-      { sessionId: request.sessionId, owned, mountImports },
+      { sessionId: request.sessionId, owned, mountImports, failures },
       explanations.watch(events),
     );
     const facts = buildFacts(this.#services.provenance, request.compatibilityVersion);

@@ -11,8 +11,8 @@ export interface FileOpInput {
   readonly layer: UnmountedLayer | undefined;
 }
 
-/** Returns how many actions were applied. */
-const applyActions: Task<FileOpInput, number> = async ({ actions, layer }, context) => {
+/** Returns how many actions were applied. When one fails it tells the position of that one first. */
+const applyActions: Task<FileOpInput, number, number> = async ({ actions, layer }, context) => {
   const [first] = actions;
   if (!first) return 0;
   using tree = new DirectoryTreeMaker(toByteString(first.target));
@@ -20,9 +20,14 @@ const applyActions: Task<FileOpInput, number> = async ({ actions, layer }, conte
   let applied = 0;
   for (const action of actions) {
     context.throwIfAborted();
-    const next = target?.prepare(action) ?? 'apply';
-    if (next === 'mount') break;
-    if (next === 'apply') await applyChange(action, tree, () => context.throwIfAborted());
+    try {
+      const next = target?.prepare(action) ?? 'apply';
+      if (next === 'mount') break;
+      if (next === 'apply') await applyChange(action, tree, () => context.throwIfAborted());
+    } catch (error) {
+      context.emit(applied);
+      throw error;
+    }
     applied++;
   }
   tree.finish();

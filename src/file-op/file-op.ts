@@ -1,3 +1,4 @@
+import { KilnError } from '../base/errors.ts';
 import type { FileChange } from '../llb/op.ts';
 
 /** A directory of the host that shows a whole tree: a mounted view, or a plain directory. */
@@ -22,7 +23,19 @@ export interface UnmountedLayer {
   readonly lowerDirs: readonly string[];
 }
 
-/** Applies file actions in order, in a thread. Every path is resolved inside its root: links cannot lead out of it. */
+/** The failure of one action. Those before it were applied. */
+export class FailedAction extends KilnError {
+  /** Its position among the actions that were to be applied. */
+  readonly position: number;
+
+  constructor({ code, message, hint, details, stack }: KilnError, position: number) {
+    super(code, message, { hint, details });
+    if (stack) this.stack = stack;
+    this.position = position;
+  }
+}
+
+/** Applies file actions in order, in a thread. Every path is resolved inside its root: links cannot lead out of it. Throws a `FailedAction`. */
 export interface FileOps {
   /** All actions have the same target. */
   apply(actions: readonly PreparedAction[], signal: AbortSignal): Promise<void>;

@@ -108,12 +108,12 @@ export declare const SubrequestSchema: GenMessage<Subrequest>;
  */
 export declare type Solve = Message<"errdefs.Solve"> & {
   /**
-   * @generated from field: repeated string input_ids = 1;
+   * @generated from field: repeated string input_ids = 1 [json_name = "inputIDs"];
    */
   inputIds: string[];
 
   /**
-   * @generated from field: repeated string mount_ids = 2;
+   * @generated from field: repeated string mount_ids = 2 [json_name = "mountIDs"];
    */
   mountIds: string[];
 

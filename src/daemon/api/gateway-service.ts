@@ -108,47 +108,55 @@ export function gatewayService(
     async solve(request, context) {
       const { build, refs } = await buildOf(context);
       const bridge = build.bridge.withPolicies(request.sourcePolicies.map(policyFromMessage));
-      const result = await bridge.solveForClient({
-        definition: request.definition && (await decodeInTurns(request.definition)),
-        frontend: request.frontend || undefined,
-        options: request.frontendOptions,
-        inputs: await definitionsByName(request.frontendInputs),
-        cacheImports: request.cacheImports,
-        evaluate: request.evaluate,
-      });
+      const definition = request.definition && (await decodeInTurns(request.definition));
+      const inputs = await definitionsByName(request.frontendInputs);
+      const result = await explained(build, () =>
+        bridge.solveForClient({
+          definition,
+          frontend: request.frontend || undefined,
+          options: request.frontendOptions,
+          inputs,
+          cacheImports: request.cacheImports,
+          evaluate: request.evaluate,
+        }),
+      );
       const single = result.refs.get('');
       if (!request.allowResultReturn) return { oldRef: single ? refs.add(single) : '' };
       return { result: await resultToMessage(result, (ref) => refs.add(ref)) };
     },
 
     async evaluate({ ref }, context) {
-      const { refs } = await buildOf(context);
-      await refs.get(ref).evaluate(context.signal);
+      const { build, refs } = await buildOf(context);
+      await explained(build, () => refs.get(ref).evaluate(context.signal));
       return {};
     },
 
     async readFile({ ref, path, range }, context) {
-      const { refs } = await buildOf(context);
+      const { build, refs } = await buildOf(context);
       const part = range && { offset: Number(range.offset), length: Number(range.length) };
-      return { data: await refs.get(ref).readFile(path, part, context.signal) };
+      return { data: await explained(build, () => refs.get(ref).readFile(path, part, context.signal)) };
     },
 
     async readDir({ ref, path, includePattern }, context) {
-      const { refs } = await buildOf(context);
-      const entries = await refs.get(ref).readDir(path, includePattern || undefined, context.signal);
+      const { build, refs } = await buildOf(context);
+      const entries = await explained(build, () =>
+        refs.get(ref).readDir(path, includePattern || undefined, context.signal),
+      );
       return { entries: entries.map(statToMessage) };
     },
 
     async statFile({ ref, path }, context) {
-      const { refs } = await buildOf(context);
-      return { stat: statToMessage(await refs.get(ref).statFile(path, context.signal)) };
+      const { build, refs } = await buildOf(context);
+      return {
+        stat: statToMessage(await explained(build, () => refs.get(ref).statFile(path, context.signal))),
+      };
     },
 
     async newContainer(request, context) {
       const { build, refs, containers } = await buildOf(context);
       await containers.add(request.containerId, () =>
         build.bridge.openContainer(
-          containerRequest(request, (id) => refs.get(id)),
+          containerRequest(request, (id) => build.bridge.failedTree(id) ?? refs.get(id)),
           build.signal,
           context.signal,
         ),
@@ -212,6 +220,15 @@ export function gatewayService(
       return {};
     },
   };
+}
+
+/** Work whose failure tells what there is of the step that failed. */
+async function explained<T>({ bridge }: GatewayBuild['build'], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw bridge.explained(error);
+  }
 }
 
 async function resultToMessage(

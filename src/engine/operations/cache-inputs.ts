@@ -2,27 +2,43 @@ import { digestOf } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/pattern/pattern.ts';
 import type { ContentChecksums, ContentSelection, ContentSelections } from '../../content-hash/checksum.ts';
+import type { OpVertex } from '../../llb/graph.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheInput, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import { tellFailure } from '../result/tell-failure.ts';
 import type { InputFiles, NearestPath } from './input-files.ts';
 import type { InputReading } from './input-reading.ts';
 
 /** What is read of a tree that has nothing. */
 const emptyTreeKey = digestOf('nothing of the empty tree');
 
-/** The cache inputs of an operation that takes `readings` of its inputs. */
+/** The cache inputs of the operation of `vertex`, which takes `readings` of its inputs. */
 export function cacheInputs(
   checksums: ContentChecksums,
   inputs: readonly InputFiles[],
   readings: readonly InputReading[],
+  vertex: OpVertex,
 ): readonly CacheInput<ImmutableRef, JobContext>[] {
   return inputs.map(({ contentOnly, nearestPath }, index) => {
     const { selector, content } = readings[index]!;
     if (!content) return { selector, contentOnly };
     // What a client sends is in a directory of its own, of which nobody has said anything.
     const selections = content.selections.map((each) => ({ ...each, rootCounts: !contentOnly }));
-    return { selector, contentOnly, ...contentKey(checksums, { ...content, selections }, nearestPath) };
+    const keyOf = contentKey(checksums, { ...content, selections }, nearestPath);
+    return {
+      selector,
+      contentOnly,
+      async contentKey(ref, context) {
+        try {
+          return await keyOf(ref, context);
+        } catch (error) {
+          const kept = { inputs: [ref], mounts: [], subject: { kind: 'cache', index } } as const;
+          await tellFailure(vertex, context, async () => ({ kept, made: [] }));
+          throw error;
+        }
+      },
+    };
   });
 }
 
@@ -30,20 +46,18 @@ function contentKey(
   checksums: ContentChecksums,
   { selections, isInOrderOfUse }: ContentSelections,
   nearestPath: NearestPath | undefined,
-): Pick<CacheInput<ImmutableRef, JobContext>, 'contentKey'> {
-  return {
-    async contentKey(ref, context) {
-      try {
-        return await checksums.combined(ref, { selections, isInOrderOfUse }, context);
-      } catch (error) {
-        const known = asKilnError(error);
-        if (known.code !== 'not_found') throw known;
-        // The step itself says what it does not find in an empty tree, as BuildKit does.
-        if (ref.layers().length === 0) return emptyTreeKey;
-        const better = nearestPath && (await missingPath(selections, nearestPath, context));
-        throw withoutKey(better ?? known, ref);
-      }
-    },
+): NonNullable<CacheInput<ImmutableRef, JobContext>['contentKey']> {
+  return async (ref, context) => {
+    try {
+      return await checksums.combined(ref, { selections, isInOrderOfUse }, context);
+    } catch (error) {
+      const known = asKilnError(error);
+      if (known.code !== 'not_found') throw known;
+      // The step itself says what it does not find in an empty tree, as BuildKit does.
+      if (ref.layers().length === 0) return emptyTreeKey;
+      const better = nearestPath && (await missingPath(selections, nearestPath, context));
+      throw withoutKey(better ?? known, ref);
+    }
   };
 }
 

@@ -100,6 +100,16 @@ export class ExecMounts implements AsyncDisposable {
     return results;
   }
 
+  /** What the mounts hold after the process has failed, by their positions; undefined for those without a tree. The caller owns them. */
+  async commitFailed(inputs: readonly ImmutableRef[]): Promise<readonly (ImmutableRef | undefined)[]> {
+    this.#outputs.clear();
+    const trees: (ImmutableRef | undefined)[] = [];
+    for (const [position, { input }] of this.#request.mounts.entries()) {
+      trees.push(this.#written.has(position) ? await this.#commitWritten(position) : inputs[input]?.clone());
+    }
+    return trees;
+  }
+
   async #commitWritten(position: number): Promise<ImmutableRef> {
     const ref = await this.#written.get(position)!.commit();
     this.#written.delete(position);

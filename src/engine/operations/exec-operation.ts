@@ -13,6 +13,7 @@ import { type ExecMeta, type ExecMount, type ExecOp, noIndex } from '../../llb/o
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import { tellFailure } from '../result/tell-failure.ts';
 import { absoluteMounts } from './absolute-mounts.ts';
 import type { BuildOperation } from './build-operation.ts';
 import { cacheInputs } from './cache-inputs.ts';
@@ -50,7 +51,7 @@ export class ExecOperation implements BuildOperation {
     const readings = execReadings(this.#op, this.#inputs.length);
     return {
       digest: execCacheDigest(this.#op, this.#platform),
-      inputs: cacheInputs(this.#services.checksums, this.#inputs, readings),
+      inputs: cacheInputs(this.#services.checksums, this.#inputs, readings, this.#vertex),
     };
   }
 
@@ -65,33 +66,41 @@ export class ExecOperation implements BuildOperation {
     const secrets = await secretVariables(secretEnv, this.#services.credentials, context);
     const container = randomBytes(12).toString('hex');
     using _ = context.waitsFor(`the process ${JSON.stringify(command)} in container ${container}`);
-    await this.#services.executor.run(
-      {
-        id: container,
-        rootfs: mounts.rootfs,
-        platform: this.#platform,
-        mounts: mounts.others,
-        args: meta.args,
-        env: [...environment(meta, this.#platform), ...secrets],
-        cwd: meta.cwd || '/',
-        user: meta.user,
-        hostname: meta.hostname,
-        extraHosts: meta.extraHosts,
-        network,
-        security,
-        readonlyRoot: mounts.readonlyRoot,
-        ulimits: meta.ulimits,
-        cgroupParent: meta.cgroupParent,
-        devices: this.#op.devices,
-        resources: this.#vertex.metadata.resources,
-        validExitCodes: meta.validExitCodes,
-        removeMountStubsRecursive: meta.removeMountStubsRecursive,
-      },
-      {
-        onOutput: (stream, data) => context.progress.log(stream, data),
-        signal: context.signal,
-      },
-    );
+    try {
+      await this.#services.executor.run(
+        {
+          id: container,
+          rootfs: mounts.rootfs,
+          platform: this.#platform,
+          mounts: mounts.others,
+          args: meta.args,
+          env: [...environment(meta, this.#platform), ...secrets],
+          cwd: meta.cwd || '/',
+          user: meta.user,
+          hostname: meta.hostname,
+          extraHosts: meta.extraHosts,
+          network,
+          security,
+          readonlyRoot: mounts.readonlyRoot,
+          ulimits: meta.ulimits,
+          cgroupParent: meta.cgroupParent,
+          devices: this.#op.devices,
+          resources: this.#vertex.metadata.resources,
+          validExitCodes: meta.validExitCodes,
+          removeMountStubsRecursive: meta.removeMountStubsRecursive,
+        },
+        {
+          onOutput: (stream, data) => context.progress.log(stream, data),
+          signal: context.signal,
+        },
+      );
+    } catch (error) {
+      await tellFailure(this.#vertex, context, async () => {
+        const made = await mounts.commitFailed(inputs);
+        return { kept: { inputs: this.#op.mounts.map(({ input }) => inputs[input]), mounts: made }, made };
+      });
+      throw error;
+    }
     return await mounts.commit();
   }
 }

@@ -8,6 +8,7 @@ import { type FileAction, type FileCopy, type FileOp, noIndex } from '../../llb/
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import { tellFailure } from '../result/tell-failure.ts';
 import type { BuildOperation } from './build-operation.ts';
 import { cacheInputs } from './cache-inputs.ts';
 import { FileTrees } from './file-trees.ts';
@@ -40,7 +41,12 @@ export class FileOperation implements BuildOperation {
     const inputs = this.#inputs.length;
     return {
       digest: fileCacheDigest(this.#op, inputs),
-      inputs: cacheInputs(this.#services.checksums, this.#inputs, fileReadings(this.#op, inputs)),
+      inputs: cacheInputs(
+        this.#services.checksums,
+        this.#inputs,
+        fileReadings(this.#op, inputs),
+        this.#vertex,
+      ),
     };
   }
 
@@ -74,9 +80,31 @@ export class FileOperation implements BuildOperation {
         if (action.output !== noIndex) outputs[action.output] = await trees.finish(inputs.length + position);
       }
       return outputs;
+    } catch (error) {
+      await this.#tellFailure(trees, inputs, context);
+      throw error;
     } finally {
       await trees[Symbol.asyncDispose]();
     }
+  }
+
+  async #tellFailure(
+    trees: FileTrees,
+    inputs: readonly ImmutableRef[],
+    context: OperationContext<JobContext>,
+  ): Promise<void> {
+    const { failed } = trees;
+    if (failed === undefined) return;
+    await tellFailure(this.#vertex, context, async () => {
+      const index = failed - inputs.length;
+      const mounts: (ImmutableRef | undefined)[] = this.#op.actions.map(() => undefined);
+      mounts[index] = await trees.commitFailed(failed);
+      const secondary = this.#op.actions[index]!.secondaryInput;
+      if (secondary >= inputs.length) {
+        mounts[secondary - inputs.length] ??= await trees.commitFailed(secondary);
+      }
+      return { kept: { inputs, mounts, subject: { kind: 'file', index } }, made: mounts };
+    });
   }
 }
 

@@ -1,5 +1,10 @@
 import { KilnError } from '../../base/errors.ts';
-import type { FileTree, PreparedAction, UnmountedLayer } from '../../file-op/file-op.ts';
+import {
+  FailedAction,
+  type FileTree,
+  type PreparedAction,
+  type UnmountedLayer,
+} from '../../file-op/file-op.ts';
 import { noIndex } from '../../llb/op.ts';
 import type { ImmutableRef, MountedView, MutableRef } from '../../ref/ref.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
@@ -11,7 +16,13 @@ import type { OperationServices } from './operation-services.ts';
 interface Writing {
   readonly mutable: MutableRef;
   readonly layer: UnmountedLayer;
-  readonly queued: PreparedAction[];
+  readonly queued: QueuedAction[];
+}
+
+interface QueuedAction {
+  /** The tree that it makes. */
+  readonly tree: number;
+  readonly action: PreparedAction;
 }
 
 /**
@@ -26,6 +37,7 @@ export class FileTrees implements AsyncDisposable {
   readonly #writing = new Map<number, Writing>();
   readonly #finished = new Map<number, ImmutableRef>();
   readonly #views = new Map<number, MountedView>();
+  #failed: number | undefined;
 
   constructor(
     services: OperationServices,
@@ -73,7 +85,7 @@ export class FileTrees implements AsyncDisposable {
   }
 
   queue(tree: number, action: PreparedAction): void {
-    this.#writing.get(tree)!.queued.push(action);
+    this.#writing.get(tree)!.queued.push({ tree, action });
   }
 
   /** Runs what is queued for a tree and commits it. The caller owns the handle. */
@@ -97,13 +109,38 @@ export class FileTrees implements AsyncDisposable {
   async #apply({ mutable, layer, queued }: Writing): Promise<void> {
     const { fileOps } = this.#services;
     const { signal } = this.#context;
-    const rest = queued.slice(await fileOps.applyToLayer(queued, layer, signal));
-    if (rest.length === 0) return;
-    await using view = await mutable.mount();
-    await fileOps.apply(
-      rest.map((action) => ({ ...action, target: view.path })),
-      signal,
-    );
+    const actions = queued.map(({ action }) => action);
+    let applied = 0;
+    try {
+      applied = await fileOps.applyToLayer(actions, layer, signal);
+      const rest = actions.slice(applied);
+      if (rest.length === 0) return;
+      await using view = await mutable.mount();
+      await fileOps.apply(
+        rest.map((action) => ({ ...action, target: view.path })),
+        signal,
+      );
+    } catch (error) {
+      if (error instanceof FailedAction) this.#failed = queued[applied + error.position]?.tree;
+      throw error;
+    }
+  }
+
+  /** The tree that the failed action was to make. */
+  get failed(): number | undefined {
+    return this.#failed;
+  }
+
+  /** What there is of a tree, if it has been begun; the caller owns the handle. */
+  async commitFailed(tree: number): Promise<ImmutableRef | undefined> {
+    const finished = this.#finished.get(tree);
+    if (finished) return finished.clone();
+    for (const [last, { queued, mutable }] of this.#writing) {
+      if (last !== tree && !queued.some((each) => each.tree === tree)) continue;
+      this.#writing.delete(last);
+      return await mutable.commit();
+    }
+    return undefined;
   }
 
   async #scratch(): Promise<ImmutableRef> {
