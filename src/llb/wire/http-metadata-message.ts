@@ -28,10 +28,10 @@ export function checksumQuestionOf(
     (name) => algorithmNumbers[name] === wanted.algorithm,
   );
   if (!algorithm) {
-    throw new KilnError('invalid_argument', `there is no checksum algorithm number ${wanted.algorithm}`);
+    throw new KilnError('invalid_argument', `unsupported checksum algorithm ${wanted.algorithm}`);
   }
   if (wanted.suffix.length > suffixLimit) {
-    throw new KilnError('invalid_argument', `the suffix of a checksum can have ${suffixLimit} bytes at most`);
+    throw new KilnError('invalid_argument', `http checksum request suffix exceeds max size ${suffixLimit}`);
   }
   return { algorithm, suffix: wanted.suffix };
 }
