@@ -17,25 +17,39 @@ import type { ConvertLayerInput } from './convert-layer.task.ts';
 import type { Differ, DiffOptions, DiffResult, LayerTarget } from './differ.ts';
 import type { BlobFormat } from './open-blob-writer.ts';
 import type { ExtractedLayer, ExtractLayerInput } from './unpack/extract-layer.task.ts';
+import type { SettleLayerInput } from './unpack/settle-layer.task.ts';
 import type { WriteLayerInput } from './write-layer.task.ts';
 
 const tasks = {
   write: new URL('./write-layer.task.ts', import.meta.url),
   convert: new URL('./convert-layer.task.ts', import.meta.url),
   extract: new URL('./unpack/extract-layer.task.ts', import.meta.url),
+  settle: new URL('./unpack/settle-layer.task.ts', import.meta.url),
   compress: new URL('./compression/compress-blocks.task.ts', import.meta.url),
 };
 
-/** A differ whose loops run in the threads of `pool`. The content store must keep its blobs in local files. */
-export function createLayerDiffer({ pool }: { readonly pool: ThreadPool }): Differ {
-  return new LayerDiffer(pool);
+export interface LayerDifferOptions {
+  readonly pool: ThreadPool;
+  /** The threads that unpack layers, for which steps wait; by default those of `pool`. */
+  readonly unpacking?: ThreadPool;
+}
+
+/** A differ whose loops run in threads. The content store must keep its blobs in local files. */
+export function createLayerDiffer({ pool, unpacking = pool }: LayerDifferOptions): Differ {
+  return new LayerDiffer(pool, unpacking);
 }
 
 class LayerDiffer implements Differ {
   readonly #pool: ThreadPool;
+  readonly #unpacking: ThreadPool;
 
-  constructor(pool: ThreadPool) {
+  constructor(pool: ThreadPool, unpacking: ThreadPool) {
     this.#pool = pool;
+    this.#unpacking = unpacking;
+  }
+
+  get layersAtOnce(): number {
+    return this.#unpacking.size;
   }
 
   diff(changes: SnapshotChanges, store: ContentStore, options: DiffOptions): Promise<DiffResult> {
@@ -55,14 +69,20 @@ class LayerDiffer implements Differ {
   async apply(
     blob: Descriptor,
     store: ContentStore,
-    target: LayerTarget,
+    { dir, form, below }: LayerTarget,
     signal?: AbortSignal,
-  ): Promise<ExtractedLayer> {
-    return await this.#pool.run<ExtractLayerInput, ExtractedLayer>(
+  ): Promise<{ readonly diffId: Digest; readonly size: number }> {
+    const input = { source: blobPath(store, blob.digest), layout: layerForm(blob), dir, form };
+    const { unsettled, ...extracted } = await this.#unpacking.run<ExtractLayerInput, ExtractedLayer>(
       tasks.extract,
-      { source: blobPath(store, blob.digest), layout: layerForm(blob), below: [], ...target },
+      input,
       { signal },
     );
+    if (unsettled) {
+      const layer = { dir, unsettled, below: (await below?.()) ?? [] };
+      await this.#unpacking.run<SettleLayerInput, void>(tasks.settle, layer, { signal });
+    }
+    return extracted;
   }
 
   /** Runs a task that writes a blob to a temporary file, with as many helpers as it asks for, and takes the file over. */

@@ -14,6 +14,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -34,6 +35,7 @@ import { mountPointsBelow, unmountBelow } from './mount-table.ts';
 import { mountOverlay } from './overlay.ts';
 import { restrictionsOfMount } from './restrictions-of-mount.ts';
 import { shrinkHeap } from './shrink-heap.ts';
+import { spreadDirectories } from './spread-directories.ts';
 import { utimens } from './utimens.ts';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
 
@@ -53,6 +55,17 @@ test('a failed call has its errno name as code, and keeps its meaning as a KilnE
     () => setXattr(at('missing'), 'user.a', Buffer.from('1')),
     (error) => errnoOf(error) === 'ENOENT' && asKilnError(error).code === 'not_found',
   );
+});
+
+test('directories are to be spread on a file system that can, others stay as they are', () => {
+  mkdirSync(at('many'));
+  spreadDirectories(at('many'));
+  spreadDirectories(at('many'));
+  const ext = 0xef53;
+  const { stdout } = spawnSync('lsattr', ['-d', at('many')], { encoding: 'utf8' });
+  assert.equal(/^\S*T/.test(stdout), statfsSync(dir).type === ext);
+  mkdirSync(at('many/one'));
+  assert.throws(() => spreadDirectories(at('missing')), { code: 'ENOENT' });
 });
 
 test('extended attributes of any size are set, listed, read and removed, also on names that are not UTF-8', () => {

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
+import { spreadDirectories } from '../linux/spread-directories.ts';
 import { layersAbove } from './layer-list.ts';
 import type { Removal, SnapshotId, SnapshotInfo, Snapshotter, SnapshotUsage } from './snapshot.ts';
 import { SnapshotIndex, type SnapshotRecord } from './snapshot-index.ts';
@@ -14,6 +15,8 @@ export abstract class DirectorySnapshotter {
   protected readonly pool: ThreadPool;
   protected readonly index: SnapshotIndex;
   protected readonly trash: Trash;
+  /** Those that have a directory already. */
+  protected readonly staged = new Set<SnapshotId>();
   readonly #housekeeping: ThreadPool;
 
   constructor(name: Snapshotter['name'], { root, database, pool, housekeeping = pool }: SnapshotterOptions) {
@@ -21,6 +24,7 @@ export abstract class DirectorySnapshotter {
     this.pool = pool;
     this.#housekeeping = housekeeping;
     mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    spreadDirectories(this.dir);
     this.trash = new Trash(path.join(root, 't'), housekeeping);
     this.index = new SnapshotIndex(database, name);
   }
@@ -48,13 +52,13 @@ export abstract class DirectorySnapshotter {
     const removals: Removal[] = [];
     for (const [index, id] of ids.entries()) {
       const layerDir = layerDirs[index];
-      if (layerDir === undefined) {
+      if (layerDir === undefined && !this.staged.delete(id)) {
         removals.push({ freed: Promise.resolve(0) });
         continue;
       }
       this.forget(id);
       const { freed } = await this.trash.discard(this.ownDir(id));
-      removals.push({ freed, layerDir });
+      removals.push({ freed, ...(layerDir !== undefined && { layerDir }) });
     }
     return removals;
   }
@@ -90,7 +94,11 @@ export abstract class DirectorySnapshotter {
     make: Parameters<SnapshotIndex['create']>[2],
     alongside?: () => void,
   ): Promise<void> {
-    return this.index.create(id, parents, make, () => this.trash.discard(this.ownDir(id)), alongside);
+    const undo = () => {
+      this.staged.delete(id);
+      return this.trash.discard(this.ownDir(id));
+    };
+    return this.index.create(id, parents, make, undo, alongside);
   }
 
   /** The layers of a snapshot, bottom first: those that `named` gives for the first of its ancestors that has some, and one of each above it. */

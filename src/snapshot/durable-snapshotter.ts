@@ -1,5 +1,6 @@
 import { FairTurns } from '../base/async/fair-turns.ts';
 import type {
+  LayerPlace,
   Removal,
   SnapshotChanges,
   SnapshotId,
@@ -52,6 +53,12 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     await this.#ledger.strike(sync, (id) => !idle && active.has(id));
   }
 
+  /** What is written there before the snapshot is prepared, and noted, goes with a crash in any case. */
+  async stage(id: SnapshotId, onTop: boolean): Promise<LayerPlace | undefined> {
+    await this.#turns.take();
+    return await this.#inner.stage(id, onTop);
+  }
+
   async prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void> {
     await this.#turns.take();
     this.#ledger.note(id);
@@ -74,7 +81,7 @@ class LedgeredSnapshotter implements DurableSnapshotter {
     return await this.#inner.mount(id, options);
   }
 
-  writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }> {
+  writableLayerDir(id: SnapshotId): Promise<LayerPlace> {
     this.#ledger.note(id);
     return this.#inner.writableLayerDir(id);
   }

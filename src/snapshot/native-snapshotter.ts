@@ -34,6 +34,10 @@ class NativeSnapshotter extends DirectorySnapshotter implements Snapshotter {
     this.recover(({ id }, isThere) => isThere(id));
   }
 
+  async stage(): Promise<undefined> {
+    return undefined;
+  }
+
   async prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void> {
     const parents = parent === undefined ? [] : [parent];
     const make = async () => {

@@ -1,12 +1,13 @@
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { KilnError } from '../base/errors.ts';
 import { toByteString, toSystemPath } from '../base/text/byte-string.ts';
 import { utimens } from '../linux/utimens.ts';
 import { clearOpaque } from '../tree/overlay-marks.ts';
 import { DirectorySnapshotter } from './directory-snapshotter.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
 import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
-import type { SnapshotChanges, SnapshotId, SnapshotMount, Snapshotter } from './snapshot.ts';
+import type { LayerPlace, SnapshotChanges, SnapshotId, SnapshotMount, Snapshotter } from './snapshot.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
 import type { AdaptLayerInput } from './tasks/adapt-layer.task.ts';
 import type { WriteChangesInput } from './tasks/write-changes.task.ts';
@@ -44,13 +45,22 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
     });
   }
 
+  async stage(id: SnapshotId, onTop: boolean): Promise<LayerPlace> {
+    if (this.index.get(id) || this.staged.has(id)) {
+      throw new KilnError('already_exists', `snapshot ${id} exists already`);
+    }
+    this.staged.add(id);
+    mkdirSync(this.layerDirOf(id), { recursive: true });
+    return { dir: this.layerDirOf(id), form: formOf(onTop) };
+  }
+
   async prepare(id: SnapshotId, parent?: SnapshotId, alongside?: () => void): Promise<void> {
     const parents = parent === undefined ? [] : [parent];
     await this.create(
       id,
       parents,
       () => {
-        const fs = path.join(this.ownDir(id), 'fs');
+        const fs = this.layerDirOf(id);
         mkdirSync(fs, { recursive: true });
         const top = parent === undefined ? undefined : this.#view(parent).at(-1);
         if (top === undefined) chmodSync(fs, 0o755);
@@ -59,6 +69,7 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
       },
       alongside,
     );
+    this.staged.delete(id);
   }
 
   async commit(id: SnapshotId, alongside?: () => void): Promise<void> {
@@ -120,13 +131,9 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
     });
   }
 
-  async writableLayerDir(
-    id: SnapshotId,
-  ): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }> {
+  async writableLayerDir(id: SnapshotId): Promise<LayerPlace> {
     const { parents } = this.requireActive(id);
-    // With nothing below there is nothing to hide: overlayfs would list the marks as names that cannot be opened.
-    const form = parents.length === 0 ? 'tree' : 'overlay';
-    return { dir: this.layerDirOf(id), form };
+    return { dir: this.layerDirOf(id), form: formOf(parents.length > 0) };
   }
 
   overhead(id: SnapshotId): number {
@@ -212,6 +219,11 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
   }
 }
 
+/** With nothing below there is nothing to hide: overlayfs would list the marks as names that cannot be opened. */
+function formOf(onTop: boolean): LayerPlace['form'] {
+  return onTop ? 'overlay' : 'tree';
+}
+
 function ownLayer(id: SnapshotId): string {
   return `${id}/fs`;
 }
@@ -231,10 +243,10 @@ function clearRootDirectories(layer: string): void {
   }
 }
 
-/** A layer's root shows as the root of the whole tree, so it starts as the one below it was. */
+/** A layer's root shows as the root of the whole tree, so it starts as the one below it was; what was put into it has changed its times already. */
 function copyRootMetadata(from: string, to: string): void {
   const stats = lstatSync(from, { bigint: true });
   chownSync(to, Number(stats.uid), Number(stats.gid));
   chmodSync(to, Number(stats.mode & 0o7777n));
-  utimens(to, stats.atimeNs, stats.mtimeNs);
+  if (readdirSync(to).length === 0) utimens(to, stats.atimeNs, stats.mtimeNs);
 }

@@ -27,9 +27,9 @@ export type SnapshotChanges =
 /**
  * A copy-on-write store of file trees.
  *
- *   prepare ──► active ──commit──► committed ──► parent of further snapshots
- *                 │                    │
- *                 └──────remove────────┘     (a snapshot that has children cannot be removed)
+ *   [stage] ──► prepare ──► active ──commit──► committed ──► parent of further snapshots
+ *      │                      │                    │
+ *      └────────remove────────┴────────────────────┘     (a snapshot that has children cannot be removed)
  *
  * An active snapshot can be written through its mount; a committed one never changes. `merge` and `diff` make
  * committed snapshots directly. State survives a crash: whatever `list` returns after a restart is whole, except
@@ -37,6 +37,12 @@ export type SnapshotChanges =
  */
 export interface Snapshotter extends AsyncDisposable {
   readonly name: 'overlay' | 'native';
+  /**
+   * Makes a directory for the layer of a snapshot that is still to be prepared, so that the layer can be written before its parent is there. `prepare` takes it
+   * over with what is in it. It is no snapshot before that: `list` does not name it, and it does not survive a restart. Undefined where a snapshot is more than its
+   * layer. `onTop`: whether the snapshot will have a parent. Throws `already_exists`.
+   */
+  stage(id: SnapshotId, onTop: boolean): Promise<LayerPlace | undefined>;
   /**
    * Creates an active snapshot that starts as `parent` (empty without one). Throws `already_exists`, `not_found`.
    * Here and below, `alongside` writes rows of others to the same database: all of it is written, or nothing.
@@ -60,7 +66,7 @@ export interface Snapshotter extends AsyncDisposable {
   /** One entry per layer that lies over `base` (all without one), bottom first. */
   changes(id: SnapshotId, base?: SnapshotId): Promise<readonly SnapshotChanges[]>;
   /** Where the layer's own files are written directly without a mount (for an active snapshot, by the extractor of a layer). */
-  writableLayerDir(id: SnapshotId): Promise<{ readonly dir: string; readonly form: 'overlay' | 'tree' }>;
+  writableLayerDir(id: SnapshotId): Promise<LayerPlace>;
   /** Throws `failed_precondition` while children exist; removing what does not exist is no error. */
   remove(id: SnapshotId): Promise<Removal>;
   /**
@@ -77,6 +83,13 @@ export interface Snapshotter extends AsyncDisposable {
   usage(ids: readonly SnapshotId[], signal?: AbortSignal): Promise<readonly SnapshotUsage[]>;
   /** Bytes that the snapshot takes beside its `usage` for as long as this process lives. */
   overhead(id: SnapshotId): number;
+}
+
+/** Where the files of a layer are written. */
+export interface LayerPlace {
+  readonly dir: string;
+  /** Whether deletions are marks of overlayfs, or carried out in what is in the directory. */
+  readonly form: 'overlay' | 'tree';
 }
 
 /** The files are out of the way already, and deleted a little later. */

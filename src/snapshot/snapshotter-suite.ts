@@ -422,6 +422,45 @@ export function snapshotterSuite(name: string, open: (options: SnapshotterOption
       assert.equal((await snapshotter.writableLayerDir(id('bottom'))).form, 'tree');
     });
 
+    test('a layer that is written before its parent is there becomes a snapshot, or is removed, or lost with a kill', async () => {
+      const place = await snapshotter.stage(id('early'), true);
+      if (!place) {
+        assert.equal(snapshotter.name, 'native');
+        return;
+      }
+      await assert.rejects(snapshotter.stage(id('early'), true), hasCode('already_exists'));
+      assert.equal(place.form, 'overlay');
+      files({ own: '1' })(place.dir);
+      assert.equal(await snapshotter.stat(id('early')), undefined);
+      await assert.rejects(snapshotter.prepare(id('early'), id('base')), hasCode('not_found'));
+      const base = await write('base', undefined, (root) => {
+        files({ below: '0' })(root);
+        chmodSync(root, 0o711);
+      });
+      await snapshotter.prepare(id('early'), base);
+      await snapshotter.commit(id('early'));
+      assert.deepEqual(await contents(id('early')), { below: '0', own: '1' });
+      assert.equal(await see(id('early'), (root) => statSync(root).mode & 0o777), 0o711);
+
+      const removed = (await snapshotter.stage(id('removed'), false))!;
+      assert.equal(removed.form, 'tree');
+      files({ own: '1' })(removed.dir);
+      const { freed, layerDir } = await snapshotter.remove(id('removed'));
+      assert.equal(layerDir, undefined);
+      assert.ok((await freed) > 0);
+      assert.equal(existsSync(removed.dir), false);
+
+      const lost = (await snapshotter.stage(id('lost'), true))!;
+      files({ own: '1' })(lost.dir);
+      await snapshotter[Symbol.asyncDispose]();
+      database.close();
+      start();
+      assert.equal(existsSync(lost.dir), false);
+      await snapshotter.prepare(id('lost'), id('early'));
+      await snapshotter.commit(id('lost'));
+      assert.deepEqual(await contents(id('lost')), { below: '0', own: '1' });
+    });
+
     test('removing frees the files, needs children gone, and may be repeated', async () => {
       const base = await write('base', undefined, files({ a: '1' }));
       const child = await write('child', base, files({ b: '2' }));

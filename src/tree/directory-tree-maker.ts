@@ -163,6 +163,10 @@ export class DirectoryTreeMaker extends DirectoryTree implements LayerMaker {
 
   copyUp(path: ByteString, source: Required<SourceEntry>): void {
     mkdirSync(this.systemPath(path), ownDirectory);
+    this.copyAccess(path, source);
+  }
+
+  copyAccess(path: ByteString, source: Required<SourceEntry>): void {
     copyAccess(source, this.fileAt(path), 'layer');
   }
 

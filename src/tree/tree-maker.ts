@@ -99,4 +99,6 @@ export interface LayerMaker extends TreeMaker {
    * Its times are for the caller to set. Throws `EEXIST`.
    */
   copyUp(path: ByteString, source: Required<SourceEntry>): void;
+  /** Gives a directory owner, mode and extended attributes as `copyUp` does. The opaque mark, which it may have, is gone. */
+  copyAccess(path: ByteString, source: Required<SourceEntry>): void;
 }

@@ -158,7 +158,7 @@ const types: readonly TarEntryType[] = [
 function unpack(layer: string, random: Random): void {
   using tree = new DirectoryTreeMaker(toByteString(layer));
   const extractor = new LayerExtractor(
-    random.chance(0.7) ? { form: 'overlay', tree, below: [] } : { form: 'tree', tree },
+    random.chance(0.7) ? { form: 'overlay', tree } : { form: 'tree', tree },
   );
   for (let count = random.below(20); count > 0; count--) {
     try {

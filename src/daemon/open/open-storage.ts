@@ -35,7 +35,7 @@ export type EngineStorage = Awaited<ReturnType<typeof openStorage>>;
 export async function openStorage(options: StorageOptions) {
   const { root, threads, log, isIdle } = options;
   const { directory, database, reserve } = root;
-  const { files, compression, housekeeping } = threads;
+  const { files, compression, unpacking, housekeeping } = threads;
   await using resources = new AsyncDisposableStack();
 
   const ledger = new WriteLedger(database);
@@ -70,7 +70,7 @@ export async function openStorage(options: StorageOptions) {
       database,
       snapshotter,
       content,
-      differ: createLayerDiffer({ pool: compression }),
+      differ: createLayerDiffer({ pool: compression, unpacking }),
       pool: files,
       images,
       isIdle,

@@ -6,6 +6,8 @@ export interface EngineThreads extends AsyncDisposable {
   readonly files: ThreadPool;
   /** Making layers: many blocks of them are compressed while files are read. */
   readonly compression: ThreadPool;
+  /** Unpacking layers, for which steps wait. */
+  readonly unpacking: ThreadPool;
   /** Measuring and deleting: a deletion must not wait for what fills the disk. */
   readonly housekeeping: ThreadPool;
   /** File sync: a transfer takes as long as its client does, so transfers share threads. */
@@ -21,6 +23,7 @@ export function openThreads(): EngineThreads {
   return {
     files: owned.use(new ThreadPool()),
     compression: owned.use(new ThreadPool({ niceness: 5 })),
+    unpacking: owned.use(new ThreadPool()),
     housekeeping: owned.use(new ThreadPool({ size: 1, niceness: 10 })),
     transfers: owned.use(new ThreadPool({ size: 8, shared: true })),
     tarballs: owned.use(new ThreadPool({ size: 64, kept: 2 })),

@@ -53,9 +53,9 @@ export function openUpkeep(options: UpkeepOptions): Upkeep {
     if (Date.now() - ledger.restingSince > writebackTime) void flusher.flush();
     else flusher.schedule();
   }
-  const { files, compression, transfers, tarballs, housekeeping, frontends } = threads;
+  const { files, compression, unpacking, transfers, tarballs, housekeeping, frontends } = threads;
   const memory = owned.use(
-    new IdleMemory([files, compression, transfers, tarballs, housekeeping, frontends], isIdle),
+    new IdleMemory([files, compression, unpacking, transfers, tarballs, housekeeping, frontends], isIdle),
   );
   return {
     onBuildStart: () => collector.watch(),

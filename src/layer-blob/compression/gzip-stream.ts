@@ -1,125 +1,122 @@
-import { crc32, createInflateRaw } from 'node:zlib';
-import { Decoder, decodedChunkSize } from './decoder.ts';
+import { crc32 } from 'node:zlib';
+import { Inflater } from '../../linux/inflater.ts';
 
 const flags = { headerChecksum: 2, extra: 4, name: 8, comment: 16, reserved: 0xe0 } as const;
 const headerSize = 10;
 const trailerSize = 8;
+/** What is made of one piece still is in the processor's cache when it is hashed and written. */
+const bufferSize = 1 << 17;
+
+/** Reads the next bytes into a buffer and returns how many; 0 at the end. */
+export type ReadInto = (buffer: Uint8Array) => number;
 
 /**
  * Decompresses any number of gzip members (RFC 1952). What follows the last member is not looked at: Node's own
- * decoder takes it for a damaged member, and tells neither from a member that is cut short.
+ * decoder takes it for a damaged member, and tells neither from a member that is cut short. What is yielded is valid until the next
+ * piece is asked for. Synchronous: for threads.
  */
-export async function* decompressGzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  await using input = new Input(source);
-  while (await input.startsWith(0x1f, 0x8b)) yield* member(input);
-}
-
-async function* member(input: Input): AsyncGenerator<Uint8Array> {
-  await skipHeader(input);
-  using decoder = new Decoder(createInflateRaw({ chunkSize: decodedChunkSize }));
-  let checksum = 0;
-  let size = 0;
-  while (decoder.surplus === 0) {
-    const chunk = await input.next();
-    for await (const piece of chunk ? decoder.push(chunk) : decoder.end()) {
-      checksum = crc32(piece, checksum);
-      size += piece.length;
-      yield piece;
-    }
-    if (!chunk) break;
-    input.putBack(chunk.subarray(chunk.length - decoder.surplus));
-  }
-  const trailer = await input.take(trailerSize);
-  if (trailer.readUInt32LE(0) !== checksum)
-    throw new Error('a gzip member has another checksum than it says');
-  if (trailer.readUInt32LE(4) !== size % 2 ** 32)
-    throw new Error('a gzip member has another size than it says');
-}
-
-async function skipHeader(input: Input): Promise<void> {
-  const header = await input.take(headerSize);
-  const present = header[3]!;
-  if (header[2] !== 8 || (present & flags.reserved) !== 0)
-    throw new Error('a gzip member has an unknown header');
-  if (present & flags.extra) await input.skip((await input.take(2)).readUInt16LE(0));
-  if (present & flags.name) await input.skipThroughZero();
-  if (present & flags.comment) await input.skipThroughZero();
-  if (present & flags.headerChecksum) await input.skip(2);
-}
-
-/** Chunks of which any part can be taken. */
-class Input implements AsyncDisposable {
-  readonly #source: AsyncIterator<Uint8Array>;
-  #rest: Uint8Array = Buffer.alloc(0);
-
-  constructor(source: AsyncIterable<Uint8Array>) {
-    this.#source = source[Symbol.asyncIterator]();
-  }
-
-  /** The next bytes, as many as there are at hand; undefined at the end. */
-  async next(): Promise<Uint8Array | undefined> {
-    while (this.#rest.length === 0) {
-      const { done, value } = await this.#source.next();
-      if (done) return undefined;
-      this.#rest = value;
-    }
-    const chunk = this.#rest;
-    this.#rest = chunk.subarray(chunk.length);
-    return chunk;
-  }
-
-  /** The last that was taken comes first again. */
-  putBack(bytes: Uint8Array): void {
-    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([bytes, this.#rest]);
-  }
-
-  async startsWith(...bytes: readonly number[]): Promise<boolean> {
-    const start: Uint8Array[] = [];
+export function* decompressGzip(read: ReadInto): Generator<Uint8Array, void, undefined> {
+  const input = new Input(read);
+  const output = Buffer.allocUnsafeSlow(bufferSize);
+  using inflater = new Inflater(input.buffer, output);
+  while (input.startsWith(0x1f, 0x8b)) {
+    skipHeader(input);
+    inflater.reset();
+    let checksum = 0;
     let size = 0;
-    while (size < bytes.length) {
-      const chunk = await this.next();
-      if (!chunk) break;
-      start.push(chunk);
-      size += chunk.length;
+    while (!inflater.ended) {
+      input.require(1);
+      inflater.feed(input.start, input.end);
+      let made = output.length;
+      while (made === output.length && !inflater.ended) {
+        made = inflater.pull();
+        if (made === 0) break;
+        const piece = output.subarray(0, made);
+        checksum = crc32(piece, checksum);
+        size += made;
+        yield piece;
+      }
+      input.start = input.end - inflater.surplus;
     }
-    const joined = start.length === 1 ? start[0]! : Buffer.concat(start);
-    this.putBack(joined);
-    return bytes.every((byte, at) => joined[at] === byte);
+    const trailer = input.take(trailerSize);
+    if (trailer.readUInt32LE(0) !== checksum)
+      throw new Error('a gzip member has another checksum than it says');
+    if (trailer.readUInt32LE(4) !== size % 2 ** 32)
+      throw new Error('a gzip member has another size than it says');
+  }
+}
+
+function skipHeader(input: Input): void {
+  const header = input.take(headerSize);
+  const [method, present] = [header[2]!, header[3]!];
+  if (method !== 8 || (present & flags.reserved) !== 0)
+    throw new Error('a gzip member has an unknown header');
+  if (present & flags.extra) input.skip(input.take(2).readUInt16LE(0));
+  if (present & flags.name) input.skipThroughZero();
+  if (present & flags.comment) input.skipThroughZero();
+  if (present & flags.headerChecksum) input.skip(2);
+}
+
+/** What is read, of which any part can be taken. */
+class Input {
+  readonly buffer = Buffer.allocUnsafeSlow(bufferSize);
+  /** Where in the buffer the bytes are that nobody has taken. */
+  start = 0;
+  end = 0;
+  readonly #read: ReadInto;
+
+  constructor(read: ReadInto) {
+    this.#read = read;
   }
 
-  async take(size: number): Promise<Buffer> {
-    const parts: Uint8Array[] = [];
-    for (let wanted = size; wanted > 0; ) {
-      const chunk = await this.#some();
-      const part = chunk.subarray(0, wanted);
-      parts.push(part);
-      wanted -= part.length;
-      this.putBack(chunk.subarray(part.length));
+  startsWith(...bytes: readonly number[]): boolean {
+    return this.#has(bytes.length) && bytes.every((byte, at) => this.buffer[this.start + at] === byte);
+  }
+
+  /** Makes sure that there are that many bytes in the buffer. */
+  require(count: number): void {
+    if (!this.#has(count)) throw new Error('the last gzip member is cut short');
+  }
+
+  /** Valid until something else is taken. */
+  take(count: number): Buffer {
+    this.require(count);
+    this.start += count;
+    return this.buffer.subarray(this.start - count, this.start);
+  }
+
+  skip(count: number): void {
+    for (let left = count; left > 0; ) {
+      this.require(1);
+      const skipped = Math.min(left, this.end - this.start);
+      this.start += skipped;
+      left -= skipped;
     }
-    return Buffer.concat(parts);
   }
 
-  async skip(size: number): Promise<void> {
-    await this.take(size);
-  }
-
-  async skipThroughZero(): Promise<void> {
+  skipThroughZero(): void {
     for (;;) {
-      const chunk = await this.#some();
-      const zero = chunk.indexOf(0);
-      if (zero < 0) continue;
-      this.putBack(chunk.subarray(zero + 1));
-      return;
+      this.require(1);
+      const zero = this.buffer.subarray(this.start, this.end).indexOf(0);
+      if (zero >= 0) {
+        this.start += zero + 1;
+        return;
+      }
+      this.start = this.end;
     }
   }
 
-  async #some(): Promise<Uint8Array> {
-    const chunk = await this.next();
-    if (!chunk) throw new Error('the last gzip member is cut short');
-    return chunk;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#source.return?.();
+  /** Whether that many bytes are to come, which then are in the buffer. */
+  #has(count: number): boolean {
+    if (this.end - this.start >= count) return true;
+    this.buffer.copyWithin(0, this.start, this.end);
+    this.end -= this.start;
+    this.start = 0;
+    while (this.end < count) {
+      const read = this.#read(this.buffer.subarray(this.end));
+      if (read === 0) return false;
+      this.end += read;
+    }
+    return true;
   }
 }

@@ -7,21 +7,21 @@ const chunkSize = 1 << 18;
 
 /**
  * The tar in a layer blob, decompressed as its first bytes say (media types are known to lie): gzip with any number of
- * members, zstd with any number of frames, or plain. Decompression runs in the thread pool of libuv, beside the
- * thread that reads. What follows the compressed data is left out. Throws `data_loss`, which says `name`, when the blob is damaged.
+ * members, zstd with any number of frames, or plain. What is yielded is valid until the next piece is asked for. What follows the compressed data
+ * is left out. Blocks the thread. Throws `data_loss`, which says `name`, when the blob is damaged.
  */
 export async function* readLayerTar(path: string, name = `layer blob ${path}`): AsyncGenerator<Uint8Array> {
-  const source = createReadStream(path, { highWaterMark: chunkSize });
+  const file = openSync(path, 'r');
   try {
-    switch (sniff(path)) {
+    switch (sniff(file)) {
       case 'gzip':
-        yield* decompressGzip(source);
+        yield* decompressGzip((buffer) => readSync(file, buffer));
         return;
       case 'zstd':
-        yield* decompressZstd(source);
+        yield* decompressZstd(createReadStream(path, { highWaterMark: chunkSize }));
         return;
       case 'plain':
-        yield* source;
+        yield* plainChunks(file);
         return;
     }
   } catch (error) {
@@ -31,18 +31,23 @@ export async function* readLayerTar(path: string, name = `layer blob ${path}`): 
       cause: error,
     });
   } finally {
-    source.destroy();
+    closeSync(file);
   }
 }
 
-function sniff(path: string): 'gzip' | 'zstd' | 'plain' {
-  const head = Buffer.alloc(4);
-  const file = openSync(path, 'r');
-  try {
-    readSync(file, head, 0, head.length, 0);
-  } finally {
-    closeSync(file);
+function* plainChunks(file: number): Generator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(chunkSize);
+  for (;;) {
+    const read = readSync(file, buffer);
+    if (read === 0) return;
+    yield buffer.subarray(0, read);
   }
+}
+
+/** Does not move the file's position. */
+function sniff(file: number): 'gzip' | 'zstd' | 'plain' {
+  const head = Buffer.alloc(4);
+  readSync(file, head, 0, head.length, 0);
   if (head.readUInt16BE(0) === 0x1f8b) return 'gzip';
   const magic = head.readUInt32LE(0);
   // A zstd frame, or one of the frames to be skipped that some tools put first (RFC 8878, 3.1).

@@ -1,5 +1,4 @@
 import type { ByteString } from '../../base/text/byte-string.ts';
-import type { MergedEntry } from '../../tree/merged-directory.ts';
 import type { FoundEntry } from '../../tree/tree.ts';
 
 /** What becomes of a layer's deletions where it is unpacked. Paths are those of the tree that is made; no link leads through them. */
@@ -14,8 +13,6 @@ export interface Deletions {
   isDeletion(found: FoundEntry): boolean;
   /** A directory was made in the place of a deletion. */
   undeleted(directory: ByteString): void;
-  /** What the layers below show at a path that is missing in the tree. */
-  shownBelow(path: ByteString): MergedEntry | undefined;
-  /** Call after the last entry. */
-  finish(): void;
+  /** Whether what the layers below have in the directory shows through, as far as the layer says something of it. */
+  showsBelow(directory: ByteString): boolean;
 }

@@ -8,13 +8,13 @@ import { readLayerTar } from '../compression/layer-stream.ts';
 import { TarParser } from '../tar/tar-parser.ts';
 import { WindowsLayerFiles } from '../windows-layer.ts';
 import { LayerExtractor } from './layer-extractor.ts';
+import { packUnsettled } from './unsettled-layer.ts';
 
 export interface ExtractLayerInput {
   /** The blob's file. */
   readonly source: string;
   readonly dir: string;
   readonly form: 'overlay' | 'tree';
-  readonly below: readonly string[];
   readonly layout: LayerForm;
 }
 
@@ -22,15 +22,16 @@ export interface ExtractedLayer {
   readonly diffId: Digest;
   /** Bytes of the uncompressed tar. */
   readonly size: number;
+  /** What is left to do when the layers below are there (`unpackUnsettled`). */
+  readonly unsettled?: Uint8Array;
 }
 
-/** Unpacks a layer blob into a directory. */
+/** Unpacks a layer blob into a directory. Nothing needs to be known of the layers below. */
 const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, context) => {
   const digester = new Digester();
   let size = 0;
-  const { form, below } = input;
   using tree = new DirectoryTreeMaker(toByteString(input.dir));
-  const extractor = new LayerExtractor(form === 'overlay' ? { form, tree, below } : { form, tree });
+  const extractor = new LayerExtractor({ form: input.form, tree });
   const parser = new TarParser(input.layout === 'windows' ? new WindowsLayerFiles(extractor) : extractor);
   for await (const chunk of readLayerTar(input.source)) {
     context.throwIfAborted();
@@ -39,9 +40,9 @@ const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, cont
     parser.write(chunk);
   }
   parser.finish();
-  extractor.finish();
+  const unsettled = extractor.finish();
   tree.finish();
-  return { diffId: digester.digest(), size };
+  return { diffId: digester.digest(), size, ...(unsettled && { unsettled: packUnsettled(unsettled) }) };
 };
 
 export default extractLayer;

@@ -110,7 +110,7 @@ test('parents that a layer does not name stay as they are below', async () => {
   await differ.apply(await putBlob(here.store, layer), here.store, {
     dir: own,
     form: 'overlay',
-    below: [here.dir('nothing'), below],
+    below: async () => [here.dir('nothing'), below],
   });
   const merged = here.dir('merged');
   mountOverlay({ lowerDirs: [own, below] }, merged);
@@ -144,7 +144,7 @@ test('a deletion in a directory that no layer below has leaves no name', async (
     { name: '.wh.nothing' },
   ]);
   const blob = await putBlob(here.store, layer);
-  await differ.apply(blob, here.store, { dir: own, form: 'overlay', below: [below] });
+  await differ.apply(blob, here.store, { dir: own, form: 'overlay', below: async () => [below] });
   mountOverlay({ lowerDirs: [own, below] }, merged);
   try {
     assert.deepEqual(readdirSync(merged, { recursive: true }).toSorted(), [
@@ -156,6 +156,57 @@ test('a deletion in a directory that no layer below has leaves no name', async (
   } finally {
     unmount(merged);
   }
+});
+
+test('a directory that is described after something was put into it is as described, with what the layers below add', async () => {
+  using here = await openPlace();
+  const [below, own] = [here.dir('below'), here.dir('own')];
+  for (const name of ['described', 'emptied', 'replaced', 'fresh/inner']) {
+    mkdirSync(join(below, name), { recursive: true });
+    chmodSync(join(below, name), 0o1777);
+    setXattr(join(below, name), 'user.below', Buffer.from(name));
+  }
+  const layer = makeTar([
+    { name: 'described/file', data: 'x' },
+    { name: 'described/', type: 'directory', mode: 0o710, uid: 5 },
+    { name: 'emptied/file', data: 'x' },
+    { name: 'emptied/.wh..wh..opq' },
+    { name: 'replaced/inner/file', data: 'x' },
+    { name: 'replaced', type: 'symlink', linkName: 'fresh' },
+    { name: 'replaced/inner/file', data: 'x' },
+  ]);
+  let asked = 0;
+  await differ.apply(await putBlob(here.store, layer), here.store, {
+    dir: own,
+    form: 'overlay',
+    below: async () => {
+      asked++;
+      assert.equal(readFileSync(join(own, 'described/file'), 'utf8'), 'x');
+      return [below];
+    },
+  });
+  assert.equal(asked, 1);
+  const { described, emptied, replaced, 'fresh/inner': inner } = modes(own);
+  assert.deepEqual(
+    { described, emptied, replaced, inner },
+    { described: '710 5:0', emptied: '1777 0:0', replaced: '777 0:0', inner: '1777 0:0' },
+  );
+  assert.equal(getXattr(join(own, 'described'), 'user.below')?.toString(), 'described');
+  assert.equal(getXattr(join(own, 'emptied'), 'trusted.overlay.opaque')?.toString(), 'y');
+  assert.equal(lstatSync(join(own, 'emptied')).mtimeMs, lstatSync(join(below, 'emptied')).mtimeMs);
+});
+
+test('the layers below are not asked for where a layer says all of itself', async () => {
+  using here = await openPlace();
+  const layer = makeTar([
+    { name: 'dir/', type: 'directory' },
+    { name: 'dir/file', data: 'x' },
+    { name: 'dir/.wh..wh..opq' },
+  ]);
+  const below = () => Promise.reject(new Error('asked'));
+  const target = { dir: here.dir('own'), form: 'overlay', below } as const;
+  await differ.apply(await putBlob(here.store, layer), here.store, target);
+  assert.equal(readFileSync(join(target.dir, 'dir/file'), 'utf8'), 'x');
 });
 
 function withoutTimes(described: Record<string, string>): readonly string[] {
@@ -182,7 +233,8 @@ test('what takes the place of a directory with a deletion in it keeps what it is
     { name: 'file/.wh.gone' },
     { name: 'file', data: 'x' },
   ]);
-  const target = { dir: own, form: 'overlay', below: [here.dir('below')] } as const;
+  const below = async () => [here.dir('below')];
+  const target = { dir: own, form: 'overlay', below } as const;
   await differ.apply(await putBlob(here.store, layer), here.store, target);
   assert.equal(readFileSync(join(own, 'file'), 'utf8'), 'x');
   assert.deepEqual(readdirSync(outside), ['gone']);

@@ -7,10 +7,11 @@ import type { TarEntry } from '../tar/tar-entry.ts';
 import type { TarHandler } from '../tar/tar-handler.ts';
 import { isWhiteoutEntry, opaqueWhiteout, whiteoutPrefix } from '../whiteout-format.ts';
 import type { Deletions } from './deletions.ts';
-import { DirectoryTimes } from './directory-times.ts';
 import { OverlayDeletions } from './overlay-deletions.ts';
 import { ParentDirectories } from './parent-directories.ts';
+import { PathTree } from './path-tree.ts';
 import { TreeDeletions } from './tree-deletions.ts';
+import type { ImpliedDirectory, UnsettledLayer } from './unsettled-layer.ts';
 
 /** Names with this prefix are aufs's bookkeeping, but for the opaque mark. */
 const aufsPrefix = '.wh..wh.';
@@ -19,12 +20,12 @@ const aufsPrefix = '.wh..wh.';
  * What is unpacked, and where.
  *
  * - `tree`: a layer, into a tree that holds the layers below; deletions are carried out there, except on what the layer itself brought.
- * - `overlay`: a layer, into a layer of an overlay; deletions become marks. `below` are the directories of the layers below, topmost first.
+ * - `overlay`: a layer, into a layer of an overlay; deletions become marks. What the layers below have to say is left for `settleLayer`.
  * - `archive`: no layer, into a directory of a tree; no name in it stands for a deletion.
  */
 export type Extraction =
   | { readonly form: 'tree'; readonly tree: TreeMaker }
-  | { readonly form: 'overlay'; readonly tree: LayerMaker; readonly below: readonly string[] }
+  | { readonly form: 'overlay'; readonly tree: LayerMaker }
   | { readonly form: 'archive'; readonly tree: TreeMaker; readonly directory: ByteString };
 
 /**
@@ -39,7 +40,8 @@ export class LayerExtractor implements TarHandler {
   readonly #what: 'archive' | 'layer';
   readonly #deletions: Deletions | undefined;
   readonly #parents: ParentDirectories;
-  readonly #times = new DirectoryTimes();
+  readonly #times = new PathTree<bigint>();
+  readonly #implied = new PathTree<ImpliedDirectory>();
   #file: { readonly growing: GrowingFile; readonly entry: TarEntry } | undefined;
 
   constructor(extraction: Extraction) {
@@ -54,10 +56,7 @@ export class LayerExtractor implements TarHandler {
       what: this.#what,
       deletions: this.#deletions,
       remove,
-      copyUp: (path, below) => {
-        if (extraction.form === 'overlay') extraction.tree.copyUp(path, below);
-        this.#times.set(path, below.stats.mtimeNs);
-      },
+      implied: (path) => this.#implied.set(path, {}),
     });
   }
 
@@ -112,12 +111,17 @@ export class LayerExtractor implements TarHandler {
     });
   }
 
-  /** Call after the last entry. */
-  finish(): void {
-    this.#deletions?.finish();
+  /** Call after the last entry. Returns what is to be settled when the layers below are there; without anything, the layer is complete. */
+  finish(): UnsettledLayer | undefined {
+    const implied = [...this.#implied.entries()];
+    const whiteouts = this.#deletions instanceof OverlayDeletions ? [...this.#deletions.whiteouts] : [];
+    if (implied.length > 0 || whiteouts.length > 0) {
+      return { implied, whiteouts, times: [...this.#times.entries()] };
+    }
     for (const [path, mtime] of this.#times.entries()) {
       this.#tree.setMetadata(path, { times: { access: mtime, modification: mtime } });
     }
+    return undefined;
   }
 
   #grow(step: (file: GrowingFile) => void): void {
@@ -170,11 +174,20 @@ export class LayerExtractor implements TarHandler {
     const found = this.#tree.lookup(path);
     if (found?.kind === 'directory') {
       this.#tree.setMetadata(path, metadata);
+      this.#describe(path, metadata);
       return;
     }
     if (found) this.#remove(path);
     this.#tree.add(path, { kind: 'directory', metadata });
     if (found && this.#deletions?.isDeletion(found)) this.#deletions.undeleted(path);
+  }
+
+  /** Notes what the layer says of a directory that it had something in before. */
+  #describe(path: ByteString, metadata: EntryMetadata): void {
+    const implied = this.#implied.get(path);
+    if (!implied) return;
+    const xattrs = new Map([...(implied.metadata?.xattrs ?? []), ...(metadata.xattrs ?? [])]);
+    this.#implied.set(path, { metadata: { ...metadata, xattrs } });
   }
 
   /** Runs `create`, after removing what has its name. */
@@ -196,6 +209,7 @@ export class LayerExtractor implements TarHandler {
     if (found.kind !== 'directory' && found.kind !== 'symlink') return;
     this.#parents.forget();
     this.#times.delete(path);
+    this.#implied.delete(path);
   }
 
   /** A hard link's target: an entry that came before it. Its last name is not followed. */
@@ -234,7 +248,7 @@ function deletionsOf(extraction: Extraction, remove: (path: ByteString) => void)
     case 'tree':
       return new TreeDeletions(extraction.tree, remove);
     case 'overlay':
-      return new OverlayDeletions(extraction.tree, extraction.below);
+      return new OverlayDeletions(extraction.tree);
   }
 }
 

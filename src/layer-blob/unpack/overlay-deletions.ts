@@ -1,19 +1,19 @@
-import { type ByteString, toByteString } from '../../base/text/byte-string.ts';
-import { type MergedDirectory, type MergedEntry, treeBelow } from '../../tree/merged-directory.ts';
-import { type FoundEntry, parentOf, pathIn } from '../../tree/tree.ts';
+import type { ByteString } from '../../base/text/byte-string.ts';
+import { type FoundEntry, pathIn } from '../../tree/tree.ts';
 import type { LayerMaker } from '../../tree/tree-maker.ts';
 import type { Deletions } from './deletions.ts';
 
-/** Deletions as marks in a layer of an overlay. */
+/** Deletions as marks in a layer of an overlay. Whether there is something to delete is not known yet. */
 export class OverlayDeletions implements Deletions {
   readonly #layer: LayerMaker;
-  readonly #below: MergedDirectory | undefined;
   readonly #whiteouts = new Set<ByteString>();
 
-  /** `below`: the directories of the layers below, topmost first. */
-  constructor(layer: LayerMaker, below: readonly string[]) {
+  constructor(layer: LayerMaker) {
     this.#layer = layer;
-    this.#below = below.length > 0 ? treeBelow(below.map(toByteString)) : undefined;
+  }
+
+  get whiteouts(): ReadonlySet<ByteString> {
+    return this.#whiteouts;
   }
 
   brought(): void {}
@@ -39,31 +39,12 @@ export class OverlayDeletions implements Deletions {
     this.#layer.makeOpaque(directory);
   }
 
-  shownBelow(path: ByteString): MergedEntry | undefined {
-    const shown = this.#directoryBelow(parentOf(path));
-    return typeof shown === 'string' ? undefined : shown.lookup(path.slice(path.lastIndexOf('/') + 1));
-  }
-
-  /** Where no layer below has the directory, there is nothing to delete, and overlayfs would list the name without being able to open it. */
-  finish(): void {
-    if (!this.#below) return;
-    for (const path of this.#whiteouts) {
-      // Something else may be in the place of the directory by now: a file, or a link that leads elsewhere.
-      if (this.#directoryBelow(parentOf(path)) !== 'nothing') continue;
-      if (this.#layer.lookup(path)?.kind === 'whiteout') this.#layer.remove(path);
-    }
-  }
-
-  /** What shows through in a directory of the layer. `elsewhere`: the layer has no such directory. */
-  #directoryBelow(path: ByteString): MergedDirectory | 'nothing' | 'elsewhere' {
-    let shown = this.#below;
+  showsBelow(directory: ByteString): boolean {
     let at = '';
-    for (const name of path === '' ? [] : path.split('/')) {
+    for (const name of directory === '' ? [] : directory.split('/')) {
       at = pathIn(at, name);
-      if (this.#layer.lookup(at)?.kind !== 'directory') return 'elsewhere';
-      shown = shown?.lookup(name)?.directory;
-      if (shown && this.#layer.isOpaque(at)) shown = undefined;
+      if (this.#layer.isOpaque(at)) return false;
     }
-    return shown ?? 'nothing';
+    return true;
   }
 }

@@ -1,8 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { type ByteString, fromByteString } from '../../base/text/byte-string.ts';
-import type { MergedEntry } from '../../tree/merged-directory.ts';
 import { namesOf } from '../../tree/resolve-merged.ts';
-import { pathIn } from '../../tree/tree.ts';
+import { parentOf, pathIn } from '../../tree/tree.ts';
 import type { TreeMaker } from '../../tree/tree-maker.ts';
 import type { Deletions } from './deletions.ts';
 
@@ -18,13 +17,13 @@ export interface ParentDirectoriesOptions {
   readonly what: 'archive' | 'layer';
   readonly deletions: Deletions | undefined;
   readonly remove: (path: ByteString) => void;
-  /** Makes a directory that the layers below have as it is there. */
-  readonly copyUp: (path: ByteString, below: MergedEntry) => void;
+  /** Told of each directory that was made and may be in the layers below: it is to be like there. */
+  readonly implied: (path: ByteString) => void;
 }
 
 /**
  * Finds the directories that entries go into. `..` stops at the root, and symbolic links are followed as if it were that of the file system. Missing
- * directories are made as they are in the layers below, or with mode 0755 for root.
+ * directories are made with mode 0755 for root.
  */
 export class ParentDirectories {
   readonly #options: ParentDirectoriesOptions;
@@ -77,7 +76,7 @@ export class ParentDirectories {
         pending.push(...namesOf(target).reverse());
         continue;
       }
-      if (!found) this.#make(path, deletions?.shownBelow(path));
+      if (!found) this.#make(path, deletions?.showsBelow(parentOf(path)));
       else if (deletions?.isDeletion(found)) {
         remove(path);
         this.#make(path);
@@ -93,13 +92,10 @@ export class ParentDirectories {
     return at(passed);
   }
 
-  #make(path: ByteString, below?: MergedEntry): void {
-    const { tree, deletions, copyUp } = this.#options;
-    if (below?.directory) {
-      copyUp(path, below);
-      return;
-    }
+  #make(path: ByteString, mayBeBelow = false): void {
+    const { tree, deletions, implied } = this.#options;
     tree.add(path, { kind: 'directory', metadata: { mode: parentMode } });
     deletions?.brought(path);
+    if (mayBeBelow) implied(path);
   }
 }

@@ -38,9 +38,7 @@ export class TreeDeletions implements Deletions {
 
   undeleted(): void {}
 
-  shownBelow(): undefined {
-    return undefined;
+  showsBelow(): boolean {
+    return false;
   }
-
-  finish(): void {}
 }

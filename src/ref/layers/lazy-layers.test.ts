@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { digestOf } from '../../base/digest.ts';
 import { type ProgressWriter, silentProgress } from '../../base/progress.ts';
 import { writeBlob } from '../../content/content.ts';
 import { snapshotId } from '../../snapshot/snapshot.ts';
 import type { BlobProvider } from '../layer-import.ts';
-import { describeOnSnapshotters, hasCode } from '../testing/restartable-store.ts';
+import { describeOnSnapshotters, hasCode, type RestartableStore } from '../testing/restartable-store.ts';
 
 describeOnSnapshotters('lazy layers', (store) => {
   test('lazy layers are brought when their files are needed, once for all who ask', async () => {
@@ -116,6 +119,82 @@ describeOnSnapshotters('lazy layers', (store) => {
     assert.equal(await store.snapshotter.stat(snapshotId(ref.id)), undefined);
   });
 
+  test('a layer is unpacked before the one below it has come, where it is kept by itself', {
+    timeout: 60_000,
+  }, async () => {
+    const { blobs, provider } = await store.remoteLayers([
+      { 'dir/a': '1', 'dir/gone': '1' },
+      { 'dir/b': '2' },
+      { c: '3' },
+    ]);
+    const unpacked = Promise.withResolvers<void>();
+    if (store.snapshotter.name === 'native') unpacked.resolve();
+    const [bottom, ...others] = blobs.map(({ descriptor }) => descriptor.digest);
+    const awaited = new Set(others);
+    const slow: BlobProvider = {
+      async fetch(descriptor, context) {
+        if (descriptor.digest === bottom) await unpacked.promise;
+        await provider.fetch(descriptor, context);
+      },
+    };
+    const progress: ProgressWriter = {
+      ...silentProgress,
+      status({ id, completed }) {
+        const digest = others.find((each) => id === `extracting ${each}`);
+        if (digest && completed) awaited.delete(digest);
+        if (awaited.size === 0) unpacked.resolve();
+      },
+    };
+    const ref = await store.layerImport.fromBlobs(blobs, slow, { description: 'image' });
+    await ref.layerDirs({ progress });
+    assert.deepEqual(await store.contents(ref), { 'dir/a': '1', 'dir/b': '2', 'dir/gone': '1', c: '3' });
+    await nothingElse(store);
+  });
+
+  test('of an image with a broken layer the layers below it can be used, and nothing is left of the others', {
+    timeout: 60_000,
+  }, async () => {
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }, { b: '2' }, { c: '3' }, { d: '4' }]);
+    const broken = blobs.with(1, { ...blobs[1]!, diffId: digestOf('something else') });
+    const ref = await store.layerImport.fromBlobs(broken, provider, { description: 'image' });
+    await assert.rejects(ref.mount(), hasCode('data_loss'));
+    await nothingElse(store);
+    const [below, ...above] = ref.layers().map(({ id }) => snapshotId(id));
+    for (const id of above) assert.equal(await store.snapshotter.stat(id), undefined);
+    assert.notEqual((await store.snapshotter.stat(below!))?.state, 'active');
+    const good = await store.layerImport.fromBlobs(blobs, provider, { description: 'another image' });
+    assert.deepEqual(await store.contents(good), { a: '1', b: '2', c: '3', d: '4' });
+  });
+
+  test('who stops waiting while layers wait for the one below leaves nothing, and they can be had later', {
+    timeout: 60_000,
+  }, async () => {
+    const { blobs, provider } = await store.remoteLayers([{ a: '1' }, { b: '2' }, { c: '3' }]);
+    const [bottom, ...others] = blobs.map(({ descriptor }) => descriptor.digest);
+    const fetched = new Set<string>();
+    const unfetched = Promise.withResolvers<void>();
+    const stuck: BlobProvider = {
+      async fetch(descriptor, context) {
+        if (descriptor.digest === bottom) {
+          await new Promise((_, reject) => context.signal.addEventListener('abort', reject));
+        }
+        await provider.fetch(descriptor, context);
+        fetched.add(descriptor.digest);
+        if (others.every((digest) => fetched.has(digest))) unfetched.resolve();
+      },
+    };
+    const ref = await store.layerImport.fromBlobs(blobs, stuck, { description: 'image' });
+    const impatient = new AbortController();
+    const waiting = ref.layerDirs({ signal: impatient.signal });
+    await unfetched.promise;
+    impatient.abort();
+    await assert.rejects(waiting, hasCode('canceled'));
+    await nothingElse(store);
+    assert.deepEqual(await Array.fromAsync(store.snapshotter.list()), []);
+    const again = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
+    assert.deepEqual(await store.contents(again), { a: '1', b: '2', c: '3' });
+  });
+
   test('a lazy ref that nobody can bring any more is not found', async () => {
     const { blobs, provider } = await store.remoteLayers([{ a: '1' }]);
     const ref = await store.layerImport.fromBlobs(blobs, provider, { description: 'image' });
@@ -127,3 +206,15 @@ describeOnSnapshotters('lazy layers', (store) => {
     assert.deepEqual(await store.contents(again), { a: '1' });
   });
 });
+
+/** Waits until the directories of the snapshotter are those of its committed snapshots: work that was aborted ends a little later. */
+async function nothingElse(store: RestartableStore): Promise<void> {
+  for (;;) {
+    const snapshots = await Array.fromAsync(store.snapshotter.list());
+    const kept = snapshots.map(({ id }) => id as string).sort();
+    const there = readdirSync(path.join(store.dir, 'snapshots', 's')).sort();
+    const allCommitted = snapshots.every(({ state }) => state === 'committed');
+    if (allCommitted && JSON.stringify(kept) === JSON.stringify(there)) return;
+    await sleep(5);
+  }
+}

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../base/async/lifetime.ts';
+import { Semaphore, throwIfAborted } from '../../base/async/lifetime.ts';
 import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
 import type { Digest } from '../../base/digest.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
@@ -8,7 +8,7 @@ import type { Differ } from '../../layer-blob/differ.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Snapshotter } from '../../snapshot/snapshot.ts';
 import type { BlobProvider } from '../layer-import.ts';
-import { hasFiles, parentsOf, type RefRecord, scratchId, snapshotOf } from '../records/ref-record.ts';
+import { hasFiles, type RefRecord, scratchId, snapshotOf } from '../records/ref-record.ts';
 import type { RefRecords } from '../records/ref-records.ts';
 import { BlobProviders } from './blob-providers.ts';
 
@@ -78,7 +78,10 @@ export class LazyLayers {
     return true;
   }
 
-  /** Makes the record's snapshot, and those that it is built on, where they are missing. */
+  /**
+   * Makes the record's snapshot, and those that it is built on, where they are missing. Layers are fetched and unpacked beside each other, so that one may be
+   * complete before those below it; each gets its snapshot after these.
+   */
   async materialize(record: RefRecord, context: WaitContext = {}): Promise<void> {
     throwIfAborted(context.signal);
     const order = await this.#missing(record);
@@ -86,16 +89,14 @@ export class LazyLayers {
     const own = new AbortController();
     const signal = context.signal ? AbortSignal.any([context.signal, own.signal]) : own.signal;
     const caller = { ...context, signal };
-    const materializeInOrder = async () => {
-      for (const each of order) {
-        await this.#materializing.run(each.id, (flight) => this.#materializeOne(each, flight), caller);
-        if (each.size === undefined) this.#onMaterialized(each);
-      }
+    // Of many layers as many at once as there are threads, so that those of other images get their turn between them.
+    const turns = new Semaphore(this.#differ.layersAtOnce);
+    const make = async (each: RefRecord) => {
+      await this.#makeOnce(each, turns, caller);
+      if (each.size === undefined) this.#onMaterialized(each);
     };
-    const layers = order.filter(({ origin }) => origin.kind === 'layer');
     try {
-      // Blobs are fetched in parallel, while layers are unpacked from the bottom up.
-      await Promise.all([...layers.map((layer) => this.#fetchLayer(layer, caller)), materializeInOrder()]);
+      await Promise.all(order.map(make));
     } catch (error) {
       own.abort(error);
       throw error;
@@ -158,15 +159,21 @@ export class LazyLayers {
     return descriptor;
   }
 
-  async #materializeOne(record: RefRecord, { signal, progress }: FlightContext): Promise<void> {
+  #makeOnce(record: RefRecord, turns: Semaphore, context: WaitContext): Promise<void> {
+    return this.#materializing.run(record.id, (flight) => this.#makeOne(record, turns, flight), context);
+  }
+
+  async #makeOne(record: RefRecord, turns: Semaphore, flight: FlightContext): Promise<void> {
     if (await hasFiles(record, this.#snapshotter)) return;
     const id = snapshotOf(record);
-    const parents = parentsOf(record.origin).map((parent) => snapshotOf(this.#records.require(parent)));
+    const parents = this.#records.parents(record).map(snapshotOf);
     switch (record.origin.kind) {
       case 'merge':
+        await this.#makeParents(record, turns, flight);
         await this.#snapshotter.merge(id, parents);
         return;
       case 'diff':
+        await this.#makeParents(record, turns, flight);
         await this.#snapshotter.diff(
           id,
           record.origin.lower === undefined ? undefined : parents[0],
@@ -174,10 +181,8 @@ export class LazyLayers {
         );
         return;
       case 'layer': {
-        const descriptor = await this.#fetchLayer(record, { signal, progress });
-        await withStatus(progress, `extracting ${descriptor.digest}`, () =>
-          this.#extract(record, descriptor, signal),
-        );
+        const descriptor = await this.#fetchLayer(record, flight);
+        await this.#extract(record, descriptor, turns, flight);
         return;
       }
       default:
@@ -185,22 +190,49 @@ export class LazyLayers {
     }
   }
 
-  async #extract(record: RefRecord, descriptor: Descriptor, signal: AbortSignal): Promise<void> {
-    await this.#makeRoom?.(signal);
+  /** Waits for what the record is built on, and makes it where nobody else does. */
+  async #makeParents(record: RefRecord, turns: Semaphore, flight: FlightContext): Promise<void> {
+    const make = async (parent: RefRecord) => {
+      if (await hasFiles(parent, this.#snapshotter)) return;
+      await this.#makeOnce(parent, turns, flight);
+    };
+    await Promise.all(this.#records.parents(record).map(make));
+  }
+
+  async #extract(
+    record: RefRecord,
+    descriptor: Descriptor,
+    turns: Semaphore,
+    flight: FlightContext,
+  ): Promise<void> {
+    const { signal, progress } = flight;
     const id = snapshotOf(record);
-    const parent = parentsOf(record.origin)[0];
+    const [parent] = this.#records.parents(record).map(snapshotOf);
     // An earlier try may have left something that it could not remove.
     await this.#snapshotter.remove(id);
-    await this.#snapshotter.prepare(id, parent && snapshotOf(this.#records.require(parent)));
     try {
-      const target = await this.#snapshotter.writableLayerDir(id);
-      const dirs =
-        parent === undefined
-          ? []
-          : await this.#snapshotter.layerDirs(snapshotOf(this.#records.require(parent)));
-      const below = dirs.toReversed();
-      const { diffId } = await this.#differ.apply(descriptor, this.#content, { ...target, below }, signal);
+      const staged = await this.#snapshotter.stage(id, parent !== undefined);
+      if (!staged) await this.#makeParents(record, turns, flight);
+      using turn = await turns.acquire(signal);
+      await this.#makeRoom?.(signal);
+      if (!staged) await this.#snapshotter.prepare(id, parent);
+      const target = staged ?? (await this.#snapshotter.writableLayerDir(id));
+      const below = async () => {
+        // Those below need turns, too.
+        turn[Symbol.dispose]();
+        await this.#makeParents(record, turns, flight);
+        const dirs = parent === undefined ? [] : await this.#snapshotter.layerDirs(parent);
+        return dirs.toReversed();
+      };
+      const { diffId } = await withStatus(progress, `extracting ${descriptor.digest}`, () =>
+        this.#differ.apply(descriptor, this.#content, { ...target, below }, signal),
+      );
+      turn[Symbol.dispose]();
       this.verify(record, descriptor, diffId);
+      if (staged) {
+        await this.#makeParents(record, turns, flight);
+        await this.#snapshotter.prepare(id, parent);
+      }
       await this.#snapshotter.commit(id);
       this.#records.confirm(record);
     } catch (error) {
