@@ -17,7 +17,13 @@ import { networkError } from './network-error.ts';
 import { nextPage, referrerOf, referrersIn, referrersTag, withReferrer } from './referrers.ts';
 import type { BlobBody, PushOutcome, Registry, RegistryContext, TransferContext } from './registry.ts';
 import { type RegistryAnswer, RegistryTransport } from './registry-transport.ts';
-import { blobRequest, manifestRequest, putManifestRequest, referrersRequest } from './repository-requests.ts';
+import {
+  blobRequest,
+  manifestExistsRequest,
+  manifestRequest,
+  putManifestRequest,
+  referrersRequest,
+} from './repository-requests.ts';
 
 export interface HttpRegistryOptions {
   readonly hosts?: RegistryHosts;
@@ -164,6 +170,23 @@ class HttpRegistry implements Registry, AsyncDisposable {
     );
     const blob = { reference, descriptor, body, mountFrom };
     return await new BlobUpload(blob, endpoint, this.#transport, this.#retry, context).run();
+  }
+
+  async hasManifest(
+    reference: ImageReference,
+    { digest, mediaType }: Descriptor,
+    context: RegistryContext,
+  ): Promise<boolean> {
+    const endpoint = this.#writable(reference, context);
+    const request = manifestExistsRequest(reference, endpoint, reference.tag ?? digest, mediaType);
+    try {
+      const { status, headers, body } = await this.#transport.send(endpoint, request, context);
+      await discard(body);
+      return status === 200 && headers['docker-content-digest'] === digest;
+    } catch {
+      throwIfAborted(context.signal);
+      return false;
+    }
   }
 
   async pushManifest(

@@ -84,6 +84,11 @@ export interface Registry {
     context: TransferContext & { readonly mountFrom?: readonly string[] },
   ): Promise<PushOutcome>;
   /**
+   * Whether the host itself, not a mirror, says that the reference's tag names this manifest already, or that it has the manifest, where the reference has no tag.
+   * False when it does not say.
+   */
+  hasManifest(reference: ImageReference, descriptor: Descriptor, context: RegistryContext): Promise<boolean>;
+  /**
    * Puts a manifest or index under the reference's tag, or under its digest when it has none. One with a subject is listed among the
    * referrers of that, also by registries that do not do so themselves: under a tag made of the subject's digest, unless `namedByIndex`
    * says that it is found without.

@@ -40,6 +40,21 @@ export function putManifestRequest(
   };
 }
 
+/** Asks what `name`, a tag or digest, stands for before a manifest is put there. */
+export function manifestExistsRequest(
+  reference: ImageReference,
+  endpoint: Endpoint,
+  name: string,
+  mediaType: string,
+): RegistryRequest {
+  return {
+    ...writing(reference, endpoint),
+    method: 'HEAD',
+    target: `${repositoryPath(reference, endpoint)}/manifests/${name}`,
+    headers: { accept: `${mediaType}, */*` },
+  };
+}
+
 /** Not every server heeds the range. */
 export function blobRequest(
   reference: ImageReference,
