@@ -66,6 +66,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'cache-mounts': ['base', 'content', 'oci', 'ref', 'remote-cache', 'tree'],
   images: ['base', 'oci', 'content', 'ref', 'registry', 'exporter'],
   frontend: ['base', 'llb', 'oci'],
+  gateway: ['base', 'api', 'oci', 'llb', 'frontend'],
   engine: [
     'base',
     'linux',
@@ -112,6 +113,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'session',
     'file-sync',
     'frontend',
+    'gateway',
     'engine',
   ],
   loader: ['base', 'api', 'oci'],

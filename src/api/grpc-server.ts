@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, rmSync } from 'node:fs';
 import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import { isMainThread } from 'node:worker_threads';
 import type { Interceptor } from '@connectrpc/connect';
 import { type ConnectNodeAdapterOptions, connectNodeAdapter } from '@connectrpc/connect-node';
@@ -109,6 +110,21 @@ export class GrpcServer implements AsyncDisposable {
       return address;
     }
     return { ...address, port: (server.address() as net.AddressInfo).port };
+  }
+
+  /** Serves one connection that exists already, which this side owns from here on. Returns what ended it, once it has ended: an error of the connection, or none. */
+  serve(socket: Duplex): Promise<Error | undefined> {
+    const session = http2.performServerHandshake(socket, serverSessionOptions);
+    let failure: Error | undefined;
+    session.on('error', (error) => {
+      failure ??= error;
+    });
+    this.#adopt(session);
+    session.on(
+      'stream',
+      eachCall((stream, headers, _flags, raw) => this.#serve(stream, headers, raw)),
+    );
+    return new Promise((resolve) => session.once('close', () => resolve(failure)));
   }
 
   /** No new connections and, on the existing ones, no new calls; resolves when running calls have ended. */

@@ -80,7 +80,6 @@ export async function openEngine(
   const sources = resources.use(openSources({ directory, storage, threads, clients, registry }));
   const exporters = openExporters({ storage, threads, clients, registry });
   const { caches, cacheMounts } = openRemoteCaches({ storage, threads, clients, registry });
-  const frontends = openFrontends(config.frontends, threads.frontends);
 
   const platforms =
     config.worker.platforms.length > 0 ? config.worker.platforms.map(parsePlatform) : [hostPlatform()];
@@ -107,6 +106,7 @@ export async function openEngine(
     policies,
     version,
   });
+  const frontends = openFrontends({ enabled: config.frontends, threads: threads.frontends, worker });
   const engine = new Engine({
     refStore,
     treeReuse: refStore,

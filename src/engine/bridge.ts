@@ -2,6 +2,7 @@ import { abortError } from '../base/async/lifetime.ts';
 import type { Digest } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
 import type { WarningEvent } from '../base/progress.ts';
+import type { ProcessIo } from '../executor/executor.ts';
 import type {
   Bridge,
   BridgeSolve,
@@ -11,13 +12,13 @@ import type {
   SolvedRef,
   WorkerInfo,
 } from '../frontend/frontend.ts';
+import { commitTime } from '../llb/commit-time.ts';
 import type { OpGraph } from '../llb/graph.ts';
 import type { Definition, SourceOp } from '../llb/op.ts';
 import { unmarshalInTurns } from '../llb/wire/unmarshal-definition.ts';
 import { withSource } from '../llb/with-source.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
-import type { Job, SolverEvents } from '../solver/solver.ts';
-import { commitTime } from '../source/git/times/commit-time.ts';
+import type { Job, OperationContext, SolverEvents } from '../solver/solver.ts';
 import { BuildSources, nameOf, type ResolvedSource, type ResolveSourceOptions } from './build-sources.ts';
 import type { BuildCaches } from './caches/build-caches.ts';
 import { BuildContainer } from './containers/build-container.ts';
@@ -31,6 +32,7 @@ import { schemeOf } from './operations/source-operation.ts';
 import { imageReference } from './provenance/capture-trees.ts';
 import { meantRequest, type RequestNode } from './provenance/request-node.ts';
 import { EdgeRef } from './result/edge-ref.ts';
+import { runInTree, type TreeProcess } from './run-in-tree.ts';
 import type { SourceGuard } from './source-policy/source-guard.ts';
 import type { SourcePolicy } from './source-policy/source-policy.ts';
 
@@ -44,12 +46,17 @@ export interface BuildScope {
   readonly entitlements: Entitlements;
   /** Decides about every source before the engine looks at it. */
   readonly guard: SourceGuard;
+  /** How many frontends called each other to come to this one; none by default. */
+  readonly depth?: number;
   /** The request that the bridge serves, for provenance. */
   readonly requests: RequestNode;
   readonly signal: AbortSignal;
   /** Disposed when the build ends, with the refs that were handed out. */
   readonly owned: AsyncDisposableStack;
 }
+
+/** Each may be a container that waits for the next. */
+const deepestCall = 8;
 
 /** A request as a client sends it: with a definition instead of a graph. */
 export interface ClientSolve extends Omit<BridgeSolve, 'graph'> {
@@ -157,8 +164,28 @@ export class BuildBridge implements Bridge {
     this.#scope.events.warning(vertex, warning);
   }
 
+  /** Shows work as a vertex of the build. */
+  inProgress<T>(
+    vertex: { readonly digest: Digest; readonly name: string },
+    work: (context: Pick<OperationContext<JobContext>, 'signal' | 'progress'>) => Promise<T>,
+  ): Promise<T> {
+    return this.#scope.job.inProgress(vertex, work);
+  }
+
+  /** Runs a process on a copy of a result: see `run-in-tree.ts`. */
+  runInTree(ref: SolvedRef, process: TreeProcess, io: ProcessIo): Promise<void> {
+    return runInTree(this.#scope.services, ref, process, io);
+  }
+
   async #runFrontend(name: string, request: BridgeSolve): Promise<FrontendResult> {
-    const { services, sessionId, signal } = this.#scope;
+    const { services, sessionId, signal, depth = 0 } = this.#scope;
+    if (depth === deepestCall) {
+      throw new KilnError(
+        'failed_precondition',
+        `frontend ${name} is called by ${deepestCall} others that call each other`,
+        { hint: 'a frontend must not call itself without end' },
+      );
+    }
     if (request.graph) {
       throw new KilnError(
         'invalid_argument',
@@ -174,7 +201,7 @@ export class BuildBridge implements Bridge {
       });
     }
     const requests = this.#scope.requests.child(work);
-    const bridge = new BuildBridge({ ...this.#scope, requests });
+    const bridge = new BuildBridge({ ...this.#scope, requests, depth: depth + 1 });
     const result = await frontend.solve(bridge, { ...work, sessionId }, signal);
     requests.addResult(result.refs.values());
     return result;

@@ -18,6 +18,8 @@ export interface FrontendRequest {
   /** Definitions that the client sent along, by name (`buildctl`'s contexts of kind `input:`). */
   readonly inputs: ReadonlyMap<string, Definition>;
   readonly sessionId: string;
+  /** Whether frontends that are built in do the work of images that they can stand in for; they do by default. */
+  readonly builtInSyntax?: boolean;
 }
 
 /** One ref per platform key; a plain build has the key ''. An undefined ref is the empty tree. */

@@ -13,6 +13,7 @@ import type { BuildRequest, BuildWork, Engine } from '../../engine/engine.ts';
 import { provenanceRequest } from '../../engine/provenance/provenance-request.ts';
 import { scanRequest } from '../../engine/result/scanned-result.ts';
 import type { DeviceSource } from '../../executor/cdi/device-registry.ts';
+import { definitionsByName } from '../../gateway/definitions-by-name.ts';
 import type { Definition } from '../../llb/op.ts';
 import { decodeInTurns } from '../../llb/wire/definition-wire.ts';
 import type { DiskUsage, UsageRecord } from '../../ref/disk-usage.ts';
@@ -24,7 +25,6 @@ import type { DaemonLog } from '../daemon-log.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import { cacheRequests } from './cache-options.ts';
 import { compatibilityVersionOf } from './compatibility-version.ts';
-import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
 import type { WorkerDescription } from './worker-description.ts';
 

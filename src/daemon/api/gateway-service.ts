@@ -1,13 +1,16 @@
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { fromStatus } from '../../api/error.ts';
-import { type LLBBridge, PongResponseSchema, type Result, ResultSchema } from '../../api/gen/gateway_pb.js';
+import { type LLBBridge, PongResponseSchema, ResultSchema } from '../../api/gen/gateway_pb.js';
 import type { Platform as PlatformMessage } from '../../api/gen/ops_pb.js';
 import { platformFromMessage } from '../../api/platform-message.ts';
 import { parseDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
-import type { FrontendResult, SolvedRef } from '../../frontend/frontend.ts';
+import { definitionsByName } from '../../gateway/definitions-by-name.ts';
+import { resultFromMessage, resultToMessage } from '../../gateway/result-message.ts';
+import { rangeFromMessage } from '../../gateway/source-range.ts';
+import { statToMessage } from '../../gateway/stat-message.ts';
 import {
   attestationChainToMessage,
   attestationQuestionOf,
@@ -15,18 +18,13 @@ import {
 import { decodeInTurns, encodeDefinition } from '../../llb/wire/definition-wire.ts';
 import { gitMetadataToMessage } from '../../llb/wire/git-metadata-message.ts';
 import { checksumQuestionOf, httpMetadataToMessage } from '../../llb/wire/http-metadata-message.ts';
-import { encodeGraph } from '../../llb/wire/marshal-graph.ts';
 import { parseResolveMode } from '../../source/image/image-source.ts';
 import type { BuildRegistry } from '../builds/build-registry.ts';
 import type { GatewayBuild } from '../builds/gateway-build.ts';
 import { containerRequest } from '../containers/container-message.ts';
 import { execStream } from '../containers/exec-stream.ts';
 import { frontendCapabilities, llbCapabilities } from './advertised-capabilities.ts';
-import { attestationsFromMessage, attestationsToMessage } from './attestation-message.ts';
-import { definitionsByName } from './definitions-by-name.ts';
 import { policyFromMessage } from './source-policy-message.ts';
-import { rangeFromMessage } from './source-range.ts';
-import { statToMessage } from './stat-message.ts';
 import type { WorkerDescription } from './worker-description.ts';
 
 /** The header with the id of the build that a call belongs to. */
@@ -229,51 +227,4 @@ async function explained<T>({ bridge }: GatewayBuild['build'], work: () => Promi
   } catch (error) {
     throw bridge.explained(error);
   }
-}
-
-async function resultToMessage(
-  { refs, metadata, attestations }: FrontendResult,
-  idOf: (ref: SolvedRef) => string,
-): Promise<Result> {
-  const message = async (ref: SolvedRef | undefined) => ({
-    id: ref ? idOf(ref) : '',
-    definition: ref?.graph && (await encodeGraph(ref.graph)),
-  });
-  const entries = await Promise.all([...refs].map(async ([key, ref]) => [key, await message(ref)] as const));
-  const single = refs.size === 1 && refs.has('');
-  return create(ResultSchema, {
-    result: single
-      ? { case: 'ref', value: entries[0]![1] }
-      : {
-          case: 'refs',
-          value: { refs: Object.fromEntries(entries) },
-        },
-    metadata: Object.fromEntries(metadata),
-    attestations: attestations && (await attestationsToMessage(attestations, message)),
-  });
-}
-
-/** Old clients send bare ids. An empty id is the empty tree. */
-function resultFromMessage(message: Result, refOf: (id: string) => SolvedRef): FrontendResult {
-  const known = (id: string) => (id === '' ? undefined : refOf(id));
-  const entries = ((): readonly (readonly [string, string])[] => {
-    const { result } = message;
-    switch (result.case) {
-      case 'ref':
-        return [['', result.value.id]];
-      case 'refs':
-        return Object.entries(result.value.refs).map(([key, ref]) => [key, ref.id]);
-      case 'oldRef':
-        return [['', result.value]];
-      case 'oldRefs':
-        return Object.entries(result.value.refs);
-      case undefined:
-        return [['', '']];
-    }
-  })();
-  return {
-    refs: new Map(entries.map(([key, id]) => [key, known(id)])),
-    metadata: new Map(Object.entries(message.metadata)),
-    attestations: attestationsFromMessage(message.attestations, refOf),
-  };
 }

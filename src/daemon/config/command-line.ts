@@ -93,6 +93,11 @@ const flags: readonly Flag[] = [
     apply: (config, name) => ({ ...config, entitlements: [...config.entitlements, name] }),
   },
   {
+    flags: '--no-builtin-syntax',
+    help: 'run the images of docker/dockerfile that builds name as their syntax, instead of what is built in',
+    apply: (config) => ({ ...config, frontends: { ...config.frontends, builtInSyntax: false } }),
+  },
+  {
     flags: '--cdi-disabled [value]',
     help: 'have no devices (CDI)',
     apply: (config, value, where) => devices(config, { enabled: !parseBoolean(value, where) }),

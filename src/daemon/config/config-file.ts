@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { errnoOf, KilnError } from '../../base/errors.ts';
+import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
 import { nearestName } from '../../base/nearest/nearest-name.ts';
+import { parseReference } from '../../oci/reference.ts';
 import type { HostConfig } from '../../registry/host-config.ts';
 import {
   parseBoolean,
@@ -210,10 +211,31 @@ class ConfigReader {
 
   #frontends(keys: Keys | undefined, base: DaemonConfig): DaemonConfig['frontends'] {
     const dockerfile = keys?.table('dockerfile.v0');
-    const frontends = { dockerfile: dockerfile?.take('enabled', parseBoolean) ?? base.frontends.dockerfile };
+    const gateway = keys?.table('gateway.v0');
+    const frontends = {
+      ...base.frontends,
+      dockerfile: dockerfile?.take('enabled', parseBoolean) ?? base.frontends.dockerfile,
+      gateway: {
+        enabled: gateway?.take('enabled', parseBoolean) ?? base.frontends.gateway.enabled,
+        allowedRepositories: this.#repositories(gateway) ?? base.frontends.gateway.allowedRepositories,
+      },
+    };
     dockerfile?.finish();
-    keys?.finish(['gateway.v0']);
+    gateway?.finish();
+    keys?.finish();
     return frontends;
+  }
+
+  #repositories(keys: Keys | undefined): readonly string[] | undefined {
+    return keys?.take('allowedRepositories', (value, where) => {
+      const names = parseStrings(value, where);
+      try {
+        for (const name of names) parseReference(name);
+      } catch (error) {
+        throw asKilnError(error).wrap(where);
+      }
+      return names;
+    });
   }
 
   #workers(keys: Keys | undefined, base: WorkerConfig): WorkerConfig {

@@ -28,10 +28,22 @@ export interface DaemonConfig {
   readonly registryConcurrency: number | undefined;
   /** The Container Device Interface. */
   readonly devices: DevicesConfig;
-  readonly frontends: { readonly dockerfile: boolean };
+  readonly frontends: FrontendsConfig;
   /** Its JSON files say what the provenance of each build has besides. */
   readonly provenanceDirectory: string;
   readonly worker: WorkerConfig;
+}
+
+export interface FrontendsConfig {
+  readonly dockerfile: boolean;
+  /** Frontends that are images. */
+  readonly gateway: {
+    readonly enabled: boolean;
+    /** Where they may come from; from anywhere, if none are named. */
+    readonly allowedRepositories: readonly string[];
+  };
+  /** Whether the frontend that is built in does the work of Docker's Dockerfile frontend, where builds name that one's image. */
+  readonly builtInSyntax: boolean;
 }
 
 export interface DevicesConfig {
@@ -84,7 +96,11 @@ export const defaultConfig: DaemonConfig = {
     directories: ['/etc/cdi', '/var/run/cdi', '/etc/buildkit/cdi'],
     autoAllowed: [],
   },
-  frontends: { dockerfile: true },
+  frontends: {
+    dockerfile: true,
+    gateway: { enabled: true, allowedRepositories: [] },
+    builtInSyntax: true,
+  },
   provenanceDirectory: '/etc/buildkit/provenance.d',
   worker: {
     labels: {},

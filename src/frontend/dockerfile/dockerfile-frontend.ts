@@ -1,14 +1,15 @@
 import { mapLimit } from '../../base/async/lifetime.ts';
-import { asKilnError, KilnError } from '../../base/errors.ts';
+import { asKilnError } from '../../base/errors.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
 import { toGraph } from '../../llb/llb.ts';
 import { platformToJson } from '../../oci/platform-json.ts';
-import { parseReference } from '../../oci/reference.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
 import type { ResultAttestation } from '../result-attestation.ts';
 import { SbomScanner, sbomAttestation } from '../sbom-scanner.ts';
+import { unsupportedCapability } from '../unsupported-capability.ts';
+import { standsInFor } from './built-in-syntax.ts';
 import { atSource, linesOf } from './dockerfile-error.ts';
-import { dockerfileFrontend } from './frontend-name.ts';
+import { dockerfileFrontend, gatewayFrontend } from './frontend-name.ts';
 import type { LintFinding } from './lint/linter.ts';
 import { parseChecked } from './lint/parse-checked.ts';
 import { detectSyntax } from './parse/detect-syntax.ts';
@@ -48,11 +49,11 @@ class DockerfileBuild {
 
   async solve(): Promise<FrontendResult> {
     const { platforms, multiPlatform, subrequest, missingCapability } = this.#options;
-    if (missingCapability?.isForwardable === false) throw unsupported(missingCapability.id);
+    if (missingCapability?.isForwardable === false) throw unsupportedCapability(missingCapability.id);
     const entrypoint = await this.#inputs.readEntrypoint();
     const other = this.#otherFrontend(entrypoint);
     if (other) return this.#forward(entrypoint, other);
-    if (missingCapability) throw unsupported(missingCapability.id);
+    if (missingCapability) throw unsupportedCapability(missingCapability.id);
     const warn = (finding: LintFinding) => this.#warn(entrypoint, finding);
     if (subrequest !== undefined) {
       const conversionOf: ConversionOf = (dockerfile, onFinding) =>
@@ -123,7 +124,7 @@ class DockerfileBuild {
     };
   }
 
-  /** The image of another frontend that the file or the client asks for. This frontend stands in for Docker's own Dockerfile frontend. */
+  /** The image of another frontend that the file or the client asks for. */
   #otherFrontend({ source }: Entrypoint): OtherFrontend | undefined {
     if (this.#options.forwarded) return undefined;
     const { syntax } = this.#options;
@@ -131,14 +132,14 @@ class DockerfileBuild {
       syntax === undefined ? detectSyntax(Buffer.from(source.data).toString('utf8')) : undefined;
     const cmdline = syntax ?? detected?.value;
     const image = cmdline?.trim().split(' ')[0];
-    if (cmdline === undefined || !image || isOwnSyntax(image)) return undefined;
+    if (cmdline === undefined || !image || standsInFor(image, this.#request)) return undefined;
     return { image, cmdline, line: detected?.line };
   }
 
   async #forward({ source }: Entrypoint, { image, cmdline, line }: OtherFrontend): Promise<FrontendResult> {
     try {
       return await this.#bridge.solve({
-        frontend: 'gateway.v0',
+        frontend: gatewayFrontend,
         options: { ...this.#request.options, source: image, cmdline },
         inputs: this.#request.inputs,
       });
@@ -208,19 +209,4 @@ function withWindowsVersion(platform: Platform, image: Platform): Platform {
     osVersion: platform.osVersion ?? image.osVersion,
     osFeatures: platform.osFeatures ?? image.osFeatures,
   };
-}
-
-function unsupported(capability: string): KilnError {
-  return new KilnError('unimplemented', `unsupported frontend capability ${capability}`, {
-    details: [{ kind: 'capability', id: capability }],
-  });
-}
-
-function isOwnSyntax(image: string): boolean {
-  try {
-    const { domain, path } = parseReference(image);
-    return domain === 'docker.io' && (path === 'docker/dockerfile' || path === 'docker/dockerfile-upstream');
-  } catch {
-    return false;
-  }
 }

@@ -20,12 +20,15 @@ export interface ImageOptions extends VertexOptions {
   readonly layerLimit?: number;
   /** Fail unless the image has this digest. */
   readonly checksum?: Digest;
+  /** What its tree is listed as among what takes up disk space. */
+  readonly recordType?: 'frontend' | 'internal';
 }
 
 /** An image in a registry. `ref` is complete: `docker.io/library/alpine:latest`. */
 export function image(ref: string, options: ImageOptions = {}): State {
   const needs: Capability[] = [capabilities.image];
   const attrs: Record<string, string> = {};
+  if (options.recordType) attrs['image.recordtype'] = options.recordType;
   if (options.resolveMode && options.resolveMode !== 'default') {
     attrs['image.resolvemode'] = options.resolveMode;
     if (options.resolveMode === 'pull') needs.push(capabilities.imageResolveMode);

@@ -4,11 +4,11 @@ import type {
   AttestationSchema,
   Attestations as AttestationsMessage,
   InTotoSubject,
-} from '../../api/gen/gateway_pb.js';
-import { AttestationKind, InTotoSubjectKind } from '../../api/gen/gateway_pb.js';
-import { KilnError } from '../../base/errors.ts';
-import type { ResultAttestation, ResultAttestations } from '../../frontend/result-attestation.ts';
-import { type AttestationSubject, parseDigestSet } from '../../oci/in-toto.ts';
+} from '../api/gen/gateway_pb.js';
+import { AttestationKind, InTotoSubjectKind } from '../api/gen/gateway_pb.js';
+import { KilnError } from '../base/errors.ts';
+import type { ResultAttestation, ResultAttestations } from '../frontend/result-attestation.ts';
+import { type AttestationSubject, parseDigestSet } from '../oci/in-toto.ts';
 
 /** More than the files of a large image; they are repeated in every output. */
 const maxSubjects = 100_000;

@@ -1,5 +1,5 @@
-import type { Range as RangeMessage } from '../../api/gen/ops_pb.js';
-import type { Range } from '../../base/errors.ts';
+import type { Range as RangeMessage } from '../api/gen/ops_pb.js';
+import type { Range } from '../base/errors.ts';
 
 export function rangeFromMessage({ start, end }: RangeMessage): Range {
   const from = { line: start?.line ?? 0, character: start?.character ?? 0 };

@@ -1,5 +1,5 @@
-import type { Definition } from '../../llb/op.ts';
-import { decodeInTurns } from '../../llb/wire/definition-wire.ts';
+import type { Definition } from '../llb/op.ts';
+import { decodeInTurns } from '../llb/wire/definition-wire.ts';
 
 /** The inputs of a request for a frontend. */
 export async function definitionsByName(

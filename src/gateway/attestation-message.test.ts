@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { AttestationsSchema } from '../../api/gen/gateway_pb.js';
-import type { ResultAttestations } from '../../frontend/result-attestation.ts';
+import { AttestationsSchema } from '../api/gen/gateway_pb.js';
+import type { ResultAttestations } from '../frontend/result-attestation.ts';
 import { attestationsFromMessage, attestationsToMessage } from './attestation-message.ts';
 
 type Attestation = NonNullable<MessageInitShape<typeof AttestationsSchema>['attestations']>[number];
