@@ -78,7 +78,7 @@ class OciExecutor implements Executor {
     throwIfAborted(io.signal);
     const spec = { ...requested, hostname: requested.hostname || defaultHostname };
     if (spec.args.length === 0) throw new KilnError('invalid_argument', 'the process has no command');
-    const container = new RunningContainer(spec.id, this.#stateDir);
+    const container = new RunningContainer(spec.id, this.#stateDir, io.signal);
     this.#running.set(spec.id, container);
     try {
       await this.#runFirst(container, spec, io);

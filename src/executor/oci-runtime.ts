@@ -150,7 +150,7 @@ async function call(
   const finished = ended.finally(() => control[Symbol.dispose]());
   const [end] = await Promise.all([
     finished,
-    Promise.race([output, finished.then(() => abortable(output, run.signal))]),
+    Promise.race([output, finished.then(() => untilAborted(output, run.signal))]),
   ]);
   if (end.kind === 'killed') {
     return { kind: 'not-started', reason: `${runtime.name} was ended by signal ${end.signal}` };
@@ -159,6 +159,15 @@ async function call(
     return { kind: 'not-started', reason: await lastLogged(log, runtime.name) };
   }
   return { kind: 'exited', code: end.code };
+}
+
+/** Waits for `work` no longer than until `signal` aborts. Throws what `work` fails with. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  try {
+    await abortable(work, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }
 
 /** crun ends with the process and loses what it has not read of the terminal by then, so it is not to stand between. runc has to, and waits. */

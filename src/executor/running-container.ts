@@ -26,16 +26,18 @@ export interface ContainerParts {
 export class RunningContainer {
   readonly #id: string;
   readonly #stateDir: string;
+  readonly #canceled: AbortSignal;
   readonly #parts = deferred<ContainerParts>();
   readonly #ended = new AbortController();
   readonly #others = new Set<Promise<void>>();
   #started: Promise<void> | undefined;
   #count = 0;
 
-  /** `stateDir` is the runtime's own state of its containers. */
-  constructor(id: string, stateDir: string) {
+  /** `stateDir` is the runtime's own state of its containers; `canceled` aborts when nobody wants the container any more. */
+  constructor(id: string, stateDir: string, canceled: AbortSignal) {
     this.#id = id;
     this.#stateDir = stateDir;
+    this.#canceled = canceled;
   }
 
   /** To be called when the first process is about to be started. */
@@ -80,7 +82,8 @@ export class RunningContainer {
         stateDir: this.#stateDir,
         onOutput: (stream, data) => io.onOutput(stream, data),
         dialog: io.dialog,
-        signal,
+        // What it wrote before the container ended is wanted.
+        signal: AbortSignal.any([io.signal, this.#canceled]),
         onStarted: (pid) => ending.start(pid),
       });
       if (io.signal.aborted) throw abortError(io.signal);
