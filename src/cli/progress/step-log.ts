@@ -46,12 +46,12 @@ export class StepLog {
 
   #push(line: LogLine): void {
     this.#lines.push(line.text.endsWith('\r') ? { ...line, text: line.text.slice(0, -1) } : line);
-    if (this.#lines.length > 2 * keptLines) {
-      const cut = Math.min(this.#lines.length - keptLines, this.#taken);
-      this.#lines = this.#lines.slice(cut);
-      this.#taken -= cut;
-      this.#dropped += cut;
-    }
+    const cut = Math.min(this.#lines.length - keptLines, this.#taken);
+    // Many at once: each cut copies what stays.
+    if (cut < Math.max(keptLines, this.#lines.length / 2)) return;
+    this.#lines = this.#lines.slice(cut);
+    this.#taken -= cut;
+    this.#dropped += cut;
   }
 
   get bytes(): number {
