@@ -12,11 +12,11 @@ interface Shown {
 
 /** What a frontend says on its standard error, as the log of a vertex: there is one once the frontend says something. */
 export class FrontendLog {
-  readonly #bridge: BuildBridge;
+  readonly #bridge: Pick<BuildBridge, 'inProgress'>;
   readonly #name: string;
   #shown: Shown | undefined;
 
-  constructor(bridge: BuildBridge, name: string) {
+  constructor(bridge: Pick<BuildBridge, 'inProgress'>, name: string) {
     this.#bridge = bridge;
     this.#name = name;
   }
@@ -45,6 +45,8 @@ export class FrontendLog {
     });
     // It fails when the build has ended, and with the frontend's own failure, which others tell.
     work.catch((error) => progress.reject(error));
+    // In a build that has ended there is no work that would wait for it.
+    ended.promise.catch(() => {});
     return { progress: progress.promise, ended, work };
   }
 }
