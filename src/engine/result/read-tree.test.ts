@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -37,6 +37,13 @@ test('directories list what matches, sorted; a part of a file can be read', asyn
     Buffer.from(await readTreeFile(root, '/link', range)).toString();
   assert.equal(await read(), '0123456789');
   assert.equal(await read({ offset: 8, length: 5 }), '89');
+  for (const range of [
+    { offset: -5, length: 3 },
+    { offset: -1, length: 0 },
+    { offset: 0, length: -3 },
+  ]) {
+    await assert.rejects(read(range), { code: 'invalid_argument', message: /cannot be read from -?\d on/ });
+  }
 });
 
 test('links lead nowhere outside the tree, and errors name what was asked for', async () => {
@@ -52,4 +59,13 @@ test('links lead nowhere outside the tree, and errors name what was asked for', 
 test('a device is not opened', async () => {
   const message = '/disk is not a regular file';
   await assert.rejects(readTreeFile(root, '/disk'), { code: 'invalid_argument', message });
+});
+
+test('no more is read at once than fits into memory many times', async () => {
+  const large = path.join(root, 'large');
+  writeFileSync(large, '');
+  truncateSync(large, 16 * 1024 * 1024 + 1);
+  await assert.rejects(readTreeFile(root, '/large'), { code: 'out_of_range', message: /16777217 bytes/ });
+  const end = await readTreeFile(root, '/large', { offset: 1, length: 0 });
+  assert.equal(end.length, 16 * 1024 * 1024);
 });

@@ -11,16 +11,22 @@ import { type HeldPath, openBeneath, openInRoot } from '../../linux/open-in-root
  * Reading files of a mounted tree for frontends, also while others change it. Links are resolved inside the tree; times are in nanoseconds.
  */
 
-/** Bytes; `length` 0 reads to the end. */
+/** Bytes, neither negative; `length` 0 reads to the end. */
 export interface FileRange {
   readonly offset: number;
   readonly length: number;
 }
 
-/** Frontends read Dockerfiles, not disks. */
-const maxRead = 512 * 1024 * 1024;
+/** Frontends read Dockerfiles, not disks. No client takes more in one message. */
+const maxRead = 16 * 1024 * 1024;
 
 export async function readTreeFile(root: string, name: string, range?: FileRange): Promise<Uint8Array> {
+  if (range && (range.offset < 0 || range.length < 0)) {
+    throw new KilnError(
+      'invalid_argument',
+      `${name} cannot be read from ${range.offset} on, ${range.length} bytes`,
+    );
+  }
   return await named(name, async () => {
     using held = openInRoot(root, checked(name));
     const stat = await fs.stat(held.path);
@@ -30,7 +36,11 @@ export async function readTreeFile(root: string, name: string, range?: FileRange
     try {
       const offset = Math.min(range?.offset ?? 0, stat.size);
       const length = Math.min(range?.length || stat.size, stat.size - offset);
-      if (length > maxRead) throw new KilnError('out_of_range', `${name} is larger than ${maxRead} bytes`);
+      if (length > maxRead) {
+        throw new KilnError('out_of_range', `${name}: ${length} bytes are more than are read at once`, {
+          hint: `read it in parts of ${maxRead} bytes or less`,
+        });
+      }
       const data = Buffer.alloc(length);
       const { bytesRead } = await file.read(data, 0, length, offset);
       return data.subarray(0, bytesRead);
