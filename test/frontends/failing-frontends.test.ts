@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { startRegistry } from '../../src/registry/registry-rig.ts';
 import { whatIsLeft } from '../failures/what-is-left.ts';
+import { eventually } from '../rig/eventually.ts';
+import { runningProcesses } from '../rig/running-processes.ts';
+import { rootOfStep } from '../rig/step-process.ts';
 import { openDaemon, suiteRig } from '../rig/suite-rig.ts';
 import { pushImage } from './push-frontend-image.ts';
 
@@ -11,14 +14,18 @@ describe('a frontend image that gives no result', () => {
     return { ...(await openDaemon(resources)), registry };
   });
 
-  /** What a build says whose frontend is this script. */
-  const failureOf = async (name: string, script: string): Promise<string> => {
+  /** The context of a build whose frontend is this script. */
+  const contextFor = async (name: string, script: string): Promise<string> => {
     const reference = `${rig.registry.host}/frontends/${name}:1`;
     const entrypoint = JSON.stringify(['/bin/sh', '-c', script]);
     const image = rig.work.tree({ Dockerfile: `FROM base\nENTRYPOINT ${entrypoint}\n` });
     await pushImage(rig.kiln, image, reference);
-    const context = rig.work.tree({ Dockerfile: `# syntax=${reference}\nFROM scratch\n` });
-    const { stderr } = await rig.kiln.failingBuild(context);
+    return rig.work.tree({ Dockerfile: `# syntax=${reference}\nFROM scratch\n` });
+  };
+
+  /** What a build says whose frontend is this script. */
+  const failureOf = async (name: string, script: string): Promise<string> => {
+    const { stderr } = await rig.kiln.failingBuild(await contextFor(name, script));
     assert.match(stderr, new RegExp(`frontend \\S+/${name}:1@sha256:[0-9a-f]{64}`));
     assert.deepEqual(whatIsLeft(rig.daemon.root), []);
     return stderr;
@@ -42,6 +49,35 @@ describe('a frontend image that gives no result', () => {
     const said = await failureOf('loud', 'yes shouting | head -c 100000000 >&2; exit 4');
     assert.match(said, /exit code: 4/);
     assert.ok(said.length < 10_000_000, `${said.length} characters are shown`);
+  });
+
+  test('ends with its build when that is canceled, whatever it is doing', async () => {
+    const context = await contextFor(
+      'stuck',
+      'trap "" HUP INT TERM; echo here it is >&2; (trap "" HUP INT TERM; sleep 98766) & sleep 98767',
+    );
+    const build = rig.kiln.start(context);
+    await build.said('here it is');
+    await rootOfStep('98766');
+    build.kill('SIGINT');
+    const { code } = await build.finished;
+    assert.notEqual(code, 0);
+    await eventually(
+      () => whatIsLeft(rig.daemon.root).length === 0,
+      () => whatIsLeft(rig.daemon.root),
+    );
+    assert.deepEqual(
+      runningProcesses().filter(({ args }) => args[0] === 'sleep' && args[1]?.startsWith('9876')),
+      [],
+    );
+  });
+
+  test('is ended when it floods the connection, and takes no answers', async () => {
+    const zero = (count: number) => '\\000'.repeat(count);
+    const start = `PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n${zero(3)}\\004${zero(5)}`;
+    const ping = `${zero(2)}\\010\\006${zero(5)}pingping`;
+    const script = `printf '${start}'; while true; do printf '${ping.repeat(16)}'; done`;
+    assert.match(await failureOf('pings', script), /standard output is not gRPC: Flooding/);
   });
 
   test('is named when there is none', async () => {
