@@ -16,6 +16,7 @@ import type { ProcessControl, ProcessMount } from '../../executor/executor.ts';
 import type { BuildRegistry } from '../builds/build-registry.ts';
 import { InputQueue } from '../containers/input-queue.ts';
 import { MessageQueue } from '../containers/message-queue.ts';
+import { signalOf } from '../containers/signal-of.ts';
 
 export interface ContainersServices {
   readonly engine: Engine;
@@ -27,11 +28,6 @@ export interface ContainersServices {
 
 /** The largest size of a terminal that makes sense. */
 const maxTerminal = 10_000;
-
-const signals: ReadonlySet<string> = new Set([
-  ...['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGCONT', 'SIGSTOP'],
-  ...['SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGWINCH', 'SIGALRM', 'SIGABRT', 'SIGPIPE'],
-]);
 
 /** Kiln's own API to run a process on a result of a build. */
 export function containersService(services: ContainersServices): ServiceImpl<typeof Containers> {
@@ -106,12 +102,14 @@ async function follow(
       case 'resize':
         control.resize(sizeOf(message.value));
         break;
-      case 'signal':
-        if (!signals.has(message.value)) {
+      case 'signal': {
+        const number = signalOf(message.value);
+        if (number === undefined) {
           throw new KilnError('invalid_argument', `there is no signal ${JSON.stringify(message.value)}`);
         }
-        control.signal(message.value as NodeJS.Signals);
+        control.signal(number);
         break;
+      }
       case 'start':
         throw new KilnError('invalid_argument', 'a run is started once');
       case undefined:

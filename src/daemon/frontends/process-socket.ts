@@ -29,11 +29,6 @@ export class ProcessSocket extends Duplex {
     return this.#room.promise;
   }
 
-  /** The process writes nothing more. */
-  receivedAll(): void {
-    if (!this.destroyed) this.push(null);
-  }
-
   /** What goes to the process, until this side says nothing more. */
   async *input(): AsyncGenerator<Uint8Array> {
     for (;;) {
