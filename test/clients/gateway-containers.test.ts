@@ -327,6 +327,20 @@ for (const runtime of ['crun', 'runc']) {
       assert.match(process.said[1], /last one\r\n$/);
     });
 
+    test('say once that an output ends, however often it was asked for', async () => {
+      await using client = await GatewayClient.open(rig.daemon.address);
+      await client.container('one', base);
+      const value = { containerId: 'one', meta: { args: ['true'] }, fds: [2, 1, 7, 1, 2, 1, 7] };
+      const requests = async function* () {
+        yield { processId: 'many', body: { case: 'init', value } } as const;
+      };
+      const said: unknown[] = [];
+      for await (const { body } of client.bridge.execProcess(requests(), client.call)) {
+        said.push(body.case === 'file' ? [body.value.fd, body.value.eof] : body.case);
+      }
+      assert.deepEqual(said, ['started', [1, true], [2, true], 'exit', 'done']);
+    });
+
     test('can be fifty at once', async () => {
       await using client = await GatewayClient.open(rig.daemon.address);
       const call = client.exec();

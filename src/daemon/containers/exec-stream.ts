@@ -14,6 +14,7 @@ type Message = MessageInitShape<typeof ExecMessageSchema>;
 type Output = MessageQueue<Message>;
 
 const stdin = 0;
+const outputs = [1, 2] as const;
 /** The largest size of a terminal that makes sense, and the size of one of which the client has told none. */
 const maxTerminal = 10_000;
 const usualTerminal = { rows: 24, columns: 80 } as const;
@@ -103,6 +104,8 @@ class ClientProcess {
   readonly ended: Promise<void>;
   readonly #id: string;
   readonly #output: Output;
+  /** Which of the outputs the client wants: it may name them again and again, and others that no process has. */
+  readonly #wanted: readonly (1 | 2)[];
   /** Until it has ended; undefined for a process without input. */
   #input: InputQueue | undefined;
   readonly #started = deferred<ProcessControl | undefined>();
@@ -117,6 +120,7 @@ class ClientProcess {
   ) {
     this.#id = id;
     this.#output = output;
+    this.#wanted = outputs.filter((fd) => init.fds.includes(fd));
     this.#input = init.fds.includes(stdin) ? new InputQueue() : undefined;
     this.ended = this.#run(init, containers, signal);
   }
@@ -166,7 +170,7 @@ class ClientProcess {
     this.#input = undefined;
     // Clients wait for this, and then look at how it ended.
     started();
-    for (const fd of init.fds) if (fd !== stdin) this.#say({ case: 'file', value: { fd, eof: true } });
+    for (const fd of this.#wanted) this.#say({ case: 'file', value: { fd, eof: true } });
     this.#say({ case: 'exit', value: exit });
     this.#say({ case: 'done', value: {} });
   }
@@ -181,7 +185,7 @@ class ClientProcess {
     await container.run(containerProcess(init), {
       signal,
       onOutput: (fd, data) => {
-        if (!init.fds.includes(fd)) return;
+        if (!this.#wanted.includes(fd)) return;
         const room = this.#say({ case: 'file', value: { fd, data } }, data.length);
         // What is written after the end of the call is for nobody.
         return room && abortable(room, signal).catch(() => {});
