@@ -72,17 +72,22 @@ class LayerDiffer implements Differ {
     { dir, form, below }: LayerTarget,
     signal?: AbortSignal,
   ): Promise<{ readonly diffId: Digest; readonly size: number }> {
-    const input = { source: blobPath(store, blob.digest), layout: layerForm(blob), dir, form };
-    const { unsettled, ...extracted } = await this.#unpacking.run<ExtractLayerInput, ExtractedLayer>(
-      tasks.extract,
-      input,
-      { signal },
-    );
-    if (unsettled) {
-      const layer = { dir, unsettled, below: (await below?.()) ?? [] };
-      await this.#unpacking.run<SettleLayerInput, void>(tasks.settle, layer, { signal });
+    const unsettled = join(store.temporaryDirectory, `unsettled-${randomUUID()}`);
+    const input = { source: blobPath(store, blob.digest), layout: layerForm(blob), dir, form, unsettled };
+    try {
+      const { settled, ...extracted } = await this.#unpacking.run<ExtractLayerInput, ExtractedLayer>(
+        tasks.extract,
+        input,
+        { signal },
+      );
+      if (!settled) {
+        const layer = { dir, unsettled, below: (await below?.()) ?? [] };
+        await this.#unpacking.run<SettleLayerInput, void>(tasks.settle, layer, { signal });
+      }
+      return extracted;
+    } finally {
+      await rm(unsettled, { force: true });
     }
-    return extracted;
   }
 
   /** Runs a task that writes a blob to a temporary file, with as many helpers as it asks for, and takes the file over. */

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import type { Digest } from '../../base/digest.ts';
 import { Digester } from '../../base/digest.ts';
 import { toByteString } from '../../base/text/byte-string.ts';
@@ -16,14 +17,16 @@ export interface ExtractLayerInput {
   readonly dir: string;
   readonly form: 'overlay' | 'tree';
   readonly layout: LayerForm;
+  /** The file to create for what is left to do when the layers below are there (`packUnsettled`). It can be large, and wait for long. */
+  readonly unsettled: string;
 }
 
 export interface ExtractedLayer {
   readonly diffId: Digest;
   /** Bytes of the uncompressed tar. */
   readonly size: number;
-  /** What is left to do when the layers below are there (`unpackUnsettled`). */
-  readonly unsettled?: Uint8Array;
+  /** Whether nothing is left to do. */
+  readonly settled: boolean;
 }
 
 /** Unpacks a layer blob into a directory. Nothing needs to be known of the layers below. */
@@ -42,7 +45,8 @@ const extractLayer: Task<ExtractLayerInput, ExtractedLayer> = async (input, cont
   parser.finish();
   const unsettled = extractor.finish();
   tree.finish();
-  return { diffId: digester.digest(), size, ...(unsettled && { unsettled: packUnsettled(unsettled) }) };
+  if (unsettled) writeFileSync(input.unsettled, packUnsettled(unsettled), { flag: 'wx', mode: 0o600 });
+  return { diffId: digester.digest(), size, settled: !unsettled };
 };
 
 export default extractLayer;

@@ -1,13 +1,14 @@
 import { KilnError } from '../../base/errors.ts';
 import { type ByteString, fromByteString } from '../../base/text/byte-string.ts';
 import { namesOf } from '../../tree/resolve-merged.ts';
-import { parentOf, pathIn } from '../../tree/tree.ts';
-import type { TreeMaker } from '../../tree/tree-maker.ts';
+import { pathIn } from '../../tree/tree.ts';
+import type { EntryMetadata, TreeMaker } from '../../tree/tree-maker.ts';
 import type { Deletions } from './deletions.ts';
 
 /** As many as the kernel follows. */
 const maximumLinks = 40;
-const parentMode = 0o755;
+/** Not of the group of a directory that passes its group on: what is in the layers below must not matter. */
+const parentMetadata: EntryMetadata = { owner: { uid: 0, gid: 0 }, mode: 0o755 };
 
 export interface ParentDirectoriesOptions {
   readonly tree: TreeMaker;
@@ -52,17 +53,20 @@ export class ParentDirectories {
 
   #walk(names: readonly ByteString[]): ByteString {
     const { tree, root, what, deletions, remove } = this.#options;
-    const at = (passed: readonly ByteString[]) =>
-      passed.length === 0 ? root : pathIn(root, passed.join('/'));
     const pending = [...names].reverse();
+    /** The directories on the way, each in the one before it. */
     const passed: ByteString[] = [];
+    /** Whether the last of them shows what is below it, once somebody wanted to know. */
+    let showsBelow: boolean | undefined;
     let links = 0;
     for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+      const directory = passed.at(-1) ?? root;
       if (name === '..') {
         passed.pop();
+        showsBelow = undefined;
         continue;
       }
-      const path = at([...passed, name]);
+      const path = pathIn(directory, name);
       const found = tree.lookup(path);
       if (found?.kind === 'symlink') {
         if (++links > maximumLinks) {
@@ -73,28 +77,36 @@ export class ParentDirectories {
         }
         const target = tree.readLink(path);
         if (target.startsWith('/')) passed.length = 0;
+        showsBelow = undefined;
         pending.push(...namesOf(target).reverse());
         continue;
       }
-      if (!found) this.#make(path, deletions?.showsBelow(parentOf(path)));
-      else if (deletions?.isDeletion(found)) {
+      if (!found) {
+        showsBelow ??= deletions?.showsBelow(directory);
+        this.#make(path, showsBelow);
+      } else if (deletions?.isDeletion(found)) {
         remove(path);
         this.#make(path);
         deletions.undeleted(path);
+        showsBelow = false;
       } else if (found.kind !== 'directory') {
+        const inRoot = root === '' ? path : path.slice(root.length + 1);
         throw new KilnError(
           'invalid_argument',
-          `${what} has entries below ${JSON.stringify(fromByteString([...passed, name].join('/')))}, which is not a directory`,
+          `${what} has entries below ${JSON.stringify(fromByteString(inRoot))}, which is not a directory`,
         );
-      } else deletions?.brought(path);
-      passed.push(name);
+      } else {
+        deletions?.brought(path);
+        showsBelow = undefined;
+      }
+      passed.push(path);
     }
-    return at(passed);
+    return passed.at(-1) ?? root;
   }
 
   #make(path: ByteString, mayBeBelow = false): void {
     const { tree, deletions, implied } = this.#options;
-    tree.add(path, { kind: 'directory', metadata: { mode: parentMode } });
+    tree.add(path, { kind: 'directory', metadata: parentMetadata });
     deletions?.brought(path);
     if (mayBeBelow) implied(path);
   }

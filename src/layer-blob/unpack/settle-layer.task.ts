@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { toByteString } from '../../base/text/byte-string.ts';
 import type { Task } from '../../base/threads/task.ts';
 import { DirectoryTreeMaker } from '../../tree/directory-tree-maker.ts';
@@ -5,8 +6,8 @@ import { settleLayer, unpackUnsettled } from './unsettled-layer.ts';
 
 export interface SettleLayerInput {
   readonly dir: string;
-  /** As `packUnsettled` made it. */
-  readonly unsettled: Uint8Array;
+  /** The file that has what `packUnsettled` made. */
+  readonly unsettled: string;
   /** The directories of the layers below, topmost first. */
   readonly below: readonly string[];
 }
@@ -14,7 +15,7 @@ export interface SettleLayerInput {
 /** Completes a layer that was unpacked before those below it were there. */
 const settle: Task<SettleLayerInput, void> = ({ dir, unsettled, below }) => {
   using tree = new DirectoryTreeMaker(toByteString(dir));
-  settleLayer(tree, unpackUnsettled(unsettled), below);
+  settleLayer(tree, unpackUnsettled(readFileSync(unsettled)), below);
   tree.finish();
 };
 
