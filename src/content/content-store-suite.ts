@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { type ErrorCode, KilnError } from '../base/errors.ts';
-import { type BlobInfo, type ContentStore, writeBlob } from './content.ts';
+import { type BlobInfo, type ContentStore, mostInMemory, writeBlob } from './content.ts';
 
 /** A store to test. Disposing removes it. */
 export interface ContentStoreFixture extends AsyncDisposable {
@@ -69,6 +69,16 @@ export function contentStoreSuite(name: string, open: () => Promise<ContentStore
     }
     const { digest } = await writer.commit();
     assert.ok(Buffer.concat(await collect(store.read(digest))).equals(data));
+  });
+
+  it('a blob that is too large for a document is read in pieces only', async (store) => {
+    const { digest, size } = await writeBlob(store, Buffer.alloc(mostInMemory + 1));
+    await assert.rejects(store.readAll(digest), hasCode('out_of_range'));
+    let read = 0;
+    for await (const chunk of store.read(digest)) read += chunk.length;
+    assert.equal(read, size);
+    const largest = await writeBlob(store, Buffer.alloc(mostInMemory));
+    assert.equal((await store.readAll(largest.digest)).length, mostInMemory);
   });
 
   it('what is not there is undefined to stat and not_found to read', async (store) => {

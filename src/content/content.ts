@@ -23,13 +23,16 @@ export interface BlobReadOptions {
   readonly lent?: boolean;
 }
 
+/** Bytes. Who names a layer where a config belongs must not fill the memory with it. */
+export const mostInMemory = 64 * 1024 * 1024;
+
 /** Immutable blobs, named by their digest. A blob is either whole or absent. */
 export interface BlobReader {
   /** Returns undefined when there is no such blob. */
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   /** Throws `not_found`. */
   read(digest: Digest, options?: BlobReadOptions): AsyncIterable<Uint8Array>;
-  /** Returns the whole blob in memory, for manifests and configs. Throws `not_found`. */
+  /** Returns the whole blob in memory, for manifests and configs. Throws `not_found`, and `out_of_range` for more than `mostInMemory` bytes. */
   readAll(digest: Digest): Promise<Uint8Array>;
   list(): AsyncIterable<BlobInfo>;
 }

@@ -1,20 +1,16 @@
 import { constants, createReadStream } from 'node:fs';
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  opendir,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { type Digest, Digester, digestHex, isDigest } from '../base/digest.ts';
 import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
-import type { BlobExpectation, BlobInfo, BlobReadOptions, BlobWriter, ContentStore } from './content.ts';
+import {
+  type BlobExpectation,
+  type BlobInfo,
+  type BlobReadOptions,
+  type BlobWriter,
+  type ContentStore,
+  mostInMemory,
+} from './content.ts';
 
 /** Bytes that are hashed or read in one turn of the event loop: sha256 takes less than a millisecond for them. */
 const chunkSize = 1 << 20;
@@ -106,11 +102,11 @@ class LocalContentStore implements ContentStore {
   }
 
   async readAll(digest: Digest): Promise<Uint8Array> {
-    try {
-      return await readFile(this.localPath(digest));
-    } catch (error) {
-      throw missing(digest, error);
-    }
+    await using file = await this.#open(digest);
+    const { size } = await file.stat();
+    if (size > mostInMemory)
+      throw new KilnError('out_of_range', `blob ${digest} is too large to be a document (${size} bytes)`);
+    return await file.readFile();
   }
 
   async writer(expected: BlobExpectation = {}): Promise<BlobWriter> {
