@@ -188,43 +188,57 @@ test('a result whose layer is gone is not found, and others are', async () => {
   await lower.release();
 });
 
-test('documents that are no cache are refused by what is wrong with them', async () => {
-  const push = async (config: unknown, layers: readonly object[] = []) => {
-    const ref = `${rig.host}/imports/hostile:n${places++}`;
-    const reference = parseReference(ref);
-    const access = { signal: AbortSignal.timeout(30_000), auth: anonymousAuth };
-    const bytes = Buffer.from(JSON.stringify(config));
-    const blob = {
-      mediaType: 'application/vnd.buildkit.cacheconfig.v0',
-      digest: digestOf(bytes),
-      size: bytes.length,
-    };
-    await registry.pushBlob(reference, blob, { open: async () => once(bytes) }, access);
-    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
-    const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config: blob, layers }));
-    await registry.pushManifest(
-      reference,
-      { mediaType, digest: digestOf(manifest), size: manifest.length },
-      manifest,
-      access,
-    );
-    return ref;
+/** Puts a manifest with this config and no layers at a place of its own. */
+async function pushed(config: unknown): Promise<string> {
+  const ref = `${rig.host}/imports/hostile:n${places++}`;
+  const reference = parseReference(ref);
+  const access = { signal: AbortSignal.timeout(30_000), auth: anonymousAuth };
+  const bytes = Buffer.from(JSON.stringify(config));
+  const mediaType = 'application/vnd.buildkit.cacheconfig.v0';
+  const blob = { mediaType, digest: digestOf(bytes), size: bytes.length };
+  await registry.pushBlob(reference, blob, { open: async () => once(bytes) }, access);
+  const type = 'application/vnd.oci.image.manifest.v1+json';
+  const manifest = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType: type, config: blob, layers: [] }),
+  );
+  const descriptor = { mediaType: type, digest: digestOf(manifest), size: manifest.length };
+  await registry.pushManifest(reference, descriptor, manifest, access);
+  return ref;
+}
+
+async function* once(bytes: Uint8Array) {
+  yield bytes;
+}
+
+test('a cache that would take much memory is read again, however few records it has', async () => {
+  const links = Array.from({ length: 500_000 }, () => ({}));
+  const records = [{ digest: digestOf('first') }, { digest: digestOf('second'), inputs: [links] }];
+  const ref = await pushed({ records });
+  await using proxy = await FaultProxy.start(rig.host, () => undefined);
+  const methods = async () => {
+    const before = proxy.requests.length;
+    using found = begin(ref.replace(rig.host, proxy.host));
+    await found.load();
+    assert.equal(found.source.outcome.kind, 'loaded');
+    return new Set(proxy.requests.slice(before).map(({ method }) => method));
   };
-  async function* once(bytes: Uint8Array) {
-    yield bytes;
-  }
+  await methods();
+  assert.ok((await methods()).has('GET'));
+});
+
+test('documents that are no cache are refused by what is wrong with them', async () => {
   const refused: readonly (readonly [unknown, RegExp])[] = [
     ['text', /an object is expected/],
     [{ records: [{ digest: digestOf('x'), inputs: [[{ link: 0 }]] }] }, /a record leads to itself/],
     [{ layers: [{ blob: digestOf('x') }] }, /a layer lies on itself/],
   ];
   for (const [config, message] of refused) {
-    using found = begin(await push(config));
+    using found = begin(await pushed(config));
     await assert.rejects(found.load(), message);
     assert.deepEqual(await keysOfSteps(found.source.keys, steps), []);
   }
   using bare = begin(
-    await push({
+    await pushed({
       layers: [{ blob: digestOf('x'), parent: -1 }],
       records: [{ digest: digestOf('r'), layers: [{ layer: 0 }] }],
     }),

@@ -13,7 +13,7 @@ import {
 } from '../cache-backend.ts';
 import { CacheImport } from './cache-import.ts';
 import { type LoadedCache, loadCache } from './loaded-cache.ts';
-import { readCaches } from './read-cache.ts';
+import { type ReadCache, readCaches } from './read-cache.ts';
 
 /** A cache to import, as clients name it. */
 export interface CacheOptions {
@@ -30,12 +30,13 @@ export interface CacheImportsServices {
 /** A document with what was read from it. */
 interface KeptDocument {
   readonly version: string;
-  readonly records: number;
+  /** How many parts it has. */
+  readonly parts: number;
   readonly caches: readonly LoadedCache[];
 }
 
-/** Records of caches that are kept in memory between builds. One takes about a kilobyte. */
-const mostKeptRecords = 100_000;
+/** Parts of caches that are kept in memory between builds. One takes some 200 bytes. */
+const mostKeptParts = 500_000;
 const namesAtOnce = 4;
 
 /**
@@ -128,8 +129,8 @@ export class CacheImports {
     const caches: LoadedCache[] = [];
     for (const cache of read) caches.push(await loadCache(cache));
     const { version } = document;
-    const records = caches.reduce((sum, { config }) => sum + config.records.length, 0);
-    if (version !== undefined) this.#keep(id, { version, records, caches });
+    const parts = caches.reduce((sum, cache) => sum + partsOf(cache), 1);
+    if (version !== undefined) this.#keep(id, { version, parts, caches });
     return caches;
   }
 
@@ -137,13 +138,24 @@ export class CacheImports {
     this.#kept.delete(id);
     this.#kept.set(id, document);
     let sum = 0;
-    for (const { records } of this.#kept.values()) sum += records;
-    for (const [oldest, { records }] of this.#kept) {
-      if (sum <= mostKeptRecords) return;
-      sum -= records;
+    for (const { parts } of this.#kept.values()) sum += parts;
+    for (const [oldest, { parts }] of this.#kept) {
+      if (sum <= mostKeptParts) return;
+      sum -= parts;
       this.#kept.delete(oldest);
     }
   }
+}
+
+/** All that a cache keeps in memory, whatever it has much of. */
+function partsOf({ config: { layers, records }, blobs }: ReadCache): number {
+  let parts = layers.length + blobs.size;
+  for (const { inputs, results } of records) {
+    parts += 1 + results.length;
+    for (const links of inputs) parts += 1 + links.length;
+    for (const { layers: made } of results) if (made.kind === 'list') parts += made.layers.length;
+  }
+  return parts;
 }
 
 /** What messages call an import whose place is not known. */
