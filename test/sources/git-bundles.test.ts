@@ -128,6 +128,24 @@ describe('a bundle instead of a remote', () => {
     assert.doesNotMatch(gitIn(out, 'config', '--list'), /file:/);
   });
 
+  test('gives the files that the commit names, whatever its refs put in the place of an object', async () => {
+    const hostile = repository.commit({ a: 'hostile' });
+    const file = path.join(engine.work.tree({}), 'file');
+    for (const [text, part] of [
+      ['with another commit', '^{commit}'],
+      ['with another tree', '^{tree}'],
+    ] as const) {
+      const checksum = repository.commit({ a: text });
+      const object = repository.git('rev-parse', checksum + part);
+      repository.git('replace', object, hostile + part);
+      repository.git('bundle', 'create', '--quiet', file, '--all');
+      repository.git('replace', '--delete', object);
+      const { bundle: locator, layouts } = inLayout(file);
+      const out = await engine.build(source({ ref: checksum, checksum, bundle: locator }), { layouts });
+      assert.equal(readFileSync(path.join(out, 'a'), 'utf8'), text);
+    }
+  });
+
   test('comes from a registry, and is told in the provenance', async () => {
     const checksum = repository.commit({ a: 'text' });
     const { file, digest } = await bundle({ ref: 'main' });

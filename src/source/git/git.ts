@@ -151,6 +151,8 @@ export class Git {
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_TERMINAL_PROMPT: '0',
+      // An object is what its name says, whatever refs/replace of a bundle has for it.
+      GIT_NO_REPLACE_OBJECTS: '1',
       GIT_ALLOW_PROTOCOL: protocols.join(':'),
       ...Object.fromEntries(proxies),
       // Not as arguments, which everybody on the machine can see.
