@@ -72,8 +72,41 @@ describe('a signature of OpenPGP', () => {
     const ahead = await signer.sign('text', ['--faked-system-time', '20990101T000000']);
     await refuses({ signature: ahead, keys: signer.publicKey }, /in the future/);
     await check({ signature, keys: signer.publicKey });
+    const before = signer.publicKey;
     await signer.revoke();
-    await refuses({ signature, keys: signer.publicKey }, /revoked/);
+    const after = signer.publicKey;
+    for (const keys of [after, `${before}\n${after}`, `${after}\n${before}`]) {
+      await refuses({ signature, keys }, /revoked/);
+    }
+  });
+
+  test('of a subkey counts though the subkey has expired since, unless that is not wanted', async () => {
+    using signer = await OpenPgpSigner.create({ at: '20240101T000000' });
+    await signer.addSubkey('1d', '20240101T000100');
+    const signature = await signer.sign('text', ['--faked-system-time', '20240101T010000']);
+    const question = { signature, keys: signer.publicKey };
+    await check(question);
+    await refuses({ ...question, rejectExpiredKeys: true }, /Subkey is expired/);
+  });
+
+  test('is refused, and nothing else, whatever byte of it is another', async () => {
+    using signer = await OpenPgpSigner.create();
+    const { armor, enums, unarmor } = await import('openpgp');
+    const { data } = await unarmor(await signer.sign('text'));
+    const keys = signer.publicKey;
+    // What follows the part that is signed says only who made it.
+    const signed = 6 + data[6]! * 256 + data[7]! + 2;
+    for (let at = 0; at < signed; at++) {
+      const damaged = Uint8Array.from(data as Uint8Array);
+      damaged[at]! ^= 0x40;
+      await refuses(
+        { signature: armor(enums.armor.signature, damaged), keys },
+        /pgp signature|signature format/,
+      );
+    }
+    const otherType = Uint8Array.from(data as Uint8Array);
+    otherType[3] = 0x7f;
+    await refuses({ signature: armor(enums.armor.signature, otherType), keys }, /signature of type 127/);
   });
 });
 

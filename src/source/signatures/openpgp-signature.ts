@@ -23,7 +23,7 @@ export async function checkOpenPgpSignature(question: SignatureQuestion): Promis
   const keys = await readKeys(openpgp, question.keys);
   const [packet] = signature.packets as unknown as readonly SignaturePacket[];
   if (!packet) throw refused('no signature packet found');
-  checkStrength(openpgp, packet);
+  checkKind(openpgp, packet);
   const { created } = packet;
   const now = new Date();
   if (!created || created.getTime() > now.getTime() + clockTolerance) {
@@ -47,9 +47,15 @@ export async function checkOpenPgpSignature(question: SignatureQuestion): Promis
   } catch (error) {
     throw refused(`${signer}: ${(error as Error).message}`, error);
   }
-  const key = keys.find((each) => each.getKeys(result.keyID).length > 0);
-  if (!key) throw refused(`${signer}: it is of none of the keys`);
-  await checkKey(key, question.rejectExpiredKeys, now, signer);
+  // One key may be there several times, and its revocation in one of them only.
+  const made = keys.filter((each) => each.getKeys(result.keyID).length > 0);
+  for (const key of made) {
+    if (await key.isRevoked(undefined, undefined, now)) throw refused(`${signer}: key revoked`);
+  }
+  if (!question.rejectExpiredKeys) return;
+  await Promise.any(made.map((key) => key.getSigningKey(result.keyID, now))).catch(({ errors }) => {
+    throw refused(`${signer}: ${(errors[0] as Error).message}`, errors[0]);
+  });
 }
 
 /** The keys of one or more armoured blocks, one after the other. */
@@ -64,7 +70,12 @@ async function readKeys(openpgp: OpenPgp, text: string): Promise<readonly Key[]>
   return read.flat();
 }
 
-function checkStrength({ enums }: OpenPgp, { hashAlgorithm, publicKeyAlgorithm }: SignaturePacket): void {
+function checkKind({ enums }: OpenPgp, packet: SignaturePacket): void {
+  const { signatureType, hashAlgorithm, publicKeyAlgorithm } = packet;
+  const { binary, text } = enums.signature;
+  if (signatureType !== binary && signatureType !== text) {
+    throw refused(`rejecting signature of type ${signatureType}: it is not made over a document`);
+  }
   const { sha256, sha384, sha512 } = enums.hash;
   if (![sha256, sha384, sha512].some((each) => each === hashAlgorithm)) {
     throw refused(`rejecting weak/unknown hash: ${hashAlgorithm}`);
@@ -73,15 +84,6 @@ function checkStrength({ enums }: OpenPgp, { hashAlgorithm, publicKeyAlgorithm }
   const known: readonly unknown[] = [rsaEncryptSign, rsaSign, ecdsa, eddsaLegacy, ed25519, ed448];
   if (!known.includes(publicKeyAlgorithm)) {
     throw refused(`rejecting unsupported pubkey algorithm: ${publicKeyAlgorithm}`);
-  }
-}
-
-async function checkKey(key: Key, rejectExpired: boolean, now: Date, signer: string): Promise<void> {
-  if (await key.isRevoked(undefined, undefined, now)) throw refused(`${signer}: key revoked`);
-  if (!rejectExpired) return;
-  const expires = await key.getExpirationTime();
-  if (expires instanceof Date && expires <= now) {
-    throw refused(`${signer}: key expired at ${expires.toISOString()}`);
   }
 }
 

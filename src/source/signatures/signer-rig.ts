@@ -50,6 +50,13 @@ export class OpenPgpSigner implements Disposable {
     this.#publicKey = stdout;
   }
 
+  /** Adds a key below the key, which signs from then on; `expires` and `at` as for `create`. */
+  async addSubkey(expires: string, at: string): Promise<void> {
+    const add = ['--quick-add-key', this.fingerprint, 'ed25519', 'sign', expires];
+    await run('gpg', [...gpgArgs(this.home), '--faked-system-time', at, ...add]);
+    await this.refresh();
+  }
+
   /** A detached signature, armoured. */
   async sign(text: string, options: readonly string[] = []): Promise<string> {
     const file = path.join(this.home, 'text');
