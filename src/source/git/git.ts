@@ -15,6 +15,8 @@ export interface GitSettings {
   readonly config: readonly (readonly [string, string])[];
   /** The transports that may be used, as in GIT_ALLOW_PROTOCOL. */
   readonly protocols: readonly string[];
+  /** How many bytes a command may give. */
+  readonly mostOutput: number;
   /** Called with each line that git writes to standard error; each state of a progress display is a line. */
   readonly onMessage: (line: string) => void;
   /** Removes secrets from messages. */
@@ -31,6 +33,8 @@ const networkProtocols: readonly string[] = ['git', 'http', 'https', 'ssh'];
 const proxyVariables = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY'];
 /** What `sh` says when a program is not there. */
 const notFound = 127;
+/** How many characters of messages are kept, and how long a line of them may be: the last ones say what is wrong. */
+const mostMessages = 256 * 1024;
 /** Milliseconds that git has to clean up after itself before it is killed. */
 const grace = 10_000;
 
@@ -58,6 +62,7 @@ export class Git {
       environment: {},
       config,
       protocols: networkProtocols,
+      mostOutput: 64 * 1024 * 1024,
       onMessage: () => {},
       redact: (text) => text,
     });
@@ -92,11 +97,11 @@ export class Git {
   }
 
   /**
-   * Runs a command, whatever comes of it. Throws `failed_precondition` when there is no git, and `canceled` once it, and what
-   * it started, has ended after an abort.
+   * Runs a command, whatever comes of it. Throws `failed_precondition` when there is no git, `resource_exhausted` when it gives more than
+   * it may, and `canceled` once it, and what it started, has ended after an abort.
    */
   async try(args: readonly string[]): Promise<GitEnd> {
-    const { signal, cwd, onMessage, redact } = this.#settings;
+    const { signal, cwd, mostOutput, onMessage, redact } = this.#settings;
     throwIfAborted(signal);
     using stdout = new OutputPipe();
     using stderr = new OutputPipe();
@@ -109,21 +114,32 @@ export class Git {
       stdout: stdout.writeEnd,
       stderr: stderr.writeEnd,
     });
-    const out: Uint8Array[] = [];
-    const messages = new Lines((line) => onMessage(redact(line)));
-    const output = Promise.all([
-      stdout.start((data) => void out.push(data)),
-      stderr.start((data) => messages.add(data)),
-    ]);
     let killer: NodeJS.Timeout | undefined;
     const stop = () => {
+      if (killer) return;
       killGroup(child.pid, 'SIGTERM');
       killer = setTimeout(() => killGroup(child.pid, 'SIGKILL'), grace);
     };
+    const out: Uint8Array[] = [];
+    let size = 0;
+    const messages = new Lines((line) => onMessage(redact(line)));
+    const output = Promise.all([
+      stdout.start((data) => {
+        size += data.length;
+        if (size <= mostOutput) out.push(data);
+        else stop();
+      }),
+      stderr.start((data) => messages.add(data)),
+    ]);
     signal.addEventListener('abort', stop, { once: true });
     try {
       const [end] = await Promise.all([child.ended, output]);
       if (signal.aborted) throw abortError(signal);
+      if (size > mostOutput) {
+        throw new KilnError('resource_exhausted', `git ${args[0]} gave more than ${mostOutput} bytes`, {
+          hint: 'the repository has an object, or a list of refs, that is too large',
+        });
+      }
       if (end.kind === 'killed') {
         throw new KilnError('aborted', `git ${args[0]} was ended by signal ${end.signal}`);
       }
@@ -168,7 +184,7 @@ export class Git {
   }
 }
 
-/** Standard error: its text, and each line once it is complete. */
+/** Standard error: the end of its text, and each line once it is complete. */
 class Lines {
   readonly #onLine: (line: string) => void;
   #rest = '';
@@ -180,9 +196,9 @@ class Lines {
 
   add(data: Uint8Array): void {
     const text = Buffer.from(data).toString('utf8');
-    this.text += text;
+    this.text = (this.text + text).slice(-mostMessages);
     const lines = (this.#rest + text).split(/[\r\n]/);
-    this.#rest = lines.pop()!;
+    this.#rest = lines.pop()!.slice(-mostMessages);
     for (const line of lines) if (line !== '') this.#onLine(line);
   }
 }
