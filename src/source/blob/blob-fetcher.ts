@@ -7,6 +7,7 @@ import type { Registry } from '../../registry/registry.ts';
 import type { ContentClient } from '../../session/requests/content-client.ts';
 import type { SessionManager } from '../../session/session.ts';
 import { LayoutClients } from '../layout-clients.ts';
+import { ResolutionCache } from '../resolution-cache.ts';
 import type { SourceContext } from '../source.ts';
 import type { BlobPlace } from './blob-place.ts';
 
@@ -23,25 +24,23 @@ type LayoutBlobPlace = BlobPlace & { readonly kind: 'layout' };
 /** The media type of bytes of which nothing else is known. */
 const anyType = 'application/octet-stream';
 
-/** How many blobs it is remembered of where they were seen. */
-const capacity = 4096;
-
 /** Brings single blobs into the content store. */
 export class BlobFetcher {
   readonly #options: BlobFetcherOptions;
-  /** Sizes of blobs, by repository and digest. */
-  readonly #seen = new Map<string, number>();
+  /** By repository and digest. */
+  readonly #sizes = new ResolutionCache<number>();
 
   constructor(options: BlobFetcherOptions) {
     this.#options = options;
   }
 
   /**
-   * Makes sure that the place has the blob: one that is here already may be a secret of somebody else. A repository is not asked again for what was seen
-   * there. Throws `not_found`.
+   * Makes sure that the place has the blob: one that is here already may be a secret of somebody else. A repository is not asked again for what the
+   * client saw there. Throws `not_found`.
    */
-  async find(place: BlobPlace, { signal, sessions }: SourceContext): Promise<void> {
-    if (place.kind === 'registry') await this.#sizeInRegistry(place, signal, sessions());
+  async find(place: BlobPlace, context: SourceContext): Promise<void> {
+    const { signal, sessions } = context;
+    if (place.kind === 'registry') await this.#sizeInRegistry(place, context);
     else {
       await new LayoutClients(this.#options.sessions, place.store).any(sessions(), signal, (client) =>
         sizeInLayout(client, place, signal),
@@ -71,28 +70,22 @@ export class BlobFetcher {
     return file;
   }
 
-  async #sizeInRegistry(
-    { reference, digest }: RegistryBlob,
-    signal: AbortSignal,
-    sessions: readonly string[],
-  ): Promise<number> {
+  async #sizeInRegistry({ reference, digest }: RegistryBlob, context: SourceContext): Promise<number> {
     const { registry, credentials } = this.#options;
     const key = `${repositoryName(reference)}@${digest}`;
-    const seen = this.#seen.get(key);
-    if (seen !== undefined) return seen;
-    const auth = clientAuth(credentials, sessions);
-    const size = await registry.blobSize(reference, digest, { signal, auth });
-    if (size === undefined) throw missing(formatReference(reference));
-    this.#seen.set(key, size);
-    const oldest = this.#seen.keys().next();
-    if (this.#seen.size > capacity && !oldest.done) this.#seen.delete(oldest.value);
-    return size;
+    return await this.#sizes.get(key, context, async ({ signal, sessions }) => {
+      const auth = clientAuth(credentials, sessions());
+      const size = await registry.blobSize(reference, digest, { signal, auth });
+      if (size === undefined) throw missing(formatReference(reference));
+      return size;
+    });
   }
 
-  async #fromRegistry(place: RegistryBlob, { signal, progress, sessions }: SourceContext): Promise<void> {
+  async #fromRegistry(place: RegistryBlob, context: SourceContext): Promise<void> {
+    const { signal, progress, sessions } = context;
     const { registry, content, credentials } = this.#options;
     const { reference, digest } = place;
-    const size = await this.#sizeInRegistry(place, signal, sessions());
+    const size = await this.#sizeInRegistry(place, context);
     const descriptor = { mediaType: anyType, digest, size };
     const report = reportTransfer({ id: digest, name: 'downloading', total: size, current: 0 }, progress);
     await registry.fetchBlob(reference, descriptor, content, {
