@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import { withoutCredentials } from '../base/secrecy/without-credentials.ts';
 import type { FileAction, Op, OpMetadata } from './op.ts';
 import { noIndex } from './op.ts';
 
@@ -26,7 +27,7 @@ function opName({ action, inputs }: Op, nameOf: (input: Digest) => string): stri
     case 'exec':
       return action.meta.args.join(' ');
     case 'source':
-      return action.identifier;
+      return withoutCredentials(action.identifier);
     case 'file':
       return action.actions.map(({ change }) => changeName(change)).join(', ');
     case 'build':

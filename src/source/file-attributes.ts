@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import { withoutCredentials } from '../base/secrecy/without-credentials.ts';
 import type { SourceOp } from '../llb/op.ts';
 
 /** What a definition says about the only file of a source's tree. */
@@ -36,6 +37,6 @@ function parseInteger(identifier: string, attrs: SourceOp['attrs'], key: string)
   if (Number.isInteger(value) && value < 2 ** 32) return value;
   throw new KilnError(
     'invalid_argument',
-    `${identifier}: invalid ${key} ${JSON.stringify(text)}: want a whole number`,
+    `${withoutCredentials(identifier)}: invalid ${key} ${JSON.stringify(text)}: want a whole number`,
   );
 }

@@ -1,5 +1,6 @@
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { ownValue } from '../../base/own-value.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { compileSelector, type SourceMatcher } from './source-matcher.ts';
 import type { SourcePolicy, SourceRule } from './source-policy.ts';
@@ -27,7 +28,7 @@ export class CompiledPolicies {
       if (conversions === conversionLimit) {
         throw new KilnError(
           'failed_precondition',
-          `source ${JSON.stringify(source.identifier)}: too many conversions by the source policy, the last by ${converted.rule}`,
+          `source ${JSON.stringify(withoutCredentials(source.identifier))}: too many conversions by the source policy, the last by ${converted.rule}`,
           { hint: 'its rules convert the source in a circle: make the selector of one of them narrower' },
         );
       }
@@ -49,7 +50,7 @@ export class CompiledPolicies {
       if (decision?.action === 'deny') {
         throw new KilnError(
           'permission_denied',
-          `source ${JSON.stringify(source.identifier)} denied by policy: ${decision.name}: source denied by policy`,
+          `source ${JSON.stringify(withoutCredentials(source.identifier))} denied by policy: ${decision.name}: source denied by policy`,
           { hint: 'use another source, or let a later rule of the source policy allow this one' },
         );
       }

@@ -32,6 +32,32 @@ test('image references are made full before rules and clients see them', async (
   assert.deepEqual(asked, [{ source: { identifier: full, attrs: {} }, platform }]);
 });
 
+test('a blob of an image has one name, however its repository was written', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const guard = new SourceGuard([{ rules: [deny('docker-image+blob://docker.io/library/app@*')] }]);
+  const admit = (name: string) =>
+    guard.admit(
+      { identifier: `docker-image+blob://${name}@${digest}`, attrs: {} },
+      platform,
+      nothingKnown,
+      signal,
+    );
+  for (const written of ['app', 'library/app', 'docker.io/app', 'docker.io/library/app']) {
+    await assert.rejects(admit(written), /: source denied by policy/);
+  }
+  const other = await admit('host.example/app');
+  assert.equal(other.identifier, `docker-image+blob://host.example/app@${digest}`);
+});
+
+test('errors name a source without its user and password', async () => {
+  const guard = new SourceGuard([{ rules: [deny('https://*')] }]);
+  const source = { identifier: 'https://me:secret@host/file', attrs: {} };
+  await assert.rejects(guard.admit(source, platform, nothingKnown, signal), {
+    code: 'permission_denied',
+    message: /^source "https:\/\/xxxxx:xxxxx@host\/file" denied by policy/,
+  });
+});
+
 test('a directory of a repository has one name, however the way to it was written', async () => {
   const denied = 'git://host/user/repo.git#main:absolute/path';
   const guard = new SourceGuard([{ rules: [deny(denied)] }]);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { cleanPath } from '../../llb/clean-path.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
@@ -72,18 +73,21 @@ export class SourceGuard {
     }
     throw new KilnError(
       'failed_precondition',
-      `source ${JSON.stringify(source.identifier)}: too many policy requests: the client came to no decision in ${answerLimit} answers`,
+      `source ${JSON.stringify(withoutCredentials(source.identifier))}: too many policy requests: the client came to no decision in ${answerLimit} answers`,
     );
   }
 }
 
-/** Image references in full and directories of repositories without detours, so that rules have one form to match. A reference that is not valid stays as it is: resolving it will say so. */
+/** References of images and blobs in full and directories of repositories without detours, so that rules have one form to match. A reference that is not valid stays as it is: resolving it will say so. */
 function normalized(source: SourceOp): SourceOp {
-  const [, scheme, name = ''] = /^((?:docker-image|git):\/\/)(.*)$/s.exec(source.identifier) ?? [];
+  const [, scheme, name = ''] =
+    /^((?:docker-image|docker-image\+blob|git):\/\/)(.*)$/s.exec(source.identifier) ?? [];
   if (scheme === undefined) return source;
   if (scheme === 'git://') return { ...source, identifier: scheme + withCleanSubdir(name) };
   try {
-    return { ...source, identifier: scheme + formatReference(withDefaultTag(parseReference(name))) };
+    const reference = parseReference(name);
+    const full = scheme === 'docker-image://' ? withDefaultTag(reference) : reference;
+    return { ...source, identifier: scheme + formatReference(full) };
   } catch {
     return source;
   }
@@ -102,7 +106,7 @@ function denied({ identifier }: SourceOp, messages: readonly string[]): KilnErro
   const reasons = messages.length > 0 ? `: ${messages.join('; ')}` : '';
   return new KilnError(
     'permission_denied',
-    `source ${JSON.stringify(identifier)} not allowed by policy: action DENY${reasons}`,
+    `source ${JSON.stringify(withoutCredentials(identifier))} not allowed by policy: action DENY${reasons}`,
     {
       hint: "the client's own policy decided so",
       details: messages.length > 0 ? [{ kind: 'denied', messages }] : [],
@@ -114,6 +118,6 @@ function checkSame({ identifier, attrs }: SourceOp, asked: SourceOp): void {
   if (asked.identifier === identifier && isDeepStrictEqual({ ...asked.attrs }, { ...attrs })) return;
   throw new KilnError(
     'invalid_argument',
-    `the client's policy was asked about ${JSON.stringify(identifier)} and wants to know of ${JSON.stringify(asked.identifier)}`,
+    `the client's policy was asked about ${JSON.stringify(withoutCredentials(identifier))} and wants to know of ${JSON.stringify(withoutCredentials(asked.identifier))}`,
   );
 }

@@ -7,6 +7,7 @@ import { platformFromMessage, platformToMessage } from '../../api/platform-messa
 import { callUnary } from '../../api/unary-call.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type {
   AttestationChain,
@@ -121,6 +122,6 @@ export function sourceToMessage({ identifier, attrs }: SourceOp): MessageInitSha
 function unusable({ identifier }: SourceOp, why: string): KilnError {
   return new KilnError(
     'internal',
-    `the client's policy answers wrongly about ${JSON.stringify(identifier)}: ${why}`,
+    `the client's policy answers wrongly about ${JSON.stringify(withoutCredentials(identifier))}: ${why}`,
   );
 }

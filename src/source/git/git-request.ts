@@ -102,7 +102,8 @@ export function isObjectName(text: string): boolean {
 function parseRemote(text: string, identifier: string): GitUrl {
   const url = parseGitUrl(text) ?? (text.includes('://') ? undefined : parseGitUrl(`https://${text}`));
   if (url) return url;
-  throw new KilnError('invalid_argument', `${identifier}: ${JSON.stringify(text)} is no git repository`, {
+  const [shown, what] = [identifier, text].map(withoutCredentials);
+  throw new KilnError('invalid_argument', `${shown}: ${JSON.stringify(what)} is no git repository`, {
     hint: 'write it as https://host/path.git, ssh://user@host/path or user@host:path',
   });
 }
@@ -123,7 +124,7 @@ function parseTimes(text: string | undefined, identifier: string): boolean {
   if (text === 'commit') return true;
   throw new KilnError(
     'invalid_argument',
-    `${identifier}: invalid git.mtime ${JSON.stringify(text)}: want checkout or commit`,
+    `${withoutCredentials(identifier)}: invalid git.mtime ${JSON.stringify(text)}: want checkout or commit`,
   );
 }
 

@@ -83,7 +83,7 @@ test('servers and connections that fail for a moment are asked again', async () 
   assert.equal(turn, 3);
 });
 
-test('errors name the URL without its password, and what the server said', async () => {
+test('errors name the URL without its user and password, and what the server said', async () => {
   const missing = rig.server.url('/missing');
   await assert.rejects(rig.build(missing), {
     code: 'not_found',
@@ -93,11 +93,11 @@ test('errors name the URL without its password, and what the server said', async
   rig.server.serve('/private', (_, response) => response.writeHead(401).end());
   await assert.rejects(rig.build(`http://me:secret@${rig.server.host}/private`), {
     code: 'unauthenticated',
-    message: `cannot download http://me:xxxxx@${rig.server.host}/private: invalid response status 401 (Unauthorized)`,
+    message: `cannot download http://xxxxx:xxxxx@${rig.server.host}/private: invalid response status 401 (Unauthorized)`,
   });
   await assert.rejects(rig.build(`http://me:100%@${rig.server.host}/private`), {
     code: 'invalid_argument',
-    message: `cannot download http://me:xxxxx@${rig.server.host}/private: the user or the password in the URL cannot be decoded`,
+    message: `cannot download http://xxxxx:xxxxx@${rig.server.host}/private: the user or the password in the URL cannot be decoded`,
   });
   rig.server.serve('/broken', (_, response) => response.writeHead(500).end());
   await assert.rejects(rig.build(rig.server.url('/broken')), { code: 'unavailable', message: /status 500/ });

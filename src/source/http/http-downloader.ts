@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../../base/async/lifetime.ts';
 import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { toByteString } from '../../base/text/byte-string.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
 import { isTransient } from '../../http/network-failure.ts';
@@ -94,7 +95,7 @@ export class HttpDownloader implements AsyncDisposable {
       return await work();
     } catch (error) {
       throwIfAborted(signal);
-      throw asKilnError(error).wrap(`cannot download ${shownUrl(http.url)}`);
+      throw asKilnError(error).wrap(`cannot download ${withoutCredentials(http.url.href)}`);
     }
   }
 
@@ -146,7 +147,10 @@ export class HttpDownloader implements AsyncDisposable {
     const { mode, uid, gid, checksum, url } = http;
     const filename = downloadName(url, http.filename, incoming.disposition);
     const modifiedAt = parseHttpDate(incoming.lastModified ?? '')?.getTime() ?? 0;
-    await using tree = new NewTree(refStore, { type: 'regular', description: `http url ${shownUrl(url)}` });
+    await using tree = new NewTree(refStore, {
+      type: 'regular',
+      description: `http url ${withoutCredentials(url.href)}`,
+    });
     const time = BigInt(modifiedAt) * 1_000_000n;
     const metadata = { owner: { uid, gid }, mode, times: { access: time, modification: time } };
     using maker = await tree.makeTree();
@@ -176,12 +180,4 @@ export class HttpDownloader implements AsyncDisposable {
 /** What is said of a file that is another one than its checksum says. */
 export function digestMismatch(found: string, wanted: string): string {
   return `digest mismatch ${found}: ${wanted} was expected`;
-}
-
-/** The URL without the password that it may have. */
-export function shownUrl(url: URL): string {
-  if (url.password === '') return url.href;
-  const shown = new URL(url);
-  shown.password = 'xxxxx';
-  return shown.href;
 }

@@ -1,5 +1,6 @@
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import { canonicalDigest } from '../../base/text/canonical.ts';
 import { checksumHint, type FileChecksum, parseFileChecksum } from '../../llb/file-checksum.ts';
 import type { SourceOp } from '../../llb/op.ts';
@@ -70,7 +71,7 @@ export function requestDigest(options: HttpOptions): Digest {
 function parseUrl(identifier: string): URL {
   const url = URL.parse(identifier);
   if (url?.host) return url;
-  throw new KilnError('invalid_argument', `invalid URL ${JSON.stringify(identifier)}`, {
+  throw new KilnError('invalid_argument', `invalid URL ${JSON.stringify(withoutCredentials(identifier))}`, {
     hint: 'write it as http://HOST/PATH or https://HOST/PATH',
   });
 }

@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { asKilnError, KilnError } from '../../base/errors.ts';
+import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
 import type { ThreadPool } from '../../base/threads/thread-pool.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { ChecksumQuestion, HttpChecksum, HttpMetadata } from '../../llb/source-metadata.ts';
@@ -13,7 +14,7 @@ import { checkSignature } from '../signatures/check-signature.ts';
 import type { FileResolver, Source, SourceContext, SourceInstance, SourceKey } from '../source.ts';
 import { downloadName } from './download-name.ts';
 import { httpCacheDigest } from './http-cache-digest.ts';
-import { digestMismatch, HttpDownloader, type HttpDownloaderOptions, shownUrl } from './http-downloader.ts';
+import { digestMismatch, HttpDownloader, type HttpDownloaderOptions } from './http-downloader.ts';
 import type { FileIdentity, HttpDownload } from './http-downloads.ts';
 import { type HttpOptions, parseHttpOptions, requestDigest } from './http-options.ts';
 
@@ -108,7 +109,7 @@ class HttpInstance implements SourceInstance {
         ),
       );
     } catch (error) {
-      throw asKilnError(error).wrap(shownUrl(url));
+      throw asKilnError(error).wrap(withoutCredentials(url.href));
     }
   }
 
@@ -148,7 +149,8 @@ class HttpInstance implements SourceInstance {
 
   async snapshot(context: SourceContext): Promise<ImmutableRef> {
     const wanted = this.#wanted;
-    if (!wanted) throw new KilnError('internal', `${this.#http.url}: snapshot before key`);
+    if (!wanted)
+      throw new KilnError('internal', `${withoutCredentials(this.#http.url.href)}: snapshot before key`);
     const existing = await this.#existing(wanted);
     if (existing) return existing;
     // Never downloaded, or pruned since the key was made.
