@@ -49,6 +49,7 @@ export async function checkOpenPgpSignature(question: SignatureQuestion): Promis
   }
   // One key may be there several times, and its revocation in one of them only.
   const made = keys.filter((each) => each.getKeys(result.keyID).length > 0);
+  if (made.length === 0) throw refused(`${signer}: it is of none of the keys`);
   for (const key of made) {
     if (await key.isRevoked(undefined, undefined, now)) throw refused(`${signer}: key revoked`);
   }
