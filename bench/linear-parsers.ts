@@ -72,6 +72,7 @@ const units = [
   'a=',
   'a,b ',
   '"a",',
+  '\x1b]',
 ];
 
 const directory = mkdtempSync(path.join(tmpdir(), 'kiln-readers-'));

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { SolveStatus } from '../../client/solve-status.ts';
 import { PlainPrinter } from './plain-printer.ts';
 import { ProgressState } from './progress-state.ts';
-import { epoch, explanation, log, transfer, vertex, warning } from './status-fixture.ts';
+import { epoch, explanation, log, status, transfer, vertex, warning } from './status-fixture.ts';
 
 class Transcript {
   readonly #state = new ProgressState();
@@ -135,4 +135,18 @@ test('why a step was not cached is said once, when it is known', () => {
     transcript.take(),
     '#1 [2/2] RUN make\n#1 0.350 compiling\n#1 not cached: main.c changed (content)\n#1 DONE 0.5s\n',
   );
+});
+
+test('a group may have a hundred thousand members', () => {
+  const group = { id: 'all', name: 'all', weak: false };
+  const members = Array.from({ length: 200_000 }, (_, index) =>
+    vertex(`${index}`, { started: index, completed: index + 1, group }),
+  );
+  const vertexes = members.flatMap((event) => event.vertexes);
+  const transcript = new Transcript().at(
+    0,
+    status({ vertexes }),
+    vertex('other', { started: 0, completed: 10 }),
+  );
+  assert.equal(transcript.take(), '#1 other\n#1 DONE 0.0s\n\n#2 all\n#2 DONE 200.0s\n');
 });

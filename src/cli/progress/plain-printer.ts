@@ -120,8 +120,8 @@ export class PlainPrinter {
     });
     const warnings = step.warnings.slice(printed.warnings);
     printed.warnings = step.warnings.length;
-    const explanations = step.explanations.slice(printed.explanations);
-    printed.explanations = step.explanations.length;
+    const explanations = [...step.explanations].slice(printed.explanations);
+    printed.explanations = step.explanations.size;
     return [
       ...explanations.map((text) => `not cached: ${text}`),
       ...statuses.map(statusLine),
@@ -167,5 +167,8 @@ function outcome(step: Step, now: number): string {
 }
 
 function endTime(step: Step): number {
-  return Math.max(...step.intervals.map((interval) => interval.end ?? Number.POSITIVE_INFINITY));
+  return step.intervals.reduce(
+    (latest, { end = Number.POSITIVE_INFINITY }) => Math.max(latest, end),
+    Number.NEGATIVE_INFINITY,
+  );
 }

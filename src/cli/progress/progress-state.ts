@@ -23,7 +23,7 @@ export interface Step {
   readonly statuses: ReadonlyMap<string, StatusUpdate>;
   readonly warnings: readonly WarningUpdate[];
   /** Why it was not cached. */
-  readonly explanations: readonly string[];
+  readonly explanations: ReadonlySet<string>;
   readonly log: StepLog;
   /** Goes up whenever something about the step changes. */
   readonly revision: number;
@@ -36,7 +36,9 @@ interface MutableStep extends Step {
   intervals: readonly Interval[];
   readonly statuses: Map<string, StatusUpdate>;
   readonly warnings: WarningUpdate[];
-  readonly explanations: string[];
+  readonly explanations: Set<string>;
+  /** From when the seconds of its log count; undefined while that is to be found again. */
+  logStart?: number;
   revision: number;
   /** The latest event of each vertex: one for a plain step, several for a group. */
   readonly members: Map<string, VertexUpdate>;
@@ -93,15 +95,16 @@ export class ProgressState {
     }
     for (const { vertex, text } of status.explanations) {
       const step = this.#stepOf.get(vertex);
-      if (!step || step.explanations.includes(text)) continue;
-      step.explanations.push(text);
+      if (!step || step.explanations.has(text)) continue;
+      step.explanations.add(text);
       step.revision++;
     }
     for (const log of status.logs) {
       const step = this.#stepOf.get(log.vertex);
       if (!step) continue;
-      const start = latestStart(step.intervals) ?? log.timestamp.getTime();
-      step.log.add(log.stream, log.data, Math.max(0, log.timestamp.getTime() - start) / 1000);
+      step.logStart ??= latestStart(step.intervals);
+      const time = log.timestamp.getTime();
+      step.log.add(log.stream, log.data, Math.max(0, time - (step.logStart ?? time)) / 1000);
       step.revision++;
     }
   }
@@ -117,7 +120,7 @@ export class ProgressState {
         intervals: [],
         statuses: new Map(),
         warnings: [],
-        explanations: [],
+        explanations: new Set(),
         log: new StepLog(),
         revision: 0,
         members: new Map(),
@@ -135,6 +138,7 @@ export class ProgressState {
     const members = [...step.members.values()];
     if (!step.grouped) step.name = members.at(-1)!.name || step.name;
     step.intervals = [...step.stretches.values()];
+    step.logStart = undefined;
     step.error = members.find((member) => member.error)?.error;
     step.phase = phaseOf(step, members);
     if (step.phase === 'failed' || step.phase === 'canceled' || step.phase === 'done')

@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from 'node:util';
 import { trimEnd } from '../../base/text/trim-end.ts';
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
@@ -35,10 +34,17 @@ export function clipText(text: string, width: number): string {
   return clipped;
 }
 
-/** A line of a program's output as a terminal would end up showing it: no escape sequences, tabs expanded, overwritten text gone. */
+/** UTF-16 units; what comes after them in a line is in no column of a terminal. */
+const maxPrintable = 16_384;
+/** Control strings (OSC and the like) with what ends them, control sequences (CSI), and other escapes: ECMA-48, 5.3 to 5.6. Each part can be missing, so nothing is read twice. */
+const escapes =
+  /(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?/g;
+
+/** A line of a program's output as a terminal would end up showing its beginning: no escape sequences, tabs expanded, overwritten text gone. */
 export function printableText(line: string): string {
   const overwritten = trimEnd(line, '\r');
-  const visible = stripVTControlCharacters(overwritten.slice(overwritten.lastIndexOf('\r') + 1));
+  const start = overwritten.lastIndexOf('\r') + 1;
+  const visible = overwritten.slice(start, start + maxPrintable).replace(escapes, '');
   let column = 0;
   return visible
     .replace(/[^\t]+|\t/g, (part) => {
@@ -46,5 +52,5 @@ export function printableText(line: string): string {
       column += text.length;
       return text;
     })
-    .replace(/[\x00-\x1f\x7f]/g, '');
+    .replace(/[\x00-\x1f\x7f-\x9f]/g, '');
 }

@@ -76,6 +76,35 @@ test('running steps show the end of their output, without escape sequences and o
   );
 });
 
+test('output does not steer the terminal, however its control characters are written', () => {
+  const hostile = [
+    '\x1b]0;title\x07', // a title, the ways that it can end
+    '\x1b]0;title\x1b\\',
+    '\x9d0;title\x9c',
+    '\x1bPdevice\x1b\\',
+    '\x1b[2J\x1b[1;1H',
+    '\x9b2J',
+    '\x1bc\x1b(0\x85\x8d\x90',
+  ];
+  for (const text of hostile) {
+    const [, , line] = frame([vertex('a', { started: 0 }), log('a', `before ${text}\nx\n`, 0)]);
+    assert.equal(line, ' => => # before ', JSON.stringify(text));
+  }
+  const [, , line] = frame([
+    vertex('a', { started: 0 }),
+    log('a', 'a\x1b[31mb\x1b]8;;url\x07c\x1b]8;;\x07d\n', 0),
+  ]);
+  assert.equal(line, ' => => # abcd');
+});
+
+test('a line of output is read in time that is linear in its length', () => {
+  // What looks at every pair of a million takes hours.
+  for (const unit of ['\x1b]', '\x1b];a', '\x1bP', '\x1b[', '\x9b0', '\r', '\x1b']) {
+    const [, , line] = frame([vertex('a', { started: 0 }), log('a', `seen${unit.repeat(1_000_000)}\n`, 0)]);
+    assert.equal(line, ' => => # seen', JSON.stringify(unit));
+  }
+});
+
 test('in a low terminal what runs stays visible, then the latest', () => {
   const events = [
     vertex('slow', { started: 0 }),

@@ -68,7 +68,7 @@ function stepRows(step: Step, state: ProgressState, options: FrameOptions): read
   const last = step.intervals.at(-1);
   return [
     { text: paint(head, stepColor(step, options.colors)), running, headOf: step },
-    ...step.explanations.map((text) => ({
+    ...Array.from(step.explanations, (text) => ({
       text: clipText(` => => not cached: ${printableText(text)}`, options.width - 1),
       running: false,
     })),
