@@ -3,6 +3,7 @@ import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { withAwsCredentials } from '../options/values/aws-credentials.ts';
 import { parseExportCache, parseImportCache } from '../options/values/parse-cache.ts';
+import { printable } from '../printable.ts';
 import { formatBytes } from '../progress/format-bytes.ts';
 
 /** `kiln cache-mount export`: says what was sent. */
@@ -15,8 +16,9 @@ export async function exportMounts(
   const cache = await withAwsCredentials(parseExportCache(text, environment), environment);
   await using connection = await connect(context);
   const { exported, skipped, sent } = await exportCacheMounts(connection, cache, ids, signal);
-  for (const id of exported) stdout.write(`exported ${id}\n`);
-  for (const id of skipped) stdout.write(`skipped ${id}: it is not here, or a step has it alone\n`);
+  for (const id of exported) stdout.write(`exported ${printable(id)}\n`);
+  for (const id of skipped)
+    stdout.write(`skipped ${printable(id)}: it is not here, or a step has it alone\n`);
   stdout.write(`sent ${formatBytes(Number(sent))}\n`);
 }
 
@@ -30,7 +32,7 @@ export async function importMounts(
   const cache = await withAwsCredentials(parseImportCache(text, environment), environment);
   await using connection = await connect(context);
   const { imported, newer, missing } = await importCacheMounts(connection, cache, ids, signal);
-  for (const id of imported) stdout.write(`imported ${id}\n`);
-  for (const id of newer) stdout.write(`kept ${id}: it is in use here, or was used here later\n`);
-  for (const id of missing) stdout.write(`skipped ${id}: it is not there\n`);
+  for (const id of imported) stdout.write(`imported ${printable(id)}\n`);
+  for (const id of newer) stdout.write(`kept ${printable(id)}: it is in use here, or was used here later\n`);
+  for (const id of missing) stdout.write(`skipped ${printable(id)}: it is not there\n`);
 }

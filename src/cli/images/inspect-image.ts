@@ -59,7 +59,7 @@ function platformText(image: ImagePlatform): string {
       image.attestations.map(({ digest, predicateType }) => `${digest}  ${predicateType}`),
     ),
   ];
-  return formatTable(rows.map((row) => row.map(printable)));
+  return formatTable(rows);
 }
 
 /** What is no object has no fields: the engine has found the config to be JSON, and its fields are of whatever type. */
@@ -69,9 +69,4 @@ function recordOf(value: unknown): Readonly<Record<string, unknown>> {
 
 function list(title: string, values: readonly string[]): readonly (readonly string[])[] {
   return values.map((value, index) => [index === 0 ? title : '', value]);
-}
-
-/** What an image says of itself must not steer the terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }

@@ -1,12 +1,12 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { type Image, Images } from '../../api/gen/kiln_images_pb.js';
+import { familiarReference, parseReference } from '../../oci/reference.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { parseFormat } from '../options/values/parse-format.ts';
 import { formatBytes } from '../progress/format-bytes.ts';
 import { formatTable } from '../table.ts';
-import { familiarName } from './familiar-name.ts';
 import { imageJson } from './image-json.ts';
 
 /** `kiln images`. */
@@ -26,7 +26,7 @@ const header = ['NAME', 'DIGEST', 'PLATFORMS', 'CREATED', 'SIZE', 'PUSHED'];
 
 function row({ name, target, platforms, createdAt, size, pushed }: Image): readonly string[] {
   return [
-    familiarName(name),
+    familiarReference(parseReference(name)),
     (target?.digest ?? '').slice(0, 'sha256:'.length + 12),
     platforms.map(({ platform }) => platform).join(','),
     createdAt ? `${timestampDate(createdAt).toISOString().slice(0, 19)}Z` : '',

@@ -1,0 +1,7 @@
+/** A text in which control characters are as JSON has them: what images, mounts and builds say of themselves must not steer the terminal. */
+export function printable(text: string): string {
+  return text.replace(
+    /\p{Cc}/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
