@@ -58,7 +58,11 @@ const compared = (definition: ExpectedDefinition, bytes: Uint8Array) =>
 describe('a definition that a provenance names', () => {
   test('differs in nothing, in both versions, and with what is hidden there', () => {
     for (const bytes of [v1(), v02]) {
-      assert.deepEqual(compared(expected(), bytes), { differences: [], unknown: [] });
+      assert.deepEqual(compared(expected(), bytes), {
+        differences: [],
+        unknown: [],
+        masked: ['build-arg:TOKEN'],
+      });
     }
     assert.deepEqual(statementDigests(v02, 'it'), ['ab']);
   });
@@ -81,6 +85,47 @@ describe('a definition that a provenance names', () => {
     ]);
   });
 
+  test('has its secrets compared where the builder has not masked them, and none is shown', () => {
+    const secret = 'much-too-secret';
+    const dockerfile = `${text}# ${secret}\n`;
+    const bytes = v1({ args: { ...args, 'build-arg:TOKEN': secret } }, undefined, [
+      { filename: 'Dockerfile', data: Buffer.from(dockerfile).toString('base64') },
+    ]);
+    const wanting = (options: Frontend['options']) =>
+      compared(
+        expected({ options, dockerfile: { name: 'Dockerfile', text: Buffer.from(dockerfile) } }),
+        bytes,
+      );
+    const { options } = expected();
+    assert.deepEqual(wanting({ ...options, 'build-arg:TOKEN': secret }), {
+      differences: [],
+      unknown: [],
+      masked: [],
+    });
+    assert.deepEqual(wanting({ ...options, 'build-arg:TOKEN': 'another' }).differences, [
+      'build-arg:TOKEN: the image has another value',
+    ]);
+    assert.deepEqual(wanting({ 'label:a': 'b' }).differences, [
+      'build-arg:TOKEN: the image has "xxxxx", not none',
+    ]);
+  });
+
+  test('may have secrets in its text, which the provenance masks', () => {
+    const secret = 'much-too-secret';
+    const { options } = expected();
+    const written = (hidden: string) => Buffer.from(`${text}# ${hidden}\n`);
+    const bytes = v1({}, undefined, [{ filename: 'Dockerfile', data: written('xxxxx').toString('base64') }]);
+    const definition = expected({
+      options: { ...options, 'build-arg:TOKEN': secret },
+      dockerfile: { name: 'Dockerfile', text: written(secret) },
+    });
+    assert.deepEqual(compared(definition, bytes), {
+      differences: [],
+      unknown: [],
+      masked: ['build-arg:TOKEN', 'parts of Dockerfile'],
+    });
+  });
+
   test('is not told where arguments and texts are left out', () => {
     const bytes = v1({ args: {} }, {}, null);
     assert.deepEqual(compared(expected(), bytes), {
@@ -90,6 +135,7 @@ describe('a definition that a provenance names', () => {
         'label:a, which mode=max would name',
         'the text of Dockerfile, which mode=max would have',
       ],
+      masked: [],
     });
   });
 
@@ -99,7 +145,11 @@ describe('a definition that a provenance names', () => {
       steps: new Set(names),
     });
     const bytes = v1({ frontend: '' });
-    assert.deepEqual(compared(steps('sha256:1', 'sha256:2'), bytes), { differences: [], unknown: [] });
+    assert.deepEqual(compared(steps('sha256:1', 'sha256:2'), bytes), {
+      differences: [],
+      unknown: [],
+      masked: [],
+    });
     assert.deepEqual(compared(steps('sha256:1', 'sha256:3'), bytes).differences, [
       '1 of 2 steps of the definition are not in the image',
       '1 of 2 steps of the image are not in the definition',

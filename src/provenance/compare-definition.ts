@@ -21,6 +21,8 @@ export interface DefinitionComparison {
   readonly differences: readonly string[];
   /** What cannot be told, because the provenance leaves it out, or because it is not here. */
   readonly unknown: readonly string[];
+  /** What agrees as far as it can be seen: the provenance has a mask in the place of a secret. */
+  readonly masked: readonly string[];
 }
 
 /** Options that say how something is built, or what else is made of it, but not what. */
@@ -46,7 +48,12 @@ export function compareDefinition(
 function compareSteps(steps: ReadonlySet<string>, recorded: RecordedBuild): DefinitionComparison {
   const { frontend, steps: built } = recorded;
   const differences = frontend === '' ? [] : [`it was built by the frontend ${frontend}, from a file`];
-  if (!built) return { differences, unknown: ['the steps of the definition, which mode=max would name'] };
+  if (!built)
+    return {
+      differences,
+      unknown: ['the steps of the definition, which mode=max would name'],
+      masked: [],
+    };
   const count = (some: ReadonlySet<string>, others: ReadonlySet<string>) =>
     [...some].filter((digest) => !others.has(digest)).length;
   const missing = count(steps, built);
@@ -54,7 +61,7 @@ function compareSteps(steps: ReadonlySet<string>, recorded: RecordedBuild): Defi
   if (missing > 0)
     differences.push(`${missing} of ${steps.size} steps of the definition are not in the image`);
   if (added > 0) differences.push(`${added} of ${built.size} steps of the image are not in the definition`);
-  return { differences, unknown: [] };
+  return { differences, unknown: [], masked: [] };
 }
 
 function compareRequest(
@@ -65,6 +72,7 @@ function compareRequest(
   const redactor = new Redactor([request]);
   const differences: string[] = [];
   const unknown: string[] = [];
+  const masked: string[] = [];
   const compare = (what: string, wanted: string | undefined, found: string | undefined) => {
     if (wanted !== found) differences.push(`${what}: the image has ${shown(found)}, not ${shown(wanted)}`);
   };
@@ -75,18 +83,21 @@ function compareRequest(
   compare('file', request.options.get(filename) ?? defaultPath, recorded.path ?? defaultPath);
   compare('directories', named(expected.locals), named(recorded.locals));
 
-  const own = new Map(
-    [...request.options].flatMap(([name, value]): [string, string][] =>
-      name === context || name === filename ? [] : [[name, redactor.text(redactor.option(name, value))]],
-    ),
-  );
-  for (const name of [...new Set([...own.keys(), ...recorded.args.keys()])].sort()) {
-    if (aboutBuild.test(name)) continue;
-    if (leftOutByMin.test(name) && !recorded.hasAllArgs && !recorded.args.has(name)) {
+  const names = new Set([...request.options.keys(), ...recorded.args.keys()]);
+  for (const name of [...names].sort()) {
+    if (name === context || name === filename || aboutBuild.test(name)) continue;
+    const [wanted, found] = [request.options.get(name), recorded.args.get(name)];
+    if (leftOutByMin.test(name) && !recorded.hasAllArgs && found === undefined) {
       unknown.push(`${name}, which mode=max would name`);
-    } else {
-      compare(name, own.get(name), recorded.args.get(name));
+      continue;
     }
+    // Other builders mask less.
+    if (wanted === found) continue;
+    const hidden = wanted && redactor.text(redactor.option(name, wanted));
+    if (hidden === found) masked.push(name);
+    else if (found !== undefined && hidden === redactor.option(name, found))
+      differences.push(`${name}: the image has another value`);
+    else compare(name, hidden, found && redactor.option(name, found));
   }
 
   const { dockerfile } = expected;
@@ -95,16 +106,20 @@ function compareRequest(
     // A remote context names the text.
     if (!remote) unknown.push('the text of the file, which is not here');
   } else if (!built) unknown.push(`the text of ${dockerfile.name}, which mode=max would have`);
-  else differences.push(...compareText(dockerfile.name, redactor.data(dockerfile.text), built));
-  return { differences, unknown };
+  else if (Buffer.compare(dockerfile.text, built) !== 0) {
+    const changed = compareText(dockerfile.name, redactor.data(dockerfile.text), built);
+    if (changed === undefined) masked.push(`parts of ${dockerfile.name}`);
+    else differences.push(changed);
+  }
+  return { differences, unknown, masked };
 }
 
-function compareText(name: string, wanted: Uint8Array, found: Uint8Array): readonly string[] {
-  if (Buffer.compare(wanted, found) === 0) return [];
+function compareText(name: string, wanted: Uint8Array, found: Uint8Array): string | undefined {
+  if (Buffer.compare(wanted, found) === 0) return undefined;
   const [here, there] = [wanted, found].map((text) => Buffer.from(text).toString('utf8').split('\n'));
   const at = here!.findIndex((line, index) => line !== there![index]);
   const line = at < 0 ? here!.length : at;
-  return [`${name}, line ${line + 1}: the image has ${shown(there![line])}, not ${shown(here![line])}`];
+  return `${name}, line ${line + 1}: the image has ${shown(there![line])}, not ${shown(here![line])}`;
 }
 
 function named(locals: readonly string[]): string | undefined {

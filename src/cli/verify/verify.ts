@@ -105,7 +105,7 @@ function report(
 ): { readonly text: string; readonly matches: boolean } {
   const what = `the provenance of ${image}`;
   if (!statement) return { text: `${image} ${manifest} has no provenance\n`, matches: false };
-  const { differences, unknown } = compareDefinition(expected, readRecordedBuild(statement, what));
+  const { differences, unknown, masked } = compareDefinition(expected, readRecordedBuild(statement, what));
   const about = statementDigests(statement, what);
   const isAboutImage = about.length === 0 || about.some((digest) => manifest === `sha256:${digest}`);
   const all = isAboutImage ? differences : ['it is about another image', ...differences];
@@ -115,6 +115,7 @@ function report(
     `${image} ${manifest} ${verdict} built from this definition`,
     ...all.map((difference) => `  differs: ${difference}`),
     ...unknown.map((part) => `  not told: ${part}`),
+    ...masked.map((part) => `  masked there, and so not compared: ${part}`),
   ];
   return { text: `${lines.join('\n')}\n`, matches };
 }
