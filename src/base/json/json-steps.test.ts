@@ -68,9 +68,11 @@ test('zero values are left out, and maps are sorted', () => {
         ['b', 1],
         ['__proto__', 2],
         ['a', 3],
+        ['\u{1f600}', 4],
+        ['\uff5e', 5],
       ])!,
     ),
-    '{\n  "__proto__": 2,\n  "a": 3,\n  "b": 1\n}',
+    '{\n  "__proto__": 2,\n  "a": 3,\n  "b": 1,\n  "\uff5e": 5,\n  "\u{1f600}": 4\n}',
   );
   assert.equal(jsonMap([]), undefined);
 });

@@ -1,4 +1,5 @@
 import type { Steps } from '../async/in-turns.ts';
+import { compareUtf8 } from '../text/compare-utf8.ts';
 import { Utf8Writer } from '../text/utf8-writer.ts';
 import { escapeLikeGo, goJson, rawJson } from './go-json.ts';
 
@@ -98,6 +99,6 @@ function isEmpty(value: JsonParts | undefined): boolean {
 export function jsonMap(
   entries: Iterable<readonly [string, Json]>,
 ): { readonly [key: string]: Json } | undefined {
-  const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  const sorted = [...entries].sort(([a], [b]) => compareUtf8(a, b));
   return sorted.length === 0 ? undefined : Object.fromEntries(sorted);
 }
