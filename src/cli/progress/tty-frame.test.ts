@@ -116,6 +116,16 @@ test('in a low terminal what runs stays visible, then the latest', () => {
     [' => slow', ' => quick 27', ' => quick 28', ' => quick 29'],
   );
   assert.equal(frame(events, { height: 6, final: true }).length, 32);
+  const loading = [
+    transfer('quick 0', 'layer', { time: 0 }),
+    transfer('quick 1', 'layer', { time: 0, completed: 1 }),
+  ];
+  assert.deepEqual(
+    frame([...events, ...loading], { height: 6 })
+      .slice(1)
+      .map((line) => line.split(/ {2,}/)[0]),
+    [' => slow', ' => => layer', ' => quick 28', ' => quick 29'],
+  );
 });
 
 test('no frame is higher than the terminal', () => {

@@ -31,7 +31,9 @@ const reservedRows = 2;
 /** One picture of the build: a header, a row for each step and each piece of its work, and the last output of what runs. */
 export function renderFrame(state: ProgressState, options: FrameOptions): readonly string[] {
   const room = Math.max(0, options.height - reservedRows);
-  const rows = state.started.flatMap((step) => stepRows(step, state, options));
+  const rows = (options.final ? state.started : stepsInView(state.started, room)).flatMap((step) =>
+    stepRows(step, state, options),
+  );
   const windows = options.final ? new Map<Step, readonly string[]>() : logWindows(state, rows, room, options);
   const used = windows.values().reduce((sum, window) => sum + window.length, 0);
   const shown = options.final ? rows : selectRows(rows, room - used);
@@ -39,6 +41,19 @@ export function renderFrame(state: ProgressState, options: FrameOptions): readon
     header(state, options),
     ...shown.flatMap((row) => [row.text, ...((row.headOf && windows.get(row.headOf)) ?? [])]),
   ];
+}
+
+/** Without steps that are over and have so many after them that there is no room for their rows: builds have thousands. */
+function stepsInView(started: readonly Step[], room: number): readonly Step[] {
+  let over = 0;
+  return started
+    .toReversed()
+    .filter((step) => hasRunningRow(step) || over++ < room)
+    .reverse();
+}
+
+function hasRunningRow({ phase, statuses }: Step): boolean {
+  return phase === 'running' || statuses.values().some((status) => status.started && !status.completed);
 }
 
 function header(state: ProgressState, { width, now, final }: FrameOptions): string {
