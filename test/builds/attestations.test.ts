@@ -228,6 +228,12 @@ describe('attestations', () => {
     assert.match(unsure.stdout, /may have been built from this definition/);
     assert.match(unsure.stdout, /not told: build-arg:COLOR, which mode=max would name/);
     assert.match(unsure.stdout, /not told: the text of Dockerfile, which mode=max would have/);
+    await kiln.build(context, ['-t', 'hostile', '--provenance', 'mode=max', '--label', 'a\x1b[2J=b']);
+    const hostile = await kiln.run(['verify', 'hostile', ...definition, context]);
+    assert.ok(
+      hostile.stdout.includes('differs: label:a\\u001b[2J: the image has "b", not none\n'),
+      hostile.stdout,
+    );
     await kiln.build(context, ['-t', 'bare']);
     const none = await kiln.run(['verify', 'bare', context]);
     assert.equal(none.code, 1);

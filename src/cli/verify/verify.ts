@@ -12,6 +12,7 @@ import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
 import { prepareRequest } from '../options/prepare-request.ts';
+import { printable } from '../printable.ts';
 import { askProvenance, type ImageProvenance, imagePlace } from './image-provenance.ts';
 
 /** Flags of `kiln build` that `kiln verify` does not have. */
@@ -117,5 +118,6 @@ function report(
     ...unknown.map((part) => `  not told: ${part}`),
     ...masked.map((part) => `  masked there, and so not compared: ${part}`),
   ];
-  return { text: `${lines.join('\n')}\n`, matches };
+  // Names of arguments are the image's.
+  return { text: lines.map((line) => `${printable(line)}\n`).join(''), matches };
 }
