@@ -8,7 +8,7 @@ import {
   type NewContainerRequest,
 } from '../../src/api/gen/gateway_pb.js';
 import type { Mount } from '../../src/api/gen/ops_pb.js';
-import { deferred } from '../../src/base/async/lifetime.ts';
+import { abortable, deferred } from '../../src/base/async/lifetime.ts';
 import { buildHeader } from '../../src/client/ask.ts';
 import { connectDaemon } from '../../src/client/connect-daemon.ts';
 import { openSessionHost } from '../../src/client/session-host.ts';
@@ -217,15 +217,18 @@ export class ExecutedProcess {
     this.#send({ case: 'signal', value: { name } });
   }
 
-  /** Waits until it has said this, and forgets what it has said so far. */
+  /** Waits until it has said this, and forgets what it has said so far. Fails when it has not within two minutes. */
   async hears(text: string): Promise<void> {
+    const late = AbortSignal.timeout(120_000);
     while (!this.said[1].includes(text)) {
       this.#heard = deferred();
       const over = this.ended.then(({ message }) => {
         if (!this.said[1].includes(text))
           throw new Error(`it ended after ${JSON.stringify(this.said)}: ${message}`);
       });
-      await Promise.race([this.#heard.promise, over]);
+      await abortable(Promise.race([this.#heard.promise, over]), late).catch((cause) => {
+        throw late.aborted ? new Error(`it said only ${JSON.stringify(this.said)}`, { cause }) : cause;
+      });
     }
     this.said[1] = '';
   }

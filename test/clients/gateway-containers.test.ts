@@ -167,8 +167,9 @@ for (const runtime of ['crun', 'runc']) {
       await using client = await GatewayClient.open(rig.daemon.address);
       await client.container('one', base);
       const call = client.exec();
+      // crun gives other processes the size of their terminal while they begin: that signal must not end the reading of the line.
       const script =
-        'trap "stty size" WINCH; trap "exit 9" USR1; stty size; echo "$TERM"; read line; echo "got $line"; while true; do sleep 0.1; done';
+        'trap "exit 9" USR1; echo "$TERM"; read line; trap "stty size" WINCH; echo "got $line"; while true; do sleep 0.1; done';
       const first = call.start('one', ['sh', '-c', script], { fds: [0, 1, 2], tty: true });
       await first.hears('xterm\r\n');
       const second = call.start('one', ['sh', '-c', script], { fds: [0, 1, 2], tty: true });
