@@ -208,8 +208,9 @@ describe('a terminal of the user', () => {
 
   test('passes on keys, also Ctrl-C, and its size when that changes', async () => {
     const ended = rig.work.at('ended');
+    // A signal ends the reading of a line, as the end of the input does.
     const script =
-      'trap "echo interrupted" INT; echo ready; while read line; do echo "got $line"; /bin/busybox stty size; done';
+      'trap "echo interrupted; asked=yes" INT; echo ready; while read line || test -n "$asked"; do asked=; echo "got $line"; /bin/busybox stty size; done';
     const command = `${project.kiln} --addr ${rig.daemon.address} run tried '${script}'; echo $? > ${ended}`;
     await tmux('-f', '/dev/null', 'new-session', '-d', '-x', '100', '-y', '30', command);
     try {
