@@ -58,7 +58,7 @@ export async function openEngine(
   const root = resources.use(await openRoot(config.root, lock));
   const { directory, database } = root;
   const threads = resources.use(openThreads());
-  const { executor, devices, runnable } = await openExecutor(config, directory, log);
+  const { executor, devices, runnable, network } = resources.use(await openExecutor(config, directory, log));
   const builds = new BuildRegistry();
   const isIdle = () => builds.active.length === 0;
   const storage = resources.use(
@@ -103,6 +103,7 @@ export async function openEngine(
     snapshotter: storage.snapshotter.name,
     platforms,
     runnable,
+    network,
     policies,
     version,
   });

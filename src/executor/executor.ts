@@ -21,6 +21,7 @@ export interface ProcessSpec {
   /** Empty for the default, `buildkitsandbox`. */
   readonly hostname: string;
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  /** `sandbox` is what the executor gives steps that ask for nothing else. */
   readonly network: 'host' | 'none' | 'sandbox';
   readonly security: 'sandbox' | 'insecure';
   readonly readonlyRoot: boolean;

@@ -3,9 +3,11 @@ import { mkdir, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { abortError, mapLimit, throwIfAborted } from '../base/async/lifetime.ts';
-import { errnoOf, KilnError } from '../base/errors.ts';
+import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { formatPlatform, hostPlatform } from '../base/platform.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
+import type { NetworkNamespace } from '../linux/network/network-namespace.ts';
+import type { StepNetwork, StepNetworks } from '../network/step-networks.ts';
 import { ContainerBundle } from './bundle/container-bundle.ts';
 import { defaultCapabilities } from './bundle/linux-capabilities.ts';
 import { openFileLimits } from './bundle/open-file-limits.ts';
@@ -34,8 +36,8 @@ export interface OciExecutorOptions {
   readonly root: string;
   /** `crun`, `runc` or a path; by default crun where there is one, else runc. */
   readonly runtime?: string;
-  /** What `network: 'sandbox'` means. Default `host`. */
-  readonly networkMode?: 'host' | 'none';
+  /** What `network: 'sandbox'` means: the host's (the default), none, or one of its own. */
+  readonly sandboxNetwork?: 'host' | 'none' | StepNetworks;
   /** Name servers other than the host's. */
   readonly dns?: DnsOptions;
   /** The cgroup below which containers' groups are made where a process names none. */
@@ -81,7 +83,8 @@ class OciExecutor implements Executor {
     const container = new RunningContainer(spec.id, this.#stateDir, io.signal);
     this.#running.set(spec.id, container);
     try {
-      await this.#runFirst(container, spec, io);
+      await using network = await this.#ownNetwork(requested, io.signal);
+      await this.#runFirst(container, spec, network?.namespace ?? this.#sharedNetwork(spec), io);
     } finally {
       this.#running.delete(spec.id);
       await container.end();
@@ -110,7 +113,31 @@ class OciExecutor implements Executor {
     await mkdir(this.#stateDir, { mode: 0o700 });
   }
 
-  async #runFirst(container: RunningContainer, spec: ProcessSpec, io: ProcessIo): Promise<void> {
+  /** Undefined for a process that gets the host's network, or none. */
+  async #ownNetwork(
+    { network, hostname }: ProcessSpec,
+    signal: AbortSignal,
+  ): Promise<StepNetwork | undefined> {
+    const { sandboxNetwork } = this.#options;
+    if (network !== 'sandbox' || typeof sandboxNetwork !== 'object') return undefined;
+    try {
+      return await sandboxNetwork.take({ hostname, signal });
+    } catch (error) {
+      throw asKilnError(error).wrap('cannot give the step a network');
+    }
+  }
+
+  #sharedNetwork({ network }: ProcessSpec): 'host' | 'none' {
+    if (network !== 'sandbox') return network;
+    return this.#options.sandboxNetwork === 'none' ? 'none' : 'host';
+  }
+
+  async #runFirst(
+    container: RunningContainer,
+    spec: ProcessSpec,
+    network: 'host' | 'none' | NetworkNamespace,
+    io: ProcessIo,
+  ): Promise<void> {
     const platform = spec.platform ?? hostPlatform();
     const runtime = await this.#findRuntime();
     const edits = await this.#deviceEdits(spec);
@@ -120,7 +147,7 @@ class OciExecutor implements Executor {
     await using bundle = await ContainerBundle.create(path.join(this.#root, spec.id), spec, {
       ...this.#host,
       seccomp: this.#seccompFor(runtime),
-      network: spec.network === 'sandbox' ? (this.#options.networkMode ?? 'host') : spec.network,
+      network,
       cgroupsPath: cgroup.runtimePath,
       dns: this.#options.dns,
       edits,

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { KilnError } from '../../base/errors.ts';
 import { type ConfigFiles, parseNetwork } from './config-file.ts';
 import { parseBoolean, parseNumber, parseOneOf } from './config-values.ts';
-import type { DaemonConfig, DiskSpace } from './daemon-config.ts';
+import type { DaemonConfig, DiskSpace, NetworkConfig } from './daemon-config.ts';
 
 /** What the command line says; `apply` lays it over the configuration file. */
 export interface CommandLine {
@@ -27,6 +27,8 @@ const worker = (config: DaemonConfig, change: Partial<DaemonConfig['worker']>): 
   ...config,
   worker: { ...config.worker, ...change },
 });
+const network = (config: DaemonConfig, change: Partial<NetworkConfig>): DaemonConfig =>
+  worker(config, { network: { ...config.worker.network, ...change } });
 const devices = (config: DaemonConfig, change: Partial<DaemonConfig['devices']>): DaemonConfig => ({
   ...config,
   devices: { ...config.devices, ...change },
@@ -146,8 +148,23 @@ const flags: readonly Flag[] = [
   },
   {
     flags: '--oci-worker-net <mode>',
-    help: 'network of build steps: auto, host or none',
-    apply: (config, value, where) => worker(config, { network: parseNetwork(value, where) }),
+    help: 'network of build steps: auto, cni, host, bridge or none',
+    apply: (config, value, where) => network(config, { mode: parseNetwork(value, where) }),
+  },
+  {
+    flags: '--oci-cni-config-path <path>',
+    help: 'configuration of the CNI plugins',
+    apply: (config, configFile) => network(config, { cni: { ...config.worker.network.cni, configFile } }),
+  },
+  {
+    flags: '--oci-cni-binary-dir <dir>',
+    help: 'where the CNI plugins are',
+    apply: (config, programs) => network(config, { cni: { ...config.worker.network.cni, programs } }),
+  },
+  {
+    flags: '--oci-cni-pool-size <n>',
+    help: 'how many networks (of modes cni and bridge) to keep ready for steps',
+    apply: (config, value, where) => network(config, { poolSize: parseNumber(value, where) }),
   },
   {
     flags: '--oci-worker-binary <program>',
@@ -185,9 +202,6 @@ const flags: readonly Flag[] = [
   { flags: '--oci-worker-proxy-snapshotter-path <path>', help: 'not supported yet' },
   { flags: '--oci-worker-apparmor-profile <name>', help: 'not supported yet' },
   { flags: '--oci-worker-selinux [value]', help: 'not supported yet', harmless: ['false'] },
-  { flags: '--oci-cni-config-path <path>', help: 'not supported yet' },
-  { flags: '--oci-cni-binary-dir <dir>', help: 'not supported yet' },
-  { flags: '--oci-cni-pool-size <n>', help: 'not supported yet', harmless: ['0'] },
   { flags: '--containerd-worker [value]', help: 'not supported yet', harmless: ['false', 'auto'] },
   { flags: '--containerd-worker-addr <address>', help: 'not supported yet' },
   { flags: '--containerd-worker-namespace <name>', help: 'not supported yet' },

@@ -44,6 +44,29 @@ describe('a configuration file', () => {
     });
   });
 
+  test('says which network steps have', async () => {
+    const text = [
+      '[worker.oci]',
+      'networkMode = "bridge"',
+      'cniConfigPath = "/c"',
+      'cniBinaryPath = "/b"',
+      'cniPoolSize = 16',
+      'bridgeName = "kiln1"',
+      'bridgeSubnet = "10.1.0.0/24"',
+    ];
+    const { worker } = await read(text.join('\n'));
+    assert.deepEqual(worker.network, {
+      mode: 'bridge',
+      cni: { configFile: '/c', programs: '/b' },
+      poolSize: 16,
+      bridge: { name: 'kiln1', subnet: '10.1.0.0/24' },
+    });
+    assert.deepEqual((await read('[worker.oci]\n')).worker.network, defaultConfig.worker.network);
+    for (const wrong of ['bridgeName = "../x"', 'bridgeName = "sixteen-letters-"', 'networkMode = "all"']) {
+      await assert.rejects(read(`[worker.oci]\n${wrong}\n`), { code: 'invalid_argument' });
+    }
+  });
+
   test('leaves alone what it does not name', async () => {
     assert.deepEqual(await read(''), { ...defaultConfig, dns: undefined });
   });

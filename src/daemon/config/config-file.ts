@@ -18,6 +18,8 @@ import {
   defaultConfig,
   type GcConfig,
   type GcRule,
+  type NetworkConfig,
+  type NetworkMode,
   type WorkerConfig,
 } from './daemon-config.ts';
 
@@ -78,11 +80,6 @@ const ineffective = {
     'stargzSnapshotter',
     'apparmor-profile',
     'selinux',
-    'cniConfigPath',
-    'cniBinaryPath',
-    'cniPoolSize',
-    'bridgeName',
-    'bridgeSubnet',
   ],
 } as const;
 
@@ -260,13 +257,28 @@ class ConfigReader {
           parseOneOf(value, where, ['auto', 'overlayfs', 'native']),
         ) ?? base.snapshotter,
       runtime: oci.take('binary', parseString) ?? base.runtime,
-      network: oci.take('networkMode', parseNetwork) ?? base.network,
+      network: this.#network(oci, base.network),
       cgroupParent: oci.take('defaultCgroupParent', parseString) ?? base.cgroupParent,
       maxParallelism: oci.take('max-parallelism', parseNumber) ?? base.maxParallelism,
       gc: this.#gc(oci, base.gc),
     };
     oci.finish(ineffective.worker);
     return worker;
+  }
+
+  #network(keys: Keys, base: NetworkConfig): NetworkConfig {
+    return {
+      mode: keys.take('networkMode', parseNetwork) ?? base.mode,
+      cni: {
+        configFile: keys.take('cniConfigPath', parseString) || base.cni.configFile,
+        programs: keys.take('cniBinaryPath', parseString) || base.cni.programs,
+      },
+      poolSize: keys.take('cniPoolSize', parseNumber) ?? base.poolSize,
+      bridge: {
+        name: keys.take('bridgeName', parseLinkName) || base.bridge.name,
+        subnet: keys.take('bridgeSubnet', parseString) || base.bridge.subnet,
+      },
+    };
   }
 
   #labels(keys: Keys | undefined): Readonly<Record<string, string>> | undefined {
@@ -371,18 +383,15 @@ function parseBooleanOrAuto(value: unknown, where: string): boolean {
   return value === 'auto' ? true : parseBoolean(value, where);
 }
 
-/** `auto` and `host` are the host's network: there are no bridges yet. */
-export function parseNetwork(value: unknown, where: string): 'host' | 'none' {
-  switch (parseOneOf(value, where, ['auto', 'host', 'none', 'cni', 'bridge'])) {
-    case 'auto':
-    case 'host':
-      return 'host';
-    case 'none':
-      return 'none';
-    case 'cni':
-    case 'bridge':
-      throw new KilnError('unimplemented', `${where}: networks of mode ${value} are not supported yet`, {
-        hint: 'use host or none',
-      });
-  }
+export function parseNetwork(value: unknown, where: string): NetworkMode {
+  return parseOneOf(value, where, ['auto', 'cni', 'host', 'bridge', 'none']);
+}
+
+/** A name that an interface can have; empty for the default. */
+function parseLinkName(value: unknown, where: string): string {
+  const name = parseString(value, where);
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$|^$/.test(name)) return name;
+  throw new KilnError('invalid_argument', `${where}: ${JSON.stringify(name)} is no name of an interface`, {
+    hint: 'use up to 15 letters, digits, dots, dashes and underscores',
+  });
 }

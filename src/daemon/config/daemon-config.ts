@@ -60,12 +60,29 @@ export interface WorkerConfig {
   readonly snapshotter: 'auto' | 'overlayfs' | 'native';
   /** Name or path of the OCI runtime; undefined for crun or else runc. */
   readonly runtime?: string;
-  readonly network: 'host' | 'none';
+  readonly network: NetworkConfig;
   readonly cgroupParent?: string;
   /** 0: no limit. */
   readonly maxParallelism: number;
   readonly gc: GcConfig;
 }
+
+/** The network of steps that ask for no other. */
+export interface NetworkConfig {
+  /** `auto` is `cni` where there is its configuration, else `host`. */
+  readonly mode: NetworkMode;
+  readonly cni: {
+    /** The file that says which plugins make a network. */
+    readonly configFile: string;
+    /** Where plugins are. */
+    readonly programs: string;
+  };
+  /** How many networks are kept ready, with `cni` and `bridge`. */
+  readonly poolSize: number;
+  readonly bridge: { readonly name: string; readonly subnet: string };
+}
+
+export type NetworkMode = 'auto' | 'cni' | 'host' | 'bridge' | 'none';
 
 export interface GcConfig {
   readonly enabled: boolean;
@@ -106,7 +123,12 @@ export const defaultConfig: DaemonConfig = {
     labels: {},
     platforms: [],
     snapshotter: 'auto',
-    network: 'host',
+    network: {
+      mode: 'auto',
+      cni: { configFile: '/etc/buildkit/cni.json', programs: '/opt/cni/bin' },
+      poolSize: 0,
+      bridge: { name: 'buildkit0', subnet: '10.10.0.0/16' },
+    },
     maxParallelism: 0,
     gc: { enabled: true },
   },

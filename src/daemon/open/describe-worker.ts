@@ -18,6 +18,8 @@ export interface WorkerOptions {
   /** Those that the daemon was configured with; the first is that of ops which name none. */
   readonly platforms: readonly Platform[];
   readonly runnable: RunnablePlatforms;
+  /** The network of steps, in BuildKit's words. */
+  readonly network: string;
   readonly policies: readonly GcPolicy[];
   /** Of Kiln. */
   readonly version: string;
@@ -25,13 +27,13 @@ export interface WorkerOptions {
 
 /** The engine as clients see it, under an id that its root keeps. */
 export async function describeWorker(options: WorkerOptions): Promise<WorkerDescription> {
-  const { directory, config, snapshotter, platforms, runnable, policies, version } = options;
+  const { directory, config, snapshotter, platforms, runnable, network, policies, version } = options;
   return new WorkerDescription({
     id: await workerId(directory),
     labels: {
       'org.mobyproject.buildkit.worker.executor': 'oci',
       'org.mobyproject.buildkit.worker.hostname': hostname(),
-      'org.mobyproject.buildkit.worker.network': config.network,
+      'org.mobyproject.buildkit.worker.network': network,
       'org.mobyproject.buildkit.worker.oci.process-mode': 'sandbox',
       'org.mobyproject.buildkit.worker.selinux.enabled': 'false',
       'org.mobyproject.buildkit.worker.snapshotter': snapshotter === 'overlay' ? 'overlayfs' : snapshotter,

@@ -8,15 +8,18 @@ import type { Executor } from '../../executor/executor.ts';
 import { createOciExecutor } from '../../executor/oci-executor.ts';
 import type { DaemonConfig } from '../config/daemon-config.ts';
 import type { DaemonLog } from '../daemon-log.ts';
+import { openStepNetworks } from './open-step-networks.ts';
 
 /** What runs steps, for which platforms, and the devices that steps can have. */
-export interface Execution {
+export interface Execution extends AsyncDisposable {
   readonly executor: Executor;
   readonly devices: DeviceRegistry;
   readonly runnable: RunnablePlatforms;
+  /** The network of steps that ask for nothing else, in BuildKit's words. */
+  readonly network: string;
 }
 
-/** Ends the containers that a killed process left, and warns about CDI files that cannot be used. */
+/** Ends the containers that a killed process left, and the networks of their steps, and warns about CDI files that cannot be used. */
 export async function openExecutor(config: DaemonConfig, root: string, log: DaemonLog): Promise<Execution> {
   const devices = new DeviceRegistry({
     directories: config.devices.enabled ? config.devices.directories : [],
@@ -26,15 +29,26 @@ export async function openExecutor(config: DaemonConfig, root: string, log: Daem
   await devices.current();
   const directory = path.join(root, 'executor');
   const runnable = createRunnablePlatforms({ directory });
+  await using resources = new AsyncDisposableStack();
+  const sandbox = resources.use(
+    await openStepNetworks(config.worker.network, path.join(root, 'networks'), log),
+  );
   const executor = await createOciExecutor({
     root: directory,
     runtime: config.worker.runtime,
-    networkMode: config.worker.network,
+    sandboxNetwork: sandbox.network,
     dns: config.dns,
     cgroupParent: config.worker.cgroupParent,
     devices,
     platforms: runnable,
   });
   await executor.recover();
-  return { executor, devices, runnable };
+  const owned = resources.move();
+  return {
+    executor,
+    devices,
+    runnable,
+    network: sandbox.label,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }

@@ -5,6 +5,7 @@ import { errnoOf, KilnError } from '../../base/errors.ts';
 import { resolveInRoot } from '../../base/rooted-path.ts';
 import { bindMount, mount } from '../../linux/mount.ts';
 import { mountFlags } from '../../linux/mount-flags.ts';
+import type { NetworkNamespace } from '../../linux/network/network-namespace.ts';
 import { openInRoot } from '../../linux/open-in-root.ts';
 import { mountOverlay } from '../../linux/overlay.ts';
 import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
@@ -32,7 +33,8 @@ import {
 
 /** What the executor decides about a container, beyond its process. */
 export interface BundleOptions {
-  readonly network: 'host' | 'none';
+  /** The host's, a new one in which there is nothing, or that of a namespace. */
+  readonly network: 'host' | 'none' | NetworkNamespace;
   readonly cgroupsPath: string;
   readonly cgroupNamespace: boolean;
   readonly seccomp: SeccompOptions | undefined;
@@ -144,7 +146,7 @@ export class ContainerBundle implements AsyncDisposable {
     const hosts = path.join(this.dir, 'hosts');
     const resolv = path.join(this.dir, 'resolv.conf');
     writeFileSync(hosts, hostsFile(spec.hostname, spec.extraHosts), { mode: 0o644 });
-    writeFileSync(resolv, resolvConf(options.network, options.dns), { mode: 0o644 });
+    writeFileSync(resolv, resolvConf(options.network === 'host', options.dns), { mode: 0o644 });
     const config = runtimeSpec(spec, {
       ...options,
       rootfs: this.rootfs,
@@ -156,7 +158,7 @@ export class ContainerBundle implements AsyncDisposable {
       emulation: options.emulator && {
         emulator: options.emulator,
         rootfs: this.rootfs,
-        hostSysfs: options.network === 'host' ? this.#mountSysfs() : undefined,
+        sysfs: options.network === 'none' ? undefined : this.#mountSysfs(options.network),
       },
     });
     this.#process = config.process;
@@ -179,13 +181,16 @@ export class ContainerBundle implements AsyncDisposable {
     this.#mounted.push(this.rootfs);
   }
 
-  /** A sysfs of the host's network without what is mounted in it: a container could write there. */
-  #mountSysfs(): string {
+  /** A sysfs of the network without what is mounted in that of the host: a container could write there. */
+  #mountSysfs(network: 'host' | NetworkNamespace): string {
     const target = path.join(this.dir, 'sys');
     mkdirSync(target);
     const { nosuid, nodev, noexec, rdonly } = mountFlags;
     const access = this.#spec.security === 'insecure' ? 0 : rdonly;
-    mount({ source: 'sysfs', target, type: 'sysfs', flags: nosuid | nodev | noexec | access });
+    const make = () =>
+      mount({ source: 'sysfs', target, type: 'sysfs', flags: nosuid | nodev | noexec | access });
+    if (network === 'host') make();
+    else network.run(make);
     this.#mounted.push(target);
     return target;
   }

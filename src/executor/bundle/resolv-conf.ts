@@ -17,17 +17,17 @@ const resolvedFile = '/run/systemd/resolve/resolv.conf';
 const isLoopback = (address: string): boolean => /^127\./.test(address) || /^::1(%|$)/.test(address);
 
 /**
- * The text of a container's `/etc/resolv.conf`, made of the host's. On the host's network its loopback servers stay;
+ * The text of a container's `/etc/resolv.conf`, made of the host's. On the host's network (`onHost`) its loopback servers stay;
  * elsewhere they are left out. Blocks.
  */
-export function resolvConf(network: 'host' | 'none', dns?: DnsOptions): string {
+export function resolvConf(onHost: boolean, dns?: DnsOptions): string {
   const host = parse(readIfThere('/etc/resolv.conf'));
   const stubOnly = host.nameservers.length === 1 && host.nameservers[0] === '127.0.0.53';
-  const base = network !== 'host' && stubOnly ? parse(readIfThere(resolvedFile)) : host;
+  const base = !onHost && stubOnly ? parse(readIfThere(resolvedFile)) : host;
 
   let nameservers = base.nameservers;
   if (dns && dns.nameservers.length > 0) nameservers = dns.nameservers;
-  else if (network !== 'host') nameservers = nameservers.filter((address) => !isLoopback(address));
+  else if (!onHost) nameservers = nameservers.filter((address) => !isLoopback(address));
   if (nameservers.length === 0) nameservers = publicNameservers;
   const search = dns && dns.searchDomains.length > 0 ? dns.searchDomains : base.search;
   const options = dns && dns.options.length > 0 ? dns.options : base.options;

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { getuid } from 'node:process';
 import { unixPath } from '../../base/default-path.ts';
+import type { NetworkNamespace } from '../../linux/network/network-namespace.ts';
 import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
 import { applyEdits, type DeviceEdits } from '../cdi/apply-edits.ts';
 import { type EmulatedContainer, withEmulator } from '../emulation/emulated-container.ts';
@@ -29,7 +30,7 @@ export interface RuntimeSpecContext {
   readonly user: ContainerUser;
   /** What its devices bring; its own mounts go over theirs. */
   readonly devices: DeviceEdits;
-  readonly network: 'host' | 'none';
+  readonly network: 'host' | 'none' | NetworkNamespace;
   readonly terminal?: TerminalSize;
   readonly cgroupsPath: string;
   /** Give the container a cgroup namespace (for cgroup v2). */
@@ -133,9 +134,12 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
   const insecure = spec.security === 'insecure';
   const capabilities = insecure ? ownCapabilities() : defaultCapabilities;
   const seccomp = insecure ? undefined : context.seccomp;
-  const namespaces = ['pid', 'ipc', 'uts', 'mount'];
-  if (context.network === 'none') namespaces.push('network');
-  if (context.cgroupNamespace) namespaces.push('cgroup');
+  const namespaces: { readonly type: string; readonly path?: string }[] = ['pid', 'ipc', 'uts', 'mount'].map(
+    (type) => ({ type }),
+  );
+  if (context.network === 'none') namespaces.push({ type: 'network' });
+  else if (context.network !== 'host') namespaces.push({ type: 'network', path: context.network.path });
+  if (context.cgroupNamespace) namespaces.push({ type: 'cgroup' });
 
   return {
     ociVersion: '1.0.2',
@@ -158,7 +162,7 @@ function baseSpec(spec: ProcessSpec, context: RuntimeSpecContext) {
     },
     mounts: [...systemMounts(insecure), ...suppliedFiles(context)],
     linux: {
-      namespaces: namespaces.map((type) => ({ type })),
+      namespaces,
       maskedPaths: insecure ? [] : maskedPaths,
       readonlyPaths: insecure ? [] : readonlyPaths,
       devices: insecure ? hostDevices() : [],

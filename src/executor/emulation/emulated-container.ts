@@ -7,8 +7,8 @@ import type { Emulator } from './emulator.ts';
 export interface EmulatedContainer {
   readonly emulator: Emulator;
   readonly rootfs: string;
-  /** Where a sysfs of the host's network is mounted for it, if the container has that network: its user namespace may not mount one. */
-  readonly hostSysfs: string | undefined;
+  /** Where a sysfs of its network is mounted for it, unless that network is made with it: its user namespace may not mount one of others. */
+  readonly sysfs: string | undefined;
 }
 
 /** The parts of an OCI runtime configuration that an emulator changes. */
@@ -56,8 +56,8 @@ export function withEmulator<T extends EmulatableConfig>(config: T, container: E
   };
   const mounts = config.mounts.flatMap((mount): readonly OciMount[] => {
     if (mount.destination === '/dev' && mount.type === 'tmpfs') return [mount, formatsMount];
-    if (mount.type === 'sysfs' && container.hostSysfs !== undefined) {
-      return [{ ...mount, type: 'bind', source: container.hostSysfs, options: ['bind', ...mount.options] }];
+    if (mount.type === 'sysfs' && container.sysfs !== undefined) {
+      return [{ ...mount, type: 'bind', source: container.sysfs, options: ['bind', ...mount.options] }];
     }
     return [mount.type === 'bind' && mount.options.includes('ro') ? withRestrictions(mount) : mount];
   });

@@ -1,7 +1,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { errnoOf } from '../../base/errors.ts';
-import { findProgram } from '../find-program.ts';
+import { findProgram } from '../../linux/process/find-program.ts';
 import { type Architecture, architectureOfElf } from './architecture.ts';
 
 /** An installed program that runs those of a foreign architecture. */

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { unixPath } from '../base/default-path.ts';
+import { unixPath } from '../../base/default-path.ts';
 
 /** The file of a program: `name` itself if it has a slash, else the first in this process's PATH, then in the usual one. */
 export async function findProgram(name: string): Promise<string | undefined> {
