@@ -7,7 +7,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   linux: ['base'],
   api: ['base'],
   oci: ['base'],
-  llb: ['base', 'api'],
+  llb: ['base', 'api', 'oci'],
   provenance: ['base', 'oci', 'llb'],
   solver: ['base'],
   'key-store': ['base', 'solver'],

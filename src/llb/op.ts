@@ -207,8 +207,17 @@ export interface DiffOp {
   readonly upper: number;
 }
 
+/** The builder that solves the definition in a file. */
+export const llbBuilder = -1;
+/** The name of the input that has the file, and of the file if the attribute `definitionFileAttribute` names no other. */
+export const definitionInput = 'buildkit.llb.definition';
+export const definitionFileAttribute = 'llbbuild.filename';
+
+/** A build of what a definition says that is made while the build runs. */
 export interface BuildOp {
+  /** `llbBuilder`: there is no other. */
   readonly builder: number;
+  /** Indexes into the op's inputs, by names that the builder knows. */
   readonly inputs: Readonly<Record<string, number>>;
   readonly definition?: Definition;
   readonly attrs: Readonly<Record<string, string>>;

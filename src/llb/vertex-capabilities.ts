@@ -74,6 +74,7 @@ export const capabilities = {
   merge: 'mergeop',
   diff: 'diffop',
   passthrough: 'passthroughop',
+  buildFile: 'source.buildop.llbfilename',
 } as const;
 
 export type Capability = (typeof capabilities)[keyof typeof capabilities];

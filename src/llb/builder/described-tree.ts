@@ -24,3 +24,17 @@ export interface StateSettings {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent: string;
 }
+
+/** What holds for one process, besides the settings of the tree that it is run on: lists and variables are added to theirs. */
+export interface ProcessOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Relative to the tree's working directory. */
+  readonly dir?: string;
+  readonly user?: string;
+  readonly hostname?: string;
+  readonly network?: NetworkMode;
+  readonly security?: SecurityMode;
+  readonly extraHosts?: StateSettings['extraHosts'];
+  readonly ulimits?: StateSettings['ulimits'];
+  readonly cgroupParent?: string;
+}

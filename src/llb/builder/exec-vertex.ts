@@ -1,12 +1,13 @@
 import { KilnError } from '../../base/errors.ts';
 import type { LinuxResources } from '../../base/linux-resources.ts';
+import { compareUtf8 } from '../../base/text/compare-utf8.ts';
 import type { CacheSharing, ExecMount, Op, ProxyEnv } from '../op.ts';
 import { noIndex } from '../op.ts';
 import { type Capability, capabilities } from '../vertex-capabilities.ts';
-import type { DescribedTree } from './described-tree.ts';
+import type { DescribedTree, ProcessOptions } from './described-tree.ts';
 import { InputList, opVertex, type Vertex, type VertexOptions } from './vertex.ts';
 
-export interface ExecOptions extends VertexOptions {
+export interface ExecOptions extends VertexOptions, ProcessOptions {
   readonly mounts?: readonly MountSpec[];
   readonly secrets?: readonly SecretSpec[];
   readonly ssh?: readonly SshSpec[];
@@ -60,7 +61,7 @@ export interface SshSpec {
   readonly optional?: boolean;
 }
 
-/** The vertex of a process, and which of its outputs each destination became. Throws `invalid_argument`. */
+/** The vertex of a process, and which of its outputs each destination became: the first one of mounts at the same place. Throws `invalid_argument`. */
 export function execVertex(
   root: DescribedTree,
   args: readonly string[],
@@ -69,14 +70,14 @@ export function execVertex(
   if (args.length === 0) throw new KilnError('invalid_argument', 'a process needs at least one argument');
   const rootMount: MountSpec = { dest: '/', from: root, readonly: options.readonlyRoot };
   // The order of mounts is part of the vertex's identity: by destination, as in BuildKit's own clients.
-  const mounts = [rootMount, ...(options.mounts ?? [])].sort((a, b) =>
-    a.dest < b.dest ? -1 : a.dest > b.dest ? 1 : 0,
-  );
+  const mounts = [rootMount, ...(options.mounts ?? [])].sort((a, b) => compareUtf8(a.dest, b.dest));
   const outputs = new Map<string, number>();
+  let count = 0;
   const numbered = mounts.map((mount) => {
+    checkMount(mount);
     if (!yieldsOutput(mount)) return { mount, output: noIndex };
-    const output = outputs.size;
-    outputs.set(mount.dest, output);
+    const output = count++;
+    if (!outputs.has(mount.dest)) outputs.set(mount.dest, output);
     return { mount, output };
   });
   const ssh = (options.ssh ?? []).map((spec, at) => ({
@@ -141,6 +142,11 @@ export function execVertex(
     },
   );
   return { vertex, outputs };
+}
+
+function checkMount({ dest, from, type }: MountSpec): void {
+  if (type?.kind !== 'tmpfs' || !from?.output) return;
+  throw new KilnError('invalid_argument', `the mount at ${dest} is a tmpfs, which begins without files`);
 }
 
 function yieldsOutput(mount: MountSpec): boolean {

@@ -28,13 +28,35 @@ export interface CopyOptions extends CreateOptions {
 
 /** One step as it was written: relative paths and owner names still have to be resolved against the tree it changes. */
 export interface PendingAction {
-  /** The tree a copy reads. */
-  readonly from?: DescribedTree;
+  /** What a copy reads. */
+  readonly from?: DescribedTree | ChangedFiles;
   readonly needs: readonly Capability[];
   change(dir: string, owner: (spec: string | undefined) => Owner | undefined): FileChange;
 }
 
-/** File changes to be made in one step, in order: `files().mkdir('/a').mkfile('/a/b', …)`. Immutable. */
+/** A tree after changes that are made in the same step in which something is copied from it. */
+export interface ChangedFiles {
+  readonly tree: DescribedTree;
+  readonly changes: FileActions;
+}
+
+/**
+ * File changes to be made in one step, in order. Immutable.
+ *
+ * @example
+ * ```ts
+ * import { files, image, scratch } from 'kiln/llb';
+ *
+ * const changes = files()
+ *   .mkdir('/app', 0o755)
+ *   .mkfile('/app/version', 0o644, '1.0', { owner: 'nobody:nogroup' })
+ *   .symlink('/app/version', '/version')
+ *   .rm('/tmp/*', { allowWildcard: true, allowNotFound: true });
+ * const tree = image('alpine').file(changes.copy(scratch(), '/', '/empty', { createDestPath: true }));
+ * assert.equal(changes.actions.length, 4);
+ * assert.notEqual(tree.output, undefined);
+ * ```
+ */
 export class FileActions {
   readonly #before: FileActions | undefined;
   readonly #last: PendingAction | undefined;
@@ -50,8 +72,19 @@ export class FileActions {
     return actions.reverse();
   }
 
+  /** The files of a tree after these changes, for `copy` to read: the changes are part of the same step, and `tree` stays as it is. */
+  on(tree: DescribedTree): ChangedFiles {
+    return Object.freeze({ tree, changes: this });
+  }
+
   /** Copies `src` (a path in `from`, relative to its working directory) to `dest`. */
-  copy(from: DescribedTree, src: string, dest: string, options: CopyOptions = {}): FileActions {
+  copy(
+    from: DescribedTree | ChangedFiles,
+    src: string,
+    dest: string,
+    options: CopyOptions = {},
+  ): FileActions {
+    const { settings } = isChanged(from) ? from.tree : from;
     const needs: Capability[] = [];
     if (options.includePatterns?.length || options.excludePatterns?.length)
       needs.push(capabilities.fileCopyPatterns);
@@ -63,7 +96,7 @@ export class FileActions {
       needs,
       change: (dir, owner) => ({
         kind: 'copy',
-        src: joinPath('/', src.startsWith('/') ? '' : from.settings.dir, src),
+        src: joinPath('/', src.startsWith('/') ? '' : settings.dir, src),
         dest: resolve(dir, dest, true),
         ...owned(owner(options.owner), options),
         ...(typeof options.mode === 'number' && { mode: options.mode }),
@@ -146,17 +179,23 @@ export class FileActions {
   }
 }
 
+export function isChanged(from: DescribedTree | ChangedFiles): from is ChangedFiles {
+  return 'changes' in from;
+}
+
 /** The start of a list of file changes. */
 export function files(): FileActions {
   return new FileActions();
 }
 
-/** Splits `user[:group]`. `root` and numbers are ids, other names are looked up in input `input`. */
+/** Splits `user[:group]`. `root` and numbers of 32 bits are ids, other names are looked up in input `input`. */
 export function parseOwner(spec: string, input: number): Owner {
   const [user = '', group] = spec.split(/:(.*)/s);
   const id = (name: string): OwnerId => {
     if (name === 'root') return { kind: 'id', id: 0 };
-    if (/^[+-]?\d+$/.test(name)) return { kind: 'id', id: Number(name) >>> 0 };
+    if (/^[+-]?\d+$/.test(name) && Number(name) === (Number(name) | 0)) {
+      return { kind: 'id', id: Number(name) >>> 0 };
+    }
     // The wire has no empty name: it means root.
     return name === '' ? { kind: 'id', id: 0 } : { kind: 'name', name, input };
   };

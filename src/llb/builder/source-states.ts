@@ -1,12 +1,14 @@
-import type { Digest } from '../../base/digest.ts';
+import { parseDigest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
 import { goJson } from '../../base/json/go-json.ts';
+import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
 import { joinPath } from '../clean-path.ts';
 import { parseGitUrl } from '../git-url.ts';
 import type { Definition } from '../op.ts';
 import { type Capability, capabilities } from '../vertex-capabilities.ts';
 import { unmarshalDefinition } from '../wire/unmarshal-definition.ts';
 import { State } from './state.ts';
-import { opVertex, type VertexOptions } from './vertex.ts';
+import { type InputNames, opVertex, type VertexOptions } from './vertex.ts';
 
 /** The empty tree. */
 export function scratch(): State {
@@ -19,12 +21,24 @@ export interface ImageOptions extends VertexOptions {
   /** Unpack only this many layers from the bottom. */
   readonly layerLimit?: number;
   /** Fail unless the image has this digest. */
-  readonly checksum?: Digest;
+  readonly checksum?: string;
   /** What its tree is listed as among what takes up disk space. */
   readonly recordType?: 'frontend' | 'internal';
 }
 
-/** An image in a registry. `ref` is complete: `docker.io/library/alpine:latest`. */
+/**
+ * An image in a registry. The name may be short: `alpine` is `docker.io/library/alpine:latest`. Throws `invalid_argument` for what is no name.
+ *
+ * @example
+ * ```ts
+ * import { image, toGraph } from 'kiln/llb';
+ *
+ * const { vertices } = toGraph(image('alpine', { platform: { os: 'linux', architecture: 'arm64' } }));
+ * const [vertex] = vertices.values();
+ * assert.ok(vertex?.op.action.kind === 'source');
+ * assert.equal(vertex.op.action.identifier, 'docker-image://docker.io/library/alpine:latest');
+ * ```
+ */
 export function image(ref: string, options: ImageOptions = {}): State {
   const needs: Capability[] = [capabilities.image];
   const attrs: Record<string, string> = {};
@@ -38,10 +52,11 @@ export function image(ref: string, options: ImageOptions = {}): State {
     needs.push(capabilities.imageLayerLimit);
   }
   if (options.checksum) {
-    attrs['image.checksum'] = options.checksum;
+    attrs['image.checksum'] = parseDigest(options.checksum);
     needs.push(capabilities.imageChecksum);
   }
-  return source(`docker-image://${ref}`, attrs, needs, options);
+  const name = formatReference(withDefaultTag(parseReference(ref)));
+  return source(`docker-image://${name}`, attrs, needs, options);
 }
 
 export interface OciLayoutOptions extends VertexOptions {
@@ -71,9 +86,24 @@ export interface LocalOptions extends VertexOptions {
   readonly sharedKeyHint?: string;
   /** `none` sends every file again; `metadata` (the default) those whose metadata changed. */
   readonly differ?: 'none' | 'metadata';
+  /** Refuse daemons that do not know `differ`. */
+  readonly requireDiffer?: boolean;
+  /** Bring only what is known about the files, and the contents of those that match one of these patterns. */
+  readonly metadataOnly?: { readonly except?: readonly string[] };
 }
 
-/** A directory of the client, by the name the client serves it under. */
+/**
+ * A directory of the client, by the name the client serves it under.
+ *
+ * @example
+ * ```ts
+ * import { files, local, scratch } from 'kiln/llb';
+ *
+ * const context = local('context', { excludePatterns: ['node_modules', '.git'] });
+ * const sources = scratch().file(files().copy(context, '/', '/', { dirCopyContents: true }));
+ * assert.equal(sources.settings.dir, '/');
+ * ```
+ */
 export function local(name: string, options: LocalOptions = {}): State {
   const needs: Capability[] = [];
   const attrs: Record<string, string> = {};
@@ -93,21 +123,21 @@ export function local(name: string, options: LocalOptions = {}): State {
     attrs['local.sharedkeyhint'] = options.sharedKeyHint;
     needs.push(capabilities.localSharedKeyHint);
   }
-  if (options.differ) attrs['local.differ'] = options.differ;
+  if (options.differ) {
+    attrs['local.differ'] = options.differ;
+    if (options.requireDiffer) needs.push(capabilities.localDiffer);
+  }
+  if (options.metadataOnly) {
+    const { except = [] } = options.metadataOnly;
+    attrs['local.metadatatransfer'] = 'true';
+    if (except.length > 0) attrs['local.metadatatransferexclude'] = goJson(except);
+    needs.push(capabilities.localMetadataTransfer);
+  }
   needs.push(capabilities.local);
-  if (options.sessionId) return source(`local://${name}`, attrs, needs, options);
-  needs.push(capabilities.localUnique);
-  return State.of(
-    opVertex([], options, needs, ({ localUniqueId }) => ({
-      inputs: [],
-      constraints: options.constraints ?? [],
-      action: {
-        kind: 'source',
-        identifier: `local://${name}`,
-        attrs: { ...attrs, 'local.unique': localUniqueId },
-      },
-    })),
-  );
+  if (!options.sessionId) needs.push(capabilities.localUnique);
+  const attrsOf = ({ localUniqueId }: InputNames) =>
+    options.sessionId ? attrs : { ...attrs, 'local.unique': localUniqueId };
+  return source(`local://${name}`, attrsOf, needs, options);
 }
 
 export interface GitSignatureOptions {
@@ -148,7 +178,20 @@ export interface GitOptions extends VertexOptions {
   readonly sshSocket?: string;
 }
 
-/** A checkout of a git repository. `remote` is a URL, or `user@host:path`; without a protocol it means https. */
+/**
+ * A checkout of a git repository. `remote` is a URL, or `user@host:path`; without a protocol it means https. Over SSH name the `knownSshHosts`:
+ * nothing is asked of the network when a graph is made.
+ *
+ * @example
+ * ```ts
+ * import { git, toGraph } from 'kiln/llb';
+ *
+ * const { vertices } = toGraph(git('github.com/moby/buildkit', { ref: 'v0.32.2', subdir: 'docs' }));
+ * const [vertex] = vertices.values();
+ * assert.ok(vertex?.op.action.kind === 'source');
+ * assert.equal(vertex.op.action.identifier, 'git://github.com/moby/buildkit#v0.32.2:docs');
+ * ```
+ */
 export function git(remote: string, options: GitOptions = {}): State {
   const url = parseGitUrl(remote) ?? parseGitUrl(`https://${remote}`);
   const needs: Capability[] = [capabilities.gitFullUrl];
@@ -198,20 +241,30 @@ export interface FileOptions extends VertexOptions {
   readonly gid?: number;
 }
 
-/** A tree with one file, a blob of a repository as it is. `ref` is complete, without a tag: `docker.io/library/alpine@sha256:…`. */
+/** A tree with one file, a blob of a repository as it is. `ref` has a digest and no tag: `alpine@sha256:…`. Throws `invalid_argument`. */
 export function imageBlob(ref: string, options: FileOptions = {}): State {
   const { attrs } = fileAttributes(options);
-  return source(`docker-image+blob://${ref}`, attrs, [capabilities.imageBlob], options);
+  return source(`docker-image+blob://${blobName(ref)}`, attrs, [capabilities.imageBlob], options);
 }
 
 export interface LayoutBlobOptions extends FileOptions, Pick<OciLayoutOptions, 'sessionId' | 'storeId'> {}
 
-/** A tree with one file, a blob of an OCI layout on the client as it is: `name@sha256:…`. */
+/** A tree with one file, a blob of an OCI layout on the client as it is: `name@sha256:…`. Throws `invalid_argument`. */
 export function layoutBlob(ref: string, options: LayoutBlobOptions = {}): State {
   const { attrs } = fileAttributes(options);
   if (options.sessionId) attrs['oci.session'] = options.sessionId;
   if (options.storeId) attrs['oci.store'] = options.storeId;
-  return source(`oci-layout+blob://${ref}`, attrs, [capabilities.imageBlob], options);
+  return source(`oci-layout+blob://${blobName(ref)}`, attrs, [capabilities.imageBlob], options);
+}
+
+function blobName(ref: string): string {
+  const reference = parseReference(ref);
+  if (reference.digest && reference.tag === undefined) return formatReference(reference);
+  throw new KilnError(
+    'invalid_argument',
+    `invalid name of a blob ${JSON.stringify(ref)}: it needs a digest, and no tag`,
+    { hint: 'write it as name@sha256:…' },
+  );
 }
 
 /** What says so about the only file of a tree, and what a download needs of the daemon for that. */
@@ -238,7 +291,17 @@ export interface HttpOptions extends FileOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A tree with one file that is downloaded. */
+/**
+ * A tree with one file that is downloaded.
+ *
+ * @example
+ * ```ts
+ * import { http } from 'kiln/llb';
+ *
+ * const script = http('https://example.com/install.sh', { filename: 'install', mode: 0o755 });
+ * assert.notEqual(script.output, undefined);
+ * ```
+ */
 export function http(url: string, options: HttpOptions = {}): State {
   const { attrs, needs } = fileAttributes(options);
   needs.push(capabilities.http);
@@ -262,16 +325,30 @@ export function http(url: string, options: HttpOptions = {}): State {
   return source(url, attrs, needs, options);
 }
 
-/** The result of a marshalled graph. Throws `invalid_argument` when the definition is not valid. */
+/**
+ * The result of a marshalled graph, with the platform of the op that makes it. Throws `invalid_argument` when the definition is not valid.
+ *
+ * @example
+ * ```ts
+ * import { decodeDefinition, encodeDefinition, files, fromDefinition, image, toDefinition } from 'kiln/llb';
+ *
+ * const bytes = encodeDefinition(toDefinition(image('alpine')));
+ * const tree = fromDefinition(decodeDefinition(bytes)).file(files().mkdir('/data', 0o700));
+ * assert.equal(toDefinition(tree).ops.length, 3);
+ * ```
+ */
 export function fromDefinition(definition: Definition): State {
   const graph = unmarshalDefinition(definition);
   const { result } = graph;
-  return result ? State.of({ kind: 'graph', graph, result }) : scratch();
+  if (!result) return scratch();
+  const state = State.of({ kind: 'graph', graph, result });
+  const platform = graph.vertices.get(result.digest)?.op.platform;
+  return platform ? state.platform(platform) : state;
 }
 
 function source(
   identifier: string,
-  attrs: Readonly<Record<string, string>>,
+  attrs: Readonly<Record<string, string>> | ((names: InputNames) => Readonly<Record<string, string>>),
   needs: readonly Capability[],
   options: VertexOptions,
 ): State {
@@ -281,7 +358,7 @@ function source(
       inputs: [],
       ...(platformed && { platform: options.platform ?? names.platform }),
       constraints: options.constraints ?? [],
-      action: { kind: 'source', identifier, attrs },
+      action: { kind: 'source', identifier, attrs: typeof attrs === 'function' ? attrs(names) : attrs },
     })),
   );
   return options.platform ? state.platform(options.platform) : state;

@@ -1,13 +1,18 @@
 import { KilnError } from '../../base/errors.ts';
 import { normalizePlatform, type Platform } from '../../base/platform.ts';
 import { joinPath } from '../clean-path.ts';
-import type { FileAction, NetworkMode, Op, SecurityMode } from '../op.ts';
+import type { NetworkMode, Op, SecurityMode } from '../op.ts';
 import { noIndex } from '../op.ts';
-import { type Capability, capabilities } from '../vertex-capabilities.ts';
-import type { DescribedTree, StateSettings } from './described-tree.ts';
-import { type ExecOptions, execVertex, type MountSpec } from './exec-vertex.ts';
-import { type FileActions, parseOwner } from './file-actions.ts';
-import { fixedOutput, InputList, type Output, opVertex, type Vertex, type VertexOptions } from './vertex.ts';
+import { capabilities } from '../vertex-capabilities.ts';
+import { type BuildOptions, buildVertex } from './build-vertex.ts';
+import type { DescribedTree, ProcessOptions, StateSettings } from './described-tree.ts';
+import { type ExecOptions, execVertex } from './exec-vertex.ts';
+import type { FileActions } from './file-actions.ts';
+import { fileVertex } from './file-vertex.ts';
+import { imageSettings } from './image-settings.ts';
+import { passthroughVertex } from './passthrough-vertex.ts';
+import { splitCommand } from './split-command.ts';
+import { fixedOutput, type Output, opVertex, type Vertex, type VertexOptions } from './vertex.ts';
 
 const defaultSettings: StateSettings = Object.freeze({
   env: new Map(),
@@ -43,9 +48,8 @@ export class State implements DescribedTree {
     return tree instanceof State ? tree : new State(tree.output, tree.settings);
   }
 
-  /** The first output of a vertex, or the result of a graph. */
-  static of(vertex: Vertex): State {
-    const index = vertex.kind === 'graph' ? vertex.result.index : 0;
+  /** An output of a vertex, by default the first one, or the result of a graph. */
+  static of(vertex: Vertex, index = vertex.kind === 'graph' ? vertex.result.index : 0): State {
     return new State({ kind: 'fixed', vertex, index }, defaultSettings);
   }
 
@@ -121,51 +125,112 @@ export class State implements DescribedTree {
     return this.#with({ cgroupParent });
   }
 
-  /** Runs a process on the tree; the result is the tree as it left it. */
-  run(args: readonly string[], options: ExecOptions = {}): ExecState {
-    const { vertex, outputs } = execVertex(this, args, options);
-    const tree = (index: number | undefined, fallback: State): State =>
-      index === undefined ? fallback : new State({ kind: 'fixed', vertex, index }, this.settings);
-    return new ExecState(
-      options.readonlyRoot ? this : tree(outputs.get('/'), this),
-      new Map(
-        (options.mounts ?? []).map((mount) => [
-          mount.dest,
-          mountResult(mount, tree, outputs.get(mount.dest)),
-        ]),
-      ),
-    );
+  /**
+   * The settings that an image's config has for processes: its variables, its working directory and its platform. Its user is not among
+   * them, as with BuildKit's own clients. Throws `invalid_argument` for what is no config.
+   *
+   * @example
+   * ```ts
+   * import { image } from 'kiln/llb';
+   *
+   * const config = { os: 'linux', architecture: 'arm64', config: { Env: ['PATH=/bin'], WorkingDir: '/srv' } };
+   * const { settings } = image('alpine').withImageConfig(JSON.stringify(config));
+   * assert.equal(settings.dir, '/srv');
+   * assert.equal(settings.platform?.architecture, 'arm64');
+   * ```
+   */
+  withImageConfig(config: string | Uint8Array): State {
+    const bytes = typeof config === 'string' ? Buffer.from(config) : config;
+    const { env, dir, platform } = imageSettings(bytes);
+    const state = this.envs(env).dir(dir);
+    return platform ? state.platform(platform) : state;
+  }
+
+  /**
+   * Runs a process on the tree; the result is the tree as it left it. A command in one text is split by `splitCommand`: there is no shell.
+   *
+   * @example
+   * ```ts
+   * import { image, local } from 'kiln/llb';
+   *
+   * const built = image('golang:1.24').run('go build -o /out/app .', {
+   *   dir: '/src',
+   *   env: { CGO_ENABLED: '0' },
+   *   mounts: [
+   *     { dest: '/src', from: local('context'), readonly: true },
+   *     { dest: '/out' },
+   *     { dest: '/root/.cache', type: { kind: 'cache', id: 'go', sharing: 'shared' } },
+   *   ],
+   *   secrets: [{ id: 'token', env: 'TOKEN' }],
+   *   name: 'build the app',
+   * });
+   * const app = built.mount('/out');
+   * assert.equal(app.settings.dir, '/');
+   * ```
+   */
+  run(command: string | readonly string[], options: ExecOptions = {}): ExecState {
+    const args = typeof command === 'string' ? splitCommand(command) : command;
+    const { vertex, outputs } = execVertex(this.#forProcess(options), args, options);
+    const { platform } = options;
+    const after = (index: number | undefined, before: State): State | undefined => {
+      if (index === undefined) return undefined;
+      const state = new State({ kind: 'fixed', vertex, index }, before.settings);
+      return platform ? state.platform(platform) : state;
+    };
+    const mounts = new Map<string, State>();
+    for (const { dest, from, readonly } of options.mounts ?? []) {
+      const before = from ? State.from(from) : State.empty;
+      const state = readonly ? before : after(outputs.get(dest), before);
+      if (state && !mounts.has(dest)) mounts.set(dest, state);
+    }
+    return new ExecState(after(outputs.get('/'), this) ?? this, mounts);
   }
 
   /** Changes files of the tree. */
   file(changes: FileActions, options: VertexOptions = {}): State {
-    const { actions: pending } = changes;
-    if (pending.length === 0) {
-      throw new KilnError('invalid_argument', 'a file op needs at least one change');
-    }
-    const needs = new Set<Capability>([capabilities.fileBase]);
-    for (const action of pending) for (const need of action.needs) needs.add(need);
-    const sources = pending.map(({ from }) => from?.output);
-    const vertex = opVertex([this.output, ...sources], options, needs, (names): Op => {
-      const inputs = new InputList(names);
-      const base = inputs.add(this.output);
-      const from = sources.map((output) => inputs.add(output));
-      const last = pending.length - 1;
-      const actions = pending.map(
-        (action, at): FileAction => ({
-          input: at === 0 ? base : inputs.list.length + at - 1,
-          secondaryInput: action.from ? from[at]! : noIndex,
-          output: at === last ? 0 : noIndex,
-          change: action.change(this.settings.dir, (spec) => (spec ? parseOwner(spec, base) : undefined)),
-        }),
-      );
-      return {
-        inputs: inputs.list,
-        constraints: options.constraints ?? [],
-        action: { kind: 'file', actions },
-      };
+    return this.withTree(State.of(fileVertex(this, changes, options)));
+  }
+
+  /**
+   * The tree, once all of `others` are there, too: they are built, and what they are goes into its cache key, but nothing of them is in the tree.
+   * `id` is part of the vertex's identity.
+   */
+  requires(id: string, ...others: readonly State[]): State {
+    if (others.length === 0) return this;
+    const [state] = passthrough(id, [{ tree: this, output: true }, ...others.map((tree) => ({ tree }))]);
+    return state ? this.withTree(state) : this;
+  }
+
+  /**
+   * What the definition says that the tree holds: it is read and built when the tree is there.
+   *
+   * @example
+   * ```ts
+   * import { encodeDefinition, files, image, scratch, toDefinition } from 'kiln/llb';
+   *
+   * const inner = encodeDefinition(toDefinition(image('alpine').run('touch /made').root));
+   * const made = scratch().file(files().mkfile('/graph', 0o644, inner)).build({ filename: '/graph' });
+   * assert.equal(toDefinition(made).ops.length, 3);
+   * ```
+   */
+  build(options: BuildOptions = {}): State {
+    return this.withTree(State.of(buildVertex(this.output, options)));
+  }
+
+  #forProcess(options: ProcessOptions): State {
+    let state: State = this;
+    if (options.env) state = state.envs(Object.entries(options.env));
+    if (options.dir !== undefined) state = state.dir(options.dir);
+    const { settings } = state;
+    return state.#with({
+      user: options.user ?? settings.user,
+      hostname: options.hostname ?? settings.hostname,
+      network: options.network ?? settings.network,
+      security: options.security ?? settings.security,
+      extraHosts: [...settings.extraHosts, ...(options.extraHosts ?? [])],
+      ulimits: [...settings.ulimits, ...(options.ulimits ?? [])],
+      cgroupParent: options.cgroupParent ?? settings.cgroupParent,
     });
-    return new State({ kind: 'fixed', vertex, index: 0 }, this.settings);
   }
 
   #with(settings: Partial<StateSettings>): State {
@@ -194,15 +259,19 @@ export class ExecState {
   }
 }
 
-function mountResult(
-  mount: MountSpec,
-  tree: (index: number | undefined, fallback: State) => State,
-  index: number | undefined,
-): State {
-  return tree(index, mount.from ? State.from(mount.from) : State.empty);
-}
-
-/** The trees laid over each other, the first at the bottom. Empty ones do not count. Settings are the first one's. */
+/**
+ * The trees laid over each other, the first at the bottom. Empty ones do not count. Settings are the first one's.
+ *
+ * @example
+ * ```ts
+ * import { diff, image, merge } from 'kiln/llb';
+ *
+ * const base = image('alpine');
+ * const changes = ['/a', '/b'].map((path) => diff(base, base.run(['touch', path]).root));
+ * const both = merge([base, ...changes]);
+ * assert.deepEqual(both.settings, base.settings);
+ * ```
+ */
 export function merge(states: readonly State[], options: VertexOptions = {}): State {
   const layers = states.filter(({ output }) => output !== undefined);
   const [first] = layers;
@@ -242,4 +311,39 @@ export function diff(lower: State, upper: State, options: VertexOptions = {}): S
     };
   });
   return lower.withTree(State.of(vertex));
+}
+
+export interface PassthroughInput {
+  readonly tree: State;
+  /** Whether it is given on. */
+  readonly output?: boolean;
+}
+
+/**
+ * Those of the trees that are to be given on, once all of them are there. Empty trees do not count. `id` is part of the vertex's identity.
+ * Throws `invalid_argument` when there is none to be given on.
+ *
+ * @example
+ * ```ts
+ * import { image, passthrough } from 'kiln/llb';
+ *
+ * const checked = image('alpine').run('true').root;
+ * const [tree] = passthrough('checked', [{ tree: image('alpine'), output: true }, { tree: checked }]);
+ * assert.notEqual(tree?.output, undefined);
+ * ```
+ */
+export function passthrough(
+  id: string,
+  inputs: readonly PassthroughInput[],
+  options: VertexOptions = {},
+): readonly State[] {
+  const outputs: Output[] = [];
+  const given: number[] = [];
+  for (const { tree, output } of inputs) {
+    if (!tree.output) continue;
+    outputs.push(tree.output);
+    if (output) given.push(outputs.length - 1);
+  }
+  const vertex = passthroughVertex(id, outputs, given, options);
+  return given.map((_, index) => State.of(vertex, index));
 }

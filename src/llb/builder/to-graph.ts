@@ -3,22 +3,40 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { hostPlatform, type Platform } from '../../base/platform.ts';
 import type { OpGraph, OpVertex } from '../graph.ts';
-import type { Input, SourceFile } from '../op.ts';
+import type { Input, Op, OpMetadata, SourceFile } from '../op.ts';
 import { marshalOp } from '../wire/marshal-op.ts';
 import { EnvLists } from './env-lists.ts';
+import type { SourceLocation } from './source-location.ts';
 import type { State } from './state.ts';
-import { fixedOutput, type InputNames, type Output, type SourceLocation, type Vertex } from './vertex.ts';
+import { fixedOutput, type InputNames, type Output, type Vertex, type VertexOptions } from './vertex.ts';
 
-export interface GraphOptions {
+/** What holds for every vertex of a graph, besides what is said about it. Graphs that were there already stay as they are. */
+export type GraphDefaults = Pick<
+  VertexOptions,
+  'constraints' | 'description' | 'exportCache' | 'ignoreCache' | 'progressGroup'
+>;
+
+export interface GraphOptions extends GraphDefaults {
   /** The platform of vertices that name none; by default this machine's. */
   readonly platform?: Platform;
   /** Distinguishes local sources that name no session from those of other clients; random by default. */
   readonly localUniqueId?: string;
 }
 
-/** The graph of a tree and all that it is made of. Throws `resource_exhausted` when its ops are too large together. */
+/**
+ * The graph of a tree and all that it is made of, as typed data. Throws `resource_exhausted` when its ops are too large together.
+ *
+ * @example
+ * ```ts
+ * import { image, toGraph } from 'kiln/llb';
+ *
+ * const { vertices } = toGraph(image('alpine').run('true').root, { constraints: ['label==gpu'] });
+ * for (const { op } of vertices.values()) assert.deepEqual(op.constraints, ['label==gpu']);
+ * ```
+ */
 export function toGraph(state: State, options: GraphOptions = {}): OpGraph {
   const builder = new GraphBuilder({
+    ...options,
     platform: options.platform ?? hostPlatform(),
     localUniqueId: options.localUniqueId ?? randomUUID(),
   });
@@ -33,6 +51,8 @@ const largestGraph = 256 * 1024 * 1024;
 
 type Location = { readonly file: number; readonly ranges: SourceLocation['ranges'] };
 
+type GraphNames = Required<Pick<GraphOptions, 'platform' | 'localUniqueId'>>;
+
 class GraphBuilder implements InputNames {
   readonly platform: Platform;
   readonly localUniqueId: string;
@@ -46,9 +66,12 @@ class GraphBuilder implements InputNames {
   readonly #numbersByContent = new Map<string, number>();
   readonly #locations = new Map<Digest, Location[]>();
 
-  constructor({ platform, localUniqueId }: Required<GraphOptions>) {
+  readonly #defaults: GraphDefaults;
+
+  constructor({ platform, localUniqueId, ...defaults }: GraphNames & GraphDefaults) {
     this.platform = platform;
     this.localUniqueId = localUniqueId;
+    this.#defaults = defaults;
   }
 
   build(output: Output | undefined): OpGraph {
@@ -91,7 +114,7 @@ class GraphBuilder implements InputNames {
   }
 
   #addOp(vertex: Vertex & { kind: 'op' }): void {
-    const op = vertex.build(this);
+    const op = withConstraints(vertex.build(this), this.#defaults);
     const bytes = marshalOp(op);
     this.#size += bytes.length;
     if (this.#size > largestGraph) {
@@ -102,7 +125,7 @@ class GraphBuilder implements InputNames {
     }
     const digest = digestOf(bytes);
     this.#names.set(vertex, digest);
-    this.#add({ digest, op, bytes, metadata: vertex.metadata });
+    this.#add({ digest, op, bytes, metadata: withDefaults(vertex.metadata, this.#defaults) });
     for (const { file, ranges } of vertex.locations) this.#locate(digest, file, ranges);
   }
 
@@ -154,4 +177,19 @@ class GraphBuilder implements InputNames {
     this.#fileNumbers.set(file, number);
     return number;
   }
+}
+
+function withConstraints(op: Op, { constraints = [] }: GraphDefaults): Op {
+  return constraints.length === 0 ? op : { ...op, constraints: [...constraints, ...(op.constraints ?? [])] };
+}
+
+function withDefaults(metadata: OpMetadata, defaults: GraphDefaults): OpMetadata {
+  const { description, exportCache, ignoreCache, progressGroup } = defaults;
+  return {
+    ...(exportCache !== undefined && { exportCache }),
+    ...(progressGroup && { progressGroup }),
+    ...metadata,
+    ignoreCache: metadata.ignoreCache || (ignoreCache ?? false),
+    description: description ? { ...description, ...metadata.description } : metadata.description,
+  };
 }

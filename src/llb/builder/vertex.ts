@@ -1,17 +1,12 @@
-import type { Range } from '../../base/errors.ts';
 import type { LinuxResources } from '../../base/linux-resources.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressGroup } from '../../base/progress.ts';
 import type { OpGraph } from '../graph.ts';
-import type { Input, Op, OpMetadata, SourceFile } from '../op.ts';
+import type { Input, Op, OpMetadata } from '../op.ts';
 import { customNameKey } from '../op-name.ts';
 import type { Capability } from '../vertex-capabilities.ts';
-
-/** Where in a text a vertex was written. Locations that share their `file` object share it in the graph, too. */
-export interface SourceLocation {
-  readonly file: SourceFile;
-  readonly ranges: readonly Range[];
-}
+import { callerLocations } from './source-lines.ts';
+import type { SourceLocation } from './source-location.ts';
 
 /** What can be said about any vertex. */
 export interface VertexOptions {
@@ -26,6 +21,7 @@ export interface VertexOptions {
   readonly platform?: Platform;
   /** containerd-style filters that a worker must match; part of the vertex's identity. */
   readonly constraints?: readonly string[];
+  /** Where it was written; inside of `withSourceLines` the line that made it, by default. */
   readonly locations?: readonly SourceLocation[];
 }
 
@@ -88,7 +84,7 @@ export function opVertex(
       ...(options.progressGroup && { progressGroup: options.progressGroup }),
       ...(options.resources && { resources: options.resources }),
     }),
-    locations: options.locations ?? [],
+    locations: options.locations ?? callerLocations(),
   });
 }
 

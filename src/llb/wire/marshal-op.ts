@@ -15,24 +15,26 @@ import { cacheSharings, contentCaches, networkModes, securityModes, unset } from
 
 /**
  * The bytes of an op: protobuf with fields in the order of their numbers and maps in the order of their keys, so that
- * equal ops have equal bytes.
+ * equal ops have equal bytes. The action comes last, as Go places what is one of several.
  */
 export function marshalOp(op: Op): Uint8Array {
-  return toBinary(
-    OpSchema,
-    create(OpSchema, {
-      inputs: op.inputs.map(input),
-      action: action(op.action),
-      platform: op.platform && {
-        architecture: op.platform.architecture,
-        os: op.platform.os,
-        variant: op.platform.variant ?? '',
-        osVersion: op.platform.osVersion ?? '',
-        osFeatures: [...(op.platform.osFeatures ?? [])],
-      },
-      constraints: op.constraints && { filters: [...op.constraints] },
-    }),
-  );
+  const surroundings = create(OpSchema, {
+    inputs: op.inputs.map(input),
+    platform: op.platform && {
+      architecture: op.platform.architecture,
+      os: op.platform.os,
+      variant: op.platform.variant ?? '',
+      osVersion: op.platform.osVersion ?? '',
+      osFeatures: [...(op.platform.osFeatures ?? [])],
+    },
+    constraints: op.constraints && { filters: [...op.constraints] },
+  });
+  const before = toBinary(OpSchema, surroundings);
+  const after = toBinary(OpSchema, create(OpSchema, { action: action(op.action) }));
+  const bytes = new Uint8Array(before.length + after.length);
+  bytes.set(before);
+  bytes.set(after, before.length);
+  return bytes;
 }
 
 /** The op without an action that ends a definition and names its result. */
