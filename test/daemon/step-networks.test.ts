@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import { NetworkRig } from '../../src/network/network-rig.ts';
 import { Daemon } from '../rig/daemon.ts';
@@ -65,6 +67,42 @@ describe('a daemon that gives steps a bridge', () => {
     const { stdout } = await rig.kiln.must(['debug', 'workers', '--verbose']);
     assert.match(stdout, /org\.mobyproject\.buildkit\.worker\.network:\s+cni\n/);
   });
+});
+
+test('a daemon gives steps the networks of the CNI plugins that are configured', async () => {
+  const plugins = [
+    {
+      type: 'bridge',
+      bridge: 'cnitest0',
+      isDefaultGateway: true,
+      ipMasq: true,
+      ipam: { type: 'host-local', dataDir: work.at('addresses'), subnet: '10.98.0.0/24' },
+    },
+  ];
+  const configFile = path.join(
+    work.tree({ 'cni.json': JSON.stringify({ cniVersion: '1.0.0', name: 'steps', plugins }) }),
+    'cni.json',
+  );
+  const args = [
+    '--oci-cni-config-path',
+    configFile,
+    '--oci-cni-binary-dir',
+    '/usr/lib/cni',
+    '--oci-cni-pool-size',
+    '2',
+  ];
+  {
+    await using daemon = await Daemon.start({ args });
+    const said = await daemon.kiln.textOf('said', steps('', ''));
+    assert.match(said.replaceAll(seen, ''), /^(net:.*\n){2}$/);
+    assert.equal(said.split(seen).length, 3);
+  }
+  await machine.untilOnly('cnitest0');
+  assert.deepEqual(
+    readdirSync(work.at('addresses/steps')).filter((name) => /^10\./.test(name)),
+    [],
+  );
+  spawnSync('ip', ['link', 'delete', 'cnitest0']);
 });
 
 test('what a daemon leaves that is killed during a step is gone after the next start, whatever its mode', async () => {

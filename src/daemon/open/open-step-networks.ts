@@ -1,5 +1,4 @@
 import { access } from 'node:fs/promises';
-import { KilnError } from '../../base/errors.ts';
 import { parseGoBool } from '../../base/text/go-bool.ts';
 import { leftNetworks } from '../../network/left-networks.ts';
 import type { StepNetworks } from '../../network/step-networks.ts';
@@ -37,10 +36,11 @@ export async function openStepNetworks(
       const networks = await BridgeNetworks.open({ ...bridge, directory, poolSize, onProblem });
       return asSandbox(networks);
     }
-    case 'cni':
-      throw new KilnError('unimplemented', 'networks of mode cni are not supported yet', {
-        hint: 'use --oci-worker-net=bridge, which needs no configuration',
-      });
+    case 'cni': {
+      const { CniNetworks } = await import('../../network/cni/cni-networks.ts');
+      const { poolSize, cni } = config;
+      return asSandbox(await CniNetworks.open({ ...cni, directory, poolSize, onProblem }));
+    }
   }
 }
 
