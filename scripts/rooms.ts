@@ -89,6 +89,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'file-sync',
   ],
   client: ['base', 'api', 'oci', 'llb', 'session', 'file-sync', 'client-services'],
+  library: ['base', 'api', 'llb', 'frontend', 'gateway', 'client', 'client-services'],
   daemon: [
     'base',
     'linux',

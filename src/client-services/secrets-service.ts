@@ -8,10 +8,11 @@ import type { Service } from '../session/service-host.ts';
 /** Bytes. */
 const maximumSize = 500 * 1024;
 
-/** Where the value of a secret is; it is read when it is first asked for, and kept: a pipe can be read only once. */
+/** A secret, or where its value is: that is read when it is first asked for, and kept, since a pipe can be read only once. */
 export type SecretSource = { readonly id: string } & (
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'environment'; readonly variable: string }
+  | { readonly kind: 'value'; readonly value: Uint8Array }
 );
 
 /** Gives the engine the secrets that a build may use. */
@@ -51,6 +52,8 @@ async function readSecret(
       }
     case 'environment':
       return Buffer.from(process.env[source.variable] ?? '');
+    case 'value':
+      return Buffer.from(source.value);
     default:
       return source satisfies never;
   }

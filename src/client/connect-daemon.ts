@@ -25,8 +25,16 @@ export interface ConnectOptions {
 const defaultTimeout = 5_000;
 const retryPause = 200;
 
+export interface DaemonConnection extends Connection {
+  /** For calls as raw messages. */
+  readonly open: OpenCall;
+}
+
 /** Connects to a daemon at `unix://…` or `tcp://…`. Throws `unavailable` when there is none. */
-export async function connectDaemon(address: string, options: ConnectOptions = {}): Promise<Connection> {
+export async function connectDaemon(
+  address: string,
+  options: ConnectOptions = {},
+): Promise<DaemonConnection> {
   const target = parseAddress(address);
   const raw = await connectRaw(address, options);
   const sessions = new Http2SessionManager('http://localhost', undefined, {
@@ -41,11 +49,12 @@ export async function connectDaemon(address: string, options: ConnectOptions = {
   const transport = withKilnErrors(
     createGrpcTransport({ baseUrl: 'http://localhost', sessionManager: sessions, acceptCompression: [] }),
   );
+  const open: OpenCall = (method, metadata, signal) => raw.open(method, metadata, signal);
   return {
     transport,
+    open,
     async attachSession(host, announcement, signal) {
       throwIfAborted(signal);
-      const open: OpenCall = (method, metadata) => raw.open(method, metadata);
       return serveSession(open, announcement, host);
     },
     async [Symbol.asyncDispose]() {

@@ -5,7 +5,8 @@ import { authService } from '../client-services/auth-service.ts';
 import { healthService } from '../client-services/health-service.ts';
 import { createServiceHost } from '../session/service-host.ts';
 import type { Connection } from './connection.ts';
-import { type SolveStatus, solveStatusFromWire } from './solve-status.ts';
+import type { SolveStatus } from './solve-status.ts';
+import { solveStatusFromWire } from './solve-status-from-wire.ts';
 
 /** Has the engine push an image that it keeps, with this client's logins. Yields the progress; throws what the push fails with. */
 export async function* pushWithLogins(

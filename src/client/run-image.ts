@@ -20,7 +20,8 @@ import { createServiceHost } from '../session/service-host.ts';
 import { buildHeader } from './ask.ts';
 import type { Connection } from './connection.ts';
 import { endsSoon } from './solve.ts';
-import { type SolveStatus, solveStatusFromWire } from './solve-status.ts';
+import type { SolveStatus } from './solve-status.ts';
+import { solveStatusFromWire } from './solve-status-from-wire.ts';
 
 export interface ImageRun {
   /** A name, or `sha256:…` of an image that the engine keeps. */

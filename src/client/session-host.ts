@@ -36,7 +36,11 @@ export async function openSessionHost(request: SolveRequest): Promise<SessionHos
   const files: FileOutput[] = [];
   const sinks = await openSinks(request, (file) => files.push(opened.use(file)));
 
-  const services: Service[] = [healthService(), authService({ tls: request.registryTls })];
+  const services: Service[] = [
+    healthService(),
+    authService({ tls: request.registryTls }),
+    ...(request.services ?? []),
+  ];
   if (request.locals.size > 0) services.push(fileSyncService(request.locals, { pool }));
   if (request.uploads.size > 0) services.push(uploadService(request.uploads));
   if (request.secrets.length > 0) services.push(secretsService(request.secrets));
@@ -138,7 +142,7 @@ async function checkInputs({ locals, layouts, secrets }: SolveRequest): Promise<
   for (const [name, path] of layouts) await check(`the OCI layout ${name}`, path, true);
   for (const secret of secrets) {
     if (secret.kind === 'file') await check(`the secret ${secret.id}`, secret.path, false);
-    else if (process.env[secret.variable] === undefined) {
+    else if (secret.kind === 'environment' && process.env[secret.variable] === undefined) {
       throw new KilnError('not_found', `the secret ${secret.id}: $${secret.variable} is not set`);
     }
   }

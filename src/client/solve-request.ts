@@ -5,6 +5,7 @@ import type { DecideSource } from '../client-services/source-policy-service.ts';
 import type { SshSource } from '../client-services/ssh-service.ts';
 import type { Uploads } from '../client-services/upload-service.ts';
 import type { Definition } from '../llb/op.ts';
+import type { Service } from '../session/service-host.ts';
 import type { Question } from './ask.ts';
 
 /** Options of an exporter or a remote cache, as its documentation names them. */
@@ -40,6 +41,14 @@ export type Output =
       readonly path: string;
     };
 
+/** A build that waits for the calls of its client. */
+export interface DrivenBuild {
+  readonly ref: string;
+  readonly sessionId: string;
+  /** Aborts when the build ends otherwise. */
+  readonly signal: AbortSignal;
+}
+
 export interface RemoteCache {
   readonly type: string;
   readonly attributes: Attributes;
@@ -50,7 +59,19 @@ export interface SolveRequest {
   /** What to solve: a definition as it is, or what a frontend makes of its options. */
   readonly source: /** `options` are for the engine: attestations, for example. */
     | { readonly kind: 'definition'; readonly definition: Definition; readonly options?: Attributes }
-    | { readonly kind: 'frontend'; readonly frontend: string; readonly options: Attributes }
+    | {
+        readonly kind: 'frontend';
+        readonly frontend: string;
+        readonly options: Attributes;
+        /** Definitions for the frontend, by the names under which it knows them. */
+        readonly inputs?: ReadonlyMap<string, Definition>;
+      }
+    /** This side solves what it needs, and returns the result, by calls of the gateway. */
+    | {
+        readonly kind: 'driven';
+        drive(build: DrivenBuild): Promise<void>;
+        readonly options?: Attributes;
+      }
     /** Nothing is built: the daemon, or a frontend, answers. */
     | { readonly kind: 'question'; readonly ask: Question };
   /** Directories that the build may read, by the names under which it asks for them. */
@@ -66,6 +87,8 @@ export interface SolveRequest {
   readonly ssh: readonly SshSource[];
   /** For the hosts that hand out registry tokens, by host name. */
   readonly registryTls: ReadonlyMap<string, TokenTls>;
+  /** More that the session serves. */
+  readonly services?: readonly Service[];
   readonly entitlements: readonly string[];
   readonly sourcePolicy?: Policy;
   /** Asked by the engine about every source, after `sourcePolicy`. */

@@ -5,15 +5,17 @@ import { Control } from '../api/gen/control_pb.js';
 import { type AwakeTimeout, awakeTimeout } from '../base/async/awake-timeout.ts';
 import { abortable, throwIfAborted } from '../base/async/lifetime.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
+import type { Definition } from '../llb/op.ts';
 import { encodeDefinition } from '../llb/wire/definition-wire.ts';
-import { ask } from './ask.ts';
+import { type Answer, ask } from './ask.ts';
 import type { Connection } from './connection.ts';
 import { withMountsDigest } from './mounts-digest.ts';
 import { recordLayouts } from './record-layouts.ts';
 import { openSessionHost } from './session-host.ts';
 import { sharedKey } from './shared-key.ts';
 import type { Output, RemoteCache, SolveRequest } from './solve-request.ts';
-import { type SolveStatus, solveStatusFromWire } from './solve-status.ts';
+import type { SolveStatus } from './solve-status.ts';
+import { solveStatusFromWire } from './solve-status-from-wire.ts';
 
 /** What the exporters and remote caches tell about the result, for example `containerimage.digest`. */
 export interface SolveResult {
@@ -67,11 +69,9 @@ async function run(
   const ended = AbortSignal.any([session.closed, ...(signal ? [signal] : [])]);
   const { source } = request;
   const asking = new AbortController();
-  const question = source.kind === 'question' ? source : undefined;
-  const asked =
-    question && ask(connection.transport, request.ref, question.ask, AbortSignal.any([ended, asking.signal]));
+  const asked = driven(connection, request, sessionId, AbortSignal.any([ended, asking.signal]));
   let refusal: unknown;
-  asked?.catch((error) => {
+  asked.catch((error) => {
     refusal ??= error;
   });
   try {
@@ -86,6 +86,7 @@ async function run(
         session: sessionId,
         definition: source.kind === 'definition' ? encodeDefinition(source.definition) : undefined,
         frontend: source.kind === 'frontend' ? source.frontend : '',
+        frontendInputs: source.kind === 'frontend' ? encodeInputs(source.inputs) : {},
         frontendAttrs: engineOptions(source, host.cacheImports),
         exporters: request.outputs.map(wireExporter),
         oldExporter: request.outputs[0]?.exporter ?? '',
@@ -103,7 +104,7 @@ async function run(
     );
     await host.finish();
     await recordLayouts(request, response.exporterResponse);
-    return { response: response.exporterResponse, answer: (await asked) ?? new Map() };
+    return { response: response.exporterResponse, answer: await asked };
   } catch (error) {
     throwIfAborted(signal);
     if (refusal !== undefined) throw asKilnError(refusal);
@@ -116,6 +117,28 @@ async function run(
   } finally {
     asking.abort();
   }
+}
+
+/** Drives a build that has neither a frontend nor a definition. */
+async function driven(
+  connection: Connection,
+  { source, ref }: SolveRequest & { readonly ref: string },
+  sessionId: string,
+  signal: AbortSignal,
+): Promise<Answer> {
+  switch (source.kind) {
+    case 'question':
+      return await ask(connection.transport, ref, source.ask, signal);
+    case 'driven':
+      await source.drive({ ref, sessionId, signal });
+      return new Map();
+    default:
+      return new Map();
+  }
+}
+
+function encodeInputs(inputs: ReadonlyMap<string, Definition> = new Map()): Record<string, Uint8Array> {
+  return Object.fromEntries([...inputs].map(([name, input]) => [name, encodeDefinition(input)]));
 }
 
 /** Whether a call failed because the connection did: the call may notice a moment earlier than the session. */
@@ -134,6 +157,7 @@ function engineOptions(
     case 'frontend':
       return frontendOptions(source.options, imports);
     case 'definition':
+    case 'driven':
       return { ...source.options };
     case 'question':
       return {};

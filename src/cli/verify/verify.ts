@@ -71,7 +71,8 @@ export async function verify(
 async function expectedDefinition({ source, locals }: SolveRequest): Promise<ExpectedDefinition> {
   switch (source.kind) {
     case 'question':
-      throw new KilnError('internal', 'a question defines nothing');
+    case 'driven':
+      throw new KilnError('internal', `nothing is known of what a ${source.kind} build makes`);
     case 'definition':
       return { kind: 'definition', steps: new Set(source.definition.ops.map((op) => digestOf(op))) };
     case 'frontend': {

@@ -67,7 +67,7 @@ export interface OciLayoutOptions extends VertexOptions {
   readonly layerLimit?: number;
 }
 
-/** An image in an OCI layout on the client: `name@sha256:…`. */
+/** An image in an OCI layout on the client: `name@sha256:…`. BuildKit wants a name with a host, `example.com/name@sha256:…`. */
 export function ociLayout(ref: string, options: OciLayoutOptions = {}): State {
   const attrs: Record<string, string> = {};
   if (options.sessionId) attrs['oci.session'] = options.sessionId;
