@@ -1,4 +1,5 @@
 import type { Client } from './client.ts';
+import { DaemonClient } from './daemon-client.ts';
 
 /** In PEM. `serverName` is what the daemon's certificate must be made out to. */
 export interface TlsOptions {
@@ -37,9 +38,6 @@ export async function connect(
   address: string = process.env.KILN_HOST || process.env.BUILDKIT_HOST || defaultAddress,
   options: ConnectOptions = {},
 ): Promise<Client> {
-  const [{ connectDaemon }, { DaemonClient }] = await Promise.all([
-    import('../client/connect-daemon.ts'),
-    import('./daemon-client.ts'),
-  ]);
+  const { connectDaemon } = await import('../client/connect-daemon.ts');
   return new DaemonClient(address, await connectDaemon(address, options));
 }
