@@ -1,7 +1,6 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import path from 'node:path';
-import { abortError, throwIfAborted } from '../../base/async/lifetime.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { OutputPipe } from './output-pipe.ts';
 import { openPipe } from './pipe.ts';
@@ -18,7 +17,6 @@ export interface ProgramCall {
   readonly mostOutput: number;
   /** How long it may take. */
   readonly milliseconds: number;
-  readonly signal?: AbortSignal;
 }
 
 export interface ProgramAnswer {
@@ -28,12 +26,11 @@ export interface ProgramAnswer {
 }
 
 /**
- * Runs a program and reads what it says. Throws `deadline_exceeded` or `resource_exhausted` when it takes or writes too much and `canceled` on abort,
- * once it is killed with all of its process group, and a SystemError when it cannot be executed.
+ * Runs a program and reads what it says. Throws `deadline_exceeded` or `resource_exhausted` when it takes or writes too much, once it is
+ * killed with all of its process group, and a SystemError when it cannot be executed.
  */
 export async function callProgram(call: ProgramCall): Promise<ProgramAnswer> {
-  const { program, args, environment, signal, mostOutput, milliseconds } = call;
-  throwIfAborted(signal);
+  const { program, args, environment, mostOutput, milliseconds } = call;
   using stdout = new OutputPipe();
   using stderr = new OutputPipe();
   using input = new InputPipe(call.input ?? '');
@@ -61,8 +58,6 @@ export async function callProgram(call: ProgramCall): Promise<ProgramAnswer> {
     };
   };
   const [out, err]: [Uint8Array[], Uint8Array[]] = [[], []];
-  const onAbort = () => stop(abortError(signal!));
-  signal?.addEventListener('abort', onAbort, { once: true });
   const timer = setTimeout(
     () => stop(new KilnError('deadline_exceeded', `${name} took more than ${milliseconds / 1000} seconds`)),
     milliseconds,
@@ -74,7 +69,6 @@ export async function callProgram(call: ProgramCall): Promise<ProgramAnswer> {
     return { end, stdout: asText(out), stderr: asText(err) };
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
   }
 }
 

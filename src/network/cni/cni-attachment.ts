@@ -24,7 +24,6 @@ export interface CniCall {
   readonly namespace: string | undefined;
   /** How long each plugin may take. */
   readonly milliseconds: number;
-  readonly signal?: AbortSignal;
 }
 
 /** The name that the namespace's interface gets. */
@@ -71,7 +70,7 @@ async function callPlugin(
   command: 'ADD' | 'DEL',
   plugin: CniPlugin,
   { id, network, programs, args, result }: CniAttachment,
-  { namespace, milliseconds, signal }: CniCall,
+  { namespace, milliseconds }: CniCall,
 ): Promise<ProgramAnswer> {
   const { name, cniVersion } = network;
   const input = { ...plugin.config, name, cniVersion, ...(result && { prevResult: result }) };
@@ -93,7 +92,6 @@ async function callPlugin(
       },
       mostOutput,
       milliseconds,
-      signal,
     });
   } catch (error) {
     throw asKilnError(error).wrap(`the CNI plugin ${plugin.type}`);

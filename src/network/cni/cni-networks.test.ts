@@ -108,7 +108,23 @@ describe('networks of the plugins that Debian has', () => {
       while (addressesIn(dataDir).length < 2) await pause(10);
       await using network = await networks.take(request);
       assert.match(await asksOutside(network), /^you are/);
-      while (addressesIn(dataDir).length < 3) await pause(10);
+      // The end comes while another is being made.
+    }
+    await assertNothingLeft(set, dataDir);
+  });
+
+  test('are made to the end and taken back when the step is canceled meanwhile', async () => {
+    const dataDir = newDirectory();
+    const set = options(bridge(dataDir));
+    {
+      await using networks = await CniNetworks.open(set);
+      const canceled = new AbortController();
+      const taken = Array.from({ length: 8 }, () =>
+        failureOf(networks.take({ hostname: '', signal: canceled.signal })),
+      );
+      while (addressesIn(dataDir).length === 0) await pause(1);
+      canceled.abort();
+      for (const { code } of await Promise.all(taken)) assert.equal(code, 'canceled');
     }
     await assertNothingLeft(set, dataDir);
   });
@@ -259,7 +275,7 @@ describe('plugins', () => {
 
   test('a canceled step does not wait for its plugins', async () => {
     const plugins = new Plugins().add('a', '[ $CNI_COMMAND = DEL ] && exit 0; sleep 1000');
-    const set = plugins.listed(['a']);
+    const set = plugins.listed(['a'], { milliseconds: 500 });
     {
       await using networks = await CniNetworks.open(set);
       const canceled = new AbortController();

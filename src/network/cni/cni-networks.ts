@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { mapLimit, Semaphore } from '../../base/async/lifetime.ts';
+import { abortable, mapLimit, Semaphore } from '../../base/async/lifetime.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { bindMount, unmount } from '../../linux/mount.ts';
 import { NetworkControl } from '../../linux/network/network-control.ts';
@@ -79,14 +79,33 @@ export class CniNetworks implements StepNetworks {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     await this.#pool[Symbol.asyncDispose]();
-    await Promise.all(this.#ending);
+    // The end of one may begin that of another.
+    while (this.#ending.size > 0) await Promise.all(this.#ending);
     if ((await entriesOf(allOf(this.#options.directory))).length === 0) {
       await rm(allOf(this.#options.directory), { recursive: true, force: true });
     }
   }
 
+  /** On abort the network is still made, and taken back then: plugins that are interrupted leave what they cannot take back. */
   async #make(args: string, signal: AbortSignal): Promise<StepNetwork> {
-    using _turn = await this.#turns.acquire(signal);
+    const turn = await this.#turns.acquire(signal);
+    const making = this.#makeWhole(args).finally(() => turn[Symbol.dispose]());
+    try {
+      return await abortable(making, signal);
+    } catch (error) {
+      if (signal.aborted) {
+        this.#inBackground(
+          making.then(
+            (network) => network[Symbol.asyncDispose](),
+            () => {},
+          ),
+        );
+      }
+      throw error;
+    }
+  }
+
+  async #makeWhole(args: string): Promise<StepNetwork> {
     const { directory, programs, milliseconds = patience } = this.#options;
     const id = randomBytes(16).toString('hex');
     const place = placeOf(directory, id);
@@ -101,7 +120,7 @@ export class CniNetworks implements StepNetworks {
         using inside = namespace.run(() => new NetworkControl());
         inside.setUp('lo');
       }
-      const call = { namespace: place.namespace, milliseconds, signal };
+      const call = { namespace: place.namespace, milliseconds };
       await note(place, { ...attachment, result: await attach(attachment, call) });
       return { namespace, [Symbol.asyncDispose]: async () => this.#end(namespace, id) };
     } catch (error) {
@@ -118,9 +137,11 @@ export class CniNetworks implements StepNetworks {
       using _turn = await this.#turns.acquire();
       await takeBack(directory, id, milliseconds);
     };
-    const ending = end()
-      .catch((error) => onProblem(`cannot take back the network of a step: ${error}`))
-      .finally(() => this.#ending.delete(ending));
+    this.#inBackground(end().catch((error) => onProblem(`cannot take back the network of a step: ${error}`)));
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const ending = work.finally(() => this.#ending.delete(ending));
     this.#ending.add(ending);
   }
 }
