@@ -139,6 +139,35 @@ for (const runtime of ['crun', 'runc']) {
   });
 }
 
+test('a step cannot have the machine send to it what is for another', async () => {
+  await using rig = await ExecutorRig.create({ sandboxNetwork: networks });
+  const script =
+    'busybox httpd -p 80; ip -4 address show eth0 | grep -o "inet [0-9.]*"; echo waiting; read line';
+  const victim = Conversation.run(rig, rig.spec(['sh', '-c', script]));
+  while (!victim.said.includes('waiting')) await new Promise((resolve) => setImmediate(resolve));
+  const address = /inet ([0-9.]+)/.exec(victim.said)?.[1];
+  const ask = () => fetch(`http://${address}/`, { signal: AbortSignal.timeout(3_000) });
+  assert.equal((await ask()).status, 404);
+  const known = () => machine.neighbors(bridgeName);
+  const before = known();
+  assert.match(before, new RegExp(`^${address} lladdr 0a:6b:\\S+ PERMANENT`, 'm'));
+
+  // Neither by saying that it has the address of the other, though it may do all in its network, nor by having the other's hardware address.
+  const claim = `ip address add ${address}/16 dev eth0 && busybox arping -q -A -c 2 -I eth0 ${address}`;
+  const hardware = /lladdr (\S+)/.exec(before)![1];
+  const disguise = `ip link set eth0 down && ip link set eth0 address ${hardware} && ip link set eth0 up`;
+  for (const attack of [claim, disguise]) {
+    await rig.sh(`${attack}; busybox timeout 1 busybox nc -w 1 10.10.0.1 9 || true`, {
+      security: 'insecure',
+    });
+    assert.equal((await ask()).status, 404);
+  }
+
+  victim.type('end\n');
+  await victim.ended;
+  assert.doesNotMatch(known(), /PERMANENT/);
+});
+
 test('steps do not reach each other, neither by the bridge nor by way of the machine, though they may do all in their networks', async () => {
   await using rig = await ExecutorRig.create({ sandboxNetwork: networks });
   const script =

@@ -130,6 +130,11 @@ export class NetworkRig implements Disposable {
     }
   }
 
+  /** IPv4 neighbors that the machine knows on an interface, one a line. */
+  neighbors(link: string): string {
+    return run('ip', '-4', 'neighbor', 'show', 'dev', link);
+  }
+
   /** Lines of the machine's packet filter that name Kiln. */
   rules(): readonly string[] {
     return run('iptables-save')

@@ -35,6 +35,7 @@ export const requestFlags = {
   request: 1,
   acknowledge: 4,
   dump: 0x300,
+  replace: 0x100,
   exclusive: 0x200,
   create: 0x400,
 } as const;

@@ -8,12 +8,15 @@ import {
   readU32,
   text,
   u8,
+  u16,
   u32,
 } from './netlink-message.ts';
 import { NetlinkSocket, requestFlags } from './netlink-socket.ts';
 
 /** Message types (linux/rtnetlink.h). */
 const types = {
+  newNeighbor: 28,
+  deleteNeighbor: 29,
   newLink: 16,
   deleteLink: 17,
   getLink: 18,
@@ -36,7 +39,14 @@ const ofInfo = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
 const ofAddress = { address: 1, local: 2 } as const;
 const ofRoute = { destination: 1, interface: 4, gateway: 5 } as const;
 const vethPeer = 1;
-const isolatedPort = 33;
+/** Properties of ports of bridges. */
+const ofPort = { learning: 8, unicastFlood: 9, isolated: 33 } as const;
+const ofNeighbor = { address: 1, hardware: 2 } as const;
+/** Neighbors that do not change by what is heard of them: those of a bridge's table, and those of an interface. */
+const bridgeFamily = 7;
+const inTableOfMaster = 4;
+const staticEntry = 0x40;
+const permanentEntry = 0x80;
 /** IPv6 addresses that the kernel makes up by itself, and their value for none. */
 const ipv6AddressMode = 8;
 const noAddresses = 1;
@@ -130,8 +140,8 @@ export class NetworkControl implements Disposable {
   }
 
   /**
-   * Makes the pair, both ends up. The port is isolated: what comes in there goes to no other isolated port. Throws EEXIST if there is an interface of
-   * the name.
+   * Makes the pair, both ends down. The port is isolated: what comes in there goes to no other isolated port. Whatever comes in, what goes out is what is for the
+   * peer's hardware address. Throws EEXIST if there is an interface of the name.
    */
   makePort({ name, bridge, group, mtu, peer }: VethPair): void {
     const end = linkBody(0, [
@@ -157,8 +167,22 @@ export class NetworkControl implements Disposable {
         attribute(ofLink.name, text(name)),
         nested(ofLink.info, [
           attribute(ofInfo.slaveKind, text('bridge')),
-          nested(ofInfo.slaveData, [attribute(isolatedPort, u8(1))]),
+          nested(ofInfo.slaveData, [
+            attribute(ofPort.isolated, u8(1)),
+            attribute(ofPort.learning, u8(0)),
+            attribute(ofPort.unicastFlood, u8(0)),
+          ]),
         ]),
+      ]),
+    });
+    const { index } = this.link(name)!;
+    this.#socket.change({
+      type: types.newNeighbor,
+      flags: requestFlags.create | requestFlags.replace,
+      what: `enter the address of ${name} into the table of its bridge`,
+      body: Buffer.concat([
+        neighborBody(bridgeFamily, index, staticEntry, inTableOfMaster),
+        attribute(ofNeighbor.hardware, peer.address),
       ]),
     });
   }
@@ -201,6 +225,30 @@ export class NetworkControl implements Disposable {
     );
   }
 
+  /** Lets the machine know where an IPv4 address is, whatever it hears. What it has heard so far is forgotten. */
+  addNeighbor(link: number, address: Buffer, hardware: Buffer): void {
+    this.#socket.change({
+      type: types.newNeighbor,
+      flags: requestFlags.create | requestFlags.replace,
+      what: 'enter a neighbor',
+      body: Buffer.concat([
+        neighborBody(ipv4, link, permanentEntry),
+        attribute(ofNeighbor.address, address),
+        attribute(ofNeighbor.hardware, hardware),
+      ]),
+    });
+  }
+
+  /** No error if there is none, or no such interface. */
+  removeNeighbor(link: number, address: Buffer): void {
+    const body = Buffer.concat([neighborBody(ipv4, link, 0), attribute(ofNeighbor.address, address)]);
+    try {
+      this.#socket.change({ type: types.deleteNeighbor, body, what: 'remove a neighbor' });
+    } catch (error) {
+      if (!['ENOENT', 'ENODEV', 'ENXIO'].includes(errnoOf(error) ?? '')) throw error;
+    }
+  }
+
   addDefaultRoute(link: number, gateway: Buffer): void {
     const header = Buffer.of(ipv4, 0, 0, 0, mainTable, byHand, 0, unicast, 0, 0, 0, 0);
     const body = Buffer.concat([
@@ -241,6 +289,11 @@ export class NetworkControl implements Disposable {
 }
 
 const made = requestFlags.create | requestFlags.exclusive;
+
+/** `struct ndmsg`. */
+function neighborBody(family: number, link: number, state: number, flags = 0): Buffer {
+  return Buffer.concat([Buffer.of(family, 0, 0, 0), u32(link), u16(state), Buffer.of(flags, 0)]);
+}
 
 /** `struct ifinfomsg`, with its attributes. What is not among `flags` stays as it is. */
 function linkBody(flags: number, attributes: readonly Buffer[] = []): Buffer {

@@ -90,7 +90,7 @@ export class BridgeNetworks implements StepNetworks {
   #make(): StepNetwork {
     const namespace = NetworkNamespace.create();
     try {
-      const address = this.#addPort(namespace);
+      const { bridge, address } = this.#addPort(namespace);
       using inside = namespace.run(() => new NetworkControl());
       inside.setUp('lo');
       inside.refuseIpv6Addresses('eth0');
@@ -98,15 +98,24 @@ export class BridgeNetworks implements StepNetworks {
       const { index } = inside.link('eth0')!;
       inside.addAddress(index, addressBytes(address), this.#subnet.prefix);
       inside.addDefaultRoute(index, addressBytes(this.#subnet.gateway));
-      return { namespace, [Symbol.asyncDispose]: async () => namespace[Symbol.dispose]() };
+      // Else steps could say that they have the address of another.
+      this.#control.addNeighbor(bridge, addressBytes(address), hardwareAddress(address));
+      return {
+        namespace,
+        [Symbol.asyncDispose]: async () => {
+          // As long as its port is there nobody else has the address.
+          this.#control.removeNeighbor(bridge, addressBytes(address));
+          namespace[Symbol.dispose]();
+        },
+      };
     } catch (error) {
       namespace[Symbol.dispose]();
       throw error;
     }
   }
 
-  /** Gives the namespace an interface `eth0`, of which the other end is a port of the bridge. Returns the address that it has to have. */
-  #addPort(namespace: NetworkNamespace): number {
+  /** Gives the namespace an interface `eth0`, of which the other end is a port of the bridge. Returns the address that it has to have, and the bridge's index. */
+  #addPort(namespace: NetworkNamespace): { readonly bridge: number; readonly address: number } {
     const bridge = this.#ensureBridge();
     for (let tried = 0; tried < this.#subnet.size; tried++) {
       const address = this.#subnet.at(this.#next);
@@ -120,13 +129,13 @@ export class BridgeNetworks implements StepNetworks {
           mtu: this.#mtu,
           peer: {
             name: 'eth0',
-            address: Buffer.concat([stepMark, addressBytes(address)]),
+            address: hardwareAddress(address),
             namespaceDescriptor: namespace.descriptor,
           },
         });
         this.#control.refuseIpv6Addresses(name);
         this.#control.setUp(name);
-        return address;
+        return { bridge, address };
       } catch (error) {
         // Somebody else's, or that of a step whose namespace the kernel has not yet ended.
         if (errnoOf(error) !== 'EEXIST') throw error;
@@ -215,6 +224,10 @@ function ownerOf(directory: string): Owner {
   const hash = createHash('sha256').update(directory).digest();
   // Small groups are those that people use.
   return { id: hash.toString('hex', 0, 4), group: (hash.readUInt32BE(0) | 0x40000000) & 0x7fffffff };
+}
+
+function hardwareAddress(address: number): Buffer {
+  return Buffer.concat([stepMark, addressBytes(address)]);
 }
 
 function portName(address: number): string {
