@@ -298,6 +298,7 @@ const builds: Readonly<Record<string, Build>> = {
   'merge of one tree': () => merge([scratch(), busybox]),
   'difference to the empty tree': () => diff(alpine, scratch(), { constraints: ['x==y'] }),
   'difference of the empty tree': () => diff(scratch(), alpine),
+  'difference between empty trees': () => diff(scratch(), scratch().env('A', '1')).run(['x']).root,
   requirements: () =>
     alpine
       .dir('/d')

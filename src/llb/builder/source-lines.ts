@@ -87,15 +87,16 @@ function isCaller(script: string): boolean {
   return script !== '' && !script.startsWith('node:') && !script.startsWith(ownFrames);
 }
 
+/** Undefined for a script that is no file. */
 function pathOf(script: string): string | undefined {
-  if (script.startsWith('file:')) return fileURLToPath(script);
+  if (script.startsWith('file:///')) return fileURLToPath(script);
   return path.isAbsolute(script) ? script : undefined;
 }
 
 function readScript(script: string): Uint8Array | undefined {
-  const file = pathOf(script);
-  if (file === undefined) return undefined;
   try {
+    const file = pathOf(script);
+    if (file === undefined) return undefined;
     const found = statSync(file);
     return found.isFile() && found.size <= largestScript ? readFileSync(file) : undefined;
   } catch {
@@ -106,8 +107,13 @@ function readScript(script: string): Uint8Array | undefined {
 
 /** Names what is below the working directory from there. */
 function shortPath(script: string): string {
-  const file = pathOf(script);
-  if (file === undefined) return script.length > 200 ? `${script.slice(0, 200)}…` : script;
-  const relative = path.relative(process.cwd(), file);
-  return relative.startsWith('..') ? file : relative;
+  try {
+    const file = pathOf(script);
+    if (file === undefined) return script.length > 200 ? `${script.slice(0, 200)}…` : script;
+    const relative = path.relative(process.cwd(), file);
+    return relative.startsWith('..') ? file : relative;
+  } catch {
+    // The name escapes what no path has, or the working directory is gone.
+    return script;
+  }
 }

@@ -295,7 +295,7 @@ export function merge(states: readonly State[], options: VertexOptions = {}): St
 
 /** The layers that have to be laid over `lower` to get `upper`. */
 export function diff(lower: State, upper: State, options: VertexOptions = {}): State {
-  if (!lower.output) return upper;
+  if (!lower.output) return upper.output ? upper : State.empty;
   const vertex = opVertex([lower.output, upper.output], options, [capabilities.diff], (names): Op => {
     const below = names.input(lower.output);
     const above = names.input(upper.output);
