@@ -68,6 +68,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   images: ['base', 'oci', 'content', 'ref', 'registry', 'exporter'],
   frontend: ['base', 'llb', 'oci'],
   gateway: ['base', 'api', 'oci', 'llb', 'frontend'],
+  'frontend-kit': ['base', 'oci', 'llb', 'frontend', 'gateway'],
   engine: [
     'base',
     'linux',

@@ -6,6 +6,7 @@ import type {
   Bridge,
   BridgeSolve,
   FileStat,
+  Frontend,
   FrontendResult,
   ResolveImageOptions,
   SolvedRef,
@@ -14,6 +15,8 @@ import { createDockerfileFrontend } from './dockerfile-frontend.ts';
 
 /** What a test's engine has: files of the client's directories, and image configs by reference. */
 export interface RigOptions {
+  /** The Dockerfile frontend by default. */
+  readonly frontend?: Frontend;
   readonly dockerfile: string | Uint8Array;
   readonly filename?: string;
   readonly options?: Readonly<Record<string, string>>;
@@ -50,7 +53,7 @@ export interface RigResult extends FrontendResult {
 /** How a gzip archive begins. */
 const archiveStart = Buffer.of(0x1f, 0x8b, 0x08);
 
-/** Runs the Dockerfile frontend over a bridge that keeps everything in memory and records what is asked of it. */
+/** Runs a frontend over a bridge that keeps everything in memory and records what is asked of it. */
 export async function runFrontend(rig: RigOptions): Promise<RigResult> {
   const warnings: WarningEvent[] = [];
   const resolved: { ref: string; options: ResolveImageOptions }[] = [];
@@ -80,7 +83,7 @@ export async function runFrontend(rig: RigOptions): Promise<RigResult> {
       return { refs: new Map([['', ref]]), metadata: new Map() };
     },
   };
-  const result = await createDockerfileFrontend().solve(
+  const result = await (rig.frontend ?? createDockerfileFrontend()).solve(
     bridge,
     { options: rig.options ?? {}, inputs: rig.inputs ?? new Map(), sessionId: 's1' },
     new AbortController().signal,

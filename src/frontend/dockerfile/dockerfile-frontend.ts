@@ -2,8 +2,8 @@ import { mapLimit } from '../../base/async/lifetime.ts';
 import { asKilnError } from '../../base/errors.ts';
 import { formatPlatform, hostPlatform, type Platform } from '../../base/platform.ts';
 import { toGraph } from '../../llb/llb.ts';
-import { platformToJson } from '../../oci/platform-json.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult, SolvedRef } from '../frontend.ts';
+import { collectPlatforms } from '../platform-results.ts';
 import type { ResultAttestation } from '../result-attestation.ts';
 import { SbomScanner, sbomAttestation } from '../sbom-scanner.ts';
 import { unsupportedCapability } from '../unsupported-capability.ts';
@@ -76,11 +76,19 @@ class DockerfileBuild {
         const { refs } = await this.#bridge.solve({ graph, cacheImports });
         const platform = target ?? this.#buildPlatform;
         const sbom = scanner && (await this.#scan(scanner, formatPlatform(platform), conversion));
-        return { platform, conversion, ref: refs.get(''), sbom };
+        return {
+          platform,
+          exactPlatform: withWindowsVersion(platform, conversion.image.platform),
+          ref: refs.get(''),
+          config: writeImage(conversion.image),
+          baseConfig: conversion.baseConfig,
+          epoch: conversion.epoch,
+          ...(sbom && { attestations: [sbom] }),
+        };
       },
       this.#signal,
     );
-    return collect(results, multiPlatform);
+    return collectPlatforms(results, multiPlatform);
   }
 
   /** The scanner runs on the machine, whichever platforms the results are for. */
@@ -169,36 +177,6 @@ interface OtherFrontend {
   readonly image: string;
   readonly cmdline: string;
   readonly line: number | undefined;
-}
-
-interface PlatformResult {
-  readonly platform: Platform;
-  readonly conversion: Conversion;
-  readonly ref: SolvedRef | undefined;
-  readonly sbom: ResultAttestation<SolvedRef> | undefined;
-}
-
-function collect(results: readonly PlatformResult[], multiPlatform: boolean): FrontendResult {
-  const refs = new Map<string, SolvedRef | undefined>();
-  const metadata = new Map<string, Uint8Array>();
-  const attestations = new Map<string, readonly ResultAttestation<SolvedRef>[]>();
-  for (const { platform, conversion, ref, sbom } of results) {
-    const id = formatPlatform(platform);
-    if (sbom) attestations.set(id, [sbom]);
-    const suffix = multiPlatform ? `/${id}` : '';
-    refs.set(multiPlatform ? id : '', ref);
-    metadata.set(`containerimage.config${suffix}`, writeImage(conversion.image));
-    if (conversion.baseConfig) metadata.set(`containerimage.base.config${suffix}`, conversion.baseConfig);
-    if (conversion.epoch !== undefined) {
-      metadata.set(`source.date.epoch${suffix}`, Buffer.from(String(conversion.epoch)));
-    }
-  }
-  const platforms = results.map(({ platform, conversion }) => ({
-    ID: formatPlatform(platform),
-    Platform: platformToJson(withWindowsVersion(platform, conversion.image.platform)),
-  }));
-  metadata.set('refs.platforms', Buffer.from(JSON.stringify({ Platforms: platforms })));
-  return { refs, metadata, attestations };
 }
 
 /** A Windows image runs on one version of Windows: that of the base image, where the client names none. */

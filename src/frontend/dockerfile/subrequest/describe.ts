@@ -1,12 +1,11 @@
 import type { Answer } from './answer.ts';
-import { subrequests } from './subrequest.ts';
+import { type Subrequest, subrequests } from './subrequest.ts';
 import { textTable } from './text-table.ts';
 
 const prefix = 'frontend.';
 
-/** Which questions this frontend answers. */
-export function describeSubrequests(): Answer {
-  const all = Object.values(subrequests);
+/** Which questions a frontend answers: those of the Dockerfile's by default. */
+export function describeSubrequests(all: readonly Subrequest[] = Object.values(subrequests)): Answer {
   return {
     json: all.map(({ name, version, description, options, metadata }) => ({
       name,

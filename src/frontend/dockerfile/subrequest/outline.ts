@@ -3,8 +3,7 @@ import type { MountParameter, StageParameters } from '../to-llb/emit/stage-param
 import type { DeclaredArg } from '../to-llb/plan/global-args.ts';
 import type { TreeNode } from '../to-llb/plan/stage-graph.ts';
 import type { Answer } from './answer.ts';
-import { locationOf } from './location.ts';
-import { textTable } from './text-table.ts';
+import { outlineAnswer } from './outline-answer.ts';
 
 /** A converted file, as far as its parameters go. */
 export interface OutlineInput {
@@ -23,31 +22,14 @@ export function outline({ target, data, globalArgs, parametersOf }: OutlineInput
   const secrets = inOrder(firstOf(stages.flatMap((stage) => stage.secrets)));
   const agents = inOrder(firstOf(stages.flatMap((stage) => stage.agents)));
   const from = target.stage?.from;
-  const [name, description] = [from?.name || undefined, from?.description || undefined];
-  return {
-    json: {
-      name,
-      description,
-      args: listed(args, (arg) => ({
-        name: arg.name,
-        description: arg.description || undefined,
-        value: arg.value || undefined,
-        location: locationOf(arg.range),
-      })),
-      secrets: listed(secrets, parameterJson),
-      ssh: listed(agents, parameterJson),
-      sources: [Buffer.from(data).toString('base64')],
-    },
-    text: [
-      targetTable(name, description),
-      table(
-        ['BUILD ARG', 'VALUE', 'DESCRIPTION'],
-        args.map((arg) => [arg.name, arg.value ?? '', arg.description ?? '']),
-      ),
-      table(['SECRET', 'REQUIRED'], secrets.map(parameterCells)),
-      table(['SSH', 'REQUIRED'], agents.map(parameterCells)),
-    ].join(''),
-  };
+  return outlineAnswer({
+    name: from?.name || undefined,
+    description: from?.description || undefined,
+    args,
+    secrets,
+    agents,
+    data,
+  });
 }
 
 /** A stage, then those that it is based on and reads, nearest first. */
@@ -86,30 +68,4 @@ function firstOf(parameters: readonly MountParameter[]): readonly MountParameter
 
 function inOrder<T extends { readonly range: Range }>(all: readonly T[]): readonly T[] {
   return all.toSorted((a, b) => a.range.start.line - b.range.start.line);
-}
-
-/** Nothing for an empty list. */
-function listed<T, U>(all: readonly T[], json: (each: T) => U): readonly U[] | undefined {
-  return all.length > 0 ? all.map(json) : undefined;
-}
-
-function parameterJson({ name, required, range }: MountParameter) {
-  return { name, required: required || undefined, location: locationOf(range) };
-}
-
-function parameterCells({ name, required }: MountParameter): readonly string[] {
-  return [name, required ? 'true' : ''];
-}
-
-function targetTable(name: string | undefined, description: string | undefined): string {
-  if (name === undefined && description === undefined) return '';
-  const rows = [
-    ['TARGET:', name ?? '(default)'],
-    ...(description === undefined ? [] : [['DESCRIPTION:', description]]),
-  ];
-  return `${textTable(rows, 1)}\n`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return rows.length === 0 ? '' : `${textTable([head, ...rows], 3)}\n`;
 }
