@@ -2,4 +2,5 @@
 export const entries: Readonly<Record<string, string>> = {
   kiln: 'src/library/library.ts',
   llb: 'src/llb/llb.ts',
+  frontend: 'src/frontend-kit/frontend-kit.ts',
 };

@@ -7,8 +7,17 @@ import { project } from '../rig/project.ts';
 import { openDaemon, suiteRig } from '../rig/suite-rig.ts';
 import { readExamples } from './read-examples.ts';
 
-const entries = { kiln: 'src/library/library.ts', 'kiln/llb': 'src/llb/llb.ts' };
-const examples = readExamples(['src/llb/**/*.ts', 'src/library/**/*.ts', 'docs/typescript.md']);
+const entries = {
+  kiln: 'src/library/library.ts',
+  'kiln/llb': 'src/llb/llb.ts',
+  'kiln/frontend': 'src/frontend-kit/frontend-kit.ts',
+};
+const examples = readExamples([
+  'src/llb/**/*.ts',
+  'src/library/**/*.ts',
+  'src/frontend-kit/**/*.ts',
+  'docs/typescript.md',
+]);
 
 suite('what the documentation of the library says runs', () => {
   const { KILN_HOST } = process.env;

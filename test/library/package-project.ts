@@ -13,6 +13,7 @@ const load = async (name) => {
 };
 const { build, connect, KilnError, solve } = await load('kiln');
 const llb = await load('kiln/llb');
+const { containerImage, createFrontend } = await load('kiln/frontend');
 const native = process.report.getReport().sharedObjects.filter((name) => name.endsWith('.node'));
 
 const [context, dest] = process.argv.slice(2);
@@ -28,6 +29,15 @@ const driven = build(client, async (gateway) => {
 let steps = 0;
 for await (const { vertexes } of driven.progress) steps += vertexes.length;
 await driven.result;
+
+const frontend = createFrontend({
+  filename: 'hello',
+  async build(asked) {
+    const { text } = await asked.file();
+    return containerImage(llb.scratch().file(llb.files().mkfile('/upper', 0o644, text.toUpperCase())));
+  },
+});
+await solve(client, frontend, { locals: { dockerfile: context }, outputs: [{ type: 'local', dest }] });
 
 const failing = llb.withSourceLines(() => llb.scratch().run('nothing').root);
 const failure = await solve(client, failing).catch((error) => error);
@@ -45,6 +55,7 @@ console.log(
     times,
     native,
     hello: readFileSync(dest + '/hello', 'utf8'),
+    upper: readFileSync(dest + '/upper', 'utf8'),
     steps: steps > 0,
     failure: failure instanceof KilnError,
     source: failure.details.find(({ kind }) => kind === 'source')?.filename,
@@ -57,6 +68,7 @@ console.log(
 /** The same entries with their types: what is wrong has to be an error. */
 export const typedProgram = `
 import { build, type Build, type BuildOptions, type Client, connect, type ErrorCode, KilnError, type SolveStatus, solve } from 'kiln';
+import { containerImage, createFrontend, type FrontendBuild } from 'kiln/frontend';
 import { type Definition, files, image, type OpGraph, scratch, type State, toDefinition, toGraph } from 'kiln/llb';
 
 const state: State = scratch().file(files().mkfile('/a', 0o644, 'a'));
@@ -66,6 +78,12 @@ for (const { op } of graph.vertices.values()) {
   if (op.action.kind === 'exec') op.action.meta.args satisfies readonly string[];
 }
 const options: BuildOptions = { secrets: { a: 'b', c: { env: 'PATH' } }, signal: AbortSignal.timeout(60_000) };
+const frontend = createFrontend(async (asked: FrontendBuild) => {
+  const { text, name } = await asked.file();
+  text satisfies string;
+  return containerImage(state, { labels: { name }, cmd: ['/a'] });
+});
+
 /** Only its types matter. */
 export function wrong(client: Client): BuildOptions {
   // @ts-expect-error a graph is not text
@@ -74,6 +92,8 @@ export function wrong(client: Client): BuildOptions {
   files().mkdir('/a', '0755');
   // @ts-expect-error states do not change
   state.settings.dir = '/';
+  // @ts-expect-error a frontend gives states
+  createFrontend(async () => 'text');
   // @ts-expect-error an output has a type
   return { outputs: [{ kind: 'local' }] };
 }
@@ -88,6 +108,7 @@ try {
   const { response } = await building.result;
   response satisfies Readonly<Record<string, string>>;
   await solve(client, { frontend: 'dockerfile.v0', inputs: { base: state } });
+  await solve(client, frontend);
 } catch (error) {
   if (!(error instanceof KilnError)) throw error;
   const code: ErrorCode = error.code;

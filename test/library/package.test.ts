@@ -67,6 +67,7 @@ suite('the package in an empty project', () => {
         // Nothing native is loaded before there are files to be sent.
         native: [],
         hello: 'from a file',
+        upper: 'FROM A FILE',
         steps: true,
         failure: true,
         source: 'plain.js',
@@ -85,7 +86,12 @@ suite('the package in an empty project', () => {
   }
 
   test('has types that a strict project takes, and all examples fit to', async () => {
-    const examples = readExamples(['src/llb/**/*.ts', 'src/library/**/*.ts', 'docs/typescript.md']);
+    const examples = readExamples([
+      'src/llb/**/*.ts',
+      'src/library/**/*.ts',
+      'src/frontend-kit/**/*.ts',
+      'docs/typescript.md',
+    ]);
     for (const [at, { place, code }] of examples.entries()) {
       writeFileSync(path.join(rig.own, `example-${at}.ts`), `// ${place}\n${code}`);
     }
