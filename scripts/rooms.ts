@@ -14,6 +14,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   content: ['base'],
   http: ['base'],
   tree: ['base', 'linux'],
+  erofs: ['base', 'linux', 'tree'],
   snapshot: ['base', 'linux', 'tree'],
   'layer-blob': ['base', 'linux', 'oci', 'content', 'tree', 'snapshot'],
   ref: ['base', 'linux', 'oci', 'content', 'snapshot', 'layer-blob'],

@@ -9,7 +9,7 @@ command=${npm_lifecycle_event:-$what}
 # program:package
 case $what in
   quickstart) wanted='crun|runc:crun busybox:busybox-static' ;;
-  test) wanted='crun:crun runc:runc busybox:busybox-static skopeo:skopeo umoci:umoci docker-registry:docker-registry debootstrap:debootstrap git:git gpg:gnupg xz:xz-utils bzip2:bzip2 zstd:zstd openssl:openssl tmux:tmux ssh-agent:openssh-client sshd:openssh-server qemu-aarch64-static:qemu-user-static podman:podman containerd:containerd dockerd:docker.io docker:docker.io ip:iproute2 iptables:iptables nft:nftables /usr/lib/cni/bridge:containernetworking-plugins' ;;
+  test) wanted='crun:crun runc:runc busybox:busybox-static skopeo:skopeo umoci:umoci docker-registry:docker-registry debootstrap:debootstrap git:git gpg:gnupg xz:xz-utils bzip2:bzip2 zstd:zstd openssl:openssl tmux:tmux ssh-agent:openssh-client sshd:openssh-server qemu-aarch64-static:qemu-user-static fsck.erofs:erofs-utils podman:podman containerd:containerd dockerd:docker.io docker:docker.io ip:iproute2 iptables:iptables nft:nftables /usr/lib/cni/bridge:containernetworking-plugins' ;;
   *) wanted='' ;;
 esac
 

@@ -20,15 +20,22 @@ const { ENXIO } = constants.errno;
 export function copyData(from: number, to: number, size: number): void {
   if (size === 0) return;
   if (ioctl(to, ficlone, from) === 0) return;
-  let offset = 0;
-  while (offset < size) {
-    const start = seek(from, offset, seekData);
-    if (start === undefined || start >= size) break;
-    const end = Math.min(seek(from, start, seekHole) ?? size, size);
-    copyExtent(from, to, start, end);
+  for (const { start, end } of dataRanges(from, size)) copyExtent(from, to, start, end);
+  ftruncateSync(to, size);
+}
+
+/** Where the first `size` bytes of an open file are no hole, in order. */
+export function* dataRanges(
+  fd: number,
+  size: number,
+): Iterable<{ readonly start: number; readonly end: number }> {
+  for (let offset = 0; offset < size; ) {
+    const start = seek(fd, offset, seekData);
+    if (start === undefined || start >= size) return;
+    const end = Math.min(seek(fd, start, seekHole) ?? size, size);
+    yield { start, end };
     offset = end;
   }
-  ftruncateSync(to, size);
 }
 
 /** Undefined when nothing but a hole follows `offset`; where the file system knows no holes, all is data. */

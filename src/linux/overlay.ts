@@ -1,9 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { constants } from 'node:os';
 import path from 'node:path';
-import { bindIfPresent, check, lastErrno, pathBytes, SystemError } from './libc.ts';
+import { errnoOf } from '../base/errors.ts';
+import { SystemError } from './libc.ts';
 import { mount } from './mount.ts';
 import { mountFlags } from './mount-flags.ts';
+import { MountContext } from './mounting/mount-context.ts';
 
 /** An overlayfs mount. Paths are absolute. */
 export interface OverlayOptions {
@@ -14,24 +15,6 @@ export interface OverlayOptions {
   /** An empty directory on the file system of `upperDir`, made if it is not there; needed with it. */
   readonly workDir?: string;
 }
-
-const fsopen = bindIfPresent('int fsopen(const char *type, unsigned int flags)');
-const fsconfig = bindIfPresent(
-  'int fsconfig(int fd, unsigned int command, const char *key, const void *value, int aux)',
-);
-const fsmount = bindIfPresent('int fsmount(int fd, unsigned int flags, unsigned int attributes)');
-const moveMount = bindIfPresent(
-  'int move_mount(int fromFd, const char *from, int toFd, const void *to, unsigned int flags)',
-);
-const close = bindIfPresent('int close(int fd)');
-
-const closeOnExec = 1;
-const setFlag = 0;
-const setString = 1;
-const create = 6;
-const fromEmptyPath = 4;
-const currentDirectory = -100;
-const attributeReadOnly = 1;
 
 /**
  * What keeps a layer directory self-contained, whatever a kernel or its administrator have as defaults: a renamed directory is
@@ -65,41 +48,24 @@ export function mountOverlay(options: OverlayOptions, target: string): void {
 
 /** Returns false when the kernel or libc lacks the interface, or `lowerdir+`. */
 function mountStepwise({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): boolean {
-  if (!fsopen || !fsconfig || !fsmount || !moveMount || !close) return false;
-  const context = fsopen('overlay', closeOnExec);
-  if (context === -1) {
-    if (lastErrno() === constants.errno.ENOSYS || lastErrno() === constants.errno.EPERM) return false;
-    throw new SystemError('fsopen', lastErrno(), target);
-  }
-  try {
-    const set = (key: string, value: string) => fsconfig(context, setString, key, pathBytes(value), 0);
-    for (const [key, value] of selfContained) {
-      if (set(key, value) === -1) throw new SystemError('fsconfig', lastErrno(), target);
-    }
-    for (const [index, dir] of lowerDirs.entries()) {
-      if (set('lowerdir+', dir) === 0) continue;
-      const errno = lastErrno();
-      if (index === 0 && errno === constants.errno.EINVAL) return false;
-      throw new SystemError('fsconfig', errno, dir);
-    }
-    if (upperDir !== undefined) {
-      if (set('upperdir', upperDir) === -1) throw new SystemError('fsconfig', lastErrno(), upperDir);
-      if (set('workdir', workDir ?? '') === -1) throw new SystemError('fsconfig', lastErrno(), workDir);
-      check(fsconfig(context, setFlag, 'volatile', null, 0), 'fsconfig', target);
-    } else check(fsconfig(context, setFlag, 'ro', null, 0), 'fsconfig', target);
-    if (fsconfig(context, create, null, null, 0) === -1)
-      throw new SystemError('fsconfig', lastErrno(), target);
-    const tree = fsmount(context, closeOnExec, upperDir === undefined ? attributeReadOnly : 0);
-    if (tree === -1) throw new SystemError('fsmount', lastErrno(), target);
+  using context = MountContext.open('overlay', target);
+  if (!context) return false;
+  for (const [key, value] of selfContained) context.set(key, value);
+  for (const [index, dir] of lowerDirs.entries()) {
     try {
-      check(moveMount(tree, '', currentDirectory, pathBytes(target), fromEmptyPath), 'move_mount', target);
-    } finally {
-      close(tree);
+      context.set('lowerdir+', dir, dir);
+    } catch (error) {
+      if (index === 0 && errnoOf(error) === 'EINVAL') return false;
+      throw error;
     }
-    return true;
-  } finally {
-    close(context);
   }
+  if (upperDir !== undefined) {
+    context.set('upperdir', upperDir, upperDir);
+    context.set('workdir', workDir ?? '', workDir);
+    context.setFlag('volatile');
+  } else context.setFlag('ro');
+  context.mount({ readonly: upperDir === undefined });
+  return true;
 }
 
 function mountAtOnce({ lowerDirs, upperDir, workDir }: OverlayOptions, target: string): void {

@@ -24,6 +24,8 @@ import { treeMakerSuite } from './tree-maker-suite.ts';
 treeMakerSuite('a tree in a directory', (directory) => ({
   maker: new DirectoryTreeMaker(toByteString(directory)),
   finished: () => directory,
+  space: () =>
+    readdirSync(directory).reduce((sum, name) => sum + lstatSync(path.join(directory, name)).blocks * 512, 0),
 }));
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'kiln-directory-tree-'));

@@ -8,19 +8,16 @@ import {
   write,
   writeSync,
 } from 'node:fs';
-import { Readable, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { ByteString } from '../base/text/byte-string.ts';
 import { utimens } from '../linux/utimens.ts';
+import { takeStream } from './take-stream.ts';
 import type { EntryMetadata, GrowingFile } from './tree-maker.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const createFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** Nobody but its owner may open a file before it is finished. */
 export const ownFile = 0o600;
-/** Bytes that may wait to be written. */
-const writeBuffer = 1024 * 1024;
 const writeAsync = promisify(write);
 
 export interface GrowthObserver {
@@ -62,22 +59,7 @@ export class GrowingDirectoryFile implements GrowingFile {
   }
 
   async writeAll(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    /** The descriptor must not be closed, and then be another file's, while something is written to it. */
-    let pending: Promise<void> = Promise.resolve();
-    const put = (bytes: Uint8Array, done: (error?: Error | null) => void) => {
-      pending = this.#append(bytes);
-      pending.then(() => done(), done);
-    };
-    const target = new Writable({
-      highWaterMark: writeBuffer,
-      write: (chunk: Uint8Array, _encoding, done) => put(chunk, done),
-      writev: (chunks, done) => put(Buffer.concat(chunks.map(({ chunk }) => chunk as Uint8Array)), done),
-    });
-    try {
-      await pipeline(abandonable(source), target, { signal });
-    } finally {
-      await pending.catch(() => {});
-    }
+    await takeStream(source, signal, (bytes) => this.#append(bytes));
   }
 
   finish(): void {
@@ -113,21 +95,4 @@ export class GrowingDirectoryFile implements GrowingFile {
     closeSync(this.#descriptor);
     this.#observer.ended(false);
   }
-}
-
-/** A stream of the bytes of `source`. It can be destroyed while it waits for some; one by `Readable.from` would wait until they come. */
-function abandonable(source: AsyncIterable<Uint8Array>): Readable {
-  const iterator = source[Symbol.asyncIterator]();
-  return new Readable({
-    read() {
-      iterator.next().then(
-        ({ done, value }) => this.push(done ? null : value),
-        (error) => this.destroy(error),
-      );
-    },
-    destroy(error, destroyed) {
-      iterator.return?.().catch(() => {});
-      destroyed(error);
-    },
-  });
 }

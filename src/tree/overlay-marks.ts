@@ -11,7 +11,8 @@ import { getXattr, removeXattr, setXattr } from '../linux/xattr.ts';
  * A mark in a layer says something about the layer and is no part of the tree. So nothing that comes from outside may
  * bring one in, and what reads layers without a mount must know the marks that the kernel does, and no others.
  */
-const opaqueAttribute = 'trusted.overlay.opaque';
+export const opaqueAttribute = 'trusted.overlay.opaque';
+export const opaqueValue = 'y';
 const ownPrefix = 'trusted.overlay.';
 const userPrefix = 'user.overlay.';
 const characterDevice = 0o020000;
@@ -33,12 +34,11 @@ export function makeWhiteout(path: PathLike): void {
 
 /** Whether a directory of a layer hides what the layers below have at its place. */
 export function isOpaque(directory: PathLike): boolean {
-  const value = getXattr(directory, opaqueAttribute);
-  return value?.length === 1 && value[0] === 'y'.charCodeAt(0);
+  return getXattr(directory, opaqueAttribute)?.toString('latin1') === opaqueValue;
 }
 
 export function makeOpaque(directory: PathLike): void {
-  setXattr(directory, opaqueAttribute, Buffer.from('y'));
+  setXattr(directory, opaqueAttribute, Buffer.from(opaqueValue));
 }
 
 export function clearOpaque(directory: PathLike): void {
