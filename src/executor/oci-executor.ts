@@ -7,11 +7,12 @@ import { asKilnError, errnoOf, KilnError } from '../base/errors.ts';
 import { formatPlatform, hostPlatform } from '../base/platform.ts';
 import { unmountBelow } from '../linux/mount-table.ts';
 import type { NetworkNamespace } from '../linux/network/network-namespace.ts';
+import type { NameRelay } from '../network/names/name-relay.ts';
 import type { StepNetwork, StepNetworks } from '../network/step-networks.ts';
 import { ContainerBundle } from './bundle/container-bundle.ts';
 import { defaultCapabilities } from './bundle/linux-capabilities.ts';
 import { openFileLimits } from './bundle/open-file-limits.ts';
-import type { DnsOptions } from './bundle/resolv-conf.ts';
+import { type DnsOptions, serversOfHostOnly } from './bundle/resolv-conf.ts';
 import type { SeccompOptions } from './bundle/runtime-spec.ts';
 import { type ContainerEdits, noEdits } from './cdi/container-edits.ts';
 import { type DeviceSource, noDevices } from './cdi/device-registry.ts';
@@ -40,12 +41,20 @@ export interface OciExecutorOptions {
   readonly sandboxNetwork?: 'host' | 'none' | StepNetworks;
   /** Name servers other than the host's. */
   readonly dns?: DnsOptions;
+  /** The host's settings of name servers; `/etc/resolv.conf` by default. */
+  readonly resolvConf?: string;
   /** The cgroup below which containers' groups are made where a process names none. */
   readonly cgroupParent?: string;
   /** The devices that processes may ask for; none by default. */
   readonly devices?: DeviceSource;
   /** Which programs this machine can run; by default it is found out below `root`. */
   readonly platforms?: RunnablePlatforms;
+}
+
+/** A step's network that is nobody else's. */
+interface OwnNetwork extends StepNetwork {
+  /** What answers its DNS questions, if it is not what the host's configuration names. */
+  readonly nameServer: string | undefined;
 }
 
 /** The name of a container that is given none, the same as BuildKit's: programs write it into what they build. */
@@ -84,7 +93,7 @@ class OciExecutor implements Executor {
     this.#running.set(spec.id, container);
     try {
       await using network = await this.#ownNetwork(requested, io.signal);
-      await this.#runFirst(container, spec, network?.namespace ?? this.#sharedNetwork(spec), io);
+      await this.#runFirst(container, spec, network ?? this.#sharedNetwork(spec), io);
     } finally {
       this.#running.delete(spec.id);
       await container.end();
@@ -117,14 +126,32 @@ class OciExecutor implements Executor {
   async #ownNetwork(
     { network, hostname }: ProcessSpec,
     signal: AbortSignal,
-  ): Promise<StepNetwork | undefined> {
+  ): Promise<OwnNetwork | undefined> {
     const { sandboxNetwork } = this.#options;
     if (network !== 'sandbox' || typeof sandboxNetwork !== 'object') return undefined;
     try {
-      return await sandboxNetwork.take({ hostname, signal });
+      await using resources = new AsyncDisposableStack();
+      const { namespace } = resources.use(await sandboxNetwork.take({ hostname, signal }));
+      const relay = await this.#relayNames(namespace);
+      if (relay) resources.use(relay);
+      const owned = resources.move();
+      return {
+        namespace,
+        nameServer: relay?.address,
+        [Symbol.asyncDispose]: () => owned.disposeAsync(),
+      };
     } catch (error) {
       throw asKilnError(error).wrap('cannot give the step a network');
     }
+  }
+
+  /** Undefined where name servers can be asked without help. */
+  async #relayNames(namespace: NetworkNamespace): Promise<NameRelay | undefined> {
+    const { dns, resolvConf: file } = this.#options;
+    const servers = serversOfHostOnly({ dns, file });
+    if (servers.length === 0) return undefined;
+    const { NameRelay } = await import('../network/names/name-relay.ts');
+    return new NameRelay(namespace, servers);
   }
 
   #sharedNetwork({ network }: ProcessSpec): 'host' | 'none' {
@@ -135,7 +162,7 @@ class OciExecutor implements Executor {
   async #runFirst(
     container: RunningContainer,
     spec: ProcessSpec,
-    network: 'host' | 'none' | NetworkNamespace,
+    network: 'host' | 'none' | OwnNetwork,
     io: ProcessIo,
   ): Promise<void> {
     const platform = spec.platform ?? hostPlatform();
@@ -147,9 +174,13 @@ class OciExecutor implements Executor {
     await using bundle = await ContainerBundle.create(path.join(this.#root, spec.id), spec, {
       ...this.#host,
       seccomp: this.#seccompFor(runtime),
-      network,
+      network: typeof network === 'string' ? network : network.namespace,
       cgroupsPath: cgroup.runtimePath,
-      dns: this.#options.dns,
+      names: {
+        dns: this.#options.dns,
+        file: this.#options.resolvConf,
+        relay: typeof network === 'string' ? undefined : network.nameServer,
+      },
       edits,
       terminal: io.dialog?.terminal,
       emulator: way.kind === 'emulated' ? way.emulator : undefined,

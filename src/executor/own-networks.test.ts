@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { foreignBusybox } from '../base/testing/foreign-busybox.ts';
@@ -15,6 +15,7 @@ const machine = NetworkRig.enter();
 const newDirectory = temporaryDirectories();
 const url = machine.serve();
 machine.serveNames('outside.test');
+machine.serveNames('outside.test', '127.0.0.52');
 const dns = { nameservers: [machine.outsideAddress], searchDomains: [], options: [] };
 const bridgeName = 'buildkit0';
 let networks: BridgeNetworks;
@@ -48,6 +49,18 @@ for (const runtime of ['crun', 'runc']) {
       const script = `busybox wget -q -O - ${url}; busybox wget -q -O - ${url.replace(machine.outsideAddress, 'outside.test')}`;
       assert.equal(await rig.sh(script), `you are ::ffff:${machine.machineAddress}\n`.repeat(2));
       await machine.untilOnly(bridgeName);
+    });
+
+    test('finds out names by the servers of the machine, also if only the machine reaches these', async () => {
+      const resolvConf = path.join(newDirectory(), 'resolv.conf');
+      writeFileSync(resolvConf, 'nameserver 127.0.0.51\nnameserver 127.0.0.52\nsearch test\n');
+      await using rig = await ExecutorRig.create({ runtime, sandboxNetwork: networks, resolvConf });
+      const script = `cat /etc/resolv.conf; busybox wget -q -O - ${url.replace(machine.outsideAddress, 'outside')}`;
+      assert.equal(
+        await rig.sh(script),
+        `nameserver 127.0.0.11\nsearch test\nyou are ::ffff:${machine.machineAddress}\n`,
+      );
+      assert.match(await rig.sh('cat /etc/resolv.conf', { network: 'host' }), /^nameserver 127\.0\.0\.51\n/);
     });
 
     test('has its loopback and one interface, which its /sys shows, and no more of the machine', async () => {

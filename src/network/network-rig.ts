@@ -64,13 +64,15 @@ export class NetworkRig implements Disposable {
     return `http://${this.outsideAddress}:${(server.address() as AddressInfo).port}/`;
   }
 
-  /** A DNS server outside, at its address, that knows one name: that of the outside. */
-  serveNames(known: string): void {
+  /** A DNS server that knows one name, that of the outside: there, or at a loopback address of the machine. */
+  serveNames(known: string, onMachine?: string): void {
     // Without a look-up of its own it listens before the call returns.
     const lookup: DnsLookup = (host, _options, done) => done(null, host, 4);
     const socket = createSocket({ type: 'udp4', lookup: lookup as never });
     socket.on('message', (query, from) => socket.send(this.#answer(query, known), from.port, from.address));
-    this.outside.run(() => socket.bind({ port: 53, address: '0.0.0.0', exclusive: true }));
+    const listen = (address: string) => socket.bind({ port: 53, address, exclusive: true });
+    if (onMachine === undefined) this.outside.run(() => listen('0.0.0.0'));
+    else listen(onMachine);
     this.#servers.push(socket);
   }
 

@@ -22,7 +22,7 @@ import { fromPathUp, type OciMount } from '../mounts/oci-mount.ts';
 import { lookupUser } from './container-user.ts';
 import { hostsFile } from './hosts-file.ts';
 import type { OpenFileLimits } from './open-file-limits.ts';
-import { type DnsOptions, resolvConf } from './resolv-conf.ts';
+import { type ResolvConfOptions, resolvConf } from './resolv-conf.ts';
 import {
   otherProcess,
   type ProcessConfig,
@@ -39,7 +39,8 @@ export interface BundleOptions {
   readonly cgroupNamespace: boolean;
   readonly seccomp: SeccompOptions | undefined;
   readonly openFiles: OpenFileLimits;
-  readonly dns?: DnsOptions;
+  /** How it finds out the addresses of names. */
+  readonly names: Omit<ResolvConfOptions, 'onHost'>;
   /** Give the process a terminal. */
   readonly terminal?: TerminalSize;
   /** What the process's devices change. */
@@ -146,7 +147,9 @@ export class ContainerBundle implements AsyncDisposable {
     const hosts = path.join(this.dir, 'hosts');
     const resolv = path.join(this.dir, 'resolv.conf');
     writeFileSync(hosts, hostsFile(spec.hostname, spec.extraHosts), { mode: 0o644 });
-    writeFileSync(resolv, resolvConf(options.network === 'host', options.dns), { mode: 0o644 });
+    writeFileSync(resolv, resolvConf({ onHost: options.network === 'host', ...options.names }), {
+      mode: 0o644,
+    });
     const config = runtimeSpec(spec, {
       ...options,
       rootfs: this.rootfs,

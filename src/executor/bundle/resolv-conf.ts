@@ -8,7 +8,7 @@ export interface DnsOptions {
   readonly options: readonly string[];
 }
 
-/** Asked when the host has only name servers on its own loopback, which another network namespace cannot reach. */
+/** Asked when there is no other that can be. */
 const publicNameservers = ['8.8.8.8', '8.8.4.4', '2001:4860:4860::8888', '2001:4860:4860::8844'];
 
 /** Where systemd-resolved keeps the real servers behind its stub on 127.0.0.53. */
@@ -16,17 +16,24 @@ const resolvedFile = '/run/systemd/resolve/resolv.conf';
 
 const isLoopback = (address: string): boolean => /^127\./.test(address) || /^::1(%|$)/.test(address);
 
-/**
- * The text of a container's `/etc/resolv.conf`, made of the host's. On the host's network (`onHost`) its loopback servers stay;
- * elsewhere they are left out. Blocks.
- */
-export function resolvConf(onHost: boolean, dns?: DnsOptions): string {
-  const host = parse(readIfThere('/etc/resolv.conf'));
-  const stubOnly = host.nameservers.length === 1 && host.nameservers[0] === '127.0.0.53';
-  const base = !onHost && stubOnly ? parse(readIfThere(resolvedFile)) : host;
+export interface ResolvConfOptions {
+  /** Whether the container has the host's network. Elsewhere servers on the host's loopback are left out. */
+  readonly onHost: boolean;
+  readonly dns?: DnsOptions;
+  /** The host's; `/etc/resolv.conf` by default. */
+  readonly file?: string;
+  /** An address at which questions are passed on to the host's servers; it takes their place. */
+  readonly relay?: string;
+}
+
+/** The text of a container's `/etc/resolv.conf`, made of the host's. Blocks. */
+export function resolvConf({ onHost, dns, file, relay }: ResolvConfOptions): string {
+  const host = readHost(file);
+  const base = onHost ? host : behindStub(host);
 
   let nameservers = base.nameservers;
   if (dns && dns.nameservers.length > 0) nameservers = dns.nameservers;
+  else if (relay !== undefined) nameservers = [relay];
   else if (!onHost) nameservers = nameservers.filter((address) => !isLoopback(address));
   if (nameservers.length === 0) nameservers = publicNameservers;
   const search = dns && dns.searchDomains.length > 0 ? dns.searchDomains : base.search;
@@ -36,6 +43,24 @@ export function resolvConf(onHost: boolean, dns?: DnsOptions): string {
   if (search.length > 0) lines.push(`search ${search.join(' ')}`);
   if (options.length > 0) lines.push(`options ${options.join(' ')}`);
   return `${[...lines, ...base.others].join('\n')}\n`;
+}
+
+/** The host's name servers if processes on the host are the only ones that can ask them; empty otherwise. Blocks. */
+export function serversOfHostOnly({ dns, file }: Pick<ResolvConfOptions, 'dns' | 'file'>): readonly string[] {
+  if (dns && dns.nameservers.length > 0) return [];
+  const host = readHost(file);
+  const isReachable = behindStub(host).nameservers.some((address) => !isLoopback(address));
+  return isReachable ? [] : host.nameservers.filter(isLoopback);
+}
+
+function readHost(file = '/etc/resolv.conf'): Settings {
+  return parse(readIfThere(file));
+}
+
+/** What systemd-resolved asks, if it is what the host asks. */
+function behindStub(host: Settings): Settings {
+  const stubOnly = host.nameservers.length === 1 && host.nameservers[0] === '127.0.0.53';
+  return stubOnly ? parse(readIfThere(resolvedFile)) : host;
 }
 
 interface Settings {

@@ -71,8 +71,10 @@ export class BridgeNetworks implements StepNetworks {
       networks.#pool.fill();
       return networks;
     } catch (error) {
-      await networks[Symbol.asyncDispose]();
-      throw error;
+      await networks[Symbol.asyncDispose]().catch((also) =>
+        options.onProblem(`cannot take back the bridge ${options.name}: ${also}`),
+      );
+      throw cannotSetUp(options.name, error);
     }
   }
 
@@ -212,6 +214,21 @@ async function removeBridge({
   if (bridge && isOurs(bridge) && !isShared) control.remove(name);
   await (rules ?? (await findBridgeRules())).remove(id);
   rmSync(noteFile(directory), { force: true });
+}
+
+function cannotSetUp(name: string, error: unknown): KilnError {
+  if (error instanceof KilnError) return error;
+  const isForbidden = ['EPERM', 'EACCES', 'EROFS'].includes(errnoOf(error) ?? '');
+  return new KilnError(
+    'failed_precondition',
+    `cannot set up the bridge ${name} for steps: ${(error as Error).message}`,
+    {
+      cause: error,
+      hint: isForbidden
+        ? 'run the daemon as root with the right to change networks (CAP_NET_ADMIN), or use --oci-worker-net=host'
+        : undefined,
+    },
+  );
 }
 
 interface Owner {
