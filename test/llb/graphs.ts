@@ -183,10 +183,7 @@ const builds: Readonly<Record<string, Build>> = {
     alpine.env('SSH_AUTH_SOCK', '/mine').run(['x'], { ssh: [{ dest: '/sock' }] }).root,
   'devices, exit codes and a proxy': () =>
     alpine.run(['x'], {
-      devices: [
-        { name: 'vendor.com/gpu=all', optional: false },
-        { name: 'vendor.com/x', optional: true },
-      ],
+      devices: [{ name: 'vendor.com/gpu=all' }, { name: 'vendor.com/x', optional: true }],
       validExitCodes: [0, 7, 255],
       proxyEnv: {
         httpProxy: 'http://p',
@@ -425,8 +422,8 @@ function mountsOfAllKinds(): State {
         selector: 'x',
         type: { kind: 'cache', id: 'id2', sharing: 'private' },
       },
-      { dest: '/cache3', type: { kind: 'cache', id: 'id3', sharing: 'shared' } },
-      { dest: '/tmp', type: { kind: 'tmpfs', size: 0 } },
+      { dest: '/cache3', type: { kind: 'cache', id: 'id3' } },
+      { dest: '/tmp', type: { kind: 'tmpfs' } },
       { dest: '/tmp2', type: { kind: 'tmpfs', size: 2 ** 40 } },
       { dest: '/none', from: src, noOutput: true },
       { dest: '/content', from: src, contentCache: 'off' },

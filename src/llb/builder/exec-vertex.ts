@@ -11,12 +11,15 @@ export interface ExecOptions extends VertexOptions, ProcessOptions {
   readonly mounts?: readonly MountSpec[];
   readonly secrets?: readonly SecretSpec[];
   readonly ssh?: readonly SshSpec[];
-  readonly devices?: readonly { readonly name: string; readonly optional: boolean }[];
-  readonly proxyEnv?: ProxyEnv;
+  /** Devices by their CDI names. */
+  readonly devices?: readonly { readonly name: string; readonly optional?: boolean }[];
+  /** What is left out is empty. */
+  readonly proxyEnv?: Partial<ProxyEnv>;
   readonly readonlyRoot?: boolean;
   /** Exit codes that count as success; by default only 0. */
   readonly validExitCodes?: readonly number[];
-  readonly resources?: LinuxResources;
+  /** What is left out has no limit. Not part of the vertex's identity. */
+  readonly resources?: Partial<LinuxResources>;
 }
 
 /** A tree to mount. Without `from` it is empty. */
@@ -32,9 +35,10 @@ export interface MountSpec {
   readonly contentCache?: ExecMount['contentCache'];
   readonly type?:
     | { readonly kind: 'bind' }
-    /** `size` in bytes, 0 for no limit. */
-    | { readonly kind: 'tmpfs'; readonly size: number }
-    | { readonly kind: 'cache'; readonly id: string; readonly sharing: CacheSharing };
+    /** `size` in bytes, by default without a limit. */
+    | { readonly kind: 'tmpfs'; readonly size?: number }
+    /** `shared` by default. */
+    | { readonly kind: 'cache'; readonly id: string; readonly sharing?: CacheSharing };
 }
 
 /** A secret as a file, as an environment variable, or both. */
@@ -88,9 +92,10 @@ export function execVertex(
   const env = new Map(settings.env);
   if (ssh[0] && !env.has('SSH_AUTH_SOCK')) env.set('SSH_AUTH_SOCK', ssh[0].dest);
   const secrets = options.secrets ?? [];
+  const { resources, ...about } = options;
   const vertex = opVertex(
     mounts.map(({ from }) => from?.output),
-    options,
+    { ...about, ...(resources && { resources: { ...noLimits, ...resources } }) },
     needsOf(root, mounts, options),
     (names): Op => {
       const inputs = new InputList(names);
@@ -104,7 +109,7 @@ export function execVertex(
             env: names.env(env),
             cwd: settings.dir,
             user: settings.user,
-            ...(options.proxyEnv && { proxyEnv: options.proxyEnv }),
+            ...(options.proxyEnv && { proxyEnv: { ...noProxy, ...options.proxyEnv } }),
             extraHosts: settings.extraHosts,
             hostname: settings.hostname,
             ulimits: settings.ulimits,
@@ -121,7 +126,7 @@ export function execVertex(
               readonly: mount.readonly ?? false,
               resultId: '',
               contentCache: mount.contentCache ?? 'default',
-              type: mount.type ?? { kind: 'bind' as const },
+              type: mountType(mount),
             })),
             ...secrets
               .filter(({ dest }) => dest !== undefined)
@@ -135,13 +140,36 @@ export function execVertex(
           secretEnv: secrets
             .filter((secret) => secret.env !== undefined)
             .map((secret) => ({ id: secret.id, name: secret.env!, optional: secret.optional ?? false })),
-          devices: options.devices ?? [],
+          devices: (options.devices ?? []).map(({ name, optional = false }) => ({ name, optional })),
         },
         inputs: inputs.list,
       };
     },
   );
   return { vertex, outputs };
+}
+
+const noProxy: ProxyEnv = { httpProxy: '', httpsProxy: '', ftpProxy: '', noProxy: '', allProxy: '' };
+
+const noLimits: LinuxResources = {
+  memory: 0,
+  memorySwap: 0,
+  cpuShares: 0,
+  cpuPeriod: 0,
+  cpuQuota: 0,
+  cpusetCpus: '',
+  cpusetMems: '',
+};
+
+function mountType({ type = { kind: 'bind' } }: MountSpec): ExecMount['type'] {
+  switch (type.kind) {
+    case 'bind':
+      return type;
+    case 'tmpfs':
+      return { kind: 'tmpfs', size: type.size ?? 0 };
+    case 'cache':
+      return { kind: 'cache', id: type.id, sharing: type.sharing ?? 'shared' };
+  }
 }
 
 function checkMount({ dest, from, type }: MountSpec): void {
@@ -205,7 +233,7 @@ function needsOf(root: DescribedTree, mounts: readonly MountSpec[], options: Exe
         break;
       case 'tmpfs':
         need(true, capabilities.mountTmpfs);
-        need(mount.type.size > 0, capabilities.mountTmpfsSize);
+        need(mount.type.size, capabilities.mountTmpfsSize);
         break;
       default:
         need(mount.from?.output, capabilities.mountBind);

@@ -159,7 +159,7 @@ export class State implements DescribedTree {
    *   mounts: [
    *     { dest: '/src', from: local('context'), readonly: true },
    *     { dest: '/out' },
-   *     { dest: '/root/.cache', type: { kind: 'cache', id: 'go', sharing: 'shared' } },
+   *     { dest: '/root/.cache', type: { kind: 'cache', id: 'go' } },
    *   ],
    *   secrets: [{ id: 'token', env: 'TOKEN' }],
    *   name: 'build the app',

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import {
   type ChownSchema,
   type ExecOpSchema,
@@ -18,8 +19,9 @@ import { cacheSharings, contentCaches, networkModes, securityModes, unset } from
  * equal ops have equal bytes. The action comes last, as Go places what is one of several.
  */
 export function marshalOp(op: Op): Uint8Array {
-  const surroundings = create(OpSchema, {
+  const message = create(OpSchema, {
     inputs: op.inputs.map(input),
+    action: action(op.action),
     platform: op.platform && {
       architecture: op.platform.architecture,
       os: op.platform.os,
@@ -29,11 +31,26 @@ export function marshalOp(op: Op): Uint8Array {
     },
     constraints: op.constraints && { filters: [...op.constraints] },
   });
-  const before = toBinary(OpSchema, surroundings);
-  const after = toBinary(OpSchema, create(OpSchema, { action: action(op.action) }));
-  const bytes = new Uint8Array(before.length + after.length);
-  bytes.set(before);
-  bytes.set(after, before.length);
+  return withActionLast(toBinary(OpSchema, message));
+}
+
+const actionFields: ReadonlySet<number> = new Set(
+  OpSchema.oneofs.flatMap(({ fields }) => fields.map(({ number }) => number)),
+);
+
+/** Moves the action behind what follows it, in place. */
+function withActionLast(bytes: Uint8Array): Uint8Array {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    const [field, type] = reader.tag();
+    reader.skip(type, field);
+    if (!actionFields.has(field)) continue;
+    const moved = bytes.slice(start, reader.pos);
+    bytes.copyWithin(start, reader.pos);
+    bytes.set(moved, bytes.length - moved.length);
+    break;
+  }
   return bytes;
 }
 
