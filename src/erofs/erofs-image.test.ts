@@ -362,6 +362,7 @@ test('attributes become what the kernel makes of them in a directory', () => {
     [`trusted.${'n'.repeat(248)}`, 'x'],
   ] as const;
   const kinds = ['file', 'directory', 'fifo', 'symlink'] as const;
+  const bare = { mode: 0o751, times: { access: 0n, modification: 0n } };
   const outcomes = (maker: LayerMaker): string[] =>
     attributes.flatMap(([name, value], index) =>
       kinds.map((kind) => {
@@ -382,6 +383,31 @@ test('attributes become what the kernel makes of them in a directory', () => {
         } catch (error) {
           maker.remove(at);
           return `${at}: ${errnoOf(error)}`;
+        }
+        if (kind === 'directory') {
+          const growing = [
+            bare,
+            {
+              ...bare,
+              xattrs: new Map([
+                ['user.x', 'y'],
+                ['system.posix_acl_access', lists[3]!],
+              ]),
+            },
+          ].map((each, index) => maker.addFile(`${at}/grown${index}`, each));
+          for (const file of growing) file.finish();
+          for (const inside of kinds) {
+            const made =
+              inside === 'symlink'
+                ? { kind: inside, metadata: bare, target: 'x' }
+                : inside === 'file'
+                  ? { kind: inside, metadata: bare, data: Buffer.of() }
+                  : { kind: inside, metadata: bare };
+            maker.add(`${at}/${inside}`, made);
+          }
+          maker.add(`${at}/directory/deep`, { kind: 'fifo', metadata: bare });
+          maker.setMetadata(`${at}/directory`, { times: metadata.times });
+          maker.setMetadata(at, { times: metadata.times });
         }
         if (kind === 'symlink') return at;
         maker.setMetadata(at, { mode: 0o705 });

@@ -69,7 +69,7 @@ export class ErofsTreeMaker extends ImageTree implements LayerMaker {
   }
 
   addFile(path: ByteString, metadata: EntryMetadata): GrowingFile {
-    return this.grow(path, metadata, isMachineAttribute);
+    return this.grow(path, metadata);
   }
 
   /** Adds a file whose data is on other devices, where it stays. Throws as `add` does. */
@@ -156,12 +156,12 @@ export class ErofsTreeMaker extends ImageTree implements LayerMaker {
     }
     const own = stats!;
     const keepsMarks = !leavesOut(opaqueAttribute);
+    const rules = { leavesOut, inherits: !keepsMarks };
     if (keepsMarks && this.#isLinked(own, path, changes)) return;
     const metadata = { ...changedMetadata(own, changes), xattrs: readSourceXattrs(from, leavesOut) };
-    const none = () => false;
     switch (type) {
       case fileTypes.directory:
-        this.create(path, type, metadata, (id, xattrs) => this.writer.setDirectoryXattrs(id, xattrs), none);
+        this.create(path, type, metadata, (id, xattrs) => this.writer.setDirectoryXattrs(id, xattrs), rules);
         return;
       case fileTypes.symlink: {
         const target = readSourceLink(from);
@@ -170,19 +170,19 @@ export class ErofsTreeMaker extends ImageTree implements LayerMaker {
           type,
           { ...metadata, mode: 0o777 },
           (id, xattrs) => this.writer.placeData(id, xattrs, target),
-          none,
+          rules,
         );
         return;
       }
       case fileTypes.socket: {
         const kind = keepsMarks ? fileTypes.socket : fileTypes.file;
-        this.create(path, kind, metadata, (id, xattrs) => this.writer.placeNode(id, xattrs), none);
+        this.create(path, kind, metadata, (id, xattrs) => this.writer.placeNode(id, xattrs), rules);
         return;
       }
       default: {
         const isDevice = type !== fileTypes.fifo;
         const device = isDevice ? Number(own.rdev & 0xffff_ffffn) : 0;
-        this.create(path, type, metadata, (id, xattrs) => this.writer.placeNode(id, xattrs, device), none);
+        this.create(path, type, metadata, (id, xattrs) => this.writer.placeNode(id, xattrs, device), rules);
       }
     }
   }
@@ -193,22 +193,22 @@ export class ErofsTreeMaker extends ImageTree implements LayerMaker {
     changes: EntryChanges,
     leavesOut: (name: string) => boolean,
   ): void {
+    const rules = { leavesOut, inherits: leavesOut(opaqueAttribute) };
     readSourceFile(from, (file) => {
       if (this.#isLinked(file.stats, path, changes)) return;
       const metadata = { ...changedMetadata(file.stats, changes), xattrs: readSourceXattrs(from, leavesOut) };
       const whole = file.whole();
       if (whole) {
-        const none = () => false;
         this.create(
           path,
           fileTypes.file,
           metadata,
           (id, xattrs) => this.writer.placeData(id, xattrs, whole),
-          none,
+          rules,
         );
         return;
       }
-      const growing = this.grow(path, metadata, () => false);
+      const growing = this.grow(path, metadata, rules);
       file.copyTo(growing);
       growing.finish();
     });

@@ -9,7 +9,7 @@ import { fileTypes, typeMask } from './format/layout.ts';
  */
 
 const accessList = 'system.posix_acl_access';
-const defaultList = 'system.posix_acl_default';
+export const defaultList = 'system.posix_acl_default';
 const capability = 'security.capability';
 
 /** Why an attribute cannot be set on what has this mode; undefined if it can. `EOPNOTSUPP`: such files have none of that kind. */
@@ -47,6 +47,17 @@ export function settledXattrs(
     else if (name === accessList) settled.set(name, withMode(bytes, entries, mode).toString('latin1'));
   }
   return settled;
+}
+
+/** What an entry gets from a directory with this default list, if it has one. */
+export function inheritedXattrs(
+  list: ByteString | undefined,
+  mode: number,
+): ReadonlyMap<string, ByteString> | undefined {
+  const type = mode & typeMask;
+  if (list === undefined || type === fileTypes.symlink) return undefined;
+  const own: [string, ByteString][] = [[accessList, list]];
+  return new Map(type === fileTypes.directory ? [...own, [defaultList, list]] : own);
 }
 
 /** Letters of an access list's entries, by their tags (linux/posix_acl.h): the owner, users, the group, groups, the mask, others. */

@@ -7,7 +7,7 @@ import type { FoundEntry, FoundKind, Tree } from '../../tree/tree.ts';
 import type { EntryMetadata, GrowingFile } from '../../tree/tree-maker.ts';
 import { fileTypes, typeMask } from '../format/layout.ts';
 import { encodeXattrs } from '../format/xattr-body.ts';
-import { settledXattrs, xattrProblem } from '../xattr-rules.ts';
+import { defaultList, inheritedXattrs, settledXattrs, xattrProblem } from '../xattr-rules.ts';
 import { ErofsWriter } from './erofs-writer.ts';
 import type { InodeId } from './inode-table.ts';
 import { TreeNames } from './tree-names.ts';
@@ -39,6 +39,13 @@ const kinds: ReadonlyMap<number, FoundKind> = new Map([
   [fileTypes.symlink, 'symlink'],
 ]);
 
+export interface CreationRules {
+  /** Attributes that the entry does not get; without it, those of the machine. */
+  readonly leavesOut?: (name: string) => boolean;
+  /** Whether the entry gets what its directory passes on; true without it. */
+  readonly inherits?: boolean;
+}
+
 /** A tree that is being written to an image: its names and inodes, with the metadata that a kernel would give them. */
 export class ImageTree implements Tree, Disposable {
   protected readonly writer: ErofsWriter;
@@ -48,6 +55,8 @@ export class ImageTree implements Tree, Disposable {
   /** The attributes of files that have no place in the image yet. */
   readonly #growing = new Map<InodeId, ReadonlyMap<string, ByteString>>();
   #inodes = 1;
+  /** Of the directory that was asked for last. */
+  #lastDefault: { readonly of: InodeId; readonly list: ByteString | undefined } | undefined;
 
   /** `file`: where the image will be; nothing is there yet. */
   constructor(file: string, { blockSize = 4096, devices = [], refusedXattrs }: ErofsTreeOptions = {}) {
@@ -120,17 +129,18 @@ export class ImageTree implements Tree, Disposable {
     type: number,
     metadata: EntryMetadata,
     place: (id: InodeId, xattrs: Buffer) => void,
-    leavesOut: (name: string) => boolean = isMachineAttribute,
+    { leavesOut = isMachineAttribute, inherits = true }: CreationRules = {},
   ): InodeId {
     const namePlace = this.treeNames.place(path);
+    const around = namePlace.directory.inode;
     const { inodes } = this.writer;
     const mode = type | (metadata.mode & permissions);
     const own = this.own(metadata.xattrs, leavesOut);
-    const xattrs = own ? encodeXattrs(settledXattrs(this.#allowed(own, mode), mode)) : noXattrs;
+    const inherited = inherits ? inheritedXattrs(this.#defaultList(around), mode) : undefined;
+    const xattrs =
+      own || inherited ? this.#encode(new Map([...(inherited ?? []), ...(own ?? [])]), mode) : noXattrs;
     const id = inodes.add(mode);
-    const around = namePlace.directory.inode;
-    const inherited = inodes.mode(around) & setGroupId ? inodes.gid(around) : 0;
-    inodes.setOwner(id, 0, inherited);
+    inodes.setOwner(id, 0, inodes.mode(around) & setGroupId ? inodes.gid(around) : 0);
     if (metadata.owner) this.#setOwner(id, metadata.owner);
     inodes.setTime(id, metadata.times?.modification ?? now());
     place(id, xattrs);
@@ -143,16 +153,18 @@ export class ImageTree implements Tree, Disposable {
   protected grow(
     path: ByteString,
     metadata: EntryMetadata,
-    leavesOut: (name: string) => boolean,
+    { leavesOut = isMachineAttribute, inherits = true }: CreationRules = {},
   ): GrowingFile {
     const { xattrs, ...rest } = metadata;
-    const id = this.create(path, fileTypes.file, { ...rest, mode: ownFile }, () => {});
-    this.#growing.set(id, this.own(xattrs, leavesOut) ?? new Map());
+    const id = this.create(path, fileTypes.file, { ...rest, mode: ownFile }, () => {}, { inherits: false });
+    const mode = fileTypes.file | (metadata.mode & permissions);
+    const { directory } = this.treeNames.locate(path);
+    const inherited = inherits ? inheritedXattrs(this.#defaultList(directory.inode), mode) : undefined;
+    this.#growing.set(id, new Map([...(inherited ?? []), ...(this.own(xattrs, leavesOut) ?? [])]));
     return this.writer.grow((data) => {
       const own = this.#growing.get(id) ?? new Map();
-      const mode = fileTypes.file | (metadata.mode & permissions);
       this.writer.inodes.setMode(id, mode);
-      this.writer.placeGrown(id, encodeXattrs(settledXattrs(this.#allowed(own, mode), mode)), data);
+      this.writer.placeGrown(id, this.#encode(own, mode), data);
       this.#growing.delete(id);
     });
   }
@@ -218,7 +230,8 @@ export class ImageTree implements Tree, Disposable {
       return;
     }
     const mode = this.writer.inodes.mode(id);
-    const body = encodeXattrs(settledXattrs(this.#allowed(xattrs, mode), mode));
+    const body = this.#encode(xattrs, mode);
+    if (this.#lastDefault?.of === id) this.#lastDefault = undefined;
     if (this.treeNames.directoryOf(id)) this.writer.setDirectoryXattrs(id, body);
     else this.writer.replaceXattrs(id, body);
   }
@@ -230,6 +243,19 @@ export class ImageTree implements Tree, Disposable {
   ): ReadonlyMap<string, ByteString> | undefined {
     if (!xattrs || xattrs.size === 0) return undefined;
     return new Map([...xattrs].filter(([name]) => !leavesOut(name)));
+  }
+
+  #encode(xattrs: ReadonlyMap<string, ByteString>, mode: number): Buffer {
+    return encodeXattrs(settledXattrs(this.#allowed(xattrs, mode), mode));
+  }
+
+  /** The access list that a directory gives to what is made in it. */
+  #defaultList(directory: InodeId): ByteString | undefined {
+    if (this.writer.inodes.xattrSize(directory) === 0) return undefined;
+    if (this.#lastDefault?.of !== directory) {
+      this.#lastDefault = { of: directory, list: this.writer.xattrs(directory).get(defaultList) };
+    }
+    return this.#lastDefault.list;
   }
 
   #allowed(xattrs: ReadonlyMap<string, ByteString>, mode: number): ReadonlyMap<string, ByteString> {

@@ -55,6 +55,12 @@ export class TreeNames {
     return { directory, name };
   }
 
+  /** Where the name of an entry is. Throws ENOENT, ENOTDIR. */
+  locate(path: ByteString): NamePlace {
+    const directory = this.#directoryAt(parentOf(path)) ?? fail('ENOENT', path);
+    return { directory, name: lastNameOf(path) };
+  }
+
   addDirectory({ directory, name }: NamePlace, inode: InodeId): void {
     directory.entries.set(name, inode);
     this.#directories.set(inode, { inode, parent: directory, entries: new Map() });
