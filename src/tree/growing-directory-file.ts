@@ -50,7 +50,7 @@ export class GrowingDirectoryFile implements GrowingFile {
       at += written;
       this.#position += written;
     }
-    this.#endsInHole = false;
+    if (chunk.length > 0) this.#endsInHole = false;
   }
 
   hole(size: number): void {
@@ -87,7 +87,7 @@ export class GrowingDirectoryFile implements GrowingFile {
       this.#position += bytesWritten;
       rest = rest.subarray(bytesWritten);
     }
-    this.#endsInHole = false;
+    if (bytes.length > 0) this.#endsInHole = false;
   }
 
   /** Closes what is incomplete. */

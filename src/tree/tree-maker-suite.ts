@@ -118,6 +118,8 @@ export function treeMakerSuite(name: string, open: (directory: string) => TreeMa
         one.write(Buffer.from('2'));
         two.write(Buffer.from('end'));
         two.hole(1 << 20);
+        // No data is no end of a hole.
+        two.write(Buffer.of());
         one.finish();
         assert.throws(() => maker.finish(), 'a file has not ended');
         two.finish();
