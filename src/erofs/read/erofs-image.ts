@@ -32,15 +32,19 @@ export interface ImageData {
   readonly inline?: Buffer;
 }
 
+interface ImageDirectory {
+  readonly path: ByteString;
+  /** Where the inode of each name is, without `.` and `..`. */
+  readonly entries: ReadonlyMap<ByteString, number>;
+}
+
 /** Looks into an image that Kiln wrote, without a mount. Errors about what is no such image have the code `data_loss`. */
 export class ErofsImage implements Tree, Disposable {
   readonly superblock: Superblock;
   readonly #descriptor: number;
   readonly #size: number;
-  /** The directory that was asked for last, with its names. */
-  #lastDirectory:
-    | { readonly position: number; readonly entries: ReadonlyMap<ByteString, number> }
-    | undefined;
+  /** The directory that was asked for last. */
+  #last: ImageDirectory | undefined;
 
   constructor(file: string) {
     this.#descriptor = openSync(file, O_RDONLY | O_NOFOLLOW);
@@ -71,22 +75,21 @@ export class ErofsImage implements Tree, Disposable {
   }
 
   readLink(path: ByteString): ByteString {
-    const inode = this.#require(path);
+    const inode = this.find(path) ?? fail('ENOENT', path);
     if ((inode.mode & typeMask) !== fileTypes.symlink) throw failure('EINVAL', path);
     return this.read(inode).toString('latin1');
   }
 
   names(path: ByteString): ByteString[] {
-    return [...this.#entries(this.#require(path), path).keys()];
+    const directory = this.#directory(path) ?? fail('ENOENT', path);
+    return [...directory.entries.keys()];
   }
 
   /** Undefined when there is no such entry. Throws ENOTDIR. */
   find(path: ByteString): ImageInode | undefined {
     if (path === '') return this.#inode(this.superblock.root);
-    const around = parentOf(path);
-    const directory = this.find(around);
-    if (!directory) return undefined;
-    const position = this.#entries(directory, around).get(path.slice(path.lastIndexOf('/') + 1));
+    const directory = this.#directory(parentOf(path));
+    const position = directory?.entries.get(path.slice(path.lastIndexOf('/') + 1));
     return position === undefined ? undefined : this.#inode(position);
   }
 
@@ -138,25 +141,21 @@ export class ErofsImage implements Tree, Disposable {
     closeSync(this.#descriptor);
   }
 
-  #require(path: ByteString): ImageInode {
-    return this.find(path) ?? fail('ENOENT', path);
-  }
-
   #inode(position: number): ImageInode {
     return parseInode(this.#readAll(position, inodeSize), position);
   }
 
-  /** The names in a directory, without `.` and `..`. */
-  #entries(directory: ImageInode, path: ByteString): ReadonlyMap<ByteString, number> {
-    const { position } = directory;
-    if (this.#lastDirectory?.position === position) return this.#lastDirectory.entries;
-    if ((directory.mode & typeMask) !== fileTypes.directory) throw failure('ENOTDIR', path);
+  #directory(path: ByteString): ImageDirectory | undefined {
+    if (this.#last?.path === path) return this.#last;
+    const inode = this.find(path);
+    if (!inode) return undefined;
+    if ((inode.mode & typeMask) !== fileTypes.directory) throw failure('ENOTDIR', path);
     const entries = new Map<ByteString, number>();
-    for (const entry of parseDirectory(this.read(directory), this.superblock.blockSize)) {
-      if (entry.name !== '.' && entry.name !== '..') entries.set(entry.name, entry.position);
+    for (const { name, position } of parseDirectory(this.read(inode), this.superblock.blockSize)) {
+      if (name !== '.' && name !== '..') entries.set(name, position);
     }
-    this.#lastDirectory = { position, entries };
-    return entries;
+    this.#last = { path, entries };
+    return this.#last;
   }
 
   #readAll(position: number, length: number): Buffer {
