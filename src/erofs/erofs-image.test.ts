@@ -27,7 +27,7 @@ import { imageRanges } from './device-range.ts';
 import { ErofsTreeMaker } from './erofs-tree-maker.ts';
 import { ErofsImage } from './read/erofs-image.ts';
 import { assertSameTrees } from './testing/compare-trees.ts';
-import { imageMounts, makeImage, withMounted } from './testing/image-rig.ts';
+import { checkImage, imageMounts, makeImage, withMounted } from './testing/image-rig.ts';
 
 const newDirectory = temporaryDirectories();
 const plain: EntryMetadata = { mode: 0o644 };
@@ -202,6 +202,40 @@ for (const blockSize of [512, 4096] as const) {
     });
   });
 }
+
+test('streams go on beside each other, and beside files that are added meanwhile', async () => {
+  const directory = newDirectory();
+  const image = path.join(directory, 'image');
+  using maker = new ErofsTreeMaker(image);
+  const pieces = (seed: number) =>
+    Array.from({ length: 50 }, (_, index) => Buffer.alloc(10_000 + seed * 977, index + seed));
+  const stream = async function* (seed: number) {
+    for (const [index, piece] of pieces(seed).entries()) {
+      maker.add(`small-${seed}-${index}`, {
+        kind: 'file',
+        metadata: plain,
+        data: piece.subarray(0, 100 * index),
+      });
+      yield piece;
+    }
+  };
+  const seeds = [0, 1, 2, 3];
+  const files = seeds.map((seed) => maker.addFile(`stream-${seed}`, plain));
+  await Promise.all(files.map((file, seed) => file.writeAll(stream(seed), new AbortController().signal)));
+  for (const file of files) file.finish();
+  maker.finish();
+  checkImage(image);
+  withMounted(image, (root) => {
+    for (const seed of seeds) {
+      assert.ok(readFileSync(path.join(root, `stream-${seed}`)).equals(Buffer.concat(pieces(seed))));
+      for (const [index, piece] of pieces(seed).entries()) {
+        assert.ok(
+          readFileSync(path.join(root, `small-${seed}-${index}`)).equals(piece.subarray(0, 100 * index)),
+        );
+      }
+    }
+  });
+});
 
 test('holes take no space, however large they are', () => {
   const terabyte = 2 ** 40;

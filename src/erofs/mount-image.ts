@@ -7,7 +7,10 @@ import { type LoopDevice, openLoopDevice } from '../linux/mounting/loop-device.t
 import { MountContext } from '../linux/mounting/mount-context.ts';
 import { ErofsTreeMaker } from './erofs-tree-maker.ts';
 
-/** How this machine mounts images. `file`: from the file itself (Linux 6.12, where it is built so); `loop`: by a loop device for each file. */
+/**
+ * How this machine mounts images. `file`: from the file itself (Linux 6.12, where it is built so), of which no file can be opened with O_DIRECT; `loop`: by a
+ * loop device for each file.
+ */
 export type ImageMounts = 'file' | 'loop';
 
 /** Mounts an image at `target`, read-only. `devices`: the files that its files refer to, in the order in which they were named. Throws a SystemError. */

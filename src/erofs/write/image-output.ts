@@ -1,4 +1,4 @@
-import { closeSync, constants, fsync, ftruncateSync, openSync, readSync, write, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readSync, write, writeSync } from 'node:fs';
 import { constants as os } from 'node:os';
 import { promisify } from 'node:util';
 import { SystemError } from '../../linux/libc.ts';
@@ -14,7 +14,6 @@ const largePiece = windowSize / 4;
 /** Records are gathered in stretches of the image, each twice as long as the one before, up to this. */
 const longestSegment = 1 << 18;
 const writeAsync = promisify(write);
-const syncAsync = promisify(fsync);
 
 /** What a record has after its inode. */
 export interface RecordShape {
@@ -156,11 +155,6 @@ export class ImageOutput implements Disposable {
     }
     this.#writeSegment();
     ftruncateSync(this.#descriptor, this.#end);
-  }
-
-  /** Waits until the disk has all of it. */
-  async sync(): Promise<void> {
-    await syncAsync(this.#descriptor);
   }
 
   [Symbol.dispose](): void {
