@@ -156,8 +156,9 @@ test('when all addresses are taken the error says so, and one that is given back
       assert.equal(error.code, 'resource_exhausted');
       assert.match(error.message, /10\.99\.0\.0\/30 has no address left/);
     }
-    await machine.untilOnly('kilntest0');
-    await using _again = await networks.take(request);
+    for (let round = 0; round < 5; round++) {
+      await using _again = await networks.take(request);
+    }
   }
   await assertNothingLeft();
 });

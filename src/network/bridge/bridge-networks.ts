@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { throwIfAborted } from '../../base/async/lifetime.ts';
-import { errnoOf, KilnError } from '../../base/errors.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { abortable, throwIfAborted } from '../../base/async/lifetime.ts';
+import { asKilnError, errnoOf, KilnError } from '../../base/errors.ts';
 import { NetworkControl } from '../../linux/network/network-control.ts';
 import { NetworkNamespace } from '../../linux/network/network-namespace.ts';
 import { NetworkPool } from '../network-pool.ts';
@@ -28,6 +29,9 @@ const bridgeMark = Buffer.from('0a6b696c6e', 'hex');
 /** How those of steps begin; their IPv4 address follows. */
 const stepMark = Buffer.from('0a6b', 'hex');
 const defaultMtu = 1500;
+/** Milliseconds that the kernel may take to remove a port, and between looks. */
+const removalTime = 5_000;
+const removalInterval = 10;
 const forwardingFile = '/proc/sys/net/ipv4/ip_forward';
 
 /**
@@ -44,6 +48,8 @@ export class BridgeNetworks implements StepNetworks {
   readonly #owner: Owner;
   #mtu = defaultMtu;
   #next = 0;
+  /** When a network last ended: the kernel removes its port, which has its address, some time later. */
+  #lastEnd = Number.NEGATIVE_INFINITY;
 
   private constructor(options: BridgeOptions, subnet: Ipv4Subnet) {
     this.#options = options;
@@ -80,7 +86,17 @@ export class BridgeNetworks implements StepNetworks {
 
   async take({ signal }: NetworkRequest): Promise<StepNetwork> {
     throwIfAborted(signal);
-    return this.#pool.take() ?? this.#make();
+    const ready = this.#pool.take();
+    if (ready) return ready;
+    for (;;) {
+      try {
+        return this.#make();
+      } catch (error) {
+        const isPassing = performance.now() - this.#lastEnd < removalTime;
+        if (!isPassing || asKilnError(error).code !== 'resource_exhausted') throw error;
+      }
+      await abortable(pause(removalInterval), signal);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -108,6 +124,7 @@ export class BridgeNetworks implements StepNetworks {
           // As long as its port is there nobody else has the address.
           this.#control.removeNeighbor(bridge, addressBytes(address));
           namespace[Symbol.dispose]();
+          this.#lastEnd = performance.now();
         },
       };
     } catch (error) {
