@@ -43,7 +43,7 @@ export class Conversation {
     this.#turn.resolve();
   }
 
-  /** Waits until it has said this, and forgets what it has said so far. */
+  /** Waits until it has said this, and forgets that and what came before. */
   async hears(text: string): Promise<void> {
     while (!this.said.includes(text)) {
       this.#heard = deferred();
@@ -52,7 +52,7 @@ export class Conversation {
         this.ended.then(() => assert.ok(this.said.includes(text), this.said)),
       ]);
     }
-    this.said = '';
+    this.said = this.said.slice(this.said.indexOf(text) + text.length);
   }
 
   async *#input(): AsyncGenerator<Uint8Array> {

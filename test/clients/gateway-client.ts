@@ -217,7 +217,7 @@ export class ExecutedProcess {
     this.#send({ case: 'signal', value: { name } });
   }
 
-  /** Waits until it has said this, and forgets what it has said so far. Fails when it has not within two minutes. */
+  /** Waits until it has said this, and forgets that and what came before. Fails when it has not within two minutes. */
   async hears(text: string): Promise<void> {
     const late = AbortSignal.timeout(120_000);
     while (!this.said[1].includes(text)) {
@@ -230,7 +230,7 @@ export class ExecutedProcess {
         throw late.aborted ? new Error(`it said only ${JSON.stringify(this.said)}`, { cause }) : cause;
       });
     }
-    this.said[1] = '';
+    this.said[1] = this.said[1].slice(this.said[1].indexOf(text) + text.length);
   }
 
   take(body: ExecMessage['body']): void {

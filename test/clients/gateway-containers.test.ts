@@ -279,7 +279,7 @@ for (const runtime of ['crun', 'runc']) {
       const first = staying.start('one', ['sh', '-c', 'echo ready; read line; echo "got $line"'], {
         fds: [0, 1],
       });
-      await first.hears('ready');
+      await first.hears('ready\n');
       const other = ending.start('one', ['sh', '-c', 'echo ready; exec sleep 1000'], { fds: [0, 1] });
       await other.hears('ready');
       ending.abort();

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { RawServer } from '../../src/http/raw-server-rig.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { Kiln } from '../rig/kiln.ts';
-import { mustRun, type Running } from '../rig/run-program.ts';
+import { project } from '../rig/project.ts';
+import { mustRun, type Running, startProgram } from '../rig/run-program.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 import { whatIsLeft } from './what-is-left.ts';
 
@@ -63,4 +64,20 @@ test('a build in process that is told to end does, whatever it waits for, and le
     assert.match(stderr, /\ncanceled\n$/);
     assert.deepEqual(whatIsLeft(root(index)), []);
   }
+});
+
+test('a daemon that is told to end while it cleans up after clients that have gone leaves nothing', async () => {
+  using work = new WorkDirectory();
+  const daemon = await Daemon.start({ root: work.at('root') });
+  await daemon.kiln.build(work.tree({ Dockerfile: 'FROM base\n' }), ['-t', 'tried']);
+  const script = 'echo ready >&2; while :; do sleep 1000; done';
+  const runs = Array.from({ length: 8 }, () =>
+    startProgram(project.kiln, ['--addr', daemon.address, 'run', 'tried', 'sh', '-c', script]),
+  );
+  await Promise.all(runs.map((run) => run.said('ready')));
+  for (const run of runs) run.kill('SIGKILL');
+  await Promise.all(runs.map((run) => run.finished));
+  const { stderr } = await daemon.stop();
+  assert.doesNotMatch(stderr, /not stopped after/);
+  assert.deepEqual(whatIsLeft(daemon.root), []);
 });

@@ -17,6 +17,7 @@ import { type ControlServices, controlService } from '../api/control-service.ts'
 import { type DebugServices, debugService } from '../api/debug-service.ts';
 import { gatewayService, namedBuild } from '../api/gateway-service.ts';
 import { type ImagesServices, imagesService } from '../api/images-service.ts';
+import { RunningCalls } from '../api/running-calls.ts';
 import { EventLoopWatch } from '../upkeep/event-loop-watch.ts';
 
 export interface ServicesOptions extends ControlServices {
@@ -29,7 +30,7 @@ export interface ServicesOptions extends ControlServices {
   readonly blobs: readonly ContentStore[];
 }
 
-/** The API as a router serves it. Disposing it cancels the builds that run. */
+/** The API as a router serves it. Disposing it cancels the builds that run and all other calls, and waits for what they leave. */
 export interface EngineApi extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
 }
@@ -39,25 +40,28 @@ export function openServices(options: ServicesOptions): EngineApi {
   const owned = new AsyncDisposableStack();
   const control = controlService(options);
   const debug = debugService({ solver, builds, eventLoop: owned.use(new EventLoopWatch()) });
+  const calls = owned.use(new RunningCalls());
   owned.defer(() => builds.cancelAll());
   return {
     routes(router) {
-      router.service(Control, control);
-      router.service(LLBBridge, gatewayService(namedBuild(builds), worker));
-      router.service(Content, blobService(blobs));
+      router.service(Control, calls.of(control));
+      router.service(LLBBridge, calls.of(gatewayService(namedBuild(builds), worker)));
+      router.service(Content, calls.of(blobService(blobs)));
       router.service(Health, { check: () => ({ status: HealthCheckResponse_ServingStatus.SERVING }) });
-      router.service(Debug, debug);
+      router.service(Debug, calls.of(debug));
       router.service(
         Containers,
-        containersService({
-          engine,
-          builds,
-          platform: options.images.platform,
-          hostMounts: options.hostMounts,
-        }),
+        calls.of(
+          containersService({
+            engine,
+            builds,
+            platform: options.images.platform,
+            hostMounts: options.hostMounts,
+          }),
+        ),
       );
-      router.service(Images, imagesService({ ...options.images, diskUsage: options.diskUsage }));
-      router.service(CacheMountsApi, cacheMountsService(options.cacheMounts));
+      router.service(Images, calls.of(imagesService({ ...options.images, diskUsage: options.diskUsage })));
+      router.service(CacheMountsApi, calls.of(cacheMountsService(options.cacheMounts)));
       router.service(TraceService, { export: () => ({}) });
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
