@@ -91,6 +91,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'file-sync',
   ],
   client: ['base', 'api', 'oci', 'llb', 'session', 'file-sync', 'client-services'],
+  'typescript-build': ['base', 'linux', 'oci', 'llb', 'frontend', 'frontend-kit'],
   library: ['base', 'api', 'llb', 'frontend', 'gateway', 'client', 'client-services'],
   daemon: [
     'base',
@@ -122,5 +123,18 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'engine',
   ],
   loader: ['base', 'api', 'oci'],
-  cli: ['base', 'linux', 'api', 'llb', 'oci', 'provenance', 'loader', 'client', 'daemon', 'client-services'],
+  cli: [
+    'base',
+    'linux',
+    'api',
+    'llb',
+    'oci',
+    'provenance',
+    'loader',
+    'client',
+    'daemon',
+    'client-services',
+    'library',
+    'typescript-build',
+  ],
 };

@@ -94,8 +94,11 @@ export function buildCommand(): Command {
 /** The flags that say what is built, and not what becomes of it. */
 export function definitionOptions(command: Command): Command {
   return command
-    .option('-f, --file <file>', 'Dockerfile (default: PATH/Dockerfile; - for standard input)')
-    .option('--target <stage>', 'stage to build')
+    .option(
+      '-f, --file <file>',
+      'Dockerfile (default: PATH/Dockerfile; - for standard input), or build.ts, whose exports are the targets',
+    )
+    .option('--target <stage>', 'stage to build, or function that a build file exports')
     .addOption(
       repeatable(
         '--build-arg <name=value>',

@@ -5,3 +5,8 @@ export function printable(text: string): string {
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
+
+/** The same of a text with lines, which stay lines. */
+export function printableLines(text: string): string {
+  return text.trimEnd().split('\n').map(printable).join('\n');
+}

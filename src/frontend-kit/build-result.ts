@@ -32,6 +32,8 @@ export interface ImageSettings {
   readonly stopSignal?: string;
   readonly healthcheck?: Healthcheck;
   readonly shell?: readonly string[];
+  /** A mark for Windows, which Dockerfiles set also elsewhere: images that are to be the same need it. */
+  readonly argsEscaped?: boolean;
   readonly author?: string;
   /** A line for each layer above the base's, and lines of what made none. Exporters add what is missing. */
   readonly history?: readonly HistoryLine[];
@@ -156,6 +158,7 @@ export function imageOf(
       StopSignal: settings.stopSignal ?? config.StopSignal,
       Healthcheck: settings.healthcheck ?? config.Healthcheck,
       Shell: settings.shell ?? config.Shell,
+      ArgsEscaped: settings.argsEscaped ?? config.ArgsEscaped,
     },
     history: [
       ...start.history,

@@ -25,15 +25,12 @@ export function target<const Of extends Parameters = Record<never, never>>(
   );
 }
 
-/** Calls what a file exports as a target with the build arguments of a client. */
-export async function callTarget(
-  exported: TargetFunction<never> | Target,
-  build: FrontendBuild,
-): Promise<unknown> {
+/** The arguments of an exported function, of what the client gave. Throws `invalid_argument` naming the one that is wrong. */
+export function argumentsOf(exported: TargetFunction<never> | Target, { buildArgs }: FrontendBuild): never {
   const args = isTarget(exported)
-    ? readParameters(exported.parameters, build.buildArgs)
-    : Object.fromEntries(build.buildArgs);
-  return await (exported as TargetFunction<unknown>)(args, build);
+    ? readParameters(exported.parameters, buildArgs)
+    : Object.fromEntries(buildArgs);
+  return args as never;
 }
 
 export function isTarget(value: unknown): value is Target {

@@ -2,7 +2,7 @@ import type { Stat } from '../api/gen/fsutil_stat_pb.js';
 import { LLBBridge } from '../api/gen/gateway_pb.js';
 import type { OpenCall } from '../api/message-stream.ts';
 import { callUnary } from '../api/unary-call.ts';
-import { KilnError } from '../base/errors.ts';
+import { asKilnError, KilnError } from '../base/errors.ts';
 import type { FileStat, SolvedRef } from '../frontend/frontend.ts';
 import type { OpGraph } from '../llb/graph.ts';
 import { decodeDefinition } from '../llb/wire/definition-wire.ts';
@@ -35,19 +35,30 @@ export class GatewayTree implements SolvedRef {
   ): Promise<Uint8Array> {
     const wanted = range && { offset: BigInt(range.offset), length: BigInt(range.length) };
     const request = { ref: this.id, path, range: wanted };
-    return (await callUnary(this.#open, LLBBridge.method.readFile, request, { signal })).data;
+    return (await found(callUnary(this.#open, LLBBridge.method.readFile, request, { signal }))).data;
   }
 
   async readDir(path: string, includePattern?: string, signal?: AbortSignal): Promise<readonly FileStat[]> {
     const request = { ref: this.id, path, includePattern };
-    const { entries } = await callUnary(this.#open, LLBBridge.method.readDir, request, { signal });
+    const { entries } = await found(callUnary(this.#open, LLBBridge.method.readDir, request, { signal }));
     return entries;
   }
 
   async statFile(path: string, signal?: AbortSignal): Promise<FileStat> {
     const request = { ref: this.id, path };
-    const { stat } = await callUnary(this.#open, LLBBridge.method.statFile, request, { signal });
+    const { stat } = await found(callUnary(this.#open, LLBBridge.method.statFile, request, { signal }));
     return stat ?? missing(path);
+  }
+}
+
+/** BuildKit says of a missing file only in words that it is missing. */
+async function found<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const { code, message, details } = asKilnError(error);
+    if (code !== 'unknown' || !message.endsWith(': no such file or directory')) throw error;
+    throw new KilnError('not_found', message, { cause: error, details });
   }
 }
 

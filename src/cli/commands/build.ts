@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { asKilnError } from '../../base/errors.ts';
 import type { Connection } from '../../client/connection.ts';
 import { solve } from '../../client/solve.ts';
+import type { SolveRequest } from '../../client/solve-request.ts';
 import type { SolveStatus } from '../../client/solve-status.ts';
 import type { Loader } from '../../loader/loader.ts';
 import { buildMetadata, imageId } from '../build-metadata.ts';
@@ -12,8 +13,10 @@ import { formatWarnings } from '../format-warnings.ts';
 import { localVertex } from '../local-vertex.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
 import { danglingName } from '../options/build-outputs.ts';
-import { prepareRequest } from '../options/prepare-request.ts';
+import { type PreparedRequest, prepareRequest } from '../options/prepare-request.ts';
+import { printableLines } from '../printable.ts';
 import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
+import type { Display } from '../progress/display.ts';
 import { solveStatusToGoJson } from '../progress/raw-json-display.ts';
 import { showProgress } from '../show-progress.ts';
 import { writeFileAtomically } from '../write-file.ts';
@@ -40,7 +43,8 @@ export async function build(
 
   const sayCanceling = () => display.notice('canceling; press Ctrl-C again to exit at once');
   signal.addEventListener('abort', sayCanceling, { once: true });
-  const build = solve(connection, { ...prepared.request, ref }, signal);
+  const source = await sourceOf(prepared, connection, display);
+  const build = solve(connection, { ...prepared.request, source, ref }, signal);
   const result = build.result.catch((error) => {
     throw asKilnError(error).wrap('failed to solve');
   });
@@ -75,6 +79,19 @@ export async function build(
       );
     }
   }
+}
+
+/** What is built: as the request says, or what a build file makes of it. */
+async function sourceOf(
+  { request, buildFile }: PreparedRequest,
+  connection: Connection,
+  display: Display,
+): Promise<SolveRequest['source']> {
+  const { source } = request;
+  if (buildFile === undefined || source.kind !== 'frontend') return source;
+  const { buildFileSource } = await import('../build-file-source.ts');
+  const onOutput = (text: string) => display.notice(printableLines(text));
+  return (await buildFileSource(connection, buildFile, source.options, onOutput)).source;
 }
 
 /** Where `--load` leads: found before anything is built. */

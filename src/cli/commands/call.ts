@@ -8,12 +8,13 @@ import { answerText } from '../format-answer.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
 import { prepareRequest } from '../options/prepare-request.ts';
 import type { Call } from '../options/values/parse-call.ts';
+import { printableLines } from '../printable.ts';
 import { createDisplay, parseProgressMode } from '../progress/create-display.ts';
 import { showProgress } from '../show-progress.ts';
 
 /** `kiln build --call`: asks the frontend, and prints its answer. Throws what ends the command with the answer's status. */
 export async function call(
-  question: Call,
+  asking: Call,
   flags: BuildFlags,
   path: string | undefined,
   context: CommandContext,
@@ -31,25 +32,32 @@ export async function call(
   using display = createDisplay(mode, stderr as Parameters<typeof createDisplay>[1], environment);
   const options = {
     ...source.options,
-    requestid: `frontend.${question.name}`,
+    requestid: `frontend.${asking.name}`,
     'frontend.caps': 'moby.buildkit.frontend.subrequests+forward',
   };
+  const file =
+    prepared.buildFile === undefined
+      ? undefined
+      : await (await import('../build-file-source.ts')).buildFileSource(
+          connection,
+          prepared.buildFile,
+          options,
+          (text) => display.notice(printableLines(text)),
+        );
+  const question = { kind: 'question' as const, ask: askFrontend(source.frontend, options) };
   const asked = solve(
     connection,
-    {
-      ...prepared.request,
-      outputs: [],
-      source: { kind: 'question', ask: askFrontend(source.frontend, options) },
-    },
+    { ...prepared.request, outputs: [], source: file?.source ?? question },
     signal,
   );
   await showProgress(asked.progress, display);
-  const { answer } = await asked.result.catch((error) => {
+  const { answer: told } = await asked.result.catch((error) => {
     throw asKilnError(error).wrap('failed to solve');
   });
-  const { text, status } = answerText(question, answer);
+  const answer = file?.answer() ?? told;
+  const { text, status } = answerText(asking, answer);
   stdout.write(text);
-  if (status !== 0 && !question.ignoreStatus) {
-    throw new CommanderError(status, 'kiln.call', `${question.name} found something`);
+  if (status !== 0 && !asking.ignoreStatus) {
+    throw new CommanderError(status, 'kiln.call', `${asking.name} found something`);
   }
 }

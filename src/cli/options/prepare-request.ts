@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { type Policy, PolicySchema } from '../../api/gen/policy_pb.js';
@@ -27,9 +28,13 @@ export interface RequestContext {
 /** Disposing removes temporary files that belong to the request. */
 export interface PreparedRequest extends AsyncDisposable {
   readonly request: SolveRequest;
+  /** The file whose exports are what can be built; the request is for the Dockerfile frontend without one. */
+  readonly buildFile?: string;
 }
 
 const defaultFrontend = 'dockerfile.v0';
+/** Files whose exports are targets. */
+const scripts = /\.[cm]?[jt]s$/;
 const entitlements = /^(network\.host|security\.insecure|device(=.*)?)$/;
 
 /** What `kiln build` with these flags and this PATH asks for. Throws `invalid_argument` and what looking at the files throws. */
@@ -64,7 +69,8 @@ export async function prepareRequest(
   const locals = parsePairs('--local', flags.local);
   const layouts = parsePairs('--oci-layout', flags.ociLayout);
 
-  if (path === undefined && flags.frontend === undefined) {
+  const buildFile = flags.frontend === undefined && scripts.test(flags.file ?? '') ? flags.file : undefined;
+  if (path === undefined && flags.frontend === undefined && buildFile === undefined) {
     const definition = await definitionFromStdin(flags, context);
     const source = {
       kind: 'definition' as const,
@@ -77,7 +83,8 @@ export async function prepareRequest(
     };
   }
   const named = await openNamedContexts(flags.buildContext);
-  const main = path === undefined ? undefined : await openBuildContext(path, flags.file, context.stdin);
+  const place = path ?? (buildFile === undefined ? undefined : dirname(buildFile));
+  const main = place === undefined ? undefined : await openBuildContext(place, flags.file, context.stdin);
   if (main === undefined && flags.file !== undefined) {
     throw new KilnError('invalid_argument', '--file needs the PATH of a context', {
       hint: 'kiln build --file FILE PATH',
@@ -99,6 +106,7 @@ export async function prepareRequest(
       layouts: new Map([...named.layouts, ...layouts]),
       uploads: main?.uploads ?? new Map(),
     },
+    ...(buildFile !== undefined && { buildFile }),
     async [Symbol.asyncDispose]() {
       await main?.[Symbol.asyncDispose]();
     },

@@ -9,6 +9,8 @@ import type { SourceLocation } from './source-location.ts';
 export interface SourceLinesOptions {
   /** The text of a script, by its URL or path; undefined for one whose lines are told without it. By default files are read. */
   readonly read?: (script: string) => Uint8Array | undefined;
+  /** Whether lines of this script are wanted, by its URL or path; by default those of all but the builder's own. */
+  readonly of?: (script: string) => boolean;
   /** What a script is called in errors; by default its path from the working directory. */
   readonly filename?: (script: string) => string;
 }
@@ -53,17 +55,19 @@ export function callerLocations(): readonly SourceLocation[] {
 class SourceLines {
   readonly #read: (script: string) => Uint8Array | undefined;
   readonly #filename: (script: string) => string;
+  readonly #of: (script: string) => boolean;
   readonly #files = new Map<string, SourceFile>();
   #bytes = 0;
 
-  constructor({ read = readScript, filename = shortPath }: SourceLinesOptions) {
+  constructor({ read = readScript, filename = shortPath, of = () => true }: SourceLinesOptions) {
     this.#read = read;
+    this.#of = of;
     this.#filename = filename;
   }
 
   ofCaller(): readonly SourceLocation[] {
     const sites = typeof util.getCallSites === 'function' ? util.getCallSites(deepest) : [];
-    const site = sites.find(({ scriptName }) => isCaller(scriptName));
+    const site = sites.find(({ scriptName }) => isCaller(scriptName) && this.#of(scriptName));
     if (!site) return [];
     const position = { line: site.lineNumber, character: Math.max(site.columnNumber - 1, 0) };
     return [{ file: this.#fileOf(site.scriptName), ranges: [{ start: position, end: position }] }];
