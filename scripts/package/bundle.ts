@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Plugin, rolldown } from 'rolldown';
 import { entries } from './entries.ts';
@@ -9,7 +8,7 @@ const external = ['koffi'];
 /** Names a module that is bundled on its own, since a thread is started with it. */
 const threadModule = /new URL\('(\.{1,2}\/[^']+\.(?:task|worker)\.ts)', import\.meta\.url\)/g;
 
-/** Bundles the entries, and what threads run, for Node 22 into a directory. Returns the packages of which they have parts. */
+/** Bundles the entries, and what threads run, for Node 22 into a directory. Returns the files of packages that are part of them. */
 export async function bundle(root: string, directory: string): Promise<readonly string[]> {
   const olderNode = path.join(import.meta.dirname, 'older-node.ts');
   const bundles = await rolldown({
@@ -46,7 +45,7 @@ export async function bundle(root: string, directory: string): Promise<readonly 
     if (left) throw new Error(`${fileName} names ${left}, which is not in the package`);
   }
   const modules = chunks.flatMap(({ moduleIds }) => moduleIds);
-  return [...new Set(modules.flatMap((id) => packageOf(id) ?? []))].sort();
+  return [...new Set(modules.filter((id) => id.includes('/node_modules/')))].sort();
 }
 
 /** Bundles what threads run beside the entries, and names the bundles in its place. All files are in one directory. */
@@ -64,20 +63,4 @@ function threads(): Plugin {
       return changed === code ? null : { code: changed };
     },
   };
-}
-
-/** The directory of the package that a module belongs to; undefined for Kiln's own. */
-function packageOf(id: string): string | undefined {
-  return /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id)?.[1];
-}
-
-/** What the licenses of bundled packages ask for: their names, and their texts where they have any. */
-export function notices(packages: readonly string[]): string {
-  const texts = packages.map((directory) => {
-    const { name, version, license } = JSON.parse(
-      readFileSync(path.join(directory, 'package.json'), 'utf8'),
-    ) as { readonly name: string; readonly version: string; readonly license: string };
-    return `- ${name} ${version}: ${license}`;
-  });
-  return `The bundles of this package have parts of these packages:\n\n${texts.join('\n')}\n`;
 }
