@@ -86,6 +86,7 @@ export function buildCommand(): Command {
         .default('auto'),
     )
     .option('--explain', 'say of each step that ran why it was not cached')
+    .option('--debug-shell', 'open a shell in the step that fails, if one does')
     .option('-q, --quiet', "show nothing, print the image's id")
     .option('--trace <file>', 'add every progress event to a file, as JSON lines')
     .option('--ref-file <file>', "write the build's id to a file");

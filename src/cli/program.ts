@@ -3,6 +3,7 @@ import { version } from '../base/version.ts';
 import { buildCommand } from './build-command.ts';
 import { addCacheMountCommands } from './cache-mounts/cache-mount-commands.ts';
 import type { CommandContext } from './command-context.ts';
+import { addShellCommand } from './debug-shell/shell-command.ts';
 import { addImageCommands } from './images/image-commands.ts';
 import type { BuildFlags } from './options/build-flags.ts';
 import { chooseEngine, type GlobalFlags } from './options/global-options.ts';
@@ -145,6 +146,7 @@ export function createProgram(context: ProcessContext): Command {
       const { debugDumpLlb } = await import('./commands/debug-dump-llb.ts');
       await debugDumpLlb(flags, file, context);
     });
+  addShellCommand(debug, run);
   program
     .command('dial-stdio', { hidden: true })
     .description('connect standard input and output with the daemon')

@@ -94,6 +94,8 @@ export interface SolveRequest {
   /** Asked by the engine about every source, after `sourcePolicy`. */
   readonly decideSource?: DecideSource;
   readonly proxyNetwork?: boolean;
+  /** Keep steps that fail for a while, so that somebody can look into them. */
+  readonly keepFailedSteps?: boolean;
   /** Identifies the build at the daemon; random when not given. */
   readonly ref?: string;
 }

@@ -37,6 +37,9 @@ export interface Solve {
   readonly result: Promise<SolveResult>;
 }
 
+/** Kiln's own; others ignore it. */
+const keepFailedStepsHeader = 'x-kiln-keep-failed-steps';
+
 /** How long the daemon may be silent after the end of a build before its progress counts as complete, in milliseconds. */
 const finalSilence = 3_000;
 
@@ -100,7 +103,10 @@ async function run(
         sourcePolicySession: request.decideSource ? sessionId : '',
         proxyNetwork: request.proxyNetwork,
       },
-      { signal: ended },
+      {
+        signal: ended,
+        headers: request.keepFailedSteps ? { [keepFailedStepsHeader]: 'true' } : undefined,
+      },
     );
     await host.finish();
     await recordLayouts(request, response.exporterResponse);

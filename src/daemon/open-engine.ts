@@ -1,9 +1,12 @@
 import { statfs } from 'node:fs/promises';
+import path from 'node:path';
 import { hostPlatform, parsePlatform } from '../base/platform.ts';
 import { dockerfileVersion } from '../base/version.ts';
 import { Engine } from '../engine/engine.ts';
 import { entitlementNames, entitlementOf } from '../engine/entitlements/entitlements.ts';
 import { Explainer } from '../engine/explain/explainer.ts';
+import { KeptSteps } from '../engine/failed-steps/kept-steps.ts';
+import { ShellTools } from '../engine/failed-steps/shell-tools.ts';
 import type { JobContext } from '../engine/job-context.ts';
 import { refResults, refTraits } from '../engine/result/ref-results.ts';
 import { createFileOps } from '../file-op/thread-file-ops.ts';
@@ -15,7 +18,7 @@ import { createSolver } from '../solver/create-solver.ts';
 import { BuildRegistry } from './builds/build-registry.ts';
 import { configuredPolicies } from './config/configured-policies.ts';
 import type { DaemonConfig } from './config/daemon-config.ts';
-import { emergencyPolicy } from './config/gc-policy.ts';
+import { emergencyPolicy, failedStepsFirst } from './config/gc-policy.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { describeWorker } from './open/describe-worker.ts';
 import { openClients } from './open/open-clients.ts';
@@ -108,9 +111,11 @@ export async function openEngine(
     version,
   });
   const frontends = openFrontends({ enabled: config.frontends, threads: threads.frontends, worker });
+  const failedSteps = resources.use(new KeptSteps({ trees: refStore, keepFor: config.keepFailedSteps }));
   const engine = new Engine({
     refStore,
-    treeReuse: refStore,
+    failedSteps,
+    shellTools: new ShellTools(path.join(directory, 'shell')),
     cacheDirectories,
     checksums,
     executor,
@@ -145,13 +150,14 @@ export async function openEngine(
     ),
   });
 
+  const limits = [...policies, emergencyPolicy(diskSize)];
   const history = resources.use(await openHistory(root, storage, log));
   const upkeep: Upkeep = resources.use(
     openUpkeep({
       root,
       storage,
       threads,
-      policies: policies.length === 0 ? [] : [...policies, emergencyPolicy(diskSize)],
+      policies: policies.length === 0 ? [] : [...failedStepsFirst(limits), ...limits],
       isIdle,
       log,
     }),
@@ -172,6 +178,7 @@ export async function openEngine(
         platform,
       },
       cacheMounts,
+      failedSteps,
       worker,
       devices,
       log,

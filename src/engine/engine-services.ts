@@ -3,7 +3,6 @@ import type { CacheMounts } from '../cache-mounts/cache-mounts.ts';
 import type { ExporterType } from '../exporter/exporter.ts';
 import type { Frontend } from '../frontend/frontend.ts';
 import type { ImmutableRef } from '../ref/ref.ts';
-import type { TreeReuse } from '../ref/ref-store.ts';
 import type { RemoteCaches } from '../remote-cache/remote-caches.ts';
 import type { ClientExporters } from '../session/requests/client-exporters.ts';
 import type { SourceVerifier } from '../session/requests/source-verifier.ts';
@@ -11,6 +10,8 @@ import type { Solver } from '../solver/solver.ts';
 import type { CommitResolver, FileResolver, ImageResolver } from '../source/source.ts';
 import type { Entitlement } from './entitlements/entitlements.ts';
 import type { Explainer } from './explain/explainer.ts';
+import type { KeptSteps } from './failed-steps/kept-steps.ts';
+import type { ShellTools } from './failed-steps/shell-tools.ts';
 import type { JobContext } from './job-context.ts';
 import type { OperationServices } from './operations/operation-services.ts';
 import type { ProvenanceServices } from './provenance/provenance-services.ts';
@@ -18,7 +19,8 @@ import type { ProvenanceServices } from './provenance/provenance-services.ts';
 /** What the daemon puts together; the engine owns none of it. */
 export interface EngineServices extends OperationServices {
   readonly solver: Solver<ImmutableRef, JobContext>;
-  readonly treeReuse: Pick<TreeReuse, 'retire'>;
+  readonly failedSteps: KeptSteps;
+  readonly shellTools: ShellTools;
   readonly images: ImageResolver;
   readonly layouts: ImageResolver;
   readonly downloads: FileResolver;

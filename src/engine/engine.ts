@@ -19,6 +19,8 @@ import { MountImports } from './caches/mount-imports.ts';
 import { RunningCacheExports } from './caches/running-cache-exports.ts';
 import type { EngineServices } from './engine-services.ts';
 import { parseEntitlements } from './entitlements/entitlements.ts';
+import type { KeepSteps, KeptStep } from './failed-steps/kept-steps.ts';
+import { type ShellWish, StepShell } from './failed-steps/step-shell.ts';
 import type { JobContext } from './job-context.ts';
 import type { JobEvents } from './job-events.ts';
 import { buildFacts, resultAccounts } from './provenance/build-provenance.ts';
@@ -56,6 +58,7 @@ export interface BuildRequest {
   readonly sourcePolicy?: SourcePolicy;
   /** A session that is asked about every source, too. */
   readonly policySession?: string;
+  readonly failedSteps: KeepSteps;
   /** Makes the result's trees known to the client, which is then asked for more outputs. */
   readonly showResult?: (ref: SolvedRef) => string;
 }
@@ -117,10 +120,11 @@ export class Engine {
       signal: alive,
       sessions: request.sessionId === '' ? [] : [request.sessionId],
     });
-    // Others cannot look into trees.
+    const { failedSteps } = this.#services;
+    // Nobody else can look into trees.
     const failures =
-      request.work.kind === 'client'
-        ? owned.use(new StepFailures((id) => this.#services.treeReuse.retire(id)))
+      request.work.kind === 'client' || failedSteps.keeps(request.failedSteps)
+        ? owned.use(new StepFailures(failedSteps))
         : undefined;
     const job = this.#services.solver.createJob(
       request.id,
@@ -217,7 +221,13 @@ export class Engine {
     };
 
     const outcome = run();
-    outcome.catch(() => {});
+    const end = (error?: unknown) =>
+      failures?.end({
+        ref: request.id,
+        error: error === undefined ? undefined : asKilnError(error),
+        wish: request.failedSteps,
+      });
+    outcome.then(() => end(), end);
     return {
       id: request.id,
       bridge,
@@ -233,6 +243,11 @@ export class Engine {
   /** Runs a process on a copy of a result: see `run-in-tree.ts`. */
   runInTree(ref: SolvedRef, process: TreeProcess, io: ProcessIo): Promise<void> {
     return runInTree(this.#services, ref, process, io);
+  }
+
+  /** A shell in a failed step: see `step-shell.ts`. */
+  openShell(step: KeptStep, wish: ShellWish, signal: AbortSignal): Promise<StepShell> {
+    return StepShell.open(step, wish, this.#services, signal);
   }
 
   #guard({ sourcePolicy, policySession }: BuildRequest): SourceGuard {

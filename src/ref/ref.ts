@@ -12,7 +12,9 @@ export type RecordType =
   | 'frontend'
   | 'source.local'
   | 'source.git.checkout'
-  | 'exec.cachemount';
+  | 'exec.cachemount'
+  /** What a failed step leaves, to be looked into. It does not survive a restart. */
+  | 'failed.step';
 
 /** How `du` shows a record. */
 export interface RecordOptions {
@@ -79,7 +81,8 @@ export interface WritableTree {
 
 /** The one handle to a tree that is being made. `commit` and `freeze` end it; released before that, the tree is removed. */
 export interface MutableRef extends WritableTree {
-  commit(): Promise<ImmutableRef>;
+  /** `type` replaces the one that the record was made with. */
+  commit(type?: RecordType): Promise<ImmutableRef>;
   /**
    * Ends this handle like `commit`, but the tree may be written to again (`TreeReuse.thaw`) as long as nothing is built on
    * it and no blob is made of it.

@@ -5,7 +5,7 @@ import { baseLayout } from '../rig/base-layout.ts';
 import { buildctlClients } from '../rig/clients.ts';
 import { type Finished, mustRun, runProgram } from '../rig/run-program.ts';
 import { daemonRig } from '../rig/suite-rig.ts';
-import { inTerminal } from '../rig/terminal.ts';
+import { inTerminal } from '../rig/terminals/terminal.ts';
 
 const dockerfile = `
 FROM base AS one

@@ -5,7 +5,7 @@ import { baseLayout } from '../rig/base-layout.ts';
 import { readBuildEvents } from '../rig/build-events.ts';
 import { project } from '../rig/project.ts';
 import { daemonRig } from '../rig/suite-rig.ts';
-import { inTerminal } from '../rig/terminal.ts';
+import { inTerminal } from '../rig/terminals/terminal.ts';
 
 describe('kiln build', () => {
   const rig = daemonRig();

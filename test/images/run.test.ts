@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
-import { before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { freePort } from '../../src/base/testing/free-port.ts';
 import { startRegistry } from '../../src/registry/registry-rig.ts';
 import { Daemon } from '../rig/daemon.ts';
@@ -11,7 +11,8 @@ import { leftoversOf } from '../rig/leftovers.ts';
 import { project } from '../rig/project.ts';
 import { mustRun, runProgram, startProgram } from '../rig/run-program.ts';
 import { openDaemon, suiteRig } from '../rig/suite-rig.ts';
-import { inTerminal } from '../rig/terminal.ts';
+import { Screen } from '../rig/terminals/screen.ts';
+import { inTerminal } from '../rig/terminals/terminal.ts';
 import { WorkDirectory } from '../rig/work-directory.ts';
 
 const dockerfile = `
@@ -200,52 +201,29 @@ describe('kiln run', () => {
 });
 
 describe('a terminal of the user', () => {
-  let socket: string;
-  before(() => {
-    socket = rig.work.at('tmux');
-  });
-  const tmux = async (...args: readonly string[]) => (await mustRun('tmux', ['-S', socket, ...args])).stdout;
-
   test('passes on keys, also Ctrl-C, and its size when that changes', async () => {
     const ended = rig.work.at('ended');
     // A signal ends the reading of a line, as the end of the input does.
     const script =
       'trap "echo interrupted; asked=yes" INT; echo ready; while read line || test -n "$asked"; do asked=; echo "got $line"; /bin/busybox stty size; done';
     const command = `${project.kiln} --addr ${rig.daemon.address} run tried '${script}'; echo $? > ${ended}`;
-    await tmux('-f', '/dev/null', 'new-session', '-d', '-x', '100', '-y', '30', command);
-    try {
-      let screen = '';
-      const shows = (text: string) =>
-        eventually(
-          async () => {
-            screen = await tmux('capture-pane', '-p');
-            return screen.includes(text);
-          },
-          () => screen,
-        );
-      await shows('ready');
-      await tmux('send-keys', 'one', 'Enter');
-      await shows('got one\n30 100');
-      await tmux('resize-window', '-x', '70', '-y', '20');
-      await eventually(
-        async () => {
-          await tmux('send-keys', 'size', 'Enter');
-          screen = await tmux('capture-pane', '-p');
-          return screen.includes('20 70');
-        },
-        () => screen,
-      );
-      await tmux('send-keys', 'C-c');
-      await shows('interrupted');
-      await tmux('send-keys', 'C-d');
-      await eventually(
-        () => existsSync(ended) && readFileSync(ended, 'utf8').trim() !== '',
-        () => screen,
-      );
-      assert.equal(readFileSync(ended, 'utf8'), '0\n');
-    } finally {
-      await runProgram('tmux', ['-S', socket, 'kill-server']);
-    }
+    await using screen = await Screen.open(rig.work.at('tmux'), command);
+    await screen.shows('ready');
+    await screen.type('one', 'Enter');
+    await screen.shows('got one\n30 100');
+    await screen.resize(70, 20);
+    await screen.until(async () => {
+      await screen.type('size', 'Enter');
+      return (await screen.text()).includes('20 70');
+    });
+    await screen.type('C-c');
+    await screen.shows('interrupted');
+    await screen.until(async () => {
+      // The signal may have come while nothing was read: then the first end is taken for an interruption.
+      await screen.type('C-d');
+      return existsSync(ended) && readFileSync(ended, 'utf8').trim() !== '';
+    });
+    assert.equal(readFileSync(ended, 'utf8'), '0\n');
   });
 });
 

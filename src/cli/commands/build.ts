@@ -9,6 +9,7 @@ import type { Loader } from '../../loader/loader.ts';
 import { buildMetadata, imageId } from '../build-metadata.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
+import { FailureShell } from '../debug-shell/failure-shell.ts';
 import { formatWarnings } from '../format-warnings.ts';
 import { localVertex } from '../local-vertex.ts';
 import type { BuildFlags } from '../options/build-flags.ts';
@@ -28,6 +29,7 @@ export async function build(
   context: CommandContext,
 ): Promise<void> {
   const { stdin, stdout, stderr, environment, signal } = context;
+  const shell = flags.debugShell ? new FailureShell(context) : undefined;
   const mode = flags.quiet ? 'quiet' : parseProgressMode(flags.progress);
   await using prepared = await prepareRequest(flags, path, {
     environment,
@@ -36,6 +38,7 @@ export async function build(
   });
   const loader = await loaderOf(flags, context);
   await using connection = await connect(context, { silent: mode === 'rawjson' });
+  await shell?.check(connection);
   const ref = randomBytes(16).toString('hex');
   if (flags.refFile) await writeFileAtomically(flags.refFile, ref, '--ref-file');
   await using trace = flags.trace ? await openTrace(flags.trace) : undefined;
@@ -44,7 +47,8 @@ export async function build(
   const sayCanceling = () => display.notice('canceling; press Ctrl-C again to exit at once');
   signal.addEventListener('abort', sayCanceling, { once: true });
   const source = await sourceOf(prepared, connection, display);
-  const build = solve(connection, { ...prepared.request, source, ref }, signal);
+  const request = { ...prepared.request, source, ref, keepFailedSteps: shell !== undefined };
+  const build = solve(connection, request, signal);
   const result = build.result.catch((error) => {
     throw asKilnError(error).wrap('failed to solve');
   });
@@ -58,7 +62,13 @@ export async function build(
     trace: trace?.write,
   });
   signal.removeEventListener('abort', sayCanceling);
-  const { response } = await result;
+  const { response } = await result.catch(async (error) => {
+    if (!shell || signal.aborted) throw error;
+    // The terminal is the shell's.
+    display[Symbol.dispose]();
+    const { secrets, ssh } = prepared.request;
+    return await shell.open(connection, { ref, secrets, ssh }, error);
+  });
 
   if (flags.metadataFile) {
     const metadata = `${JSON.stringify(buildMetadata(response), undefined, 2)}\n`;

@@ -15,6 +15,7 @@ export interface BuildFlags {
   readonly progress: string;
   readonly explain?: boolean;
   readonly trace?: string;
+  readonly debugShell?: boolean;
   readonly metadataFile?: string;
   readonly sourcePolicyFile?: string;
   readonly refFile?: string;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { asKilnError, KilnError } from '../../base/errors.ts';
 import { cutPair } from '../../base/text/cut-pair.ts';
-import type { ImageProcess } from '../../client/run-image.ts';
+import type { ImageProcess } from '../../client/processes/run-image.ts';
 import type { ContainerConfig } from '../../oci/image-config.ts';
 import { csvAttributes } from '../options/values/csv-attributes.ts';
 import type { RunFlags } from './run-flags.ts';

@@ -1,4 +1,4 @@
-import type { RunControl } from '../../client/run-image.ts';
+import type { RunControl } from '../../client/processes/talk-to-process.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { RunFlags } from './run-flags.ts';
 

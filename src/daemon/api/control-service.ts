@@ -42,19 +42,29 @@ export interface ControlServices {
   readonly onBuildEnd: () => void;
 }
 
+/** Of Kiln's own clients: `kiln_failed_steps.proto` says what it is for. */
+const keepHeader = 'x-kiln-keep-failed-steps';
 const nanosecondsPerMillisecond = 1_000_000n;
 
 /** The daemon's API, except for `Session`, which is served as raw messages. */
 export function controlService(services: ControlServices): Partial<ServiceImpl<typeof Control>> {
   const { engine, builds, history, diskUsage, worker, devices } = services;
-  const start = async (request: SolveRequest, signal: AbortSignal): Promise<ActiveBuild> => {
+  const start = async (
+    request: SolveRequest,
+    { signal, requestHeader }: HandlerContext,
+  ): Promise<ActiveBuild> => {
     const progress = new BuildProgress();
     try {
       const inputs = await definitionsByName(request.frontendInputs);
       const work = await workOf(request, inputs);
       builds.check(request.ref);
       const refs = new GatewayRefs();
-      const build = engine.start(buildRequest(request, work, inputs, refs), progress, signal);
+      const failedSteps = requestHeader.has(keepHeader) ? 'asked' : request.internal ? 'not' : 'usual';
+      const build = engine.start(
+        { ...buildRequest(request, work, inputs, refs), failedSteps },
+        progress,
+        signal,
+      );
       return builds.add(build, { progress, inputs, refs, containers: new GatewayContainers() });
     } catch (error) {
       progress.end();
@@ -65,7 +75,7 @@ export function controlService(services: ControlServices): Partial<ServiceImpl<t
 
   return {
     async solve(request, context) {
-      const active = await start(request, context.signal);
+      const active = await start(request, context);
       const { build, progress } = active;
       services.onBuildStart();
       const record = request.internal ? undefined : history.start(request);
@@ -133,7 +143,7 @@ function buildRequest(
   work: BuildWork,
   inputs: ReadonlyMap<string, Definition>,
   refs: GatewayRefs,
-): BuildRequest {
+): Omit<BuildRequest, 'failedSteps'> {
   const { 'build-arg:SOURCE_DATE_EPOCH': epoch, platform } = request.frontendAttrs;
   const exporters = [...request.exporters];
   if (exporters.length === 0 && request.oldExporter !== '') {

@@ -69,7 +69,8 @@ async function parseConfig(text: string, file: string, base: DaemonConfig): Prom
 
 /** Keys that BuildKit knows and Kiln does not act on. */
 const ineffective = {
-  root: ['proxyNetwork', 'otel', 'history', 'cache'],
+  root: ['proxyNetwork', 'otel', 'cache'],
+  history: ['maxAge', 'maxEntries'],
   system: ['platformsCacheMaxAge'],
   grpc: ['debugAddress', 'uid', 'securityDescriptor'],
   worker: [
@@ -110,6 +111,7 @@ class ConfigReader {
       devices: this.#devices(keys.table('cdi'), base.devices),
       frontends: this.#frontends(keys.table('frontend'), base),
       provenanceDirectory: keys.take('provenanceEnvDir', parseString) ?? base.provenanceDirectory,
+      keepFailedSteps: this.#history(keys.table('history')) ?? base.keepFailedSteps,
       worker: this.#workers(keys.table('worker'), base.worker),
     };
     keys.finish(ineffective.root);
@@ -204,6 +206,12 @@ class ConfigReader {
       'invalid_argument',
       `${this.#file}: system.maxRegistryConcurrency must be greater than zero; set to ${concurrency}`,
     );
+  }
+
+  #history(keys: Keys | undefined): number | undefined {
+    const keepFailedSteps = keys?.take('keepFailedSteps', parseDuration);
+    keys?.finish(ineffective.history);
+    return keepFailedSteps;
   }
 
   #frontends(keys: Keys | undefined, base: DaemonConfig): DaemonConfig['frontends'] {

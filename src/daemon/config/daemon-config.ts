@@ -31,6 +31,8 @@ export interface DaemonConfig {
   readonly frontends: FrontendsConfig;
   /** Its JSON files say what the provenance of each build has besides. */
   readonly provenanceDirectory: string;
+  /** Milliseconds that failed steps are kept to be looked into; 0: only where a client asks for it. */
+  readonly keepFailedSteps: number;
   readonly worker: WorkerConfig;
 }
 
@@ -119,6 +121,7 @@ export const defaultConfig: DaemonConfig = {
     builtInSyntax: true,
   },
   provenanceDirectory: '/etc/buildkit/provenance.d',
+  keepFailedSteps: 60 * 60 * 1000,
   worker: {
     labels: {},
     platforms: [],

@@ -38,6 +38,15 @@ export function emergencyPolicy(total: number): GcPolicy {
   };
 }
 
+/** What failed steps left goes before anything that other builds can use: rules to be run before these ones. */
+export function failedStepsFirst(policies: readonly GcPolicy[]): readonly GcPolicy[] {
+  return policies
+    .filter(({ filters, keepDuration, maxUsedSpace, minFreeSpace }) => {
+      return filters.length === 0 && keepDuration === 0 && (maxUsedSpace > 0 || minFreeSpace > 0);
+    })
+    .map((policy) => ({ ...policy, all: true, filters: ['type==failed.step'] }));
+}
+
 /** The rules in the order in which they run: what is easily made again goes first, the daemon's own data last. */
 export function defaultPolicies(limits: GcLimits): readonly GcPolicy[] {
   const none = { reservedSpace: 0, maxUsedSpace: 0, minFreeSpace: 0 };

@@ -6,15 +6,18 @@ import { Health, HealthCheckResponse_ServingStatus } from '../../api/gen/health_
 import { CacheMounts as CacheMountsApi } from '../../api/gen/kiln_cache_mounts_pb.js';
 import { Containers } from '../../api/gen/kiln_containers_pb.js';
 import { Debug } from '../../api/gen/kiln_debug_pb.js';
+import { FailedSteps } from '../../api/gen/kiln_failed_steps_pb.js';
 import { Images } from '../../api/gen/kiln_images_pb.js';
 import { TraceService } from '../../api/gen/trace_pb.js';
 import type { CacheMounts } from '../../cache-mounts/cache-mounts.ts';
 import type { ContentStore } from '../../content/content.ts';
+import type { KeptSteps } from '../../engine/failed-steps/kept-steps.ts';
 import { blobService } from '../api/blob-service.ts';
 import { cacheMountsService } from '../api/cache-mounts-service.ts';
 import { containersService } from '../api/containers-service.ts';
 import { type ControlServices, controlService } from '../api/control-service.ts';
 import { type DebugServices, debugService } from '../api/debug-service.ts';
+import { failedStepsService } from '../api/failed-steps-service.ts';
 import { gatewayService, namedBuild } from '../api/gateway-service.ts';
 import { type ImagesServices, imagesService } from '../api/images-service.ts';
 import { RunningCalls } from '../api/running-calls.ts';
@@ -25,6 +28,7 @@ export interface ServicesOptions extends ControlServices {
   /** Whether clients may have paths of this machine in containers. */
   readonly hostMounts: boolean;
   readonly cacheMounts: CacheMounts;
+  readonly failedSteps: KeptSteps;
   readonly solver: DebugServices['solver'];
   /** Where clients find what records of builds point to. */
   readonly blobs: readonly ContentStore[];
@@ -36,7 +40,7 @@ export interface EngineApi extends AsyncDisposable {
 }
 
 export function openServices(options: ServicesOptions): EngineApi {
-  const { engine, builds, worker, solver, blobs } = options;
+  const { engine, builds, failedSteps, worker, solver, blobs } = options;
   const owned = new AsyncDisposableStack();
   const control = controlService(options);
   const debug = debugService({ solver, builds, eventLoop: owned.use(new EventLoopWatch()) });
@@ -60,6 +64,7 @@ export function openServices(options: ServicesOptions): EngineApi {
           }),
         ),
       );
+      router.service(FailedSteps, calls.of(failedStepsService({ engine, failedSteps })));
       router.service(Images, calls.of(imagesService({ ...options.images, diskUsage: options.diskUsage })));
       router.service(CacheMountsApi, calls.of(cacheMountsService(options.cacheMounts)));
       router.service(TraceService, { export: () => ({}) });

@@ -2,7 +2,7 @@ import path from 'node:path/posix';
 import { KilnError } from '../../base/errors.ts';
 import type { ProcessMount } from '../../executor/executor.ts';
 import { type CacheSharing, type ExecMount, noIndex } from '../../llb/op.ts';
-import type { ImmutableRef, MountedView, MutableRef } from '../../ref/ref.ts';
+import type { ImmutableRef, MountedView, MutableRef, RecordType } from '../../ref/ref.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import type { OperationContext } from '../../solver/solver.ts';
 import { type JobContext, sessionsOf } from '../job-context.ts';
@@ -105,13 +105,14 @@ export class ExecMounts implements AsyncDisposable {
     this.#outputs.clear();
     const trees: (ImmutableRef | undefined)[] = [];
     for (const [position, { input }] of this.#request.mounts.entries()) {
-      trees.push(this.#written.has(position) ? await this.#commitWritten(position) : inputs[input]?.clone());
+      const isWritten = this.#written.has(position);
+      trees.push(isWritten ? await this.#commitWritten(position, 'failed.step') : inputs[input]?.clone());
     }
     return trees;
   }
 
-  async #commitWritten(position: number): Promise<ImmutableRef> {
-    const ref = await this.#written.get(position)!.commit();
+  async #commitWritten(position: number, type?: RecordType): Promise<ImmutableRef> {
+    const ref = await this.#written.get(position)!.commit(type);
     this.#written.delete(position);
     return ref;
   }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path/posix';
-import { defaultPath } from '../../base/default-path.ts';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
@@ -9,7 +8,7 @@ import { pathSelection } from '../../content-hash/path-selection.ts';
 import { execCacheDigest } from '../../llb/cache-digest/exec-cache-digest.ts';
 import { cleanPath } from '../../llb/clean-path.ts';
 import type { OpVertex } from '../../llb/graph.ts';
-import { type ExecMeta, type ExecMount, type ExecOp, noIndex } from '../../llb/op.ts';
+import { type ExecMount, type ExecOp, noIndex } from '../../llb/op.ts';
 import type { ImmutableRef } from '../../ref/ref.ts';
 import type { CacheMap, OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
@@ -18,6 +17,7 @@ import { absoluteMounts } from './absolute-mounts.ts';
 import type { BuildOperation } from './build-operation.ts';
 import { cacheInputs } from './cache-inputs.ts';
 import { ExecMounts } from './exec-mounts.ts';
+import { execProcess } from './exec-process.ts';
 import type { InputFiles } from './input-files.ts';
 import { contentReading, type InputReading, wholeInput } from './input-reading.ts';
 import type { OperationServices } from './operation-services.ts';
@@ -59,7 +59,7 @@ export class ExecOperation implements BuildOperation {
     context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {
-    const { meta, network, security, secretEnv } = this.#op;
+    const { meta, secretEnv } = this.#op;
     const command = meta.args.join(' ');
     const request = { mounts: absoluteMounts(this.#op), owner: `exec ${command}` };
     await using mounts = await ExecMounts.prepare(request, inputs, this.#services, context);
@@ -69,25 +69,8 @@ export class ExecOperation implements BuildOperation {
     try {
       await this.#services.executor.run(
         {
+          ...execProcess(this.#op, this.#platform, this.#vertex.metadata.resources, mounts, secrets),
           id: container,
-          rootfs: mounts.rootfs,
-          platform: this.#platform,
-          mounts: mounts.others,
-          args: meta.args,
-          env: [...environment(meta, this.#platform), ...secrets],
-          cwd: meta.cwd || '/',
-          user: meta.user,
-          hostname: meta.hostname,
-          extraHosts: meta.extraHosts,
-          network,
-          security,
-          readonlyRoot: mounts.readonlyRoot,
-          ulimits: meta.ulimits,
-          cgroupParent: meta.cgroupParent,
-          devices: this.#op.devices,
-          resources: this.#vertex.metadata.resources,
-          validExitCodes: meta.validExitCodes,
-          removeMountStubsRecursive: meta.removeMountStubsRecursive,
         },
         {
           onOutput: (stream, data) => context.progress.log(stream, data),
@@ -141,24 +124,4 @@ function countsByContent(mount: ExecMount): boolean {
 
 function selectionOf({ selector }: ExecMount): ContentSelection {
   return pathSelection(cleanPath(path.join('/', selector)));
-}
-
-function environment(meta: ExecMeta, platform: Platform): readonly string[] {
-  const env = [...meta.env];
-  const has = (name: string) => env.some((entry) => entry.startsWith(`${name}=`));
-  const proxies = meta.proxyEnv;
-  if (proxies) {
-    const names = {
-      HTTP_PROXY: proxies.httpProxy,
-      HTTPS_PROXY: proxies.httpsProxy,
-      FTP_PROXY: proxies.ftpProxy,
-      NO_PROXY: proxies.noProxy,
-      ALL_PROXY: proxies.allProxy,
-    };
-    for (const [name, value] of Object.entries(names)) {
-      if (value !== '') env.push(`${name}=${value}`, `${name.toLowerCase()}=${value}`);
-    }
-  }
-  if (!has('PATH')) env.push(`PATH=${defaultPath(platform)}`);
-  return env;
 }

@@ -138,7 +138,7 @@ export class FileTrees implements AsyncDisposable {
     for (const [last, { queued, mutable }] of this.#writing) {
       if (last !== tree && !queued.some((each) => each.tree === tree)) continue;
       this.#writing.delete(last);
-      return await mutable.commit();
+      return await mutable.commit('failed.step');
     }
     return undefined;
   }

@@ -3,6 +3,8 @@ import type { SolvedRef } from '../../frontend/frontend.ts';
 import type { OpVertex } from '../../llb/graph.ts';
 import { marshalOp } from '../../llb/wire/marshal-op.ts';
 import type { ImmutableRef, RefId } from '../../ref/ref.ts';
+import type { KeepSteps, KeptStep, KeptSteps } from '../failed-steps/kept-steps.ts';
+import { vertexDescription } from '../operations/vertex-description.ts';
 import { KeptTree } from './kept-tree.ts';
 
 export type Trees = readonly (ImmutableRef | undefined)[];
@@ -14,28 +16,52 @@ export interface FailedTrees {
   readonly subject?: FailedStep['subject'];
 }
 
-/** The steps that failed in one build, with their trees, for its client to look into. Disposing it gives the trees back. */
+/**
+ * The steps that failed in one build, with their trees, for its client to look into while the build runs. Disposing it gives the trees back; `end` then
+ * decides what becomes of them.
+ */
 export class StepFailures implements AsyncDisposable {
-  readonly #retire: (id: RefId) => void;
-  readonly #steps = new Map<string, FailedStep>();
+  readonly #kept: KeptSteps;
+  readonly #steps = new Map<string, { readonly told: FailedStep; readonly kept: KeptStep }>();
   readonly #trees = new Map<string, KeptTree>();
+  readonly #wanted = new DisposableStack();
   #isDisposed = false;
 
-  /** `retire` is called for trees that nobody needs once they are given back. */
-  constructor(retire: (id: RefId) => void) {
-    this.#retire = retire;
+  constructor(kept: KeptSteps) {
+    this.#kept = kept;
   }
 
-  /** Keeps handles of its own. */
-  add({ digest, op, bytes, metadata }: OpVertex, { inputs, mounts, subject }: FailedTrees): void {
+  /** Keeps handles of its own. `made` are those of the trees that there are only because the step failed. */
+  add(vertex: OpVertex, { inputs, mounts, subject }: FailedTrees, made: readonly RefId[]): void {
     if (this.#isDisposed) return;
+    const { digest, op, metadata } = vertex;
+    const bytes = vertex.bytes ?? marshalOp(op);
+    this.#wanted.use(this.#kept.want(made));
     this.#steps.set(digest, {
-      inputIds: inputs.map((tree) => this.#keep(tree)),
-      mountIds: mounts.map((tree) => this.#keep(tree)),
-      op: bytes ?? marshalOp(op),
-      description: metadata.description,
-      subject,
+      told: {
+        inputIds: inputs.map((tree) => this.#keep(tree)),
+        mountIds: mounts.map((tree) => this.#keep(tree)),
+        op: bytes,
+        description: metadata.description,
+        subject,
+      },
+      kept: {
+        vertex: digest,
+        name: vertexDescription(vertex),
+        op,
+        opSize: bytes.length,
+        resources: metadata.resources,
+        inputs: inputs.map((tree) => tree?.id),
+        mounts: mounts.map((tree) => tree?.id),
+        subject,
+        made,
+      },
     });
+  }
+
+  /** As `KeptSteps.want`. */
+  want(made: readonly RefId[]): Disposable {
+    return this.#kept.want(made);
   }
 
   /** A tree of a failed step. */
@@ -48,7 +74,7 @@ export class StepFailures implements AsyncDisposable {
     if (error.details.some(({ kind }) => kind === 'step')) return error;
     for (const detail of error.details) {
       const step = detail.kind === 'vertex' ? this.#steps.get(detail.digest) : undefined;
-      if (step) return error.withDetail({ kind: 'step', ...step });
+      if (step) return error.withDetail({ kind: 'step', ...step.told });
     }
     return error;
   }
@@ -64,11 +90,24 @@ export class StepFailures implements AsyncDisposable {
     this.#isDisposed = true;
     for (const kept of this.#trees.values()) await kept[Symbol.asyncDispose]();
     this.#trees.clear();
-    this.#steps.clear();
   }
 
-  /** For trees that were made because a step failed: they go with the last build that keeps them. */
-  retire(trees: Trees): void {
-    for (const tree of trees) if (tree) this.#retire(tree.id);
+  /** To be called once the build has ended: the steps of one that failed, and was not canceled, are kept as its client wishes. */
+  end({
+    ref,
+    error,
+    wish,
+  }: {
+    readonly ref: string;
+    readonly error?: KilnError;
+    readonly wish: KeepSteps;
+  }): void {
+    if (error && error.code !== 'canceled') {
+      const cause = error.details.find(({ kind }) => kind === 'vertex');
+      const steps = [...this.#steps.values()].map(({ kept }) => kept);
+      this.#kept.add(ref, steps, cause?.kind === 'vertex' ? cause.digest : undefined, wish);
+    }
+    this.#steps.clear();
+    this.#wanted.dispose();
   }
 }

@@ -5,7 +5,7 @@ import type { FailedTrees, Trees } from './step-failures.ts';
 
 /**
  * Tells the builds that want to know of a failed step. `collect` returns the trees that are kept of it, and those of them that it made, which are
- * given back, and removed once no build keeps them. That `collect` fails must not hide why the step failed.
+ * given back, and removed once nobody wants them. That `collect` fails must not hide why the step failed.
  */
 export async function tellFailure(
   vertex: OpVertex,
@@ -18,7 +18,8 @@ export async function tellFailure(
   const collected = await collect().catch(() => undefined);
   if (!collected) return;
   const { kept, made } = collected;
-  for (const failures of listeners) failures.add(vertex, kept);
+  const ids = made.flatMap((tree) => (tree ? [tree.id] : []));
+  using _ = listeners[0]!.want(ids);
+  for (const failures of listeners) failures.add(vertex, kept, ids);
   for (const tree of made) await tree?.release();
-  listeners[0]!.retire(made);
 }

@@ -1,8 +1,9 @@
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { errnoOf } from '../../base/errors.ts';
 import { findProgram } from '../../linux/process/find-program.ts';
-import { type Architecture, architectureOfElf } from './architecture.ts';
+import type { Architecture } from './architecture.ts';
+import { architectureOfStatic } from './static-program.ts';
 
 /** An installed program that runs those of a foreign architecture. */
 export interface Emulator {
@@ -18,30 +19,10 @@ export interface Emulator {
 export async function findEmulator(architecture: Architecture): Promise<Emulator | undefined> {
   for (const name of [`qemu-${architecture.qemuName}-static`, `qemu-${architecture.qemuName}`]) {
     const program = await findProgram(name);
-    if (program !== undefined && (await isStatic(program))) return { architecture, program };
+    if (program !== undefined && (await architectureOfStatic(program)) !== undefined)
+      return { architecture, program };
   }
   return undefined;
-}
-
-const headerSize = 4096;
-const segmentTypeInterpreter = 3;
-
-/** Whether a native program has no interpreter (PT_INTERP) that loads libraries. Its program headers are in its first page. */
-async function isStatic(program: string): Promise<boolean> {
-  await using file = await open(program);
-  const header = Buffer.alloc(headerSize);
-  const { bytesRead } = await file.read(header, 0, headerSize, 0);
-  const architecture = architectureOfElf(header.subarray(0, bytesRead));
-  if (architecture?.elfClass !== 2 || architecture.elfData !== 1) return false;
-  const segmentsAt = Number(header.readBigUInt64LE(32));
-  const segmentSize = header.readUInt16LE(54);
-  const count = header.readUInt16LE(56);
-  for (let index = 0; index < count; index++) {
-    const at = segmentsAt + index * segmentSize;
-    if (at + 4 > bytesRead) return false;
-    if (header.readUInt32LE(at) === segmentTypeInterpreter) return false;
-  }
-  return true;
 }
 
 /** The first kernel in which a user namespace can have formats of its own. */

@@ -1,13 +1,13 @@
 import type { RefRecord } from '../records/ref-record.ts';
-import type { ImmutableRef, MutableRef } from '../ref.ts';
+import type { ImmutableRef, MutableRef, RecordType } from '../ref.ts';
 import { ImmutableHandle } from './immutable-handle.ts';
 import { WritableHandle } from './writable-handle.ts';
 
 /** The one handle to a tree that is being made. */
 export class MutableHandle extends WritableHandle implements MutableRef {
-  async commit(): Promise<ImmutableRef> {
+  async commit(type?: RecordType): Promise<ImmutableRef> {
     const { record } = this;
-    await this.services.lifecycle.commit(record);
+    await this.services.lifecycle.commit(record, type);
     return this.#sealed(record);
   }
 

@@ -12,7 +12,7 @@ import {
   snapshotOf,
 } from '../records/ref-record.ts';
 import type { RefRecords } from '../records/ref-records.ts';
-import type { RefId } from '../ref.ts';
+import type { RecordType, RefId } from '../ref.ts';
 
 export interface RecordLifecycleOptions {
   readonly records: RefRecords;
@@ -54,8 +54,9 @@ export class RecordLifecycle {
     );
   }
 
-  async commit(record: RefRecord): Promise<void> {
-    await this.#toCommitted(record);
+  /** `type` replaces the one that the record was made with. */
+  async commit(record: RefRecord, type = record.type): Promise<void> {
+    await this.#toCommitted(record, type);
     this.#options.sizes.measureSoon(record);
   }
 
@@ -76,7 +77,7 @@ export class RecordLifecycle {
 
   /** Commits a frozen record, since something is going to be built on it. */
   async finalize(record: RefRecord): Promise<void> {
-    if (record.state === 'frozen') await this.#toCommitted(record);
+    if (record.state === 'frozen') await this.#toCommitted(record, record.type);
   }
 
   retain(record: RefRecord): void {
@@ -150,9 +151,9 @@ export class RecordLifecycle {
     onRemoved?.(publicId(record));
   }
 
-  async #toCommitted(record: RefRecord): Promise<void> {
+  async #toCommitted(record: RefRecord, type: RecordType): Promise<void> {
     const { records, snapshotter } = this.#options;
-    await records.updateWith(record, { state: 'committed' }, (write) =>
+    await records.updateWith(record, { state: 'committed', type }, (write) =>
       snapshotter.commit(snapshotOf(record), write),
     );
   }

@@ -8,7 +8,7 @@ type Snapshots = ReadonlyMap<string, 'active' | 'committed'>;
 
 /**
  * Reads the table, and drops what a killed process left half-made: mutable trees other than cache directories, layers with neither
- * files nor a blob, everything built on these, and snapshots that belong to no record. Returns the records that stay, the empty
+ * files nor a blob, what failed steps left, everything built on these, and snapshots that belong to no record. Returns the records that stay, the empty
  * tree among them.
  */
 export async function recoverRecords(table: RecordTable, snapshotter: Snapshotter): Promise<RefRecord[]> {
@@ -41,6 +41,8 @@ function takeBroken(records: Map<RefId, RefRecord>, snapshots: Snapshots): RefId
 }
 
 function isWhole(record: RefRecord, snapshots: Snapshots): boolean {
+  // Nobody knows the step any more.
+  if (record.type === 'failed.step') return false;
   // What was being written when the process ended may be half-written; users of cache directories have to stand that.
   if (record.state === 'mutable') return record.name !== undefined && snapshots.has(record.id);
   if (record.state === 'frozen') return snapshots.has(record.id);

@@ -28,7 +28,7 @@ export interface StoredBlob extends LayerBlob {
 export interface RefRecord {
   readonly id: RefId;
   readonly origin: RecordOrigin;
-  readonly type: RecordType;
+  type: RecordType;
   readonly description: string;
   readonly createdAt: Date;
   /** For a layer that came as a blob: its OCI chain id, as the image's config claims. */

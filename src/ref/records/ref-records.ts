@@ -5,7 +5,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { withSourcesOf } from '../../oci/layer-sources.ts';
 import type { Removal, Snapshotter } from '../../snapshot/snapshot.ts';
-import type { RefId } from '../ref.ts';
+import type { RecordType, RefId } from '../ref.ts';
 import { RecordIndex } from './record-index.ts';
 import { RecordTable } from './record-table.ts';
 import { RecordUses } from './record-uses.ts';
@@ -33,6 +33,7 @@ export interface RefRecordsOptions {
 interface RecordChange {
   readonly state: RecordState;
   readonly generation?: number;
+  readonly type?: RecordType;
 }
 
 /** Opens the records of the database, without what a killed process left half-made (see `recoverRecords`). */
@@ -340,7 +341,7 @@ export class RefRecords {
 
 /** Changes the record, and returns what it was before. */
 function apply(record: RefRecord, change: RecordChange) {
-  const { state, generation } = record;
+  const { state, generation, type } = record;
   Object.assign(record, change);
-  return { state, generation };
+  return { state, generation, type };
 }

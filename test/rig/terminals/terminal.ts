@@ -1,5 +1,5 @@
-import { quoteForShell } from './quote-for-shell.ts';
-import { type RunOptions, runProgram } from './run-program.ts';
+import { quoteForShell } from '../quote-for-shell.ts';
+import { type RunOptions, runProgram } from '../run-program.ts';
 
 /** Runs a program on a terminal of its own; returns all that was written to it, escape sequences left out. */
 export async function inTerminal(
