@@ -22,9 +22,7 @@ import {
 /** The vertex of file changes to a tree. Throws `invalid_argument` when there are none. */
 export function fileVertex(tree: DescribedTree, changes: FileActions, options: VertexOptions): Vertex {
   const changed: ChangedFiles = { tree, changes };
-  const outputs: (Output | undefined)[] = [];
-  const needs = new Set<Capability>([capabilities.fileBase]);
-  collect(changed, outputs, needs, new Set());
+  const { outputs, needs } = readBy(changed);
   return opVertex(outputs, options, needs, (names): Op => {
     const list = new ActionList(names);
     list.add(changed);
@@ -36,29 +34,51 @@ export function fileVertex(tree: DescribedTree, changes: FileActions, options: V
   });
 }
 
+/** Changes in the midst of which others come first: those that a copy reads. They can be nested deeper than the stack is deep. */
+class Walk {
+  readonly changed: ChangedFiles;
+  readonly actions: readonly PendingAction[];
+  at = 0;
+  /** The number of the last action that was placed. */
+  last: number = noIndex;
+
+  constructor(changed: ChangedFiles, actions: readonly PendingAction[]) {
+    this.changed = changed;
+    this.actions = actions;
+    if (actions.length === 0) {
+      throw new KilnError('invalid_argument', 'a file op needs at least one change');
+    }
+  }
+}
+
 /**
  * What the changes read and need. The ops of a definition come in the order in which BuildKit's own clients walk through the changes,
  * from the last to the first.
  */
-function collect(
-  changed: ChangedFiles,
-  outputs: (Output | undefined)[],
-  needs: Set<Capability>,
-  seen: Set<ChangedFiles>,
-): void {
-  if (seen.has(changed)) return;
-  seen.add(changed);
-  const { actions } = changed.changes;
-  if (actions.length === 0) {
-    throw new KilnError('invalid_argument', 'a file op needs at least one change');
+function readBy(changed: ChangedFiles) {
+  const outputs: (Output | undefined)[] = [];
+  const needs = new Set<Capability>([capabilities.fileBase]);
+  const seen = new Set<ChangedFiles>();
+  const walks: Walk[] = [];
+  const enter = (next: ChangedFiles) => {
+    if (seen.has(next)) return;
+    seen.add(next);
+    outputs.push(next.tree.output);
+    walks.push(new Walk(next, next.changes.actions.toReversed()));
+  };
+  enter(changed);
+  for (let walk = walks.at(-1); walk; walk = walks.at(-1)) {
+    const action = walk.actions[walk.at++];
+    if (!action) {
+      walks.pop();
+      continue;
+    }
+    for (const need of action.needs) needs.add(need);
+    if (!action.from) continue;
+    if (isChanged(action.from)) enter(action.from);
+    else outputs.push(action.from.output);
   }
-  outputs.push(changed.tree.output);
-  for (const { from, needs: own } of actions.toReversed()) {
-    for (const need of own) needs.add(need);
-    if (!from) continue;
-    if (isChanged(from)) collect(from, outputs, needs, seen);
-    else outputs.push(from.output);
-  }
+  return { outputs, needs };
 }
 
 /** Where an action reads: in an input of the op, or in what an earlier action made. */
@@ -88,24 +108,35 @@ class ActionList {
     return this.#inputs.list;
   }
 
-  add(changed: ChangedFiles): number {
-    const known = this.#added.get(changed);
-    if (known !== undefined) return known;
-    const { tree, changes } = changed;
-    let last = noIndex;
-    for (const action of changes.actions) {
-      const base = this.#inputs.add(tree.output);
-      const target = last === noIndex ? { input: base } : { action: last };
-      const source = this.#sourceOf(action);
-      last = this.#placed.push({ action, tree, base, target, source }) - 1;
+  add(changed: ChangedFiles): void {
+    const walks = [new Walk(changed, changed.changes.actions)];
+    for (let walk = walks.at(-1); walk; walk = walks.at(-1)) {
+      const action = walk.actions[walk.at];
+      if (action) {
+        const first = this.#place(walk, action);
+        if (first) walks.push(new Walk(first, first.changes.actions));
+      } else {
+        this.#added.set(walk.changed, walk.last);
+        walks.pop();
+      }
     }
-    this.#added.set(changed, last);
-    return last;
   }
 
-  #sourceOf({ from }: PendingAction): Place {
-    if (!from) return { input: noIndex };
-    return isChanged(from) ? { action: this.add(from) } : { input: this.#inputs.add(from.output) };
+  /** Adds an action, or returns what has to be there before it. */
+  #place(walk: Walk, action: PendingAction): ChangedFiles | undefined {
+    const { tree } = walk.changed;
+    const base = this.#inputs.add(tree.output);
+    const { from } = action;
+    let source: Place = { input: noIndex };
+    if (from && isChanged(from)) {
+      const last = this.#added.get(from);
+      if (last === undefined) return from;
+      source = { action: last };
+    } else if (from) source = { input: this.#inputs.add(from.output) };
+    const target = walk.last === noIndex ? { input: base } : { action: walk.last };
+    walk.last = this.#placed.push({ action, tree, base, target, source }) - 1;
+    walk.at++;
+    return undefined;
   }
 
   actions(): readonly FileAction[] {

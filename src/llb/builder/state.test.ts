@@ -76,6 +76,16 @@ test('commands are split as shells split them', () => {
   }
 });
 
+test('changes that read changes are nested as deep as one likes', () => {
+  let changes = files().mkdir('/x', 0o755);
+  for (let depth = 0; depth < 10_000; depth++) changes = files().copy(changes.on(base), '/x', '/x');
+  const { vertices } = toGraph(scratch().file(changes));
+  const { action } = [...vertices.values()].at(-1)!.op;
+  assert.ok(action.kind === 'file');
+  assert.equal(action.actions.length, 10_001);
+  assert.deepEqual([action.actions[1]!.input, action.actions[1]!.secondaryInput], [0, 1]);
+});
+
 test('states are changed by nobody', () => {
   const env = { A: '1' };
   const run = base.run('x', { env });
