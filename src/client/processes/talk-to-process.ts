@@ -44,6 +44,7 @@ export async function talkToProcess(
   queue: RequestQueue,
   user: ProcessUser,
 ): Promise<ProcessEnd> {
+  let end: ProcessEnd | undefined;
   try {
     for await (const { message } of answers) {
       switch (message.case) {
@@ -64,11 +65,15 @@ export async function talkToProcess(
           queue.taken(message.value);
           break;
         case 'exit':
-          return message.value;
+          // It is the last message, but the call lasts until its end is read.
+          end = message.value;
+          queue.end();
+          break;
         case undefined:
           break;
       }
     }
+    if (end) return end;
     throw new KilnError('unavailable', 'the engine ended the run without saying how the process ended');
   } finally {
     queue.end();
