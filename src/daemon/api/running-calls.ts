@@ -11,6 +11,7 @@ type Method = (request: unknown, context: HandlerContext) => unknown;
  */
 export class RunningCalls implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
+  readonly #streams = new Set<AsyncGenerator<unknown>>();
   readonly #ending = new AbortController();
 
   /** The service, with its calls counted. */
@@ -24,6 +25,9 @@ export class RunningCalls implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort(new KilnError('unavailable', 'the daemon is shutting down'));
+    // A reader that has what it wants need not say that it takes no more: a stream that waits for it ends here, with what it cleans up.
+    const ended = [...this.#streams].map((stream) => stream.return(undefined));
+    await Promise.allSettled(ended);
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
@@ -31,7 +35,10 @@ export class RunningCalls implements AsyncDisposable {
     return (request, context) => {
       const signal = AbortSignal.any([context.signal, this.#ending.signal]);
       const answer = method(request, Object.create(context, { signal: { value: signal } }));
-      return isStream(answer) ? this.#stream(answer) : this.#unary(answer);
+      if (!isStream(answer)) return this.#unary(answer);
+      const stream = this.#stream(answer, () => this.#streams.delete(stream));
+      this.#streams.add(stream);
+      return stream;
     };
   }
 
@@ -40,9 +47,13 @@ export class RunningCalls implements AsyncDisposable {
     return await answer;
   }
 
-  async *#stream(answer: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+  async *#stream(answer: AsyncIterable<unknown>, onEnd: () => void): AsyncGenerator<unknown> {
     using _call = this.#begin();
-    yield* answer;
+    try {
+      yield* answer;
+    } finally {
+      onEnd();
+    }
   }
 
   #begin(): Disposable {
