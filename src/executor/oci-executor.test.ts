@@ -518,6 +518,20 @@ for (const runtime of ['crun', 'runc']) {
   });
 }
 
+test('an executor that is closed ends what runs, for whom nobody waits, and leaves nothing', async () => {
+  await using rig = await ExecutorRig.create();
+  const executor = await createOciExecutor({ root: path.join(rig.dir, 'executor') });
+  const spec = rig.spec(['sh', '-c', 'echo up; sleep 1000']);
+  const io = { signal: new AbortController().signal, onOutput: () => started.resolve() };
+  const started = Promise.withResolvers<void>();
+  const run = failureOf(executor.run(spec, io));
+  await started.promise;
+  await executor[Symbol.asyncDispose]();
+  assertNothingLeft(rig, spec.id);
+  assert.equal((await run).code, 'canceled');
+  assert.equal((await failureOf(executor.run(rig.spec(['true']), io))).code, 'canceled');
+});
+
 test('without a runtime a process does not run, and the error says what to install', async () => {
   await using rig = await ExecutorRig.create({ runtime: 'no-such-runtime' });
   const error = await failureOf(rig.sh('true'));

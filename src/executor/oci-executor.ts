@@ -60,14 +60,14 @@ interface OwnNetwork extends StepNetwork {
 /** The name of a container that is given none, the same as BuildKit's: programs write it into what they build. */
 const defaultHostname = 'buildkitsandbox';
 
-/** An executor over an OCI runtime. The runtime is looked for when a process is first run. */
-export async function createOciExecutor(options: OciExecutorOptions): Promise<Executor> {
+/** An executor over an OCI runtime. The runtime is looked for when a process is first run. Disposing ends what still runs, and waits until nothing of it is left. */
+export async function createOciExecutor(options: OciExecutorOptions): Promise<Executor & AsyncDisposable> {
   await mkdir(path.join(options.root, 'state'), { recursive: true, mode: 0o700 });
   // As the kernel's mount table will name it.
   return new OciExecutor(await realpath(options.root), options);
 }
 
-class OciExecutor implements Executor {
+class OciExecutor implements Executor, AsyncDisposable {
   readonly name = 'oci';
   readonly #root: string;
   readonly #stateDir: string;
@@ -75,6 +75,9 @@ class OciExecutor implements Executor {
   readonly #host = hostFacts();
   readonly #platforms: RunnablePlatforms;
   readonly #running = new Map<string, RunningContainer>();
+  /** Whoever asked for these may have gone without waiting for their end. */
+  readonly #runs = new Set<Promise<void>>();
+  readonly #closed = new AbortController();
   #runtime: Promise<OciRuntime> | undefined;
   #seccomp: SeccompOptions | undefined;
 
@@ -85,7 +88,22 @@ class OciExecutor implements Executor {
     this.#platforms = options.platforms ?? createRunnablePlatforms({ directory: root });
   }
 
-  async run(requested: ProcessSpec, io: ProcessIo): Promise<void> {
+  async run(spec: ProcessSpec, io: ProcessIo): Promise<void> {
+    const run = this.#run(spec, { ...io, signal: AbortSignal.any([io.signal, this.#closed.signal]) });
+    this.#runs.add(run);
+    try {
+      await run;
+    } finally {
+      this.#runs.delete(run);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort(new KilnError('canceled', 'the engine is being closed'));
+    await Promise.allSettled(this.#runs);
+  }
+
+  async #run(requested: ProcessSpec, io: ProcessIo): Promise<void> {
     throwIfAborted(io.signal);
     const spec = { ...requested, hostname: requested.hostname || defaultHostname };
     if (spec.args.length === 0) throw new KilnError('invalid_argument', 'the process has no command');

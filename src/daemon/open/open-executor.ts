@@ -33,15 +33,17 @@ export async function openExecutor(config: DaemonConfig, root: string, log: Daem
   const sandbox = resources.use(
     await openStepNetworks(config.worker.network, path.join(root, 'networks'), log),
   );
-  const executor = await createOciExecutor({
-    root: directory,
-    runtime: config.worker.runtime,
-    sandboxNetwork: sandbox.network,
-    dns: config.dns,
-    cgroupParent: config.worker.cgroupParent,
-    devices,
-    platforms: runnable,
-  });
+  const executor = resources.use(
+    await createOciExecutor({
+      root: directory,
+      runtime: config.worker.runtime,
+      sandboxNetwork: sandbox.network,
+      dns: config.dns,
+      cgroupParent: config.worker.cgroupParent,
+      devices,
+      platforms: runnable,
+    }),
+  );
   await executor.recover();
   const owned = resources.move();
   return {
