@@ -39,7 +39,7 @@ export async function buildFileSource(
               return result;
             },
           },
-          { options, inputs: new Map() },
+          { options: build.options, inputs: new Map() },
           build,
         ),
     },

@@ -45,6 +45,8 @@ export type Output =
 export interface DrivenBuild {
   readonly ref: string;
   readonly sessionId: string;
+  /** What a frontend is told: the options of the request, and where to look for remote caches. */
+  readonly options: Attributes;
   /** Aborts when the build ends otherwise. */
   readonly signal: AbortSignal;
 }

@@ -72,7 +72,11 @@ async function run(
   const ended = AbortSignal.any([session.closed, ...(signal ? [signal] : [])]);
   const { source } = request;
   const asking = new AbortController();
-  const asked = driven(connection, request, sessionId, AbortSignal.any([ended, asking.signal]));
+  const asked = driven(connection, request, {
+    sessionId,
+    imports: host.cacheImports,
+    signal: AbortSignal.any([ended, asking.signal]),
+  });
   let refusal: unknown;
   asked.catch((error) => {
     refusal ??= error;
@@ -129,14 +133,21 @@ async function run(
 async function driven(
   connection: Connection,
   { source, ref }: SolveRequest & { readonly ref: string },
-  sessionId: string,
-  signal: AbortSignal,
+  {
+    sessionId,
+    imports,
+    signal,
+  }: {
+    readonly sessionId: string;
+    readonly imports: readonly RemoteCache[];
+    readonly signal: AbortSignal;
+  },
 ): Promise<Answer> {
   switch (source.kind) {
     case 'question':
       return await ask(connection.transport, ref, source.ask, signal);
     case 'driven':
-      await source.drive({ ref, sessionId, signal });
+      await source.drive({ ref, sessionId, signal, options: frontendOptions(source.options ?? {}, imports) });
       return new Map();
     default:
       return new Map();

@@ -44,6 +44,30 @@ suite('a build in TypeScript', () => {
     assert.match(readFileSync(`${output}/index.html`, 'utf8'), /pasta.*\n.*tea.*\n<p>version dev<\/p>/);
   });
 
+  test('finds its steps in a remote cache', async () => {
+    const cache = rig.work.at('cache');
+    const site = [
+      '-f',
+      path.join(example, 'build.ts'),
+      '--target',
+      'site',
+      '--build-arg',
+      'VERSION=3',
+      ...base,
+    ];
+    const first = await run([...site, '--cache-to', `type=local,dest=${cache},mode=max`]);
+    assert.match(first.stderr, /make the pages\n(#\d+ .*\n)*#\d+ DONE/);
+    await rig.kiln.must(['prune', '--all']);
+    const second = await run([
+      ...site,
+      '--cache-from',
+      `type=local,src=${cache}`,
+      '-o',
+      rig.work.at('cached'),
+    ]);
+    assert.match(second.stderr, /make the pages\n#\d+ CACHED/);
+  });
+
   test('answers for its targets and their arguments', async () => {
     const ask = async (question: string) => {
       const { stdout } = await run(['-f', path.join(example, 'build.ts'), '--call', question, ...base]);

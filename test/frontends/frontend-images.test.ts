@@ -103,6 +103,11 @@ describe('a frontend that is an image', () => {
     assert.doesNotMatch(stderr, /did not complete/);
   });
 
+  test('fails with what it throws, and nothing about its process', async () => {
+    const { stderr } = await rig.kiln.failingBuild(rig.work.tree({ Dockerfile: '' }), asked('throw'));
+    assert.match(stderr, /error: failed to solve: nothing can be made of this\n/);
+  });
+
   test('shows the lines of a Dockerfile that is wrong', async () => {
     const context = rig.work.tree({ Dockerfile: `# syntax=${rig.image}\nFROM base\nRUM true\n` });
     const { stderr } = await rig.kiln.failingBuild(context);

@@ -55,6 +55,10 @@ const tasks: Readonly<Record<string, Work>> = {
     const { refs } = await bridge.solve({ graph: toGraph(image('registry.invalid/none:1')) });
     return { refs, metadata: new Map() };
   },
+  /** What a program throws that has a mistake. */
+  async throw() {
+    throw new TypeError('nothing can be made of this');
+  },
   /** A message larger than any that is taken. */
   async flood(bridge) {
     return await withFile(bridge, 'large', 'x'.repeat(20 * 1024 * 1024));
