@@ -230,6 +230,20 @@ export default () => scratch();
     assert.ok(printed >= 1_000 && printed < 2_000, `${printed} characters are shown`);
   });
 
+  test('that asks very much at once is answered, and warns in bounds', async () => {
+    const { warnings } = await runBuildFile({
+      text: `export default async (_, build) => {
+  const tree = await build.solve(await build.context());
+  const texts = await Promise.all(Array.from({ length: 3000 }, () => tree.readText('a')));
+  for (const text of texts) build.warn(text);
+  return await build.context();
+};
+`,
+    });
+    assert.equal(warnings.length, 1_000);
+    assert.equal(warnings[0]?.short, 'text');
+  });
+
   test('that takes all memory is ended', async () => {
     const text =
       'const all: number[][] = [];\nexport default () => { for (;;) all.push(new Array(1e6).fill(1)); };\n';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
+import type { Writable } from 'node:stream';
 import { throwIfAborted } from '../base/async/lifetime.ts';
 import { digestOf } from '../base/digest.ts';
 import { asKilnError, KilnError } from '../base/errors.ts';
@@ -33,7 +34,11 @@ export interface BuildFileOptions {
   readonly limits?: Partial<BuildFileLimits>;
 }
 
-const mostQuestions = 1_000;
+/** How many questions are answered at once. */
+const mostQuestions = 32;
+/** Bytes of answers that the process has not read. */
+const mostUnread = 64 * 2 ** 20;
+const mostWarnings = 1_000;
 /** Milliseconds. */
 const tick = 50;
 /** How long Kiln itself may take to start the process. */
@@ -71,6 +76,8 @@ class BuildFileRun {
   /** What went wrong with questions, by their numbers. */
   readonly #failures = new Map<number, unknown>();
   #waiting = 0;
+  #warned = 0;
+  readonly #answering = new Set<Promise<void>>();
   /** Milliseconds until the process is late. */
   #left = startTime;
   #isLate = false;
@@ -165,7 +172,7 @@ class BuildFileRun {
   /** What the process comes to; undefined if it ends without saying. */
   async #converse(
     output: AsyncIterable<Buffer>,
-    input: NodeJS.WritableStream,
+    input: Writable,
   ): Promise<FrontendResult | ParsedFailure | undefined> {
     const frames = new FrameReader();
     for await (const chunk of output) {
@@ -176,13 +183,8 @@ class BuildFileRun {
             this.#left = Math.min(this.#left, this.#limits.time);
             break;
           case 'ask':
-            if (this.#waiting >= mostQuestions) {
-              throw new KilnError(
-                'resource_exhausted',
-                `${this.#name} asks more than ${mostQuestions} questions at once`,
-              );
-            }
-            void this.#answer(message.id, message.question, input);
+            await this.#room(input);
+            this.#begin(this.#answer(message.id, message.question, input));
             break;
           case 'warn':
             this.#warn(message.warning);
@@ -197,10 +199,24 @@ class BuildFileRun {
     return undefined;
   }
 
+  #begin(answering: Promise<void>): void {
+    this.#answering.add(answering);
+    void answering.finally(() => this.#answering.delete(answering));
+  }
+
+  /** Waits until another question can be answered. A process that reads no answers is late at some time. */
+  async #room(input: Writable): Promise<void> {
+    while (this.#answering.size >= mostQuestions) await Promise.race(this.#answering);
+    if (input.writableLength <= mostUnread || input.destroyed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const event of ['drain', 'close']) input.once(event, () => resolve());
+    await promise;
+  }
+
   async #answer(
     id: number,
     question: Parameters<ChildQuestions['answer']>[0],
-    input: NodeJS.WritableStream,
+    input: Writable,
   ): Promise<void> {
     this.#waiting++;
     let frame: Buffer;
@@ -217,6 +233,7 @@ class BuildFileRun {
   }
 
   #warn(warning: Parameters<typeof parseSource>[0]): void {
+    if (++this.#warned > mostWarnings) return;
     const source = warning.optional('source', (name) => parseSource(warning.fields(name)));
     this.#bridge.warn(digestOf(''), {
       level: 1,
