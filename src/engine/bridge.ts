@@ -27,7 +27,10 @@ import type { EngineServices } from './engine-services.ts';
 import type { Entitlements } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
-import { loadGraph } from './load-graph.ts';
+import { type BuildEdge, loadGraph } from './load-graph.ts';
+import { buildRights } from './nested/build-rights.ts';
+import type { NestedGraph } from './nested/nested-graphs.ts';
+import type { NestedWaits } from './nested/nested-waits.ts';
 import { schemeOf } from './operations/source-operation.ts';
 import { imageReference } from './provenance/capture-trees.ts';
 import { meantRequest, type RequestNode } from './provenance/request-node.ts';
@@ -48,6 +51,8 @@ export interface BuildScope {
   readonly guard: SourceGuard;
   /** How many frontends called each other to come to this one; none by default. */
   readonly depth?: number;
+  /** Of all builds of the engine. */
+  readonly nestedWaits: NestedWaits;
   /** The request that the bridge serves, for provenance. */
   readonly requests: RequestNode;
   readonly signal: AbortSignal;
@@ -68,10 +73,13 @@ export class BuildBridge implements Bridge {
   readonly workers: readonly WorkerInfo[];
   readonly #scope: BuildScope;
   readonly #sources: BuildSources;
+  readonly #rights: string;
 
   constructor(scope: BuildScope) {
     this.#scope = scope;
     this.#sources = new BuildSources(scope);
+    this.#rights = buildRights(scope.entitlements, scope.guard);
+    scope.job.context.nested.add(this.#rights, (nested, signal) => this.#solveNested(nested, signal));
     this.workers = [scope.services.worker];
   }
 
@@ -214,13 +222,30 @@ export class BuildBridge implements Bridge {
   }
 
   async #edge(graph: OpGraph): Promise<EdgeRef | undefined> {
-    const { services, entitlements, explanations, job, owned, requests } = this.#scope;
+    const { job, owned, requests } = this.#scope;
     try {
-      const edge = await loadGraph(graph, { services, entitlements, explanations });
+      const edge = await this.#loadEdge(graph, 0);
       if (!edge) return undefined;
       const ref = owned.use(new EdgeRef(graph, edge, job));
       requests.addRef(ref);
       return ref;
+    } catch (error) {
+      throw withSource(error, graph);
+    }
+  }
+
+  #loadEdge(graph: OpGraph, depth: number): Promise<BuildEdge | undefined> {
+    const { services, entitlements, explanations } = this.#scope;
+    const nesting = { rights: this.#rights, depth };
+    return loadGraph(graph, { services, entitlements, explanations, nesting });
+  }
+
+  async #solveNested(nested: NestedGraph, signal: AbortSignal): Promise<ImmutableRef | undefined> {
+    const graph = await this.#sources.admitted(nested.graph);
+    using _ = this.#scope.nestedWaits.enter({ ...nested, graph });
+    try {
+      const edge = await this.#loadEdge(graph, nested.nesting.depth);
+      return edge && (await this.#scope.job.build(edge, signal)).result;
     } catch (error) {
       throw withSource(error, graph);
     }

@@ -23,6 +23,8 @@ import type { KeepSteps, KeptStep } from './failed-steps/kept-steps.ts';
 import { type ShellWish, StepShell } from './failed-steps/step-shell.ts';
 import type { JobContext } from './job-context.ts';
 import type { JobEvents } from './job-events.ts';
+import { NestedGraphs } from './nested/nested-graphs.ts';
+import { NestedWaits } from './nested/nested-waits.ts';
 import { buildFacts, resultAccounts } from './provenance/build-provenance.ts';
 import { withProvenance } from './provenance/provenance-attestation.ts';
 import { RequestIndex } from './provenance/request-index.ts';
@@ -96,6 +98,7 @@ export interface Build {
 export class Engine {
   readonly #services: EngineServices;
   readonly #requests = new RequestIndex();
+  readonly #nestedWaits = new NestedWaits();
 
   constructor(services: EngineServices) {
     this.#services = services;
@@ -128,7 +131,7 @@ export class Engine {
         : undefined;
     const job = this.#services.solver.createJob(
       request.id,
-      { sessionId: request.sessionId, owned, mountImports, failures },
+      { sessionId: request.sessionId, owned, mountImports, failures, nested: new NestedGraphs() },
       explanations.watch(events),
     );
     const facts = buildFacts(this.#services.provenance, request.compatibilityVersion);
@@ -150,6 +153,7 @@ export class Engine {
       sessionId: request.sessionId,
       entitlements,
       guard,
+      nestedWaits: this.#nestedWaits,
       requests,
       signal: alive,
       owned,

@@ -1,6 +1,7 @@
 import type { OperationContext } from '../solver/solver.ts';
 import type { SourceContext } from '../source/source.ts';
 import type { MountImports } from './caches/mount-imports.ts';
+import type { NestedGraphs } from './nested/nested-graphs.ts';
 import type { StepFailures } from './result/step-failures.ts';
 
 /** What one build brings to the vertices it needs. */
@@ -13,6 +14,8 @@ export interface JobContext {
   readonly mountImports?: MountImports;
   /** Where its client learns what there is of steps that fail, if the client can look into trees. */
   readonly failures?: StepFailures;
+  /** How it solves the graphs that its vertices come to while they run. */
+  readonly nested: NestedGraphs;
 }
 
 /** The sessions of all builds that want the running vertex, each once. */

@@ -11,6 +11,7 @@ import { grantedDevices } from './entitlements/device-grants.ts';
 import { type Entitlement, type Entitlements, requireEntitlement } from './entitlements/entitlements.ts';
 import type { BuildExplanations } from './explain/build-explanations.ts';
 import type { JobContext } from './job-context.ts';
+import type { Nesting } from './nested/nested-graphs.ts';
 import { dropCacheMounts } from './operations/cache-mount.ts';
 import { operationOf } from './operations/operation-of.ts';
 import type { OperationServices } from './operations/operation-services.ts';
@@ -23,6 +24,7 @@ export interface LoadOptions {
   readonly entitlements: Entitlements;
   /** Gets every graph that is loaded. */
   readonly explanations: Pick<BuildExplanations, 'add'>;
+  readonly nesting: Nesting;
 }
 
 /**
@@ -53,9 +55,10 @@ function* load(graph: OpGraph, options: LoadOptions): Steps<BuildEdge | undefine
       digest: vertex.digest,
       name: vertexName(vertex.op, vertex.metadata, nameOf),
       inputs,
-      operation: operationOf(vertex, inputOps, options.services),
+      operation: operationOf(vertex, inputOps, options.services, options.nesting),
       ignoreCache: vertex.metadata.ignoreCache,
       group: vertex.metadata.progressGroup,
+      scope: vertex.op.action.kind === 'build' ? options.nesting.rights : undefined,
     });
   }
   options.explanations.add(graph);

@@ -1,7 +1,8 @@
 import { posix } from 'node:path';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import type { ExecOp, Op } from './op.ts';
+import { ownValue } from '../base/own-value.ts';
+import { type BuildOp, definitionInput, type ExecOp, llbBuilder, noIndex, type Op } from './op.ts';
 
 /** PATH_MAX of Linux, in characters. Work on paths is not linear everywhere, and no system call takes a longer one. */
 const longestPath = 4096;
@@ -18,9 +19,19 @@ function opProblem({ action }: Op): string | undefined {
       return action.identifier === '' ? 'its source has no identifier' : undefined;
     case 'exec':
       return execProblem(action);
+    case 'build':
+      return buildProblem(action);
     default:
       return undefined;
   }
+}
+
+/** With the words of BuildKit, which fails when it runs such an op. */
+function buildProblem({ builder, inputs }: BuildOp): string | undefined {
+  if (builder !== llbBuilder) return `builder ${builder}: only LLB builder is currently allowed`;
+  const input = ownValue(inputs, definitionInput);
+  if (input === undefined) return `no llb definition input ${definitionInput} found`;
+  return input === noIndex ? `invalid index ${input} of ${definitionInput}` : undefined;
 }
 
 function execProblem({ meta, mounts }: ExecOp): string | undefined {

@@ -1,5 +1,6 @@
 import { type Json, jsonMap, nonEmpty } from '../base/json/json-steps.ts';
 import type { Platform } from '../base/platform.ts';
+import { buildJson } from '../llb/json/build-json.ts';
 import { changeJson } from '../llb/json/change-json.ts';
 import { execJson } from '../llb/json/exec-json.ts';
 import type { FileAction, FileChange, Op, OpAction, SourceOp } from '../llb/op.ts';
@@ -43,13 +44,7 @@ function actionJson(action: OpAction, options: OpJsonOptions): Json {
     case 'file':
       return { file: nonEmpty({ actions: action.actions.map((each) => fileActionJson(each, options)) }) };
     case 'build':
-      return {
-        build: nonEmpty({
-          builder: action.builder,
-          inputs: jsonMap(Object.entries(action.inputs).map(([name, index]) => [name, inputJson(index)])),
-          attrs: jsonMap(Object.entries(action.attrs)),
-        }),
-      };
+      return { build: buildJson(action) };
     case 'merge':
       return { merge: nonEmpty({ inputs: action.inputs.map(inputJson) }) };
     case 'diff':

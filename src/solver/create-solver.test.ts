@@ -7,7 +7,7 @@ import { contentKey } from './cache-key.ts';
 import type { CacheSource } from './solver.ts';
 import type { CountedResult } from './testing/counted-results.ts';
 import { gate } from './testing/gate.ts';
-import { SolverRig, type TestContext, whole } from './testing/solver-rig.ts';
+import { type RigJob, SolverRig, type TestContext, whole } from './testing/solver-rig.ts';
 import { TestKeyStore } from './testing/test-key-store.ts';
 
 const codeOf = (code: string) => (error: unknown) => error instanceof KilnError && error.code === code;
@@ -379,6 +379,46 @@ describe('sharing between jobs', () => {
     step.open();
     await built;
     await second.close();
+  });
+
+  it('tells a running operation of each job that comes, as long as the call lasts', async () => {
+    await using rig = new SolverRig();
+    const step = gate();
+    const told: string[] = [];
+    const vertex = rig.step('shared', {
+      run: (contents, context) => {
+        context.eachJob((job) => told.push(job));
+        return step.run(contents, context);
+      },
+    });
+    const jobs = ['first', 'second', 'third'].map((id) => rig.job({ id }));
+    const [first, second, third] = jobs as [RigJob, RigJob, RigJob];
+    const built = first.build(vertex);
+    await step.reached;
+    assert.deepEqual(told, ['first']);
+    const joined = second.build(vertex);
+    await new Promise(setImmediate);
+    assert.deepEqual(told, ['first', 'second']);
+    step.open();
+    await Promise.all([built, joined]);
+    await third.build(vertex);
+    assert.deepEqual(told, ['first', 'second']);
+    for (const job of jobs) await job.close();
+  });
+
+  it('runs a vertex that looks the same in another scope separately', async () => {
+    await using rig = new SolverRig();
+    const step = gate();
+    const scoped = (scope: string) => {
+      const shared = rig.step('shared', { scope, run: step.run, runsAlone: true });
+      return rig.step('downstream', { inputs: [shared] });
+    };
+    const built = ['', 'one', 'one', 'other'].map((scope) => rig.build(scoped(scope)));
+    while (rig.executed.length < 3) await new Promise(setImmediate);
+    assert.deepEqual(rig.takeExecuted(), ['shared', 'shared', 'shared']);
+    step.open();
+    await Promise.all(built);
+    assert.deepEqual(rig.takeExecuted(), ['downstream']);
   });
 
   it('runs again for a job that comes while the abort of the first run is under way', async () => {

@@ -142,3 +142,13 @@ it('a result whose loading ends after its job has closed is released', async () 
   loaded.resolve();
   await closed;
 });
+
+it('work that runs alone neither follows equal work nor is followed', async () => {
+  await using rig = new SolverRig();
+  const step = gate();
+  const [one, other] = copies(rig, { run: step.run, runsAlone: true });
+  const built = [rig.build(one), rig.build(other)];
+  while (executedCopies(rig).length < 2) await new Promise(setImmediate);
+  step.open();
+  await Promise.all(built);
+});

@@ -22,6 +22,8 @@ export interface Vertex<R, C> {
   /** Execute although a result is known. */
   readonly ignoreCache: boolean;
   readonly group?: ProgressGroup;
+  /** Equal vertices of different scopes are not the same work, although they look alike. */
+  readonly scope?: string;
 }
 
 /** Output `index` of a vertex. */
@@ -38,6 +40,8 @@ export interface Operation<R, C> {
   execute(context: OperationContext<C>, inputs: readonly R[]): Promise<readonly R[]>;
   /** An executing vertex takes a slot of `max-parallelism`, unless its operation costs next to nothing and says so here. */
   readonly bypassesSlots?: boolean;
+  /** Runs although equal work of another definition is running: for what waits for other vertices while it runs. */
+  readonly runsAlone?: boolean;
 }
 
 export interface CacheMap<R, C> {
@@ -67,6 +71,8 @@ export interface OperationContext<C> {
   waitsFor(what: string): Disposable;
   /** The contexts of the jobs that want this vertex now; never empty while it runs, changes as jobs come and go. */
   jobs(): readonly C[];
+  /** Calls back for each of these jobs, and for each that comes while the call runs. */
+  eachJob(listener: (job: C) => void): void;
 }
 
 /** How the solver handles results: counted handles to something outside. */

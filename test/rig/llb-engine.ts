@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Transport } from '@connectrpc/connect';
-import { solve } from '../../src/client/solve.ts';
+import { type Solve, solve } from '../../src/client/solve.ts';
 import { emptySolve, type SolveRequest } from '../../src/client/solve-request.ts';
 import { type InProcessEngine, openInProcessEngine } from '../../src/daemon/in-process.ts';
 import { ociLayout, type State, toDefinition } from '../../src/llb/llb.ts';
@@ -49,13 +49,18 @@ export class LlbEngine implements AsyncDisposable {
 
   /** Builds a tree for the outputs that the request has; returns what the exporters said. */
   async solve(state: State, request: Partial<SolveRequest> = {}): Promise<Readonly<Record<string, string>>> {
-    const { result } = solve(this.#engine, {
+    return (await this.start(state, request).result).response;
+  }
+
+  /** Starts to build a tree for the outputs that the request has. */
+  start(state: State, request: Partial<SolveRequest> = {}, signal?: AbortSignal): Solve {
+    const whole = {
       ...emptySolve,
-      source: { kind: 'definition', definition: toDefinition(state) },
+      source: { kind: 'definition', definition: toDefinition(state) } as const,
       layouts: new Map([['base', baseLayout().directory]]),
       ...request,
-    });
-    return (await result).response;
+    };
+    return solve(this.#engine, whole, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

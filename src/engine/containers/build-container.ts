@@ -93,6 +93,7 @@ export class BuildContainer implements AsyncDisposable {
       progress: silentProgress,
       waitsFor: () => ({ [Symbol.dispose]() {} }),
       jobs: () => [scope.job],
+      eachJob: (listener) => listener(scope.job),
     };
     const inputs: ImmutableRef[] = [];
     const mounts: ExecMount[] = [];

@@ -8,6 +8,7 @@ import { openInRoot } from '../../linux/open-in-root.ts';
 import type { ExecMount } from '../../llb/op.ts';
 import type { OperationContext } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
+import { NestedGraphs } from '../nested/nested-graphs.ts';
 import { ExecMounts } from '../operations/exec-mounts.ts';
 import { execProcess } from '../operations/exec-process.ts';
 import type { OperationServices } from '../operations/operation-services.ts';
@@ -65,11 +66,17 @@ export class StepShell implements AsyncDisposable {
     throwIfAborted(signal);
     await using owned = new AsyncDisposableStack();
     const place = await shellPlace(step, services.failedSteps, (tree) => owned.defer(() => tree.release()));
+    const job: JobContext = {
+      sessionId: wish.sessionId,
+      owned: new AsyncDisposableStack(),
+      nested: new NestedGraphs(),
+    };
     const context: OperationContext<JobContext> = {
       signal,
       progress: silentProgress,
       waitsFor: () => ({ [Symbol.dispose]() {} }),
-      jobs: () => [{ sessionId: wish.sessionId, owned: new AsyncDisposableStack() }],
+      jobs: () => [job],
+      eachJob: (listener) => listener(job),
     };
     const mounts = owned.use(
       await ExecMounts.prepare(

@@ -1,9 +1,10 @@
-import { KilnError } from '../../base/errors.ts';
 import type { OpVertex } from '../../llb/graph.ts';
+import type { Nesting } from '../nested/nested-graphs.ts';
 import type { BuildOperation } from './build-operation.ts';
 import { ExecOperation } from './exec-operation.ts';
 import { FileOperation } from './file-operation.ts';
 import { inputFiles } from './input-files.ts';
+import { NestedBuildOperation } from './nested-build-operation.ts';
 import type { OperationServices } from './operation-services.ts';
 import { SourceOperation } from './source-operation.ts';
 import { diffOperation, mergeOperation, passthroughOperation } from './whole-tree-operation.ts';
@@ -13,6 +14,7 @@ export function operationOf(
   vertex: OpVertex,
   inputs: readonly OpVertex[],
   services: OperationServices,
+  nesting: Nesting,
 ): BuildOperation {
   const { op } = vertex;
   const files = inputs.map(({ op: input }) => inputFiles(input, services));
@@ -31,8 +33,6 @@ export function operationOf(
     case 'passthrough':
       return passthroughOperation(op.action, contentOnly);
     case 'build':
-      throw new KilnError('unimplemented', `LLB vertices of kind ${op.action.kind} are not supported`, {
-        details: [{ kind: 'vertex', digest: vertex.digest }],
-      });
+      return new NestedBuildOperation(op.action, vertex, contentOnly, services, nesting);
   }
 }

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import { withoutCredentials } from '../../base/secrecy/without-credentials.ts';
+import { canonicalText, type Plain } from '../../base/text/canonical.ts';
 import { cleanPath } from '../../llb/clean-path.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import { formatReference, parseReference, withDefaultTag } from '../../oci/reference.ts';
@@ -26,12 +28,20 @@ export class SourceGuard {
   readonly #policies: readonly SourcePolicy[];
   readonly #compiled: CompiledPolicies;
   readonly #ask: AskClient | undefined;
+  /** Names the client that is asked. */
+  readonly #client: string;
 
   /** Throws `invalid_argument` naming the rule that makes no sense. */
-  constructor(policies: readonly SourcePolicy[], ask?: AskClient) {
+  constructor(policies: readonly SourcePolicy[], ask?: AskClient, client: string = ask ? randomUUID() : '') {
     this.#policies = policies;
     this.#compiled = new CompiledPolicies(policies);
     this.#ask = ask;
+    this.#client = client;
+  }
+
+  /** Equal for guards that decide alike; empty for one that allows every source as it is. What a client says is known to its own build only. */
+  get identity(): string {
+    return this.idle ? '' : canonicalText([this.#policies as unknown as Plain, this.#client]);
   }
 
   /** Whether it allows every source as it is. */
@@ -41,7 +51,9 @@ export class SourceGuard {
 
   /** A guard that these policies bind as well. */
   with(policies: readonly SourcePolicy[]): SourceGuard {
-    return policies.length === 0 ? this : new SourceGuard([...this.#policies, ...policies], this.#ask);
+    return policies.length === 0
+      ? this
+      : new SourceGuard([...this.#policies, ...policies], this.#ask, this.#client);
   }
 
   /** The source to use in the place of `source`. Throws `permission_denied` naming the source, and the rule or the client's reason. */

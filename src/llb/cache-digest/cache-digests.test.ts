@@ -3,7 +3,12 @@ import { describe, it } from 'node:test';
 import { type ExecMount, type ExecOp, type FileAction, type FileChange, noIndex } from '../op.ts';
 import { execCacheDigest } from './exec-cache-digest.ts';
 import { fileCacheDigest } from './file-cache-digest.ts';
-import { diffCacheDigest, mergeCacheDigest, passthroughCacheDigest } from './tree-cache-digests.ts';
+import {
+  buildCacheDigest,
+  diffCacheDigest,
+  mergeCacheDigest,
+  passthroughCacheDigest,
+} from './tree-cache-digests.ts';
 
 const platform = { os: 'linux', architecture: 'amd64' };
 const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -324,6 +329,22 @@ it('actions of different kinds, and the same ones on other trees, are never take
     fileCacheDigest({ actions: [first, { ...first, input: 2, output: 0 }] }, 3),
   ];
   assert.equal(new Set(digests).size, digests.length);
+});
+
+it("a nested build has BuildKit's digest", () => {
+  const inputs = { 'buildkit.llb.definition': 0 };
+  assert.equal(
+    buildCacheDigest({ builder: -1, inputs, attrs: {} }),
+    'sha256:00929a9b624b0e7bca3fbf329b26578f675f5628b7a65eac7a9e5ab63760603b',
+  );
+  assert.equal(
+    buildCacheDigest({
+      builder: -1,
+      inputs: { ...inputs, 'buildkit.llb.definition': 1, a: 0 },
+      attrs: { 'llbbuild.filename': 'x<y' },
+    }),
+    'sha256:b958d21beda6ebaf27ede9dfc94fc6c616c468b326cee0a838095f131391cac7',
+  );
 });
 
 it('trees as wholes are told apart by their order, and by what is empty', () => {

@@ -1,7 +1,8 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { goJson } from '../../base/json/go-json.ts';
 import { type Json, nonEmpty } from '../../base/json/json-steps.ts';
-import type { DiffOp, MergeOp, PassthroughOp } from '../op.ts';
+import { buildJson } from '../json/build-json.ts';
+import type { BuildOp, DiffOp, MergeOp, PassthroughOp } from '../op.ts';
 
 /** The digests by which BuildKit's cache knows ops that take their inputs as wholes. */
 
@@ -17,6 +18,10 @@ export function diffCacheDigest({ lower, upper }: DiffOp): Digest {
 
 export function passthroughCacheDigest({ id, outputs }: PassthroughOp): Digest {
   return digestOf(goJson({ Type: 'buildkit.passthrough.v0', Passthrough: nonEmpty({ id, outputs }) }));
+}
+
+export function buildCacheDigest(op: BuildOp): Digest {
+  return digestOf(goJson({ Type: 'buildkit.build.v0', Exec: buildJson(op) }));
 }
 
 function inputField(input: number): Json {

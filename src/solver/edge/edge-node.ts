@@ -312,7 +312,8 @@ export class EdgeNode<R, C> implements EdgePort<R, C>, Runnable {
 
   #gather(): boolean {
     if (!this.#mapped!.pass.complete || this.#found()) return false;
-    if (this.vertex.executing || this.keys.byForce) this.#execute();
+    const { runsAlone } = this.vertex.definition.operation;
+    if (this.vertex.executing || this.keys.byForce || runsAlone) this.#execute();
     else this.#claim();
     return false;
   }

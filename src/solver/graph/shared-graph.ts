@@ -79,12 +79,14 @@ function* inputsFirst<R, C>(
 
 /**
  * Vertices are the same when their digests are, unless the cache is ignored for one of them or for anything above
- * it: a job that wants things done again must not get what a running job found.
+ * it: a job that wants things done again must not get what a running job found. Nor does a job of another scope.
  */
 function graphKey<R, C>(vertex: Vertex<R, C>, inputs: readonly VertexNode<R, C>[]): string {
-  const plain = !vertex.ignoreCache && inputs.every((input) => input.graphKey === input.definition.digest);
-  if (plain) return vertex.digest;
-  const parts = [vertex.ignoreCache ? 'forced' : 'downstream', vertex.digest];
+  const { digest, ignoreCache, scope = '' } = vertex;
+  const isShared = !ignoreCache && scope === '';
+  const plain = isShared && inputs.every((input) => input.graphKey === input.definition.digest);
+  if (plain) return digest;
+  const parts = [ignoreCache ? 'forced' : 'downstream', digest, scope];
   for (const input of inputs) parts.push(input.graphKey);
-  return `${vertex.digest} ${digestOf(parts.join('\n'))}`;
+  return `${digest} ${digestOf(parts.join('\n'))}`;
 }

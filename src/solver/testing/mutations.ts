@@ -47,8 +47,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'gives a job that ignores the cache what a job that does not has found',
     file: 'graph/shared-graph.ts',
-    text: 'if (plain) return vertex.digest;',
-    replacement: 'if (plain || inputs.length > 0) return vertex.digest;',
+    text: 'if (plain) return digest;',
+    replacement: 'if (plain || inputs.length > 0) return digest;',
   },
   {
     name: 'keeps a result that came after its vertex had failed or was done',

@@ -36,6 +36,8 @@ export interface StepOptions {
   readonly cacheInputs?: readonly TestCacheInput[];
   readonly ignoreCache?: boolean;
   readonly bypassesSlots?: boolean;
+  readonly runsAlone?: boolean;
+  readonly scope?: string;
   readonly cacheMap?: (context: TestContext) => Promise<void>;
 }
 
@@ -97,8 +99,10 @@ export class SolverRig {
       name,
       inputs,
       ignoreCache: options.ignoreCache ?? false,
+      scope: options.scope,
       operation: {
         bypassesSlots: options.bypassesSlots,
+        runsAlone: options.runsAlone,
         cacheMap: async (context) => {
           await options.cacheMap?.(context);
           return {

@@ -11,6 +11,7 @@ interface Wait extends Disposable {
 export class OperationCall<C> implements OperationContext<C> {
   readonly progress: ProgressWriter;
   readonly #jobs: () => readonly C[];
+  readonly #listeners: ((job: C) => void)[] = [];
   #controller: AbortController | undefined;
   #aborted = false;
   readonly #waits = new Set<Wait>();
@@ -34,6 +35,16 @@ export class OperationCall<C> implements OperationContext<C> {
 
   jobs(): readonly C[] {
     return this.#jobs();
+  }
+
+  eachJob(listener: (job: C) => void): void {
+    this.#listeners.push(listener);
+    for (const job of this.#jobs()) listener(job);
+  }
+
+  /** A further job wants what runs. */
+  joined(job: C): void {
+    for (const listener of this.#listeners) listener(job);
   }
 
   waitsFor(what: string): Disposable {

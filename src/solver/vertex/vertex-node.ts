@@ -115,6 +115,7 @@ export class VertexNode<R, C> implements VertexPort<R, C>, Runnable {
     this.#failure = undefined;
     for (const edge of this.#edges) edge.revive();
     this.progress.join(job.events, name);
+    for (const call of this.#calls) call.joined(job.context);
   }
 
   detach(job: AttachedJob<R, C>): void {
