@@ -70,8 +70,8 @@ for (const filter of ['iptables', 'nft'] as const) {
       assert.ok(rules, `${filter} is not installed`);
       await using networks = await BridgeNetworks.open(options({ rules }));
       await using network = await networks.take(request);
-      const ask = (where: string) =>
-        spawn('busybox', ['timeout', '2', 'busybox', 'wget', '-q', '-O', '-', where], {
+      const ask = (where: string, seconds = 60) =>
+        spawn('busybox', ['timeout', `${seconds}`, 'busybox', 'wget', '-q', '-O', '-', where], {
           stdio: ['ignore', 'pipe', 'ignore'],
         });
       const asked = network.namespace.run(() => ask(url));
@@ -84,7 +84,7 @@ for (const filter of ['iptables', 'nft'] as const) {
         ask(`http://10.99.0.2:${port}`),
         machine.outside.run(() => {
           ip('route', 'add', '10.99.0.0/24', 'via', machine.machineAddress);
-          return ask(`http://10.99.0.2:${port}`);
+          return ask(`http://10.99.0.2:${port}`, 1);
         }),
       ];
       let reached = 0;
