@@ -3,7 +3,8 @@ import path from 'node:path';
 import { unmount } from '../linux/mount.ts';
 import { treeMakerSuite } from '../tree/tree-maker-suite.ts';
 import { ErofsTreeMaker } from './erofs-tree-maker.ts';
-import { mountImage, probeImageMounts } from './mount-image.ts';
+import { mountImage } from './mount-image.ts';
+import { probeImageMounts } from './probe-image-mounts.ts';
 
 const by = probeImageMounts();
 

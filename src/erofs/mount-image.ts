@@ -1,11 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { asKilnError, KilnError } from '../base/errors.ts';
-import { unmount } from '../linux/mount.ts';
+import { KilnError } from '../base/errors.ts';
 import { type LoopDevice, openLoopDevice } from '../linux/mounting/loop-device.ts';
 import { MountContext } from '../linux/mounting/mount-context.ts';
-import { ErofsTreeMaker } from './erofs-tree-maker.ts';
 
 /**
  * How this machine mounts images. `file`: from the file itself (Linux 6.12, where it is built so), of which no file can be opened with O_DIRECT; `loop`: by a
@@ -31,29 +26,6 @@ export function mountImage(
   } finally {
     for (const device of opened) device[Symbol.dispose]();
   }
-}
-
-/** Finds out how images can be mounted here, by mounting one. Throws `unimplemented` where they cannot, with the reason of each way. */
-export function probeImageMounts(): ImageMounts {
-  const directory = mkdtempSync(path.join(tmpdir(), 'kiln-image-'));
-  const reasons: string[] = [];
-  try {
-    const image = path.join(directory, 'image');
-    using maker = new ErofsTreeMaker(image);
-    maker.finish();
-    for (const by of ['file', 'loop'] as const) {
-      try {
-        mountImage(image, directory, { by });
-        unmount(directory);
-        return by;
-      } catch (error) {
-        reasons.push(`${by}: ${asKilnError(error).message}`);
-      }
-    }
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-  throw new KilnError('unimplemented', `EROFS images cannot be mounted here (${reasons.join('; ')})`);
 }
 
 function mountSources(image: string, devices: readonly string[], target: string): void {

@@ -28,6 +28,8 @@ export class FileOpRig implements AsyncDisposable {
   readonly dir = mkdtempSync(path.join(tmpdir(), 'kiln-file-op-'));
   readonly source = path.join(this.dir, 'source');
   readonly target = path.join(this.dir, 'target');
+  /** Where a layer may become an image. */
+  readonly image = path.join(this.dir, 'image');
   readonly #pool = new ThreadPool({ size: 1 });
   readonly #ops: FileOps = createFileOps({ pool: this.#pool });
 
@@ -48,8 +50,19 @@ export class FileOpRig implements AsyncDisposable {
     return this;
   }
 
-  /** Copies into the target as into a layer that is not mounted. */
-  async copyToLayer(copies: readonly Partial<FileCopy>[]): Promise<void> {
+  /** Copies into the target as into a layer that is not mounted. Returns how many copies were made. */
+  copyToLayer(
+    copies: readonly Partial<FileCopy>[],
+    {
+      mayMakeImage = false,
+      lowerDirs = [],
+      signal = new AbortController().signal,
+    }: {
+      readonly mayMakeImage?: boolean;
+      readonly lowerDirs?: readonly string[];
+      readonly signal?: AbortSignal;
+    } = {},
+  ): Promise<number> {
     const actions = copies.map(
       (copy): PreparedAction => ({
         target: this.target,
@@ -58,7 +71,8 @@ export class FileOpRig implements AsyncDisposable {
         owners: {},
       }),
     );
-    await this.#ops.applyToLayer(actions, { dir: this.target, lowerDirs: [] }, new AbortController().signal);
+    const layer = { dir: this.target, lowerDirs, ...(mayMakeImage && { image: this.image }) };
+    return this.#ops.applyToLayer(actions, layer, signal);
   }
 
   copy(copy: Partial<FileCopy>, more: Partial<PreparedAction> = {}): Promise<void> {

@@ -2,6 +2,7 @@ import { toByteString } from '../base/text/byte-string.ts';
 import type { Task } from '../base/threads/task.ts';
 import { DirectoryTreeMaker } from '../tree/directory-tree-maker.ts';
 import { applyChange } from './apply-change.ts';
+import { applyToImage } from './apply-to-image.ts';
 import type { PreparedAction, UnmountedLayer } from './file-op.ts';
 import { LayerTarget } from './layer-target.ts';
 
@@ -15,6 +16,7 @@ export interface FileOpInput {
 const applyActions: Task<FileOpInput, number, number> = async ({ actions, layer }, context) => {
   const [first] = actions;
   if (!first) return 0;
+  if (layer && (await applyToImage(actions, layer, () => context.throwIfAborted()))) return actions.length;
   using tree = new DirectoryTreeMaker(toByteString(first.target));
   const target = layer && new LayerTarget(tree, layer.lowerDirs);
   let applied = 0;

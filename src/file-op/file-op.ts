@@ -21,6 +21,8 @@ export interface PreparedAction {
 export interface UnmountedLayer {
   readonly dir: string;
   readonly lowerDirs: readonly string[];
+  /** Where an image may be made that is the layer, while nothing is written to `dir`. */
+  readonly image?: string;
 }
 
 /** The failure of one action. Those before it were applied. */

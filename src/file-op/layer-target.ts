@@ -116,8 +116,8 @@ export class LayerTarget {
   }
 }
 
-/** None when there is something wrong with them, which applying the copy will say. */
-function sourcesOf(copy: FileCopy, source: Tree): Match[] {
+/** What a copy copies. None when there is something wrong with them, which applying the copy will say. */
+export function sourcesOf(copy: FileCopy, source: Tree): Match[] {
   try {
     return findSources(source, copy);
   } catch {

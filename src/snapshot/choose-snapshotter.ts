@@ -8,8 +8,8 @@ import { openOverlaySnapshotter } from './overlay-snapshotter.ts';
 import type { Snapshotter } from './snapshot.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
 
-/** As in `buildkitd`'s `--oci-worker-snapshotter`. */
-export type SnapshotterKind = 'auto' | 'overlayfs' | 'native';
+/** As in `buildkitd`'s `--oci-worker-snapshotter`; `erofs` is overlayfs with layers that are images, where the machine can mount these. */
+export type SnapshotterKind = 'auto' | 'overlayfs' | 'erofs' | 'native';
 
 /**
  * Opens a snapshotter in a directory of its own below `options.root`. `auto` takes overlayfs where it works on that
@@ -22,7 +22,7 @@ export function chooseSnapshotter(kind: SnapshotterKind, options: SnapshotterOpt
   if (kind === 'native') return openNativeSnapshotter(at('native'));
   const problem = existsSync(at('overlay').root) ? undefined : overlayProblem(options.root);
   if (problem?.code === 'resource_exhausted') throw problem.wrap(`cannot try overlayfs in ${options.root}`);
-  if (!problem) return openOverlaySnapshotter(at('overlay'));
+  if (!problem) return openOverlaySnapshotter({ ...at('overlay'), makesImages: kind === 'erofs' });
   if (kind === 'auto') return openNativeSnapshotter(at('native'));
   throw new KilnError(
     'failed_precondition',

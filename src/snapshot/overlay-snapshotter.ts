@@ -6,6 +6,7 @@ import { utimens } from '../linux/utimens.ts';
 import { clearOpaque } from '../tree/overlay-marks.ts';
 import { DirectorySnapshotter } from './directory-snapshotter.ts';
 import { FlattenedLayers } from './flattened-layers.ts';
+import { ImageLayers } from './image-layers.ts';
 import { joinLayers, layersAbove, uncoveredLayers } from './layer-list.ts';
 import type { LayerPlace, SnapshotChanges, SnapshotId, SnapshotMount, Snapshotter } from './snapshot.ts';
 import type { SnapshotterOptions } from './snapshotter-options.ts';
@@ -16,6 +17,7 @@ import type { WriteChangesInput } from './tasks/write-changes.task.ts';
  * A snapshotter on the kernel's overlayfs. Each snapshot has one layer directory, a merge only names its parents'.
  *
  *   <root>/s/<id>/fs      the layer, in overlayfs form
+ *   <root>/s/<id>/image   the layer instead, as an image that is mounted there (see `image-layers`)
  *   <root>/s/<id>/work    overlayfs's scratch directory, while active and once it was mounted
  *   <root>/s/<id>/<n>     a layer of a merge that had to be adapted (see `adapt-layer`)
  *   <root>/f/<n>          flattened layers (see `flattened-layers`)
@@ -31,17 +33,22 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
   readonly name = 'overlay';
   readonly #emptyDir: string;
   readonly #flats: FlattenedLayers;
+  readonly #images: ImageLayers;
+  #makesImages: boolean;
   /** Whether a committed layer holds whiteouts or opaque directories, as far as somebody wanted to know. */
   readonly #marks = new Map<string, boolean>();
 
   constructor(options: SnapshotterOptions) {
     super('overlay', options);
+    this.#images = new ImageLayers(this.dir);
+    this.#makesImages = options.makesImages === true;
     this.#emptyDir = path.join(options.root, 'empty');
     mkdirSync(this.#emptyDir, { recursive: true, mode: 0o755 });
     this.#flats = new FlattenedLayers(path.join(options.root, 'f'), this.pool, this.trash);
     this.recover(({ id, layers, view }, isThere) => {
       const hasLayer = (layer: string) => isThere(ownerOf(layer));
-      return layers ? layers.every(hasLayer) && (view?.every(hasLayer) ?? true) : isThere(id);
+      if (layers) return layers.every(hasLayer) && (view?.every(hasLayer) ?? true);
+      return isThere(id) && this.#images.isWhole(id);
     });
   }
 
@@ -77,6 +84,7 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
     const isOverNothing = this.index.require(id).parents.length === 0;
     if (isOverNothing && existsSync(work)) clearRootDirectories(path.join(this.ownDir(id), 'fs'));
     this.index.commit(id, alongside);
+    this.#images.settle(id);
     rmSync(work, { recursive: true, force: true });
   }
 
@@ -101,13 +109,19 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
 
   async mount(id: SnapshotId, options: { readonly readonly?: boolean } = {}): Promise<SnapshotMount> {
     const record = this.index.require(id);
+    const isWritten = record.state === 'active' && !options.readonly;
+    const image = this.#images.fileOf(id);
+    if (isWritten && existsSync(image)) {
+      throw new KilnError('failed_precondition', `snapshot ${id} was written as an image`);
+    }
     const dirs = this.#view(id).map((layer) => this.#layerPath(layer));
-    if (record.state === 'active' && !options.readonly) {
+    if (isWritten) {
       const upperDir = dirs.pop()!;
       // Over nothing, too: in a directory that is merely bound, anybody could make what is a mark once it is part of an overlay.
       const lowers = dirs.length === 0 ? [this.#emptyDir] : await this.#flats.shorten(id, dirs);
       const workDir = path.join(this.ownDir(id), 'work');
-      return { kind: 'overlay', lowerDirs: lowers.toReversed(), upperDir, workDir };
+      const place = { kind: 'overlay', lowerDirs: lowers.toReversed(), upperDir, workDir } as const;
+      return (await this.#canMakeImages()) ? { ...place, image } : place;
     }
     const lowers = await this.#flats.shorten(id, dirs);
     if (lowers.length > 1) return { kind: 'overlay', lowerDirs: lowers.toReversed() };
@@ -136,6 +150,11 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
     return { dir: this.layerDirOf(id), form: formOf(parents.length > 0) };
   }
 
+  override async [Symbol.asyncDispose](): Promise<void> {
+    this.#images[Symbol.dispose]();
+    await super[Symbol.asyncDispose]();
+  }
+
   overhead(id: SnapshotId): number {
     return this.#flats.sizeFor(id);
   }
@@ -150,10 +169,20 @@ class OverlaySnapshotter extends DirectorySnapshotter implements Snapshotter {
 
   protected override forget(id: SnapshotId): void {
     this.#flats.release(id);
+    this.#images.forget(id);
     this.#marks.delete(ownLayer(id));
   }
 
+  async #canMakeImages(): Promise<boolean> {
+    if (!this.#makesImages) return false;
+    const { canMountImages } = await import('../erofs/probe-image-mounts.ts');
+    this.#makesImages = canMountImages();
+    return this.#makesImages;
+  }
+
   #layerPath(layer: string): string {
+    const owner = ownerOf(layer);
+    if (layer === ownLayer(owner)) this.#images.show(owner);
     return path.join(this.dir, layer);
   }
 

@@ -15,6 +15,8 @@ export type SnapshotMount =
       readonly lowerDirs: readonly string[];
       readonly upperDir?: string;
       readonly workDir?: string;
+      /** Where an EROFS image may be made that is the layer, instead of writing anything to `upperDir`. It becomes the layer with `commit`. */
+      readonly image?: string;
     };
 
 /** What a snapshot changed against its parent, as the differ reads it. */

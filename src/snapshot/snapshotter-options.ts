@@ -10,4 +10,6 @@ export interface SnapshotterOptions {
   readonly pool: ThreadPool;
   /** For deleting and measuring, which must not wait for work in `pool`, nor that for them; `pool` by default. */
   readonly housekeeping?: ThreadPool;
+  /** Whether layers may become EROFS images, which this machine must be able to mount. Those that are images are shown in any case. */
+  readonly makesImages?: boolean;
 }

@@ -136,9 +136,9 @@ const flags: readonly Flag[] = [
   },
   {
     flags: '--oci-worker-snapshotter <name>',
-    help: 'auto, overlayfs or native',
+    help: 'auto, overlayfs, erofs or native',
     apply: (config, value, where) =>
-      worker(config, { snapshotter: parseOneOf(value, where, ['auto', 'overlayfs', 'native']) }),
+      worker(config, { snapshotter: parseOneOf(value, where, ['auto', 'overlayfs', 'erofs', 'native']) }),
   },
   {
     flags: '--oci-worker-platform <platform>',

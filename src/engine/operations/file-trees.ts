@@ -165,7 +165,7 @@ function layerOf(mount: SnapshotMount): UnmountedLayer {
       return { dir: mount.source, lowerDirs: [] };
     case 'overlay':
       if (mount.upperDir === undefined) break;
-      return { dir: mount.upperDir, lowerDirs: mount.lowerDirs };
+      return { dir: mount.upperDir, lowerDirs: mount.lowerDirs, image: mount.image };
   }
   throw new KilnError('internal', 'a mutable snapshot cannot be written to');
 }

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { unmount } from '../../linux/mount.ts';
 import { ErofsTreeMaker } from '../erofs-tree-maker.ts';
-import { type ImageMounts, mountImage, probeImageMounts } from '../mount-image.ts';
+import { type ImageMounts, mountImage } from '../mount-image.ts';
+import { probeImageMounts } from '../probe-image-mounts.ts';
 import type { ErofsTreeOptions } from '../write/image-tree.ts';
 
 /** All ways in which this machine mounts images: each is tried, the second only where the machine has loop devices. */

@@ -12,6 +12,8 @@ export default function measureTask(
   return dirs.map((dir) => {
     const usage = { size: 0, inodes: 0 };
     const withNames = new Set<number>();
+    const root = toByteString(dir);
+    const top = lstatSync(toSystemPath(root), { throwIfNoEntry: false });
     const visit = (path: ByteString, stats: Stats): void => {
       context.throwIfAborted();
       if (stats.nlink > 1 && !stats.isDirectory()) {
@@ -20,15 +22,14 @@ export default function measureTask(
       }
       usage.size += bytesOnDisk(stats);
       usage.inodes++;
-      if (!stats.isDirectory()) return;
+      // What is mounted takes nothing here.
+      if (!stats.isDirectory() || stats.dev !== top?.dev) return;
       for (const name of readdirSync(toSystemPath(path), { encoding: 'latin1' })) {
         const entry = lstatSync(toSystemPath(`${path}/${name}`), { throwIfNoEntry: false });
         if (entry) visit(`${path}/${name}`, entry);
       }
     };
-    const root = toByteString(dir);
-    const stats = lstatSync(toSystemPath(root), { throwIfNoEntry: false });
-    if (stats) visit(root, stats);
+    if (top) visit(root, top);
     return usage;
   });
 }
