@@ -36,8 +36,10 @@ export class RunningCalls implements AsyncDisposable {
       const signal = AbortSignal.any([context.signal, this.#ending.signal]);
       const answer = method(request, Object.create(context, { signal: { value: signal } }));
       if (!isStream(answer)) return this.#unary(answer);
-      const stream = this.#stream(answer, () => this.#streams.delete(stream));
-      this.#streams.add(stream);
+      const stream = this.#stream(answer, {
+        begin: () => this.#streams.add(stream),
+        end: () => this.#streams.delete(stream),
+      });
       return stream;
     };
   }
@@ -47,12 +49,17 @@ export class RunningCalls implements AsyncDisposable {
     return await answer;
   }
 
-  async *#stream(answer: AsyncIterable<unknown>, onEnd: () => void): AsyncGenerator<unknown> {
+  /** A stream that nobody begins to read has nothing to end. */
+  async *#stream(
+    answer: AsyncIterable<unknown>,
+    life: { readonly begin: () => void; readonly end: () => void },
+  ): AsyncGenerator<unknown> {
     using _call = this.#begin();
+    life.begin();
     try {
       yield* answer;
     } finally {
-      onEnd();
+      life.end();
     }
   }
 
