@@ -5,10 +5,10 @@ import { entries } from './entries.ts';
 /** What is not part of the bundles: native code, which the package depends on instead. */
 const external = ['koffi'];
 
-/** Names a module that is bundled on its own, since a thread is started with it. */
-const threadModule = /new URL\('(\.{1,2}\/[^']+\.(?:task|worker)\.ts)', import\.meta\.url\)/g;
+/** Names a module that is bundled on its own, since a thread or a process is started with it. */
+const threadModule = /new URL\('(\.{1,2}\/[^']+\.(?:task|worker|process)\.ts)', import\.meta\.url\)/g;
 
-/** Bundles the entries, and what threads run, for Node 22 into a directory. Returns the files of packages that are part of them. */
+/** Bundles the entries, and what threads and processes run, for Node 22 into a directory. Returns the files of packages that are part of them. */
 export async function bundle(root: string, directory: string): Promise<readonly string[]> {
   const olderNode = path.join(import.meta.dirname, 'older-node.ts');
   const bundles = await rolldown({
@@ -41,14 +41,14 @@ export async function bundle(root: string, directory: string): Promise<readonly 
   });
   const chunks = output.filter((each) => each.type === 'chunk');
   for (const { code, fileName } of chunks) {
-    const left = /['"`][^'"`\n]*\.(?:task|worker)\.ts['"`]/.exec(code)?.[0];
+    const left = /['"`][^'"`\n]*\.(?:task|worker|process)\.ts['"`]/.exec(code)?.[0];
     if (left) throw new Error(`${fileName} names ${left}, which is not in the package`);
   }
   const modules = chunks.flatMap(({ moduleIds }) => moduleIds);
   return [...new Set(modules.filter((id) => id.includes('/node_modules/')))].sort();
 }
 
-/** Bundles what threads run beside the entries, and names the bundles in its place. All files are in one directory. */
+/** Bundles what threads and processes run beside the entries, and names the bundles in its place. All files are in one directory. */
 function threads(): Plugin {
   return {
     name: 'threads',

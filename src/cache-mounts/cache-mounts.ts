@@ -226,6 +226,7 @@ export class CacheMounts {
       if (!cache) continue;
       held.defer(() => cache.release());
       const view = held.use(await cache.mount());
+      await view.partlyHere?.complete();
       mounts.push({ id, takenAt: (lastUsedAt ?? directory.createdAt).getTime(), path: view.path });
     }
     return mounts;

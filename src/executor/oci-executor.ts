@@ -189,7 +189,7 @@ class OciExecutor implements Executor, AsyncDisposable {
     const way = await this.#platforms.wayToRun(platform);
     if (way.kind === 'impossible' && platform.os !== 'linux') throw cannotRun(spec, way);
     const cgroup = ContainerCgroup.of(spec.id, spec.cgroupParent || this.#options.cgroupParent || '');
-    await using bundle = await ContainerBundle.create(path.join(this.#root, spec.id), spec, {
+    const options = {
       ...this.#host,
       seccomp: this.#seccompFor(runtime),
       network: typeof network === 'string' ? network : network.namespace,
@@ -202,8 +202,13 @@ class OciExecutor implements Executor, AsyncDisposable {
       edits,
       terminal: io.dialog?.terminal,
       emulator: way.kind === 'emulated' ? way.emulator : undefined,
-    });
-    if (way.kind === 'impossible' && !(await this.#beginsHere(spec, bundle))) throw cannotRun(spec, way);
+    };
+    const dir = path.join(this.#root, spec.id);
+    await using bundle = await ContainerBundle.create(dir, spec, options, io.signal);
+    if (way.kind === 'impossible') {
+      await bundle.bringAll(io.signal);
+      if (!(await this.#beginsHere(spec, bundle))) throw cannotRun(spec, way);
+    }
     const exit = await this.#runIn(container, { bundle, cgroup, runtime }, spec, io);
     if (io.signal.aborted) throw abortError(io.signal);
     judgeExit(spec, bundle, exit);

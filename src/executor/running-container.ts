@@ -72,6 +72,7 @@ export class RunningContainer {
     await mkdir(directory, { mode: 0o700 });
     try {
       const processFile = path.join(directory, 'process.json');
+      if (spec.user !== '') await bundle.bringUsers(signal);
       const config = bundle.otherProcess(spec, io.dialog?.terminal);
       await writeFile(processFile, JSON.stringify(config), { mode: 0o600 });
       using ending = new ForcedEnd(() => void killProcess(cgroup, directory), signal);

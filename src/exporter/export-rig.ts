@@ -50,6 +50,8 @@ export async function createExportRig(): Promise<ExportRig> {
       snapshotMount: async () => ({ kind: 'bind', source: tree, readonly: true }),
       mount: async () => ({ path: tree, [Symbol.asyncDispose]: async () => {} }),
       layerDirs: async () => [tree],
+      mountPartly: async () => ({ path: tree, [Symbol.asyncDispose]: async () => {} }),
+      reader: () => undefined,
       layers: () => [
         { id: ref.id, blobs: [], createdAt: new Date('2024-05-06T07:08:09Z'), description: 'COPY tree /' },
       ],

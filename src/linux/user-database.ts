@@ -7,14 +7,17 @@ import { type GroupEntry, type PasswdEntry, parseGroup, parsePasswd } from '../b
 /** Enough for every real file; a tree cannot make Kiln read more. */
 const maxBytes = 10 << 20;
 
+/** The files in which users and groups are. */
+export const userDatabase = ['/etc/passwd', '/etc/group'] as const;
+
 /** The users that the tree at `root` knows; none when it has no `/etc/passwd`. Blocks. */
 export function readPasswd(root: string): PasswdEntry[] {
-  return parsePasswd(readSmallFile(root, '/etc/passwd'));
+  return parsePasswd(readSmallFile(root, userDatabase[0]));
 }
 
 /** The groups that the tree at `root` knows; none when it has no `/etc/group`. Blocks. */
 export function readGroup(root: string): GroupEntry[] {
-  return parseGroup(readSmallFile(root, '/etc/group'));
+  return parseGroup(readSmallFile(root, userDatabase[1]));
 }
 
 function readSmallFile(root: string, name: string): string {

@@ -13,6 +13,8 @@ export interface LayerImport {
     provider: BlobProvider,
     options: RecordOptions,
   ): Promise<ImmutableRef>;
+  /** Names another who provides layers, for those that are read while they come: a build that finds its steps in the cache may read them, too. */
+  offer(layers: readonly LayerBlob[], provider: BlobProvider): void;
 }
 
 /** Fetches blobs of lazy layers into the content store. It is called at most once at a time per blob. */
@@ -23,6 +25,12 @@ export interface BlobProvider {
     descriptor: Descriptor,
     context: { readonly signal: AbortSignal; readonly progress: ProgressWriter },
   ): Promise<void>;
+  /** Reads bytes of a blob that it does not bring here, and that nobody has verified. Missing: it cannot. */
+  read?(
+    descriptor: Descriptor,
+    range: { readonly offset: number; readonly length: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array>;
   /** Returns whether the owner of the blobs is gone, so that asking is of no use. Missing: it never is. */
   isGone?(): boolean;
   /** Returns whether no build is left that named this provider. Missing: there always is one. */

@@ -49,4 +49,11 @@ export class LayerImporter implements LayerImport {
     }
     return openHandle(top, this.#services);
   }
+
+  offer(layers: readonly LayerBlob[], provider: BlobProvider): void {
+    this.#lazyLayers.offer(
+      layers.map(({ descriptor }) => descriptor),
+      provider,
+    );
+  }
 }

@@ -4,6 +4,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { ThreadPool } from '../base/threads/thread-pool.ts';
 import type { ContentStore } from '../content/content.ts';
 import type { Differ } from '../layer-blob/differ.ts';
+import { LazyMounts } from '../lazy-layer/lazy-mounts.ts';
 import type { Snapshotter } from '../snapshot/snapshot.ts';
 import { LocalCacheDirectories } from './cache-directories/local-cache-directories.ts';
 import type { CacheDirectories } from './cache-directories.ts';
@@ -15,7 +16,9 @@ import type { LayerExport } from './layer-export.ts';
 import { LayerExporter } from './layer-exporter.ts';
 import type { LayerImport } from './layer-import.ts';
 import { LayerImporter } from './layer-importer.ts';
+import { BlobProviders } from './layers/blob-providers.ts';
 import { LazyLayers } from './layers/lazy-layers.ts';
+import { MountedLayers } from './layers/mounted-layers.ts';
 import { LocalRefStore } from './local-ref-store.ts';
 import { OrphanBlobs } from './records/orphan-blobs.ts';
 import { RecordSizes } from './records/record-sizes.ts';
@@ -51,6 +54,8 @@ export interface RefStoreOptions {
   readonly onPruned?: () => void;
   /** Awaited before something is written, so that there can be room for it. */
   readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
+  /** Whether layers that can be read while they are fetched are mounted; by default they are fetched whole. */
+  readonly mountsLayers?: boolean;
   /** Milliseconds after which a slow provider of a blob gets company by the next; 10,000 by default. */
   readonly patience?: number;
   /** Returns whether nothing is being built; by default whether no ref is held. */
@@ -65,7 +70,18 @@ export async function openRefStore(options: RefStoreOptions): Promise<OpenRefSto
   mkdirSync(root, { recursive: true, mode: 0o700 });
   // Before snapshots are removed, since a killed process may have left them mounted.
   const mounts = new RefMounts(path.join(root, 'mounts'));
-  const records = await openRefRecords(options);
+  const providers = new BlobProviders(options.patience ?? 10_000);
+  const lazyMounts = new LazyMounts();
+  const mounted = new MountedLayers({
+    mounts: lazyMounts,
+    isWanted: options.mountsLayers ?? false,
+    snapshotter,
+    content,
+    providers,
+    marker: path.join(root, 'mounted-layers'),
+  });
+  await mounted.recover();
+  const records = await openRefRecords({ ...options, unverified: mounted.ids });
   const orphans = new OrphanBlobs({
     records,
     content,
@@ -81,7 +97,8 @@ export async function openRefStore(options: RefStoreOptions): Promise<OpenRefSto
     content,
     differ,
     makeRoom,
-    patience: options.patience,
+    providers,
+    mounted,
     onMaterialized: (record) => sizes.measureSoon(record),
   });
   const lifecycle = new RecordLifecycle({
@@ -120,6 +137,8 @@ export async function openRefStore(options: RefStoreOptions): Promise<OpenRefSto
       await lifecycle.retired();
       await sizes[Symbol.asyncDispose]();
       await mounts[Symbol.asyncDispose]();
+      await mounted[Symbol.asyncDispose]();
+      await lazyMounts[Symbol.asyncDispose]();
       records.flush();
     },
   };

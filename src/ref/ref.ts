@@ -1,7 +1,8 @@
 import type { Digest } from '../base/digest.ts';
+import type { KilnError } from '../base/errors.ts';
 import type { WaitContext } from '../base/progress.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { SnapshotMount } from '../snapshot/snapshot.ts';
+import type { PartialFiles, SnapshotMount } from '../snapshot/snapshot.ts';
 
 /** The id of a tree in the ref store. A tree that was thawed has another one when it is frozen again. */
 export type RefId = string & { readonly __ref: true };
@@ -26,6 +27,14 @@ export interface RecordOptions {
 /** Files made visible at `path`. Disposing unmounts; a bind view of a plain directory costs nothing. */
 export interface MountedView extends AsyncDisposable {
   readonly path: string;
+  /** Where some of the files come over the network while they are read. */
+  readonly partlyHere?: PartialFiles;
+}
+
+/** Work that reads a tree some of whose files come over the network meanwhile. It ends when it is disposed. */
+export interface TreeReader extends Disposable {
+  /** Why a read has failed since it began. */
+  failure(): KilnError | undefined;
 }
 
 /**
@@ -42,10 +51,19 @@ export interface ImmutableRef {
   release(): Promise<void>;
   /** Returns how to mount the files read-only, for a caller that mounts them itself. */
   snapshotMount(context?: WaitContext): Promise<SnapshotMount>;
-  /** Returns a read-only view. */
+  /** Returns a read-only view, all files of which are here. */
   mount(context?: WaitContext): Promise<MountedView>;
-  /** Returns the directories, bottom first, whose overlay is the tree: content checksums and copies read them without a mount. */
+  /** Returns a read-only view, some files of which may come over the network while they are read (`MountedView.partlyHere`). */
+  mountPartly(context?: WaitContext): Promise<MountedView>;
+  /**
+   * Returns the directories, bottom first, whose overlay is the tree: content checksums read them without a mount. Some files may come over the network
+   * while they are read: they are for threads, see `PartialFiles`.
+   */
   layerDirs(context?: WaitContext): Promise<readonly string[]>;
+  /**
+   * Registers work that reads files of the tree, if some may come over the network meanwhile. Once `signal` aborts, its threads wait for them no more.
+   */
+  reader(signal: AbortSignal): TreeReader | undefined;
   /** Returns the layers from the bottom up; one entry per layer blob that an image of this ref has. */
   layers(): readonly LayerInfo[];
 }
@@ -71,6 +89,7 @@ export interface LayerInfo {
 /** A handle to a tree that can be written to. A released handle must not be used. */
 export interface WritableTree {
   readonly id: RefId;
+  /** Some files of a tree with a parent may come over the network while they are read (`MountedView.partlyHere`). */
   mount(): Promise<MountedView>;
   /** Returns how to mount the files, for a caller that mounts them itself. */
   snapshotMount(): Promise<SnapshotMount>;

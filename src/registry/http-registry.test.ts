@@ -167,3 +167,40 @@ test('an aborted pull ends at once and leaves nothing in the store', async () =>
   await assert.rejects(fetching, { code: 'canceled' });
   assert.equal(await target.stat(layer.digest), undefined);
 });
+
+test('a part of a blob is that part, or the reason why it cannot be had', async () => {
+  const { layer } = await rig.push(rig.host, 'parts:1');
+  const parts = { offset: 10, length: 100 };
+  await using registry = createRegistry({ retry: quick });
+  const reference = parseReference(`${rig.host}/parts:1`);
+  const target = await openLocalContentStore(path.join(rig.directory, 'parts'));
+  await registry.fetchBlob(reference, layer, target, access());
+  const bytes = Buffer.from(await target.readAll(layer.digest));
+  const part = await registry.readBlob(reference, layer, parts, access());
+  assert.ok(Buffer.from(part).equals(bytes.subarray(10, 110)));
+  const range = `bytes 10-109/${layer.size}`;
+  const answers: readonly (readonly [number, Record<string, string>, Buffer, string])[] = [
+    [200, {}, bytes, 'failed_precondition'],
+    [
+      206,
+      { 'content-range': range, 'content-encoding': 'gzip' },
+      bytes.subarray(10, 110),
+      'failed_precondition',
+    ],
+    [206, { 'content-range': `bytes 0-99/${layer.size}` }, bytes.subarray(0, 100), 'data_loss'],
+    [206, { 'content-range': 'bytes 10-109/5' }, bytes.subarray(10, 110), 'data_loss'],
+    [206, { 'content-range': range }, bytes.subarray(10, 60), 'unavailable'],
+    [206, { 'content-range': range }, bytes.subarray(10), 'out_of_range'],
+    [404, {}, Buffer.alloc(0), 'not_found'],
+  ];
+  for (const [status, headers, body, code] of answers) {
+    await using meddler = await rig.startMeddler((incoming, outgoing) => {
+      if (!isBlob(incoming)) return false;
+      outgoing.writeHead(status, { ...headers, 'content-length': body.length });
+      outgoing.end(body);
+      return true;
+    });
+    const reading = registry.readBlob(parseReference(`${meddler.host}/parts:1`), layer, parts, access());
+    await assert.rejects(reading, { code }, `${status} ${JSON.stringify(headers)}`);
+  }
+});

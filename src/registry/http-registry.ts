@@ -12,6 +12,7 @@ import { formatReference, type ImageReference, repositoryName } from '../oci/ref
 import { BlobDownload, type BlobServer } from './blobs/blob-download.ts';
 import { foreignServer, registryServer } from './blobs/blob-servers.ts';
 import { BlobUpload } from './blobs/blob-upload.ts';
+import { readBlobPart } from './blobs/read-blob-part.ts';
 import { type Endpoint, endpointsFor, type RegistryHosts } from './host-config.ts';
 import { networkError } from './network-error.ts';
 import { nextPage, referrerOf, referrersIn, referrersTag, withReferrer } from './referrers.ts';
@@ -144,6 +145,23 @@ class HttpRegistry implements Registry, AsyncDisposable {
         if (server && (await this.#isCompleted(download, server, context.signal))) return;
       }
       throw error;
+    });
+  }
+
+  readBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    range: { readonly offset: number; readonly length: number },
+    context: RegistryContext,
+  ): Promise<Uint8Array> {
+    return this.#read(reference, context, (endpoint) => {
+      const server = registryServer(this.#transport, endpoint, { reference, descriptor }, context);
+      return readBlobPart(
+        server,
+        { repository: repositoryName(reference), descriptor },
+        range,
+        context.signal,
+      );
     });
   }
 

@@ -73,6 +73,13 @@ export interface Registry {
     store: ContentStore,
     context: TransferContext,
   ): Promise<void>;
+  /** Reads a part of a blob, which nobody has verified. Throws `failed_precondition` and `data_loss` when no server sends what was asked for. */
+  readBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    range: { readonly offset: number; readonly length: number },
+    context: RegistryContext,
+  ): Promise<Uint8Array>;
   /**
    * Makes the repository of `reference` have the blob: nothing to do when it exists, mounted from one of `mountFrom`
    * (repositories of the same host, best first) when the registry allows, uploaded otherwise.

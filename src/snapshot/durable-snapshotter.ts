@@ -26,12 +26,20 @@ export async function makeDurable(
   ledger: WriteLedger,
 ): Promise<DurableSnapshotter> {
   if (ledger.lost.length === 0) return new LedgeredSnapshotter(snapshotter, ledger);
+  for (const id of await withAllAbove(ledger.lost, snapshotter)) await snapshotter.remove(id);
+  return new LedgeredSnapshotter(snapshotter, ledger);
+}
+
+/** Returns the snapshots and all that was built on them, each after what was built on it. */
+export async function withAllAbove(
+  ids: readonly SnapshotId[],
+  snapshotter: Snapshotter,
+): Promise<readonly SnapshotId[]> {
   const children = new Map<SnapshotId, SnapshotId[]>();
   for await (const { id, parents } of snapshotter.list()) {
     for (const parent of parents) children.set(parent, [...(children.get(parent) ?? []), id]);
   }
-  for (const id of childrenFirst(ledger.lost, children)) await snapshotter.remove(id);
-  return new LedgeredSnapshotter(snapshotter, ledger);
+  return [...childrenFirst(ids, children)];
 }
 
 class LedgeredSnapshotter implements DurableSnapshotter {

@@ -6,7 +6,30 @@ export function snapshotId(text: string): SnapshotId {
 }
 
 /** How a snapshot is made visible. Nothing is mounted until somebody needs to see the files (see `linux/mount.ts`). */
-export type SnapshotMount =
+export type SnapshotMount = SnapshotView & {
+  /** Where some of the files come over the network while they are read. */
+  readonly partlyHere?: PartialFiles;
+};
+
+/** A part of a file, by bytes; all of it by default. */
+export interface FilePart {
+  readonly path: string;
+  readonly offset?: number;
+  readonly length?: number;
+}
+
+/**
+ * Files that come over the network while they are read. Processes of steps may read them, and tasks that do so in threads of their own without Node's
+ * (`fs.promises`). For all other readers they are brought before, since they are what fetches them.
+ */
+export interface PartialFiles {
+  /** Reads files, by their paths in a view: reading the same parts again waits for nothing. What cannot be read is told to who reads it then. */
+  bring(parts: readonly FilePart[], signal?: AbortSignal): Promise<void>;
+  /** Fetches all that has not come. Throws what keeps it from that. */
+  complete(signal?: AbortSignal): Promise<void>;
+}
+
+type SnapshotView =
   /** The tree is plainly there. */
   | { readonly kind: 'bind'; readonly source: string; readonly readonly: boolean }
   /** Lower directories, topmost first; without an upper one the mount is read-only. */

@@ -44,8 +44,8 @@ describe('a pattern that can match in more ways than there is time for is matche
 
   test('in a listing that a frontend asks for', async () => {
     const root = work.tree({ [name]: '' });
-    assert.deepEqual(await readTreeDir(root, '/', glob), []);
-    assert.equal((await readTreeDir(root, '/', 'a*')).length, 1);
+    assert.deepEqual(await readTreeDir({ path: root }, '/', glob), []);
+    assert.equal((await readTreeDir({ path: root }, '/', 'a*')).length, 1);
   });
 
   test('in the paths that a client is to follow', () => {

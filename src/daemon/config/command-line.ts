@@ -136,9 +136,11 @@ const flags: readonly Flag[] = [
   },
   {
     flags: '--oci-worker-snapshotter <name>',
-    help: 'auto, overlayfs, erofs or native',
+    help: 'auto, overlayfs, erofs, stargz or native',
     apply: (config, value, where) =>
-      worker(config, { snapshotter: parseOneOf(value, where, ['auto', 'overlayfs', 'erofs', 'native']) }),
+      worker(config, {
+        snapshotter: parseOneOf(value, where, ['auto', 'overlayfs', 'erofs', 'stargz', 'native']),
+      }),
   },
   {
     flags: '--oci-worker-platform <platform>',

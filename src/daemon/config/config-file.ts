@@ -262,7 +262,7 @@ class ConfigReader {
       platforms: oci.take('platforms', parseStrings) ?? base.platforms,
       snapshotter:
         oci.take('snapshotter', (value, where) =>
-          parseOneOf(value, where, ['auto', 'overlayfs', 'erofs', 'native']),
+          parseOneOf(value, where, ['auto', 'overlayfs', 'erofs', 'stargz', 'native']),
         ) ?? base.snapshotter,
       runtime: oci.take('binary', parseString) ?? base.runtime,
       network: this.#network(oci, base.network),

@@ -59,7 +59,8 @@ export interface DevicesConfig {
 export interface WorkerConfig {
   readonly labels: Readonly<Record<string, string>>;
   readonly platforms: readonly string[];
-  readonly snapshotter: 'auto' | 'overlayfs' | 'erofs' | 'native';
+  /** `stargz`: overlayfs, with eStargz layers mounted instead of fetched. */
+  readonly snapshotter: 'auto' | 'overlayfs' | 'erofs' | 'stargz' | 'native';
   /** Name or path of the OCI runtime; undefined for crun or else runc. */
   readonly runtime?: string;
   readonly network: NetworkConfig;

@@ -36,7 +36,7 @@ export async function describeWorker(options: WorkerOptions): Promise<WorkerDesc
       'org.mobyproject.buildkit.worker.network': network,
       'org.mobyproject.buildkit.worker.oci.process-mode': 'sandbox',
       'org.mobyproject.buildkit.worker.selinux.enabled': 'false',
-      'org.mobyproject.buildkit.worker.snapshotter': snapshotter === 'overlay' ? 'overlayfs' : snapshotter,
+      'org.mobyproject.buildkit.worker.snapshotter': snapshotterLabel(config, snapshotter),
       ...config.labels,
     },
     platforms,
@@ -44,6 +44,12 @@ export async function describeWorker(options: WorkerOptions): Promise<WorkerDesc
     policies,
     version,
   });
+}
+
+/** As buildkitd names them. */
+function snapshotterLabel(config: WorkerConfig, snapshotter: WorkerOptions['snapshotter']): string {
+  if (snapshotter !== 'overlay') return snapshotter;
+  return config.snapshotter === 'stargz' ? 'stargz' : 'overlayfs';
 }
 
 async function workerId(root: string): Promise<string> {

@@ -5,6 +5,7 @@ import { openContentEntries } from '../../content-hash/content-entries.ts';
 import { createImageStore } from '../../exporter/image/image-store.ts';
 import { SqliteKeyStore } from '../../key-store/sqlite-key-store.ts';
 import { createLayerDiffer } from '../../layer-blob/layer-differ.ts';
+import { unmountBelow } from '../../linux/mount-table.ts';
 import { openRefStore } from '../../ref/open-ref-store.ts';
 import { chooseSnapshotter } from '../../snapshot/choose-snapshotter.ts';
 import { makeDurable } from '../../snapshot/durable-snapshotter.ts';
@@ -38,13 +39,16 @@ export async function openStorage(options: StorageOptions) {
   const { files, compression, unpacking, housekeeping } = threads;
   await using resources = new AsyncDisposableStack();
 
+  const isLazy = options.snapshotter === 'stargz';
+  // A killed process may have left layers mounted, which nobody serves any more.
+  unmountBelow(path.join(directory, 'snapshots'));
   const ledger = new WriteLedger(database);
   const content = await openLocalContentStore(path.join(directory, 'content'), {
     doubtfulSince: ledger.doubtfulSince,
   });
   const snapshotter = resources.use(
     await makeDurable(
-      chooseSnapshotter(options.snapshotter, {
+      chooseSnapshotter(isLazy ? 'overlayfs' : options.snapshotter, {
         root: path.join(directory, 'snapshots'),
         database,
         pool: files,
@@ -75,6 +79,7 @@ export async function openStorage(options: StorageOptions) {
       images,
       isIdle,
       makeRoom: options.makeRoom,
+      mountsLayers: isLazy,
       deleteRows: (id, layerDir) => {
         localTrees.forgetRef(id);
         downloads.forgetRef(id);

@@ -15,7 +15,13 @@ import type { JobContext } from '../job-context.ts';
 import { ExecMounts } from '../operations/exec-mounts.ts';
 import type { OperationServices } from '../operations/operation-services.ts';
 import { secretVariables } from '../operations/step-secrets.ts';
-import { type FileRange, readTreeDir, readTreeFile, statTreeTarget } from '../result/read-tree.ts';
+import {
+  type FileRange,
+  readTreeDir,
+  readTreeFile,
+  statTreeTarget,
+  type TreeView,
+} from '../result/read-tree.ts';
 import { treeOf } from '../result/tree-of.ts';
 import type { ContainerProcess, ContainerRequest } from './container-request.ts';
 
@@ -136,7 +142,7 @@ export class BuildContainer implements AsyncDisposable {
   }
 
   readFile(position: number, name: string, range?: FileRange): Promise<Uint8Array> {
-    return readTreeFile(this.#view(position), absolute(name), range);
+    return readTreeFile(this.#view(position), absolute(name), range, this.#context.signal);
   }
 
   readDir(position: number, name: string, includePattern?: string): Promise<readonly FileStat[]> {
@@ -207,7 +213,7 @@ export class BuildContainer implements AsyncDisposable {
   }
 
   /** Throws `invalid_argument` for a mount that there is not, `failed_precondition` for one whose files are not the engine's. */
-  #view(position: number): string {
+  #view(position: number): TreeView {
     const { mounts } = this.#request;
     throwIfAborted(this.#context.signal);
     if (!mounts[position]) {

@@ -178,7 +178,7 @@ function isProgram(
   if (view === undefined || mount === undefined) return false;
   try {
     using file = openInRoot(
-      view,
+      view.path,
       path.join('/', mount.selector, program.slice(mount.dest === '/' ? 0 : mount.dest.length)),
     );
     const stat = statSync(file.path);

@@ -9,6 +9,7 @@ import type { JobContext } from '../job-context.ts';
 import { tellFailure } from '../result/tell-failure.ts';
 import type { InputFiles, NearestPath } from './input-files.ts';
 import type { InputReading } from './input-reading.ts';
+import { withReadFailures } from './with-read-failures.ts';
 
 /** What is read of a tree that has nothing. */
 const emptyTreeKey = digestOf('nothing of the empty tree');
@@ -49,7 +50,9 @@ function contentKey(
 ): NonNullable<CacheInput<ImmutableRef, JobContext>['contentKey']> {
   return async (ref, context) => {
     try {
-      return await checksums.combined(ref, { selections, isInOrderOfUse }, context);
+      return await withReadFailures([ref], context.signal, () =>
+        checksums.combined(ref, { selections, isInOrderOfUse }, context),
+      );
     } catch (error) {
       const known = asKilnError(error);
       if (known.code !== 'not_found') throw known;

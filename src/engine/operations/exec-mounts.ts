@@ -39,9 +39,9 @@ export class ExecMounts implements AsyncDisposable {
   readonly #held: AsyncDisposable[] = [];
   readonly #others: ProcessMount[] = [];
   /** Directories of the cache mounts so far. */
-  readonly #caches = new Map<string, string>();
+  readonly #caches = new Map<string, MountedView>();
   /** Where trees are mounted here, by the positions of their mounts. */
-  readonly #views = new Map<number, string>();
+  readonly #views = new Map<number, MountedView>();
   #rootfs: SnapshotMount | undefined;
   readonlyRoot = false;
 
@@ -85,7 +85,7 @@ export class ExecMounts implements AsyncDisposable {
   }
 
   /** Where the tree of the mount at a position is mounted here; undefined for a mount without one. Only with `views`. */
-  viewOf(position: number): string | undefined {
+  viewOf(position: number): MountedView | undefined {
     return this.#views.get(position);
   }
 
@@ -129,9 +129,10 @@ export class ExecMounts implements AsyncDisposable {
         return;
       }
       case 'cache': {
-        const source = await this.#cache(cacheMountKey(type, mount), type.sharing, mount, input);
-        this.#views.set(position, source);
-        this.#tree(mount, { kind: 'bind', source, readonly: false }, mount.readonly);
+        const view = await this.#cache(cacheMountKey(type, mount), type.sharing, mount, input);
+        this.#views.set(position, view);
+        const { path: source, partlyHere } = view;
+        this.#tree(mount, { kind: 'bind', source, readonly: false, partlyHere }, mount.readonly);
         if (mount.output !== noIndex && input) this.#outputs.set(mount.output, { kind: 'input', ref: input });
         return;
       }
@@ -168,7 +169,7 @@ export class ExecMounts implements AsyncDisposable {
     sharing: CacheSharing,
     mount: ExecMount,
     base: ImmutableRef | undefined,
-  ): Promise<string> {
+  ): Promise<MountedView> {
     const name = `${key} ${base?.id ?? ''}`;
     const own = this.#caches.get(name);
     if (own !== undefined) return own;
@@ -182,8 +183,8 @@ export class ExecMounts implements AsyncDisposable {
     this.#held.push({ [Symbol.asyncDispose]: () => cache.release() });
     const view = await cache.mount();
     this.#held.push(view);
-    this.#caches.set(name, view.path);
-    return view.path;
+    this.#caches.set(name, view);
+    return view;
   }
 
   async #bind(position: number, mount: ExecMount, input: ImmutableRef | undefined): Promise<SnapshotMount> {
@@ -193,7 +194,7 @@ export class ExecMounts implements AsyncDisposable {
       this.#held.push({ [Symbol.asyncDispose]: () => ref.release() });
       if (mount.output !== noIndex) this.#outputs.set(mount.output, { kind: 'input', ref });
       return views
-        ? this.#view(position, await ref.mount(this.#context), true)
+        ? this.#view(position, await ref.mountPartly(this.#context), true)
         : await ref.snapshotMount(this.#context);
     }
     const mutable = await this.#services.refStore.createMutable(
@@ -211,8 +212,9 @@ export class ExecMounts implements AsyncDisposable {
 
   #view(position: number, view: MountedView, readonly: boolean): SnapshotMount {
     this.#held.push(view);
-    this.#views.set(position, view.path);
-    return { kind: 'bind', source: view.path, readonly };
+    this.#views.set(position, view);
+    const { path: source, partlyHere } = view;
+    return { kind: 'bind', source, readonly, partlyHere };
   }
 
   #tree(mount: ExecMount, snapshotMount: SnapshotMount, readonly: boolean): void {

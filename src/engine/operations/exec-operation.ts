@@ -22,6 +22,7 @@ import type { InputFiles } from './input-files.ts';
 import { contentReading, type InputReading, wholeInput } from './input-reading.ts';
 import type { OperationServices } from './operation-services.ts';
 import { secretVariables } from './step-secrets.ts';
+import { withReadFailures } from './with-read-failures.ts';
 
 const rootDest = '/';
 
@@ -55,7 +56,14 @@ export class ExecOperation implements BuildOperation {
     };
   }
 
-  async execute(
+  execute(
+    context: OperationContext<JobContext>,
+    inputs: readonly ImmutableRef[],
+  ): Promise<readonly ImmutableRef[]> {
+    return withReadFailures(inputs, context.signal, () => this.#execute(context, inputs));
+  }
+
+  async #execute(
     context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {

@@ -22,6 +22,7 @@ import {
 } from './input-reading.ts';
 import type { OperationServices } from './operation-services.ts';
 import { vertexDescription } from './vertex-description.ts';
+import { withReadFailures } from './with-read-failures.ts';
 
 /** Runs the actions of a file op. An input that is only copied from counts by the content that the copies select. */
 export class FileOperation implements BuildOperation {
@@ -50,7 +51,14 @@ export class FileOperation implements BuildOperation {
     };
   }
 
-  async execute(
+  execute(
+    context: OperationContext<JobContext>,
+    inputs: readonly ImmutableRef[],
+  ): Promise<readonly ImmutableRef[]> {
+    return withReadFailures(inputs, context.signal, () => this.#execute(context, inputs));
+  }
+
+  async #execute(
     context: OperationContext<JobContext>,
     inputs: readonly ImmutableRef[],
   ): Promise<readonly ImmutableRef[]> {

@@ -78,10 +78,10 @@ export class FileTrees implements AsyncDisposable {
 
   async readable(tree: number): Promise<FileTree> {
     const known = this.#views.get(tree);
-    if (known) return known;
-    const view = await (await this.#ref(tree)).mount(this.#context);
+    if (known) return { path: known.path };
+    const view = await (await this.#ref(tree)).mountPartly(this.#context);
     this.#views.set(tree, view);
-    return view;
+    return { path: view.path };
   }
 
   queue(tree: number, action: PreparedAction): void {

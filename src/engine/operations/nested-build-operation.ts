@@ -92,10 +92,10 @@ export class NestedBuildOperation implements BuildOperation {
   }
 
   async #readFile(input: ImmutableRef, name: string, signal: AbortSignal): Promise<Uint8Array> {
-    await using view = await input.mount({ signal });
+    await using view = await input.mountPartly({ signal });
     let bytes: Uint8Array;
     try {
-      bytes = await readTreeFile(view.path, name, { offset: 0, length: largestDefinition });
+      bytes = await readTreeFile(view, name, { offset: 0, length: largestDefinition }, signal);
     } catch (error) {
       throw asKilnError(error).wrap('failed to open the definition');
     }

@@ -9,7 +9,7 @@ import type { ImmutableRef } from '../../ref/ref.ts';
 import type { Job, KnownEdge, Operation, OutputKeys } from '../../solver/solver.ts';
 import type { JobContext } from '../job-context.ts';
 import type { BuildEdge } from '../load-graph.ts';
-import { type FileRange, readTreeDir, readTreeFile, statTree } from './read-tree.ts';
+import { type FileRange, readTreeDir, readTreeFile, statTree, type TreeView } from './read-tree.ts';
 
 export interface ServedVertex {
   readonly digest: Digest;
@@ -78,21 +78,21 @@ export class EdgeRef implements SolvedRef, AsyncDisposable {
   }
 
   async readFile(path: string, range?: FileRange, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#view(signal, (root) => readTreeFile(root, path, range));
+    return this.#view(signal, (view) => readTreeFile(view, path, range, signal));
   }
 
   async readDir(path: string, includePattern?: string, signal?: AbortSignal): Promise<readonly FileStat[]> {
-    return this.#view(signal, (root) => readTreeDir(root, path, includePattern));
+    return this.#view(signal, (view) => readTreeDir(view, path, includePattern));
   }
 
   async statFile(path: string, signal?: AbortSignal): Promise<FileStat> {
-    return this.#view(signal, (root) => statTree(root, path));
+    return this.#view(signal, (view) => statTree(view, path));
   }
 
-  async #view<T>(signal: AbortSignal | undefined, read: (root: string) => Promise<T>): Promise<T> {
+  async #view<T>(signal: AbortSignal | undefined, read: (view: TreeView) => Promise<T>): Promise<T> {
     const ref = await this.result(signal);
-    await using view = await ref.mount({ signal });
-    return await read(view.path);
+    await using view = await ref.mountPartly({ signal });
+    return await read(view);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ import { goMode, goModeOf } from '../../file-sync/protocol/go-mode.ts';
 import type { FileStat } from '../../frontend/frontend.ts';
 import { majorOf, minorOf } from '../../linux/mknod.ts';
 import { type HeldPath, openBeneath, openInRoot } from '../../linux/open-in-root.ts';
+import type { MountedView } from '../../ref/ref.ts';
 
 /**
  * Reading files of a mounted tree for frontends, also while others change it. Links are resolved inside the tree; times are in nanoseconds.
@@ -20,7 +21,15 @@ export interface FileRange {
 /** Frontends read Dockerfiles, not disks. No client takes more in one message. */
 const maxRead = 16 * 1024 * 1024;
 
-export async function readTreeFile(root: string, name: string, range?: FileRange): Promise<Uint8Array> {
+/** A tree that is mounted at `path`. */
+export type TreeView = Pick<MountedView, 'path' | 'partlyHere'>;
+
+export async function readTreeFile(
+  { path: root, partlyHere }: TreeView,
+  name: string,
+  range?: FileRange,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   if (range && (range.offset < 0 || range.length < 0)) {
     throw new KilnError(
       'invalid_argument',
@@ -41,6 +50,7 @@ export async function readTreeFile(root: string, name: string, range?: FileRange
           hint: `read it in parts of ${maxRead} bytes or less`,
         });
       }
+      await partlyHere?.bring([{ path: held.path, offset, length }], signal);
       const data = Buffer.alloc(length);
       const { bytesRead } = await file.read(data, 0, length, offset);
       return data.subarray(0, bytesRead);
@@ -52,7 +62,7 @@ export async function readTreeFile(root: string, name: string, range?: FileRange
 
 /** The entries of a directory, sorted; their `path` is their name. */
 export async function readTreeDir(
-  root: string,
+  { path: root }: TreeView,
   name: string,
   includePattern?: string,
 ): Promise<readonly FileStat[]> {
@@ -75,7 +85,7 @@ export async function readTreeDir(
 }
 
 /** The link itself when `name` is one. */
-export async function statTree(root: string, name: string): Promise<FileStat> {
+export async function statTree({ path: root }: TreeView, name: string): Promise<FileStat> {
   return await named(name, async () => {
     const last = path.basename(checked(name));
     if (last === '' || last === '.' || last === '..') {
@@ -88,10 +98,10 @@ export async function statTree(root: string, name: string): Promise<FileStat> {
 }
 
 /** What `name` leads to; the link itself when it is one that leads elsewhere. */
-export async function statTreeTarget(root: string, name: string): Promise<FileStat> {
+export async function statTreeTarget(view: TreeView, name: string): Promise<FileStat> {
   return await named(name, async () => {
-    const held = beneath(root, checked(name));
-    if (!held) return await statTree(root, name);
+    const held = beneath(view.path, checked(name));
+    if (!held) return await statTree(view, name);
     try {
       return await statHeld(held, path.basename(name));
     } finally {

@@ -10,6 +10,7 @@ import { openInRoot } from '../../linux/open-in-root.ts';
 import { mountOverlay } from '../../linux/overlay.ts';
 import type { TerminalSize } from '../../linux/process/pseudo-terminal.ts';
 import { unmountInBackground } from '../../linux/unmount-in-background.ts';
+import { userDatabase } from '../../linux/user-database.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import { deviceMount } from '../cdi/apply-edits.ts';
 import { completeNode } from '../cdi/complete-node.ts';
@@ -79,10 +80,17 @@ export class ContainerBundle implements AsyncDisposable {
   }
 
   /** Makes the bundle `dir`, whose parent exists. Leaves nothing behind when it fails. */
-  static async create(dir: string, spec: ProcessSpec, options: BundleOptions): Promise<ContainerBundle> {
+  static async create(
+    dir: string,
+    spec: ProcessSpec,
+    options: BundleOptions,
+    signal: AbortSignal,
+  ): Promise<ContainerBundle> {
     mkdirSync(dir, { mode: 0o700 });
     const bundle = new ContainerBundle(dir, spec);
     try {
+      bundle.#mountRootfs(spec.rootfs);
+      await bundle.bringUsers(signal);
       bundle.#fill(options);
       return bundle;
     } catch (error) {
@@ -100,6 +108,23 @@ export class ContainerBundle implements AsyncDisposable {
       : resolveInRoot(this.rootfs, wanted);
   }
 
+  /** To be awaited before users are looked up: see `PartialFiles`. */
+  async bringUsers(signal: AbortSignal): Promise<void> {
+    const { partlyHere } = this.#spec.rootfs;
+    if (!partlyHere) return;
+    await partlyHere.bring(
+      userDatabase.map((name) => ({ path: resolveInRoot(this.rootfs, name) })),
+      signal,
+    );
+  }
+
+  /** To be awaited before programs are looked into: see `PartialFiles`. */
+  async bringAll(signal: AbortSignal): Promise<void> {
+    const { rootfs, mounts } = this.#spec;
+    const trees = mounts.flatMap((each) => (each.kind === 'tree' ? [each.mount] : []));
+    for (const { partlyHere } of [rootfs, ...trees]) await partlyHere?.complete(signal);
+  }
+
   /** The runtime's description of another process in the container. Throws `not_found` for a user that the tree does not know. */
   otherProcess(spec: OtherProcess, terminal: TerminalSize | undefined): object {
     const user = spec.user === '' ? undefined : lookupUser(this.rootfs, spec.user);
@@ -115,7 +140,6 @@ export class ContainerBundle implements AsyncDisposable {
 
   #fill(options: BundleOptions): void {
     const spec = this.#spec;
-    this.#mountRootfs(spec.rootfs);
     const user = lookupUser(this.rootfs, spec.user);
     const points: MountPoint[] = [
       // A base that lacks these has them in its layers afterwards, as with BuildKit: digests are to be the same.

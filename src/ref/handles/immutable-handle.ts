@@ -3,7 +3,7 @@ import type { WaitContext } from '../../base/progress.ts';
 import type { SnapshotMount } from '../../snapshot/snapshot.ts';
 import { layersOf } from '../records/record-layers.ts';
 import { publicId, type RefRecord } from '../records/ref-record.ts';
-import type { ImmutableRef, LayerInfo, MountedView, RefId } from '../ref.ts';
+import type { ImmutableRef, LayerInfo, MountedView, RefId, TreeReader } from '../ref.ts';
 import type { HandleServices } from './handle-services.ts';
 
 /** A handle to a committed or frozen record. It releases the record once; whoever makes the handle has retained the record. */
@@ -49,11 +49,21 @@ export class ImmutableHandle implements ImmutableRef {
   }
 
   async mount(context?: WaitContext): Promise<MountedView> {
+    const record = await this.#unpacked(context);
+    await this.#services.files.partlyHere(record)?.complete(context?.signal);
+    return await this.#services.files.mountReadonly(record);
+  }
+
+  async mountPartly(context?: WaitContext): Promise<MountedView> {
     return this.#services.files.mountReadonly(await this.#unpacked(context));
   }
 
   async layerDirs(context?: WaitContext): Promise<readonly string[]> {
     return this.#services.files.layerDirs(await this.#unpacked(context));
+  }
+
+  reader(signal: AbortSignal): TreeReader | undefined {
+    return this.#services.files.reader(this.record, signal);
   }
 
   layers(): readonly LayerInfo[] {

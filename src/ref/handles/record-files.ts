@@ -1,8 +1,9 @@
 import type { WaitContext } from '../../base/progress.ts';
 import type { SnapshotMount, Snapshotter } from '../../snapshot/snapshot.ts';
 import type { LazyLayers } from '../layers/lazy-layers.ts';
+import type { PartlyHere } from '../layers/partly-here.ts';
 import { publicId, type RefRecord, snapshotOf } from '../records/ref-record.ts';
-import type { MountedView } from '../ref.ts';
+import type { MountedView, TreeReader } from '../ref.ts';
 import type { RefMounts } from './ref-mounts.ts';
 
 /** Shows the files of records. */
@@ -26,21 +27,40 @@ export class RecordFiles {
     return this.#lazyLayers.materialize(record, context);
   }
 
-  mountReadonly(record: RefRecord): Promise<MountedView> {
-    return this.#mounts.mount(publicId(record), () => this.snapshotMount(record, { readonly: true }));
+  /** What has to be known of a tree some of whose files come over the network while they are read; undefined for others. */
+  partlyHere(record: RefRecord): PartlyHere | undefined {
+    return this.#lazyLayers.partlyHere(record);
   }
 
-  mountWritable(record: RefRecord): Promise<MountedView> {
-    return this.#mounts.mount(`${record.id} writable`, async () => {
+  /** Registers work that reads the record's tree: see `ImmutableRef.reader`. */
+  reader(record: RefRecord, signal: AbortSignal): TreeReader | undefined {
+    return this.#lazyLayers.reader(record, signal);
+  }
+
+  async mountReadonly(record: RefRecord): Promise<MountedView> {
+    const view = await this.#mounts.mount(publicId(record), () =>
+      this.snapshotMount(record, { readonly: true }),
+    );
+    return this.#withPart(record, view);
+  }
+
+  async mountWritable(record: RefRecord): Promise<MountedView> {
+    const view = await this.#mounts.mount(`${record.id} writable`, async () => {
       const source = await this.plainDir(record);
       return source === undefined
         ? await this.snapshotMount(record, { readonly: false })
         : { kind: 'bind', source, readonly: false };
     });
+    return this.#withPart(record, view);
   }
 
-  snapshotMount(record: RefRecord, access: { readonly readonly: boolean }): Promise<SnapshotMount> {
-    return this.#snapshotter.mount(snapshotOf(record), access);
+  async snapshotMount(record: RefRecord, access: { readonly readonly: boolean }): Promise<SnapshotMount> {
+    return this.#withPart(record, await this.#snapshotter.mount(snapshotOf(record), access));
+  }
+
+  #withPart<T extends object>(record: RefRecord, shown: T): T {
+    const partlyHere = this.partlyHere(record);
+    return partlyHere ? { ...shown, partlyHere } : shown;
   }
 
   /** Returns the directory to write to without a mount, or undefined when there is none. */

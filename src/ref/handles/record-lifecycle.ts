@@ -103,6 +103,7 @@ export class RecordLifecycle {
     const { records } = this.#options;
     records.release(record);
     records.detach(record);
+    await this.#options.lazyLayers.unmount([record]);
     await records.erase([record]).catch(() => {
       // The record stays for the next collection.
     });
@@ -135,6 +136,7 @@ export class RecordLifecycle {
   /** Removes records that are detached, children before parents, with their files and the blobs that nothing else needs. */
   async erase(detached: readonly RefRecord[]): Promise<void> {
     const { records, sizes, orphans } = this.#options;
+    await this.#options.lazyLayers.unmount(detached);
     const removals = await records.erase(detached);
     for (const [index, record] of detached.entries()) {
       sizes.awaitDeletion(removals[index]!);

@@ -1,8 +1,8 @@
 import { firstAnswer } from '../../base/async/first-answer.ts';
-import type { FlightContext } from '../../base/async/single-flight.ts';
+import { type FlightContext, SingleFlight } from '../../base/async/single-flight.ts';
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import type { ProgressWriter } from '../../base/progress.ts';
+import type { ProgressWriter, WaitContext } from '../../base/progress.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { BlobProvider } from '../layer-import.ts';
 
@@ -17,6 +17,7 @@ export class BlobProviders {
   /** The latest first. */
   readonly #providers = new Map<Digest, readonly BlobProvider[]>();
   readonly #patience: number;
+  readonly #fetching = new SingleFlight<void>();
 
   /** `patience`: the milliseconds in which a provider must fetch `expectedBytes`. */
   constructor(patience: number) {
@@ -40,8 +41,15 @@ export class BlobProviders {
     return this.#present(digest).length > 0;
   }
 
-  /** Throws `not_found` when nobody has named the blob, and the error of the first provider when all fail. */
-  async fetch(descriptor: Descriptor, context: FlightContext): Promise<void> {
+  /**
+   * Has a blob brought, once for all who ask at a time. Throws `not_found` when nobody has named the blob, and the error of the first provider when
+   * all fail.
+   */
+  fetch(descriptor: Descriptor, context: WaitContext): Promise<void> {
+    return this.#fetching.run(descriptor.digest, (flight) => this.#fetch(descriptor, flight), context);
+  }
+
+  async #fetch(descriptor: Descriptor, context: FlightContext): Promise<void> {
     const { digest } = descriptor;
     const present = this.#present(digest);
     // A provider that is gone has the best error for it.
@@ -56,6 +64,36 @@ export class BlobProviders {
       ...providers.filter((provider) => provider.isIdle?.()),
     ];
     await fetchFromAny(descriptor, inOrder, context, this.#patience);
+  }
+
+  /** Returns whether anybody who is not gone can be asked for a part of the blob. */
+  canRead(digest: Digest): boolean {
+    return this.#present(digest).some((provider) => provider.read !== undefined);
+  }
+
+  /** Reads a part of a blob from the first provider that gives it. Throws `not_found` when there is none, and the error of the first when all fail. */
+  async read(
+    descriptor: Descriptor,
+    range: { readonly offset: number; readonly length: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const able = this.#present(descriptor.digest).filter((provider) => provider.read !== undefined);
+    const inOrder = [...able.filter((each) => !each.isIdle?.()), ...able.filter((each) => each.isIdle?.())];
+    let failure: unknown;
+    for (const provider of inOrder) {
+      try {
+        return await provider.read!(descriptor, range, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        failure ??= error;
+      }
+    }
+    throw (
+      failure ??
+      new KilnError('not_found', `nobody provides blob ${descriptor.digest} any more`, {
+        hint: 'build something from the image that has it, so that it is known where to get it',
+      })
+    );
   }
 
   #present(digest: Digest): readonly BlobProvider[] {

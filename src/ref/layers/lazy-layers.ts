@@ -6,11 +6,14 @@ import { type WaitContext, withStatus } from '../../base/progress.ts';
 import type { ContentStore } from '../../content/content.ts';
 import type { Differ } from '../../layer-blob/differ.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
-import type { Snapshotter } from '../../snapshot/snapshot.ts';
+import type { SnapshotId, Snapshotter } from '../../snapshot/snapshot.ts';
 import type { BlobProvider } from '../layer-import.ts';
 import { hasFiles, type RefRecord, scratchId, snapshotOf } from '../records/ref-record.ts';
 import type { RefRecords } from '../records/ref-records.ts';
-import { BlobProviders } from './blob-providers.ts';
+import type { TreeReader } from '../ref.ts';
+import type { BlobProviders } from './blob-providers.ts';
+import type { MountedLayers } from './mounted-layers.ts';
+import type { PartlyHere } from './partly-here.ts';
 
 export interface LazyLayersOptions {
   readonly records: RefRecords;
@@ -19,8 +22,8 @@ export interface LazyLayersOptions {
   readonly differ: Differ;
   /** Awaited before a layer is unpacked, so that there can be room for it. */
   readonly makeRoom?: (signal: AbortSignal | undefined) => Promise<void>;
-  /** Milliseconds after which a provider that is slow gets company by the next (see `BlobProviders`); 10,000 by default. */
-  readonly patience?: number;
+  readonly providers: BlobProviders;
+  readonly mounted: MountedLayers;
   /** Told of each record whose files have been made. */
   readonly onMaterialized: (record: RefRecord) => void;
 }
@@ -34,7 +37,7 @@ export class LazyLayers {
   readonly #makeRoom: LazyLayersOptions['makeRoom'];
   readonly #onMaterialized: (record: RefRecord) => void;
   readonly #providers: BlobProviders;
-  readonly #fetching = new SingleFlight<void>();
+  readonly #mounted: MountedLayers;
   readonly #materializing = new SingleFlight<void>();
 
   constructor({
@@ -43,16 +46,18 @@ export class LazyLayers {
     content,
     differ,
     makeRoom,
-    patience = 10_000,
+    providers,
+    mounted,
     onMaterialized,
   }: LazyLayersOptions) {
-    this.#providers = new BlobProviders(patience);
+    this.#providers = providers;
     this.#records = records;
     this.#snapshotter = snapshotter;
     this.#content = content;
     this.#differ = differ;
     this.#makeRoom = makeRoom;
     this.#onMaterialized = onMaterialized;
+    this.#mounted = mounted;
   }
 
   addProvider(digest: Digest, provider: BlobProvider): void {
@@ -63,6 +68,30 @@ export class LazyLayers {
     this.#providers.forget(digest);
   }
 
+  /** To be called before snapshots are removed. */
+  async unmount(records: readonly RefRecord[]): Promise<void> {
+    if (!this.#mounted.isEmpty) await this.#mounted.unmount(records.map(snapshotOf));
+  }
+
+  /** Lets blobs of layers that are mounted be read from another provider, too. */
+  offer(descriptors: readonly Descriptor[], provider: BlobProvider): void {
+    for (const { digest } of descriptors) if (this.#mounted.has(digest)) this.addProvider(digest, provider);
+  }
+
+  /** The layers of the record's tree that are mounted; undefined when there are none, or all of these have come. */
+  partlyHere(record: RefRecord): PartlyHere | undefined {
+    return this.#mounted.isEmpty ? undefined : this.#mounted.partlyHere(this.#snapshots(record));
+  }
+
+  /** Registers work that reads the record's tree, if layers of trees are mounted. */
+  reader(record: RefRecord, signal: AbortSignal): TreeReader | undefined {
+    return this.#mounted.isUsed ? this.#mounted.reader(this.#snapshots(record), signal) : undefined;
+  }
+
+  #snapshots(record: RefRecord): readonly SnapshotId[] {
+    return [record, ...this.#records.ancestors(record)].map(snapshotOf);
+  }
+
   /** Returns whether the record's files are on the disk or can be fetched. */
   async canMaterialize(record: RefRecord): Promise<boolean> {
     const visited = new Set<RefRecord>();
@@ -70,7 +99,13 @@ export class LazyLayers {
     for (let at = pending.pop(); at; at = pending.pop()) {
       if (visited.has(at)) continue;
       visited.add(at);
-      if (at.id === scratchId || (await hasFiles(at, this.#snapshotter))) continue;
+      if (at.id === scratchId) continue;
+      if (await hasFiles(at, this.#snapshotter)) {
+        if (this.#mounted.isEmpty) continue;
+        if (!(await this.#mounted.isReadable(snapshotOf(at)))) return false;
+        pending.push(...this.#records.parents(at));
+        continue;
+      }
       if (at.claim === 'refuted') return false;
       if (at.origin.kind === 'layer' && !(await this.#findBlob(at))) return false;
       pending.push(...this.#records.parents(at));
@@ -106,8 +141,7 @@ export class LazyLayers {
   /** Fetches a blob into the content store. Throws `not_found` when it is not there and nobody provides it. */
   async fetch(descriptor: Descriptor, context: WaitContext = {}): Promise<void> {
     if (await this.#content.stat(descriptor.digest)) return;
-    const work = (flight: FlightContext) => this.#providers.fetch(descriptor, flight);
-    await this.#fetching.run(descriptor.digest, work, context);
+    await this.#providers.fetch(descriptor, context);
   }
 
   /** Compares the diff id of what came out of a layer's blob with the one that its image claims. Throws `data_loss` when they differ. */
@@ -150,6 +184,18 @@ export class LazyLayers {
     return record.blobs.find(({ descriptor }) => this.#providers.has(descriptor.digest))?.descriptor;
   }
 
+  /** Returns the blob of a layer that can be read while it is fetched, and is not here. */
+  async #mountable(record: RefRecord, flight: FlightContext): Promise<Descriptor | undefined> {
+    const found = record.blobs.find(({ descriptor }) =>
+      this.#mounted.isEligible(descriptor, flight),
+    )?.descriptor;
+    if (!found) return undefined;
+    for (const { descriptor } of record.blobs) {
+      if (await this.#content.stat(descriptor.digest)) return undefined;
+    }
+    return found;
+  }
+
   async #fetchLayer(record: RefRecord, context: WaitContext): Promise<Descriptor> {
     const descriptor = (await this.#findBlob(record)) ?? record.blobs[0]?.descriptor;
     if (!descriptor) {
@@ -168,19 +214,25 @@ export class LazyLayers {
     const id = snapshotOf(record);
     const parents = this.#records.parents(record).map(snapshotOf);
     switch (record.origin.kind) {
-      case 'merge':
+      case 'merge': {
         await this.#makeParents(record, turns, flight);
+        using _reader = this.reader(record, flight.signal);
         await this.#snapshotter.merge(id, parents);
         return;
-      case 'diff':
+      }
+      case 'diff': {
         await this.#makeParents(record, turns, flight);
+        using _reader = this.reader(record, flight.signal);
         await this.#snapshotter.diff(
           id,
           record.origin.lower === undefined ? undefined : parents[0],
           parents.at(-1)!,
         );
         return;
+      }
       case 'layer': {
+        const mountable = await this.#mountable(record, flight);
+        if (mountable && (await this.#mount(record, mountable, turns, flight))) return;
         const descriptor = await this.#fetchLayer(record, flight);
         await this.#extract(record, descriptor, turns, flight);
         return;
@@ -197,6 +249,40 @@ export class LazyLayers {
       await this.#makeOnce(parent, turns, flight);
     };
     await Promise.all(this.#records.parents(record).map(make));
+  }
+
+  /** Returns false when the layer has to be unpacked. */
+  async #mount(
+    record: RefRecord,
+    descriptor: Descriptor,
+    turns: Semaphore,
+    flight: FlightContext,
+  ): Promise<boolean> {
+    const id = snapshotOf(record);
+    const [parent] = this.#records.parents(record).map(snapshotOf);
+    await this.#makeParents(record, turns, flight);
+    using _turn = await turns.acquire(flight.signal);
+    // An earlier try may have left something that it could not remove.
+    await this.#snapshotter.remove(id);
+    await this.#snapshotter.prepare(id, parent);
+    const dirs = parent === undefined ? [] : await this.#snapshotter.layerDirs(parent);
+    try {
+      const isMounted = await withStatus(flight.progress, `mounting ${descriptor.digest}`, () =>
+        this.#mounted.make(id, descriptor, dirs.toReversed(), flight),
+      );
+      if (isMounted) {
+        await this.#snapshotter.commit(id);
+        return true;
+      }
+    } catch (error) {
+      await this.#mounted.unmount([id]);
+      await this.#snapshotter.remove(id).catch(() => {
+        // The next try, or the next start, removes it.
+      });
+      throw asKilnError(error);
+    }
+    await this.#snapshotter.remove(id);
+    return false;
   }
 
   async #extract(

@@ -9,16 +9,21 @@ type Snapshots = ReadonlyMap<string, 'active' | 'committed'>;
 /**
  * Reads the table, and drops what a killed process left half-made: mutable trees other than cache directories, layers with neither
  * files nor a blob, what failed steps left, everything built on these, and snapshots that belong to no record. Returns the records that stay, the empty
- * tree among them.
+ * tree among them. Of layers whose snapshots are `unverified`, nobody knows whether their blobs have the files that were claimed.
  */
-export async function recoverRecords(table: RecordTable, snapshotter: Snapshotter): Promise<RefRecord[]> {
+export async function recoverRecords(
+  table: RecordTable,
+  snapshotter: Snapshotter,
+  unverified: ReadonlySet<SnapshotId>,
+): Promise<RefRecord[]> {
   const snapshots = new Map<string, 'active' | 'committed'>();
   for await (const { id, state } of snapshotter.list()) snapshots.set(id, state);
   const loaded = [scratchRecord(), ...table.load()];
   const records = new Map(loaded.map((record) => [record.id, record] as const));
   table.delete(takeBroken(records, snapshots));
   for (const record of records.values()) {
-    if (snapshots.get(record.id) === 'committed') record.claim = 'unpacked';
+    const isVerified = !unverified.has(record.id as string as SnapshotId);
+    if (isVerified && snapshots.get(record.id) === 'committed') record.claim = 'unpacked';
   }
   await removeOrphans(records, snapshots, snapshotter);
   return [...records.values()];

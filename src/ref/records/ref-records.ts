@@ -4,7 +4,7 @@ import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { withSourcesOf } from '../../oci/layer-sources.ts';
-import type { Removal, Snapshotter } from '../../snapshot/snapshot.ts';
+import type { Removal, SnapshotId, Snapshotter } from '../../snapshot/snapshot.ts';
 import type { RecordType, RefId } from '../ref.ts';
 import { RecordIndex } from './record-index.ts';
 import { RecordTable } from './record-table.ts';
@@ -26,6 +26,8 @@ import {
 export interface RefRecordsOptions {
   readonly database: DatabaseSync;
   readonly snapshotter: Snapshotter;
+  /** Snapshots of layers that were never read as a whole. */
+  readonly unverified: ReadonlySet<SnapshotId>;
   /** Deletes the rows that other rooms have on a record, in the transaction in which the record goes. */
   readonly deleteRows?: (id: RefId, layerDir: string | undefined) => void;
 }
@@ -39,7 +41,7 @@ interface RecordChange {
 /** Opens the records of the database, without what a killed process left half-made (see `recoverRecords`). */
 export async function openRefRecords(options: RefRecordsOptions): Promise<RefRecords> {
   const table = new RecordTable(options.database);
-  const records = await recoverRecords(table, options.snapshotter);
+  const records = await recoverRecords(table, options.snapshotter, options.unverified);
   return new RefRecords(options, table, records);
 }
 

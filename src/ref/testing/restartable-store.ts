@@ -17,9 +17,13 @@ import type { BlobProvider } from '../layer-import.ts';
 import type { ImmutableRef, LayerBlob, RefId } from '../ref.ts';
 import { openRefStoreRig, type RefStoreRig } from '../ref-store-rig.ts';
 
-/** Runs the tests over each snapshotter. Each test finds the store empty. */
-export function describeOnSnapshotters(name: string, tests: (store: RestartableStore) => void): void {
-  for (const open of [openOverlaySnapshotter, openNativeSnapshotter]) {
+/** Runs the tests over each snapshotter (both by default). Each test finds the store empty. */
+export function describeOnSnapshotters(
+  name: string,
+  tests: (store: RestartableStore) => void,
+  snapshotters: readonly (typeof openOverlaySnapshotter)[] = [openOverlaySnapshotter, openNativeSnapshotter],
+): void {
+  for (const open of snapshotters) {
     describe(`${name} on ${open === openNativeSnapshotter ? 'plain copies' : 'overlayfs'}`, () => {
       const store = new RestartableStore(open);
       before(() => {
@@ -46,6 +50,8 @@ export class RestartableStore {
   dir = '';
   pool!: ThreadPool;
   images: readonly NamedImage[] = [];
+  /** From the next start on. */
+  mountsLayers = false;
   readonly removed: RefId[] = [];
   readonly #openSnapshotter: typeof openOverlaySnapshotter;
   #resources = new AsyncDisposableStack();
@@ -93,6 +99,7 @@ export class RestartableStore {
       openSnapshotter: this.#openSnapshotter,
       pool: this.pool,
       patience: 50,
+      mountsLayers: this.mountsLayers,
       onRemoved: (id) => this.removed.push(id),
       images: {
         list: async () => this.images,
@@ -157,14 +164,17 @@ export class RestartableStore {
   }
 
   /** Layers as a registry would have them: blobs that are kept aside, with a provider that counts. */
-  async remoteLayers(trees: readonly Readonly<Record<string, string>>[]) {
+  async remoteLayers(
+    trees: readonly Readonly<Record<string, string>>[],
+    { compression = 'gzip' }: Pick<Partial<BlobOptions>, 'compression'> = {},
+  ) {
     let ref: ImmutableRef | undefined;
     for (const files of trees) {
       const next = await this.make(files, ref);
       await ref?.release();
       ref = next;
     }
-    const blobs: readonly LayerBlob[] = await this.layerExport.blobs(ref!, blobOptions());
+    const blobs: readonly LayerBlob[] = await this.layerExport.blobs(ref!, blobOptions({ compression }));
     const data = new Map<Digest, Uint8Array>();
     for (const { descriptor } of blobs)
       data.set(descriptor.digest, await this.content.readAll(descriptor.digest));
@@ -177,7 +187,15 @@ export class RestartableStore {
         await writeBlob(this.content, data.get(digest)!, { digest });
       },
     };
-    return { blobs, provider, fetched };
+    const parts = { bytes: 0 };
+    const reading: BlobProvider = {
+      ...provider,
+      read: async ({ digest }, { offset, length }) => {
+        parts.bytes += length;
+        return data.get(digest)!.subarray(offset, offset + length);
+      },
+    };
+    return { blobs, provider, fetched, reading, parts };
   }
 }
 

@@ -4,6 +4,7 @@ import type { Platform } from '../../base/platform.ts';
 import { withStatus } from '../../base/progress.ts';
 import { reportTransfer } from '../../base/report-transfer.ts';
 import type { ContentStore } from '../../content/content.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
 import type { BlobProvider, LayerImport } from '../../ref/layer-import.ts';
 import type { ImmutableRef, LayerBlob, RecordType } from '../../ref/ref.ts';
 import type { SourceContext, SourceInstance, SourceKey } from '../source.ts';
@@ -46,6 +47,7 @@ export class ImageInstance implements SourceInstance {
     }
     const layers = this.#limited(image.layers);
     this.#loaded = { layers, origin };
+    this.#options.layerImport.offer(layers, layerProvider(origin, this.#options.content, context));
     return {
       digest: imageKey(layers),
       alternatives: [manifestCacheDigest(image, platform, layerLimit)],
@@ -92,6 +94,10 @@ function layerProvider(origin: ImageOrigin, content: ContentStore, context: Sour
       report.reach(size);
       report.complete();
     },
+    ...(origin.layerPart && {
+      read: (descriptor: Descriptor, range: { offset: number; length: number }, signal: AbortSignal) =>
+        origin.layerPart!(descriptor, range, { signal, sessions: context.sessions() }),
+    }),
     isGone: () => origin.isGone?.(context.sessions()) ?? false,
     isIdle: () => context.sessions().length === 0,
   };

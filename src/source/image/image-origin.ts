@@ -25,6 +25,12 @@ export interface ImageOrigin {
       readonly onProgress: (bytes: number) => void;
     },
   ): Promise<void>;
+  /** Reads bytes of a layer without bringing it here; missing where that is not possible. */
+  layerPart?(
+    descriptor: Descriptor,
+    range: { readonly offset: number; readonly length: number },
+    context: { readonly signal: AbortSignal; readonly sessions: readonly string[] },
+  ): Promise<Uint8Array>;
   /** Whether layers cannot be brought any more because those of `sessions` that had them are gone. */
   isGone?(sessions: readonly string[]): boolean;
   /** Put on the descriptors of layers: where they can be copied from without passing through here. */

@@ -50,6 +50,7 @@ async function createSource(localImages?: LocalImages) {
       made.push({ layers, provider, options });
       return {} as ImmutableRef;
     },
+    offer() {},
   };
   const credentials = { login: async () => undefined, token: async () => undefined };
   return {

@@ -50,6 +50,9 @@ export function registryOrigin(reference: ImageReference, options: RegistryOrigi
     referrers: (subject, { signal, sessions }) =>
       registry.referrers(reference, subject, registryContext(signal, sessions())),
 
+    layerPart: (descriptor, range, { signal, sessions }) =>
+      registry.readBlob(reference, descriptor, range, registryContext(signal, sessions)),
+
     layer: (descriptor, store, { signal, sessions, onProgress }) =>
       registry.fetchBlob(reference, descriptor, store, { ...registryContext(signal, sessions), onProgress }),
   };
