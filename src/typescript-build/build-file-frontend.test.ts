@@ -102,6 +102,11 @@ describe('a build file', { concurrency: 2 }, () => {
       /build\.ts:2:9: TypeError: 1 \| throw new TypeError/,
     ],
     [
+      'throws what steers a terminal',
+      "export default () => { throw 'one\\ntwo\\u001b[2J'; };\n",
+      /build\.ts:1:8: threw one\ntwo\\u001b\[2J/,
+    ],
+    [
       'throws later',
       "export default () => { Promise.reject(new Error('late')); return new Promise((done) => setTimeout(done, 9e5)); };\n",
       /build\.ts:1:39: late \|/,
@@ -154,7 +159,7 @@ describe('a build file', { concurrency: 2 }, () => {
     [
       'makes a graph that is too large',
       "import { files, scratch } from 'kiln/llb';\nexport default () => scratch().file(files().mkfile('/a', 0o644, 'x'.repeat(40e6)));\n",
-      /resource_exhausted: build\.ts: a message of \d+ bytes is larger/,
+      /resource_exhausted: build\.ts:2:\d+: a message of \d+ bytes is larger/,
     ],
     [
       'reads files',

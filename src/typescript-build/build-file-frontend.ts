@@ -251,7 +251,11 @@ class BuildFileRun {
     const at = source?.ranges[0]?.start;
     const place = source && at ? `${source.filename}:${at.line}:${at.character + 1}: ` : `${this.#name}: `;
     const details = known?.details ?? [];
-    const error = new KilnError(code, `${place}${message}`, { hint, details, cause: known });
+    const error = new KilnError(code, visible(`${place}${message}`), {
+      hint: hint && visible(hint),
+      details,
+      cause: known,
+    });
     if (!source || details.some(({ kind }) => kind === 'source')) return error;
     return error.withDetail({ kind: 'source', language: 'TypeScript', ...source });
   }
@@ -283,4 +287,12 @@ class BuildFileRun {
           };
     return this.#failureOf({ ...why, hint: undefined, source, question: undefined });
   }
+}
+
+/** What a file says of itself must not steer the terminal: of control characters, only those that end lines and set tabs are left as they are. */
+function visible(text: string): string {
+  return text.replace(
+    /[^\P{Cc}\n\t]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -5,13 +5,13 @@ import { pathToFileURL } from 'node:url';
 import { digestOf } from '../base/digest.ts';
 import { BuildFile } from '../frontend-kit/build-file.ts';
 import { createFrontend } from '../frontend-kit/create-frontend.ts';
-import { withSourceLines } from '../llb/llb.ts';
+import { type SourceLocation, withSourceLines } from '../llb/llb.ts';
 import { platformFromJson } from '../oci/platform-json.ts';
 import { exportedTargets } from './exported-targets.ts';
 import { type FailureContext, failureOf, nameOfScript } from './failure-of.ts';
 import { FrameReader, frameOf } from './frames.ts';
 import { lockDown } from './lock-down.ts';
-import type { BuildFileRequest, ChildMessage, ParentMessage } from './messages.ts';
+import type { BuildFileRequest, ChildMessage, ParentMessage, SourceText } from './messages.ts';
 import { ParentBridge } from './parent-bridge.ts';
 import { readScript } from './read-script.ts';
 
@@ -19,7 +19,12 @@ Error.stackTraceLimit = 50;
 const exit = process.exit.bind(process);
 const input = new Socket({ fd: 0, readable: true, writable: false });
 let bridge: ParentBridge | undefined;
-let context: Omit<FailureContext, 'question'> | undefined;
+let context: Omit<FailureContext, 'question' | 'otherwise'> | undefined;
+/** What is under way, and where it is written: for what does not say where it went wrong. */
+let doing: { readonly what: string; readonly place: SourceLocation | undefined } = {
+  what: '',
+  place: undefined,
+};
 let ended = false;
 
 /** Writes all of it at once: the process may be about to end, or to run without end. */
@@ -35,16 +40,24 @@ function send(message: ChildMessage): void {
 }
 
 function end(message: ChildMessage): void {
-  if (!ended) {
-    ended = true;
-    send(message);
-  }
+  if (!ended) send(message);
+  ended = true;
   exit(0);
+}
+
+function sourceAt(place: SourceLocation | undefined): SourceText | undefined {
+  if (!place) return undefined;
+  const { filename, data } = place.file;
+  return { filename, data: Buffer.from(data).toString('base64'), ranges: place.ranges };
 }
 
 function failWith(error: unknown): void {
   if (!context) throw error;
-  const failure = failureOf(error, { ...context, question: bridge?.questionOf(error) });
+  const failure = failureOf(error, {
+    ...context,
+    question: bridge?.questionOf(error),
+    otherwise: sourceAt(doing.place),
+  });
   end({ kind: 'failure', failure });
 }
 
@@ -62,22 +75,16 @@ async function run(request: BuildFileRequest): Promise<void> {
   const data = readScript(file) ?? Buffer.alloc(0);
   const buildFile = new BuildFile({ filename: name, language: 'TypeScript', data }, digestOf(''));
   const script = pathToFileURL(file).href;
-  /** What is under way, for a promise that nothing settles. */
-  let doing = {
-    what: `${name} did not finish loading`,
-    place: undefined as ReturnType<typeof buildFile.at> | undefined,
-  };
+  doing = { what: `${name} did not finish loading`, place: undefined };
   process.on('exit', () => {
     if (ended) return;
     const { what, place } = doing;
-    const source = place && {
-      filename: name,
-      data: Buffer.from(data).toString('base64'),
-      ranges: place.ranges,
-    };
     const message = `${what}: it waits for what never comes, or ended the process; expected a state, an image or a directory`;
     ended = true;
-    send({ kind: 'failure', failure: { code: 'failed_precondition', message, source } });
+    send({
+      kind: 'failure',
+      failure: { code: 'failed_precondition', message, source: sourceAt(place) },
+    });
   });
   lockDown(directory);
   send({ kind: 'ready' });

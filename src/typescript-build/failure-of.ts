@@ -11,6 +11,8 @@ export interface FailureContext {
   /** What the file is called. */
   readonly name: string;
   readonly question: number | undefined;
+  /** What is shown of an error that does not say where it was thrown. */
+  readonly otherwise: SourceText | undefined;
 }
 
 interface Place {
@@ -29,7 +31,7 @@ export function failureOf(thrown: unknown, context: FailureContext): ChildFailur
     code: isKnown ? error.code : 'failed_precondition',
     message: said.slice(0, 64 * 1024),
     hint: error.hint,
-    source: sourceOf(thrown, context),
+    source: sourceOf(thrown, context) ?? context.otherwise,
     question: context.question,
   };
 }

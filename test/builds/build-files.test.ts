@@ -101,6 +101,17 @@ export default async (_: object, build: FrontendBuild) => {
     assert.match(thrown.stderr, /error: failed to solve: build\.ts:2:9: no idea/);
   });
 
+  test('is refused where a definition is compared with provenance', async () => {
+    const { stderr } = await rig.kiln.run([
+      'verify',
+      'notes:1',
+      '-f',
+      path.join(example, 'build.ts'),
+      example,
+    ]);
+    assert.match(stderr, /error: what .*build\.ts makes cannot be compared with provenance/);
+  });
+
   test('builds for several platforms, each with what it says of itself', async () => {
     const output = rig.work.at('platforms');
     const file = fileOf(`import type { FrontendBuild } from 'kiln/frontend';

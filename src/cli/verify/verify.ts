@@ -40,6 +40,15 @@ export async function verify(
   const place = await imagePlace(image);
   const given = { environment, stdin, stdoutIsTerminal: false };
   await using prepared = await prepareRequest({ ...unsetFlags, ...flags }, contextPath, given);
+  if (prepared.buildFile !== undefined) {
+    throw new KilnError(
+      'unimplemented',
+      `what ${prepared.buildFile} makes cannot be compared with provenance`,
+      {
+        hint: 'name a Dockerfile, or give LLB on standard input',
+      },
+    );
+  }
   const expected = await expectedDefinition(prepared.request);
   const platforms = flags.platform.flatMap((list) => parsePlatforms(list));
   await using connection = await connect(context, { silent: true });
