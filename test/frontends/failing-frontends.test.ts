@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { startRegistry } from '../../src/registry/registry-rig.ts';
 import { whatIsLeft } from '../failures/what-is-left.ts';
@@ -39,6 +41,33 @@ describe('a frontend image that gives no result', () => {
     const said = await failureOf('crash', 'echo it broke >&2; exit 3');
     assert.match(said, /did not complete successfully: exit code: 3/);
     assert.match(said, /it broke/);
+  });
+
+  test('says that it was killed for memory', async () => {
+    const mark = `98768${process.pid}`;
+    const script = `sleep ${mark} & while ! test -e /go; do sleep 0.1; done; exec tail /dev/zero`;
+    const context = await contextFor('greedy', script);
+    const build = rig.kiln.start(context);
+    const root = await rootOfStep(mark);
+    writeFileSync(memoryLimit(root), String(24 * 1024 * 1024));
+    writeFileSync(`${root}/go`, '');
+    assert.notEqual((await build.finished).code, 0);
+    assert.match(
+      (await build.finished).stderr,
+      /frontend \S+\/greedy:1@sha256:\S+ .*exit code: 137 \(SIGKILL, out of memory\)/,
+    );
+  });
+
+  test('is named when it is for a platform that this machine does not run', async () => {
+    const reference = `${rig.registry.host}/frontends/foreign:1`;
+    const image = rig.work.tree({
+      Dockerfile: 'FROM scratch\nCOPY run /\nENTRYPOINT ["/run"]\n',
+      run: 'none',
+    });
+    await pushImage(rig.kiln, image, reference, ['--platform', 'linux/s390x,linux/mips64le']);
+    const context = rig.work.tree({ Dockerfile: `# syntax=${reference}\nFROM scratch\n` });
+    const { stderr } = await rig.kiln.failingBuild(context);
+    assert.match(stderr, new RegExp(`cannot load frontend ${reference}: .*no match for platform`));
   });
 
   test('is ended when it does not speak the protocol', async () => {
@@ -87,3 +116,12 @@ describe('a frontend image that gives no result', () => {
     assert.match(stderr, new RegExp(`cannot load frontend ${reference}: .*not found`));
   });
 });
+
+/** The file that limits the memory of the container whose process has this root. */
+function memoryLimit(root: string): string {
+  const groups = readFileSync(path.join(path.dirname(root), 'cgroup'), 'utf8');
+  const [, legacy] = /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(.*)$/m.exec(groups) ?? [];
+  if (legacy !== undefined) return path.join('/sys/fs/cgroup/memory', legacy, 'memory.limit_in_bytes');
+  const [, unified = ''] = /^0::(.*)$/m.exec(groups) ?? [];
+  return path.join('/sys/fs/cgroup', unified, 'memory.max');
+}

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { startRegistry } from '../../src/registry/registry-rig.ts';
 import { Daemon } from '../rig/daemon.ts';
 import { openDaemon, suiteRig } from '../rig/suite-rig.ts';
-import { pushFrontendImage } from './push-frontend-image.ts';
+import { pushFrontendImage, pushImage } from './push-frontend-image.ts';
 
 describe('a frontend that is an image', () => {
   const rig = suiteRig(async (resources) => {
@@ -132,6 +132,40 @@ describe('a frontend that is an image', () => {
     await rig.kiln.build(context, ['--provenance', 'true', '-o', `type=local,dest=${output}`]);
     const provenance = readFileSync(`${output}/provenance.json`, 'utf8');
     assert.match(provenance, /pkg:docker\/[^"]*frontends\/own@1/);
+  });
+
+  test("runs although it has the name of Docker's, if the daemon or the request wants that", async () => {
+    await pushImage(
+      rig.kiln,
+      rig.work.tree({ Dockerfile: `FROM ${rig.image}\n` }),
+      `${rig.registry.host}/docker/dockerfile:1`,
+    );
+    const toml = `[registry."docker.io"]\nmirrors = ["${rig.registry.host}"]\n`;
+    const config = ['--config', `${rig.work.tree({ 'buildkitd.toml': toml })}/buildkitd.toml`];
+    const context = rig.work.tree({
+      Dockerfile: '# syntax=docker/dockerfile:1\nFROM scratch\nCOPY a.txt /\n',
+      'a.txt': 'a',
+    });
+    for (const [flags, builtIn, other] of [
+      [[], 'a.txt', 'false'],
+      [['--no-builtin-syntax'], 'told.json', 'true'],
+    ] as const) {
+      await using daemon = await Daemon.start({ args: [...config, ...flags] });
+      const filesWith = async (options: readonly string[]) => {
+        const output = rig.work.at(`built${Math.random()}`);
+        await daemon.kiln.build(context, [
+          '--opt',
+          'task=tell',
+          ...options,
+          '-o',
+          `type=local,dest=${output}`,
+        ]);
+        return readdirSync(output);
+      };
+      assert.deepEqual(await filesWith([]), [builtIn]);
+      const otherwise = builtIn === 'a.txt' ? 'told.json' : 'a.txt';
+      assert.deepEqual(await filesWith(['--opt', `builtin-syntax=${other}`]), [otherwise]);
+    }
   });
 
   test('is run only from where the configuration lets it come from, or not at all', async () => {
