@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { project } from './project.ts';
 
@@ -20,6 +20,22 @@ export function buildctlClients(): readonly Client[] {
     { name: 'kiln', program: project.kiln },
     ...[...found].map((program) => ({ name: path.basename(program), program })),
   ];
+}
+
+/**
+ * Every `docker buildx` there is, as a program: those that `$BUILDX` names, separated by colons, `docker-buildx` on the path, and the plugins
+ * that Docker looks for.
+ */
+export function buildxPrograms(): readonly string[] {
+  const plugins = ['/usr/local/lib', '/usr/local/libexec', '/usr/lib', '/usr/libexec'].map((directory) =>
+    path.join(directory, 'docker/cli-plugins/docker-buildx'),
+  );
+  const onPath = (process.env.PATH ?? '')
+    .split(':')
+    .map((directory) => path.join(directory, 'docker-buildx'));
+  const named = (process.env.BUILDX ?? '').split(':');
+  const found = [...named, ...onPath, ...plugins].filter((file) => file !== '' && isExecutable(file));
+  return [...new Set(found.map((file) => realpathSync(file)))];
 }
 
 function isExecutable(file: string): boolean {
