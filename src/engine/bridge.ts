@@ -120,6 +120,11 @@ export class BuildBridge implements Bridge {
     return new BuildBridge({ ...this.#scope, guard: this.#scope.guard.with(policies) });
   }
 
+  /** A bridge whose work also ends when `signal` aborts; what it has returned stays. */
+  withSignal(signal: AbortSignal): BuildBridge {
+    return new BuildBridge({ ...this.#scope, signal: AbortSignal.any([this.#scope.signal, signal]) });
+  }
+
   /** Solves what a client asks for. Throws `invalid_argument` for a definition that is wrong. */
   async solveForClient({ definition, ...request }: ClientSolve): Promise<FrontendResult> {
     return await this.solve({ ...request, graph: definition && (await readGraph(definition)) });

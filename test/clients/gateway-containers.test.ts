@@ -342,6 +342,21 @@ for (const runtime of ['crun', 'runc']) {
       assert.deepEqual(said, ['started', [1, true], [2, true], 'exit', 'done']);
     });
 
+    test('a process that does not read its input holds up neither its own signals nor other processes', async () => {
+      await using client = await GatewayClient.open(rig.daemon.address);
+      await client.container('one', base);
+      const call = client.exec();
+      const deaf = call.start('one', ['sleep', '1000'], { fds: [0, 1] });
+      await deaf.started;
+      for (let sent = 0; sent < 4; sent++) deaf.type(Buffer.alloc(1 << 20));
+      const other = call.start('one', ['cat'], { fds: [0, 1] });
+      other.type('to the other', true);
+      assert.equal((await other.ended).code, 0);
+      assert.equal(other.said[1], 'to the other');
+      deaf.signal('KILL');
+      assert.equal((await deaf.ended).code, 137);
+    });
+
     test('can be fifty at once', async () => {
       await using client = await GatewayClient.open(rig.daemon.address);
       const call = client.exec();

@@ -105,7 +105,9 @@ export function gatewayService(
 
     async solve(request, context) {
       const { build, refs } = await buildOf(context);
-      const bridge = build.bridge.withPolicies(request.sourcePolicies.map(policyFromMessage));
+      const bridge = build.bridge
+        .withSignal(context.signal)
+        .withPolicies(request.sourcePolicies.map(policyFromMessage));
       const definition = request.definition && (await decodeInTurns(request.definition));
       const inputs = await definitionsByName(request.frontendInputs);
       const result = await explained(build, () =>
@@ -164,6 +166,7 @@ export function gatewayService(
 
     async *execProcess(requests, context) {
       const { build, containers } = await buildOf(context);
+      using _call = containers.call();
       yield* execStream(requests, containers, AbortSignal.any([context.signal, build.signal]));
     },
 
@@ -176,18 +179,21 @@ export function gatewayService(
     async readFileContainer({ ref, path, range, mountIndex }, context) {
       const { containers } = await buildOf(context);
       const part = range && { offset: Number(range.offset), length: Number(range.length) };
-      return { data: await containers.get(ref).readFile(mountIndex, path, part) };
+      const read = () => containers.get(ref).readFile(mountIndex, path, part);
+      return { data: await containers.reading(context.signal, read) };
     },
 
     async readDirContainer({ ref, path, includePattern, mountIndex }, context) {
       const { containers } = await buildOf(context);
-      const entries = await containers.get(ref).readDir(mountIndex, path, includePattern || undefined);
+      const read = () => containers.get(ref).readDir(mountIndex, path, includePattern || undefined);
+      const entries = await containers.reading(context.signal, read);
       return { entries: entries.map(statToMessage) };
     },
 
     async statFileContainer({ ref, path, mountIndex }, context) {
       const { containers } = await buildOf(context);
-      return { stat: statToMessage(await containers.get(ref).statFile(mountIndex, path)) };
+      const read = () => containers.get(ref).statFile(mountIndex, path);
+      return { stat: statToMessage(await containers.reading(context.signal, read)) };
     },
 
     async return({ result, error }, context) {

@@ -134,6 +134,29 @@ test('a run that ended and the next that began travel in one message, each on it
   assert.deepEqual(lines, ['1-2', '3-undefined', '3-4']);
 });
 
+test('warnings are bounded in number, in length, and together, and the last says that there were more', async () => {
+  const told = async (count: number, short: string) => {
+    const progress = new BuildProgress();
+    const detail = Array.from({ length: 2_000 }, () => short);
+    for (let warning = 0; warning < count; warning++) {
+      progress.warning(digestOf('a'), { level: 2, short, detail, url: short });
+    }
+    progress.end();
+    const warnings = [];
+    for await (const message of progress.stream(new AbortController().signal))
+      warnings.push(...message.warnings);
+    assert.equal(progress.counts().warnings, count);
+    return warnings;
+  };
+  const many = await told(10_100, '');
+  assert.equal(many.length, 10_000);
+  assert.match(Buffer.from(many.at(-1)!.short).toString(), /^more warnings than are shown/);
+  const [long] = await told(1, 'long '.repeat(100_000));
+  assert.ok(long!.short.length <= 65_536 && long!.url.length <= 65_536);
+  assert.ok(long!.detail.reduce((sum, { length }) => sum + length, 0) <= 65_536);
+  assert.ok((await told(200, 'long '.repeat(100_000))).length < 100);
+});
+
 test('whatever is told, no message is larger than clients take, and nothing is left out but the source of many warnings', async () => {
   const progress = new BuildProgress();
   const digests = Array.from({ length: 30_000 }, (_, index) => digestOf(`${index}`));

@@ -13,11 +13,11 @@ import {
 import { deferred } from '../../base/async/lifetime.ts';
 import type { Digest } from '../../base/digest.ts';
 import type { StatusEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
-import { WarningSources } from '../../base/warning-sources.ts';
 import type { Explanation } from '../../engine/explain/cause.ts';
 import type { JobEvents } from '../../engine/job-events.ts';
 import { causeMessage } from './cause-message.ts';
 import { StepLogLimit } from './step-log-limit.ts';
+import { WarningLimit } from './warning-limit.ts';
 
 /** Milliseconds between two messages to one client. What happens in between travels together. */
 const interval = 50;
@@ -165,7 +165,7 @@ export class BuildProgress implements JobEvents {
   readonly #all = new Pending();
   readonly #latest = new Map<string, Vertex>();
   readonly #logLimit = new StepLogLimit();
-  readonly #warningSources = new WarningSources();
+  readonly #warningLimit = new WarningLimit();
   readonly #subscribers = new Set<Subscriber>();
   #warnings = 0;
   #ended = false;
@@ -216,14 +216,16 @@ export class BuildProgress implements JobEvents {
 
   warning(vertex: Digest, event: WarningEvent): void {
     this.#warnings++;
-    const { source, ranges } = this.#warningSources.admit(event);
+    const admitted = this.#warningLimit.admit(event);
+    if (!admitted) return;
+    const { level, short, detail, url, source, ranges } = admitted;
     const warning = {
       $typeName: 'moby.buildkit.v1.VertexWarning',
       vertex,
-      level: BigInt(event.level),
-      short: Buffer.from(event.short),
-      detail: (event.detail ?? []).map((line) => Buffer.from(line)),
-      url: event.url ?? '',
+      level: BigInt(level),
+      short: Buffer.from(short),
+      detail: (detail ?? []).map((line) => Buffer.from(line)),
+      url: url ?? '',
       info: source && {
         $typeName: 'pb.SourceInfo',
         filename: source.filename,

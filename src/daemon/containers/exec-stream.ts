@@ -6,6 +6,7 @@ import { asKilnError, KilnError } from '../../base/errors.ts';
 import type { ProcessControl } from '../../executor/executor.ts';
 import { containerProcess } from './container-message.ts';
 import type { GatewayContainers } from './gateway-containers.ts';
+import { InputBudget } from './input-budget.ts';
 import { InputQueue } from './input-queue.ts';
 import { MessageQueue } from './message-queue.ts';
 import { signalOf } from './signal-of.ts';
@@ -15,6 +16,9 @@ type Output = MessageQueue<Message>;
 
 const stdin = 0;
 const outputs = [1, 2] as const;
+/** Bytes of input that the processes of a call have not taken: a client has no other way to learn that it is too fast than that nobody reads. */
+const maxInput = 16 << 20;
+const maxProcesses = 1_000;
 /** The largest size of a terminal that makes sense, and the size of one of which the client has told none. */
 const maxTerminal = 10_000;
 const usualTerminal = { rows: 24, columns: 80 } as const;
@@ -34,11 +38,14 @@ export async function* execStream(
   const ended = new AbortController();
   const alive = AbortSignal.any([signal, ended.signal]);
   const processes = new Map<string, ClientProcess>();
+  const budget = new InputBudget(maxInput);
   const all = async () => {
     await Promise.all([...processes.values()].map((process) => process.ended));
   };
   const follow = async () => {
-    for await (const message of requests) await take(message, processes, output, containers, alive);
+    for await (const message of requests) {
+      await take(message, processes, { output, containers, budget, signal: alive });
+    }
     for (const process of processes.values()) process.endInput();
     await all();
   };
@@ -64,14 +71,16 @@ export async function* execStream(
 async function take(
   { processId: id, body }: ExecMessage,
   processes: Map<string, ClientProcess>,
-  output: Output,
-  containers: GatewayContainers,
-  signal: AbortSignal,
+  call: ExecCall,
 ): Promise<void> {
   if (id === '') throw new KilnError('invalid_argument', 'ProcessID required');
   if (body.case === 'init') {
     if (processes.has(id)) throw new KilnError('already_exists', `Process ${id} already exists`);
-    processes.set(id, new ClientProcess(id, body.value, output, containers, signal));
+    const running = [...processes.values()].filter(({ hasEnded }) => !hasEnded).length;
+    if (running >= maxProcesses) {
+      throw new KilnError('resource_exhausted', `${maxProcesses} processes run in one call`);
+    }
+    processes.set(id, new ClientProcess(id, body.value, call));
     return;
   }
   const process = processes.get(id);
@@ -98,12 +107,22 @@ async function take(
   }
 }
 
+/** What the processes of one call share. */
+interface ExecCall {
+  readonly output: Output;
+  readonly containers: GatewayContainers;
+  readonly budget: InputBudget;
+  readonly signal: AbortSignal;
+}
+
 /** A process, as the client of a call knows it. */
 class ClientProcess {
   /** Does not reject. */
   readonly ended: Promise<void>;
   readonly #id: string;
   readonly #output: Output;
+  readonly #budget: InputBudget;
+  #hasEnded = false;
   /** Which of the outputs the client wants: it may name them again and again, and others that no process has. */
   readonly #wanted: readonly (1 | 2)[];
   /** Until it has ended; undefined for a process without input. */
@@ -111,21 +130,16 @@ class ClientProcess {
   readonly #started = deferred<ProcessControl | undefined>();
   #size: { readonly rows: number; readonly columns: number } = usualTerminal;
 
-  constructor(
-    id: string,
-    init: InitMessage,
-    output: Output,
-    containers: GatewayContainers,
-    signal: AbortSignal,
-  ) {
+  constructor(id: string, init: InitMessage, { output, containers, budget, signal }: ExecCall) {
     this.#id = id;
     this.#output = output;
+    this.#budget = budget;
     this.#wanted = outputs.filter((fd) => init.fds.includes(fd));
-    this.#input = init.fds.includes(stdin) ? new InputQueue() : undefined;
+    this.#input = init.fds.includes(stdin) ? new InputQueue((bytes) => budget.free(bytes)) : undefined;
     this.ended = this.#run(init, containers, signal);
   }
 
-  /** Resolves when there is room for more. */
+  /** Resolves when there is room for more of whatever process: until then the client's other messages wait, too. */
   async takeInput({
     fd,
     data,
@@ -136,8 +150,16 @@ class ClientProcess {
     readonly eof: boolean;
   }) {
     if (fd !== stdin) throw new KilnError('out_of_range', `fd ${fd} unavailable to write`);
-    await this.#input?.add(data);
+    const input = this.#input;
+    const before = input?.bytes ?? 0;
+    input?.add(data);
+    const room = this.#budget.take((input?.bytes ?? 0) - before);
     if (eof) this.endInput();
+    await room;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   endInput(): void {
@@ -166,8 +188,9 @@ class ClientProcess {
       () => ({ code: 0 }),
       (error) => ({ code: exitCodeOf(asKilnError(error)), error: toStatus(error) }),
     );
-    this.#input?.end();
+    this.#input?.discard();
     this.#input = undefined;
+    this.#hasEnded = true;
     // Clients wait for this, and then look at how it ended.
     started();
     for (const fd of this.#wanted) this.#say({ case: 'file', value: { fd, eof: true } });

@@ -27,6 +27,19 @@ export class InputQueue {
     return this.#room.promise;
   }
 
+  /** Ends it, and drops what nobody has taken. */
+  discard(): void {
+    const bytes = this.#bytes;
+    this.#pending.length = 0;
+    this.#bytes = 0;
+    this.end();
+    if (bytes > 0) this.#onTaken(bytes);
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   end(): void {
     this.#ended = true;
     this.#turn.resolve();
@@ -39,8 +52,10 @@ export class InputQueue {
         const pieces = this.#pending.splice(0);
         const data = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
         yield data;
-        this.#bytes -= data.length;
-        this.#onTaken(data.length);
+        // What was discarded meanwhile is not taken a second time.
+        const taken = Math.min(data.length, this.#bytes);
+        this.#bytes -= taken;
+        this.#onTaken(taken);
         this.#room?.resolve();
         this.#room = undefined;
       }
