@@ -137,7 +137,7 @@ export class BuildBridge implements Bridge {
       ? await this.#runFrontend(request.frontend, request)
       : await this.#load(request.graph);
     if (request.evaluate) {
-      await Promise.all([...result.refs.values()].map((ref) => ref?.evaluate(this.#scope.signal)));
+      await this.#evaluate([...result.refs.values()]);
     }
     return result;
   }
@@ -188,6 +188,19 @@ export class BuildBridge implements Bridge {
   /** Runs a process on a copy of a result: see `run-in-tree.ts`. */
   runInTree(ref: SolvedRef, process: TreeProcess, io: ProcessIo): Promise<void> {
     return runInTree(this.#scope.services, ref, process, io);
+  }
+
+  /** Whoever gives up gets no refs: what only they need ends. */
+  async #evaluate(refs: readonly (SolvedRef | undefined)[]): Promise<void> {
+    const { signal } = this.#scope;
+    try {
+      await Promise.all(refs.map((ref) => ref?.evaluate(signal)));
+    } catch (error) {
+      if (signal.aborted) {
+        await Promise.all(refs.map((ref) => ref instanceof EdgeRef && ref[Symbol.asyncDispose]()));
+      }
+      throw error;
+    }
   }
 
   async #runFrontend(name: string, request: BridgeSolve): Promise<FrontendResult> {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { createClient } from '@connectrpc/connect';
 import { Control } from '../../src/api/gen/control_pb.js';
 import { MountType } from '../../src/api/gen/ops_pb.js';
 import { asKilnError } from '../../src/base/errors.ts';
 import { connectDaemon } from '../../src/client/connect-daemon.ts';
-import { files, scratch } from '../../src/llb/llb.ts';
+import { encodeDefinition, files, scratch, toDefinition } from '../../src/llb/llb.ts';
 import { eventually } from '../rig/eventually.ts';
 import { daemonRig } from '../rig/suite-rig.ts';
 import { base, GatewayClient } from './gateway-client.ts';
@@ -178,5 +180,23 @@ describe('a client of the gateway whose step fails', () => {
     await client.finish();
     await eventually(async () => (await records()) === 0, records);
     await client.leave();
+  });
+
+  test('gives up a solve, and what only that one wanted ends, while the build goes on', async () => {
+    await using client = await GatewayClient.open(rig.daemon.address);
+    const given = new AbortController();
+    const { root } = base.run(script('while true; do sleep 1; done'));
+    const definition = encodeDefinition(toDefinition(root));
+    const solving = client.bridge.solve(
+      { definition, evaluate: true, allowResultReturn: true },
+      { ...client.call, signal: given.signal },
+    );
+    const containers = () => readdirSync(path.join(rig.daemon.root, 'executor/state')).length;
+    await eventually(() => containers() === 1, containers);
+    given.abort();
+    await assert.rejects(solving, { code: 'canceled' });
+    await eventually(() => containers() === 0, containers);
+    assert.ok(await client.solve(base));
+    await client.finish();
   });
 });
