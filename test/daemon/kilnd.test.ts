@@ -71,10 +71,10 @@ root = "${work.at('not-this-one')}"
     using work = new WorkDirectory();
     const directory = work.tree({ 'kilnd.toml': '[worker.containerd]\n  enabled = true\n' });
     await using daemon = await Daemon.start({
-      args: ['--config', `${directory}/kilnd.toml`, '--oci-cni-config-path', '/etc/cni.json'],
+      args: ['--config', `${directory}/kilnd.toml`, '--otel-socket-path', '/run/otel.sock'],
     });
     const said = daemon.process.stderr();
-    assert.match(said, /warn.*--oci-cni-config-path is not supported yet/);
+    assert.match(said, /warn.*--otel-socket-path is not supported yet/);
     assert.match(said, /warn.*worker\.containerd.*not supported/);
   });
 
