@@ -74,6 +74,7 @@ class OciExecutor implements Executor, AsyncDisposable {
   readonly #options: OciExecutorOptions;
   readonly #host = hostFacts();
   readonly #platforms: RunnablePlatforms;
+  readonly #owned = new AsyncDisposableStack();
   readonly #running = new Map<string, RunningContainer>();
   /** Whoever asked for these may have gone without waiting for their end. */
   readonly #runs = new Set<Promise<void>>();
@@ -85,7 +86,7 @@ class OciExecutor implements Executor, AsyncDisposable {
     this.#root = root;
     this.#stateDir = path.join(root, 'state');
     this.#options = options;
-    this.#platforms = options.platforms ?? createRunnablePlatforms({ directory: root });
+    this.#platforms = options.platforms ?? this.#owned.use(createRunnablePlatforms({ directory: root }));
   }
 
   async run(spec: ProcessSpec, io: ProcessIo): Promise<void> {
@@ -101,6 +102,7 @@ class OciExecutor implements Executor, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new KilnError('canceled', 'the engine is being closed'));
     await Promise.allSettled(this.#runs);
+    await this.#owned.disposeAsync();
   }
 
   async #run(requested: ProcessSpec, io: ProcessIo): Promise<void> {

@@ -28,8 +28,8 @@ export async function openExecutor(config: DaemonConfig, root: string, log: Daem
   });
   await devices.current();
   const directory = path.join(root, 'executor');
-  const runnable = createRunnablePlatforms({ directory });
   await using resources = new AsyncDisposableStack();
+  const runnable = resources.use(createRunnablePlatforms({ directory }));
   const sandbox = resources.use(
     await openStepNetworks(config.worker.network, path.join(root, 'networks'), log),
   );

@@ -32,7 +32,10 @@ const keptFor = 10_000;
 /** Milliseconds after which it is checked again for those who did not wait for that: a build that asks has begun just then. */
 const checkDelay = 1_000;
 
-export function createRunnablePlatforms(options: RunnablePlatformsOptions): RunnablePlatforms {
+/** Disposing waits for programs that are being tried. */
+export function createRunnablePlatforms(
+  options: RunnablePlatformsOptions,
+): RunnablePlatforms & AsyncDisposable {
   return new MachinePlatforms(options);
 }
 
@@ -44,10 +47,11 @@ interface Found {
   readonly amd64Level: number;
 }
 
-class MachinePlatforms implements RunnablePlatforms {
+class MachinePlatforms implements RunnablePlatforms, AsyncDisposable {
   readonly #options: RunnablePlatformsOptions;
   #found: { readonly until: number; readonly value: Promise<Found> } | undefined;
   #check: NodeJS.Timeout | undefined;
+  readonly #looking = new Set<Promise<Found>>();
 
   constructor(options: RunnablePlatformsOptions) {
     this.#options = options;
@@ -97,6 +101,11 @@ class MachinePlatforms implements RunnablePlatforms {
     return emulation(platform, found);
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#check);
+    await Promise.allSettled(this.#looking);
+  }
+
   #checkSoon(): void {
     if (this.#found && this.#found.until > Date.now()) return;
     this.#check ??= setTimeout(() => {
@@ -109,9 +118,12 @@ class MachinePlatforms implements RunnablePlatforms {
     if (this.#found && this.#found.until > Date.now()) return this.#found.value;
     const value = this.#look();
     this.#found = { until: Date.now() + keptFor, value };
-    value.catch(() => {
-      if (this.#found?.value === value) this.#found = undefined;
-    });
+    this.#looking.add(value);
+    value
+      .catch(() => {
+        if (this.#found?.value === value) this.#found = undefined;
+      })
+      .finally(() => this.#looking.delete(value));
     return value;
   }
 
