@@ -1,6 +1,7 @@
 import type { Platform } from '../base/platform.ts';
 import { canonicalText } from '../base/text/canonical.ts';
 import type { Descriptor } from './descriptor.ts';
+import { tocDigestAnnotation, uncompressedSizeAnnotation } from './estargz.ts';
 import { isDistributable, translateLayerType } from './media-type.ts';
 
 /** How a layer is laid out: files at its root, or below `Files` as Windows has it. */
@@ -26,6 +27,23 @@ export function withLayerForm<T extends Descriptor>(layer: T, form: LayerForm): 
     ...layer,
     annotations: form === 'windows' ? { ...annotations, [formAnnotation]: form } : annotations,
   };
+}
+
+/** Tell how the bytes of a layer can be read. */
+const readingAnnotations: ReadonlySet<string> = new Set([
+  tocDigestAnnotation,
+  uncompressedSizeAnnotation,
+  'containerd.io/snapshot/overlaybd/blob-digest',
+  'containerd.io/snapshot/overlaybd/blob-size',
+  'containerd.io/snapshot/overlaybd/blob-fs-type',
+]);
+
+/**
+ * What a manifest says of its layer that is true of the layer wherever it is used. The rest is about that image (its author's notes, how its
+ * times were rewritten), and images that are built on the layer do not repeat it. BuildKit keeps the same.
+ */
+export function keptAnnotations({ annotations = {} }: Descriptor): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(annotations).filter(([name]) => readingAnnotations.has(name)));
 }
 
 /** Annotations by which daemons note something for themselves; images are written without them. */

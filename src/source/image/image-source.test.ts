@@ -84,8 +84,15 @@ async function pushBlob(name: string, text: string, mediaType: string): Promise<
 }
 
 /** Pushes an image whose layers hold these texts (nobody unpacks them here). */
-async function pushImage(name: string, texts: readonly string[], note = '') {
-  const layers = await Promise.all(texts.map((text) => pushBlob(name, text, mediaTypes.ociLayer)));
+async function pushImage(
+  name: string,
+  texts: readonly string[],
+  note = '',
+  annotations: Readonly<Record<string, string>> = {},
+) {
+  const layers = await Promise.all(
+    texts.map(async (text) => ({ ...(await pushBlob(name, text, mediaTypes.ociLayer)), annotations })),
+  );
   const config = JSON.stringify({
     os: 'linux',
     architecture: 'amd64',
@@ -107,6 +114,28 @@ async function pushImage(name: string, texts: readonly string[], note = '') {
 const op = (name: string, attrs: Record<string, string> = {}) => ({
   identifier: `docker-image://${rig.host}/${name}`,
   attrs,
+});
+
+test('of what a manifest says of its layers, only how they can be read is kept', async () => {
+  const format = {
+    'containerd.io/snapshot/stargz/toc.digest': digestOf('toc'),
+    'io.containers.estargz.uncompressed-size': '6',
+  };
+  const others = {
+    'buildkit/rewritten-timestamp': '0',
+    'kiln/layer-form': 'windows',
+    'example.note': 'mine',
+  };
+  await pushImage('annotated:1', ['bottom'], '', { ...format, ...others });
+  const { source, made } = await createSource();
+  const instance = source.open(op('annotated:1'), amd64);
+  await instance.key(context());
+  await instance.snapshot(context());
+  const [layer] = made[0]!.layers;
+  assert.deepEqual(layer!.descriptor.annotations, {
+    ...format,
+    [`containerd.io/distribution.source.${rig.host}`]: 'annotated',
+  });
 });
 
 test('a name resolves to its digest, and layers stay in the registry until they are asked for', async () => {

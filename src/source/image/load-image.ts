@@ -6,7 +6,7 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { platformScore } from '../../base/platform-match.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseImageConfig } from '../../oci/image-config.ts';
-import { formFor, layerIdentity, withLayerForm } from '../../oci/layer-identity.ts';
+import { formFor, keptAnnotations, layerIdentity, withLayerForm } from '../../oci/layer-identity.ts';
 import {
   type Index,
   type Manifest,
@@ -144,7 +144,7 @@ function layerBlobs(
       );
     }
     const created = new Date(history[index]?.created ?? Number.NaN);
-    const annotations = { ...descriptor.annotations, ...origin.layerAnnotations };
+    const annotations = { ...keptAnnotations(descriptor), ...origin.layerAnnotations };
     return {
       descriptor: withLayerForm({ ...descriptor, annotations }, form),
       diffId: config.diffIds[index]!,
