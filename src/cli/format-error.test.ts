@@ -18,3 +18,23 @@ test('a failure is told with its lines, its message and its hint, once', () => {
   );
   assert.match(formatError(error, { debug: true }), /\n {4}at /);
 });
+
+test('what servers and Dockerfiles say in a failure does not steer the terminal', () => {
+  const steering = Buffer.from('RUN\techo \x1b[2J');
+  const error = new KilnError('unknown', 'the registry says: \x1b]0;owned\x07\nsecond line\r', {
+    hint: 'ask\x9b1m',
+    details: [
+      {
+        kind: 'source',
+        filename: 'Docker\x1bfile',
+        language: 'Dockerfile',
+        data: steering,
+        ranges: [firstLine],
+      },
+    ],
+  });
+  const text = formatError(error, { debug: true });
+  assert.doesNotMatch(text, /(?![\n\t])\p{Cc}/u);
+  assert.match(text, /RUN\techo \\u001b\[2J/);
+  assert.match(text, /error: the registry says: \\u001b\]0;owned\\u0007\nsecond line\nhint: ask\\u009b1m\n/);
+});
