@@ -2,17 +2,21 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Digest, digestHex, digestOf } from '../../src/base/digest.ts';
+import { type Digest, digestHex, digestOf, parseDigest } from '../../src/base/digest.ts';
 import { asKilnError } from '../../src/base/errors.ts';
+import type { SolveRequest } from '../../src/client/solve-request.ts';
 import {
   files,
   imageBlob,
   layoutBlob,
+  marshalGraph,
   ociLayout,
   type State,
   scratch,
   toDefinition,
+  toGraph,
 } from '../../src/llb/llb.ts';
+import { replaceSources } from '../../src/llb/replace-sources.ts';
 import { parseReference } from '../../src/oci/reference.ts';
 import { createRegistry } from '../../src/registry/http-registry.ts';
 import { anonymousAuth } from '../../src/registry/registry.ts';
@@ -48,12 +52,21 @@ async function push(repository: string, data: Uint8Array): Promise<Digest> {
   return digest;
 }
 
-async function refusal(state: State): Promise<string> {
-  const error = await engine.solve(state).then(
+async function refusal(state: State, request: Partial<SolveRequest> = {}): Promise<string> {
+  const error = await engine.solve(state, request).then(
     () => assert.fail('it was built'),
     (reason: unknown) => asKilnError(reason),
   );
   return error.message;
+}
+
+/** Of a definition that names a blob as the builder would not. */
+async function refusalOfBlob(ref: string): Promise<string> {
+  const state = imageBlob(`any@${digestOf('x')}`);
+  const graph = toGraph(state);
+  const other = { identifier: `docker-image+blob://${ref}`, attrs: {} };
+  const definition = marshalGraph(await replaceSources(graph, new Map([[graph.result!.digest, other]])));
+  return await refusal(state, { source: { kind: 'definition', definition } });
 }
 
 test('a blob of a repository is a file, with the name, mode and owner that it is given', async () => {
@@ -89,8 +102,10 @@ test('a blob of a layout comes from the client, and has to be what its digest sa
   const layout = engine.work.tree({ 'blobs/sha256/.keep': '' });
   writeFileSync(path.join(layout, 'blobs/sha256', digestHex(claimed)), 'something else');
   const layouts = new Map([['forged', layout]]);
-  await assert.rejects(engine.build(layoutBlob(`forged@${claimed}`), { layouts }), { code: 'data_loss' });
-  await assert.rejects(engine.build(layoutBlob(`forged@${digest}`), { layouts }), /not found/);
+  const forged = (named: Digest) =>
+    engine.build(layoutBlob(`any/name@${named}`, { storeId: 'forged' }), { layouts });
+  await assert.rejects(forged(claimed), { code: 'data_loss' });
+  await assert.rejects(forged(parseDigest(digest)), /not found/);
 });
 
 test('what names no blob is refused by name', async () => {
@@ -100,7 +115,7 @@ test('what names no blob is refused by name', async () => {
     ['repository@sha256:abc', '"sha256:abc" is not a digest'],
     [`host/UPPER@${digestOf('x')}`, 'lower-case'],
   ] as const) {
-    assert.match(await refusal(imageBlob(ref)), new RegExp(why));
+    assert.match(await refusalOfBlob(ref), new RegExp(why));
   }
 });
 
